@@ -1,0 +1,130 @@
+# oodcast: two commands matter, `make run` and `make test`; the rest is below them.
+# Works on Debian 12 and Ubuntu 24.04 as root or with sudo; needs Go 1.26, git, make, apt and npm.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+ARCH     := $(shell dpkg --print-architecture 2>/dev/null || echo amd64)
+ORT_ARCH := $(if $(filter arm64,$(ARCH)),arm64,x64)
+SUDO     := $(if $(filter 0,$(shell id -u)),,sudo)
+APT_GET  := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get
+
+# What the binary links and reads video with, and what the tests drive it with.
+APT_RUN  := gcc g++ pkg-config ca-certificates libopencv-dev libopencv-contrib-dev libvpx-dev opencv-doc
+APT_TEST := ffmpeg chromium
+
+# ONNX Runtime travels in an npm package; its checksum is pinned, so a changed archive stops the build.
+ORT_PKG    := onnxruntime-node@1.30.0
+ORT_SHA512 := b7086cd42d82fc1164cf5c9ce4e634288536194aba0d444eee10f86f1e50d90cb79c0309c115d6f31537355733136f5503d96894b3987a9a03f1f8d318e7c8ab
+ORT_LIB    := bin/libonnxruntime.so.1
+
+# The CUDA 13 build of ONNX Runtime 1.29.0, in two packages (library, providers).
+CUDA_PKG    := com.github.asus4.onnxruntime@0.4.9
+CUDA_SHA512 := 064cf176e499f4891e0cfe90f25cf64c553689eee1492bd2ed921fccca28131a2ad02373267bae19a509ec8b288c182a3b8a2e0f58d76a1f0e63225b08ddbd16
+CUDA_PROVIDERS_PKG    := com.github.asus4.onnxruntime.linux-x64-gpu@0.4.9
+CUDA_PROVIDERS_SHA512 := 168a4884d13f360fafd97eb9c1573d7253c2042be1bc0e771f1a3653429fe5f19d56c0bb88203e999d0a2d6820710023ed3219ea9362751e000b5d20ef85e8eb
+
+LINT     := .bin/golangci-lint
+LINT_VER := v2.15.0
+GOFUMPT  := .bin/gofumpt
+FUMPT_VER := v0.12.0
+
+DEMO_CLIP := .deps/vtest.avi
+SOURCE    ?= $(DEMO_CLIP)
+RUN_FLAGS ?=
+VERSION   := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+FUZZTIME  ?= 20s
+
+export OODCAST_ORT_LIB ?= $(CURDIR)/$(ORT_LIB)
+# Weights, labelled images and clips that may not be redistributed; tests that need them skip without.
+export OODCAST_DATA ?= $(wildcard $(CURDIR)/../shared/data)
+export OODCAST_DEMO_CLIP ?= $(CURDIR)/$(DEMO_CLIP)
+
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+.PHONY: run
+run: build $(DEMO_CLIP) ## Build, then watch a real clip (SOURCE=rtsp://… for a camera)
+	bin/oodcast run --config configs/demo.yaml --source "$(SOURCE)" $(RUN_FLAGS)
+
+.PHONY: build
+build: deps ## Build bin/oodcast
+	go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/oodcast ./cmd/oodcast
+
+.PHONY: test
+test: deps deps-test $(DEMO_CLIP) ## Run every test, the browser test included
+	go vet ./...
+	go test -count=1 -timeout 20m ./...
+	go test -count=1 -timeout 10m -race $$(go list ./... | grep -E '/(ingest|pipeline|publish)(/|$$)')
+	go test -count=1 -timeout 5m -tags matprofile -run 'Mat' ./ingest/opencv
+
+.PHONY: deps
+deps: apt-run $(ORT_LIB) ## Install what building and running need
+
+.PHONY: apt-run deps-test
+apt-run:
+	@$(call apt_install,$(APT_RUN))
+deps-test:
+	@$(call apt_install,$(APT_TEST))
+
+# apt_install installs the packages of $(1) that are missing, and touches the network only then.
+define apt_install
+missing=""; for p in $(1); do \
+  dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
+if [ -n "$$missing" ]; then echo "installing:$$missing"; \
+  $(APT_GET) update -qq && $(APT_GET) install -y -qq --no-install-recommends $$missing >/dev/null; fi
+endef
+
+# npm_pack downloads $(1) into .deps and checks its SHA-512 against $(2).
+define npm_pack
+mkdir -p .deps bin; cd .deps; tgz=$$(npm pack --silent $(1) | tail -1); \
+echo "$(2)  $$tgz" | sha512sum --check --quiet || { echo "$(1): checksum differs from the pinned one" >&2; exit 1; }
+endef
+
+$(ORT_LIB):
+	$(call npm_pack,$(ORT_PKG),$(ORT_SHA512)); \
+	tar xzf "$$tgz" --strip-components=5 -C ../bin package/bin/napi-v6/linux/$(ORT_ARCH)/libonnxruntime.so.1; rm "$$tgz"
+
+.PHONY: deps-cuda
+deps-cuda: deps ## Replace ONNX Runtime by its CUDA 13 build (x64; CUDA 13 and cuDNN 9 on the host)
+	@[ "$(ORT_ARCH)" = x64 ] || { echo "deps-cuda: only x86-64 builds exist" >&2; exit 1; }
+	$(call npm_pack,$(CUDA_PKG),$(CUDA_SHA512)); \
+	tar xzf "$$tgz" --strip-components=4 -C ../bin package/Plugins/Linux/x64/libonnxruntime.so; rm "$$tgz"; \
+	mv ../bin/libonnxruntime.so ../$(ORT_LIB)
+	$(call npm_pack,$(CUDA_PROVIDERS_PKG),$(CUDA_PROVIDERS_SHA512)); \
+	tar xzf "$$tgz" --strip-components=4 -C ../bin --wildcards 'package/Plugins/Linux/x64/*.so'; rm "$$tgz"
+
+# Minimal images drop /usr/share/doc, so the clip is taken from the package itself when it is not there.
+$(DEMO_CLIP): | apt-run
+	@mkdir -p .deps
+	@f=/usr/share/doc/opencv-doc/examples/data/vtest.avi; \
+	if [ -f $$f ]; then ln -sf $$f $@; else cd .deps && $(APT_GET) update -qq && apt-get download -qq opencv-doc && \
+	  dpkg-deb -x opencv-doc_*.deb opencv-doc && rm opencv-doc_*.deb && ln -sf opencv-doc$$f vtest.avi; fi
+
+.PHONY: bench
+bench: deps ## Run the benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: fuzz
+fuzz: deps ## Run every fuzz target for FUZZTIME (20s)
+	@for pkg in $$(go list ./...); do dir=$$(go list -f '{{.Dir}}' $$pkg); \
+	  for t in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' $$dir/*_test.go 2>/dev/null | sed 's/func //'); do \
+	    echo "$$pkg $$t"; go test -run '^$$' -fuzz "^$$t\$$" -fuzztime $(FUZZTIME) $$pkg; done; done
+
+.PHONY: lint
+lint: deps $(LINT) $(GOFUMPT) ## Check format, vet and golangci-lint
+	@out=$$($(GOFUMPT) -l $$(git ls-files '*.go' | grep -v '\.pb\.go$$')); [ -z "$$out" ] || { echo "gofumpt: $$out" >&2; exit 1; }
+	go vet ./...
+	go mod tidy -diff
+	$(LINT) run
+
+$(LINT):
+	GOBIN=$(CURDIR)/.bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VER)
+$(GOFUMPT):
+	GOBIN=$(CURDIR)/.bin go install mvdan.cc/gofumpt@$(FUMPT_VER)
+
+.PHONY: clean
+clean: ## Remove what was built and downloaded
+	rm -rf bin .bin .deps out

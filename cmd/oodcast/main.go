@@ -1,0 +1,116 @@
+// Command oodcast watches live video and says, patch by patch, what does not belong in the picture.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// version is set by the linker.
+var version = "dev" //nolint:gochecknoglobals // -ldflags -X needs a package variable
+
+// The documented exit codes.
+const (
+	exitDone         = 0
+	exitFailed       = 1 // failed while running
+	exitUsage        = 2 // wrong usage or configuration
+	exitNotInstalled = 3 // something is not installed
+)
+
+type cli struct {
+	Run     RunCmd     `cmd:"" help:"Watch a camera: anomaly maps on NATS, the overlay in a browser."`
+	Fit     FitCmd     `cmd:"" help:"Train the denoiser on normal footage and calibrate it."`
+	Score   ScoreCmd   `cmd:"" help:"Write anomaly maps of images and videos."`
+	Bench   BenchCmd   `cmd:"" help:"Measure latency for each |T|."`
+	Models  ModelsCmd  `cmd:"" help:"List, show, verify and import bundles."`
+	Config  ConfigCmd  `cmd:"" help:"Check and print configuration."`
+	Doctor  DoctorCmd  `cmd:"" help:"Say what is installed and what is missing."`
+	Version VersionCmd `cmd:"" help:"Print the version."`
+}
+
+// env is what a verb may use of the process it runs in.
+type env struct {
+	context.Context
+	Stdout, Stderr io.Writer
+	Log            *slog.Logger
+}
+
+// usageError is wrong usage or configuration: exit code 2.
+type usageError struct{ err error }
+
+func (e usageError) Error() string { return e.err.Error() }
+func (e usageError) Unwrap() error { return e.err }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// VersionCmd prints the version.
+type VersionCmd struct{}
+
+// Run prints one line.
+func (VersionCmd) Run(e *env) error {
+	_, err := fmt.Fprintln(e.Stdout, "oodcast", version)
+	return err
+}
+
+func main() {
+	// The first signal asks for a graceful stop; a second one ends the process at once.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run parses args, runs one verb and returns the exit code; an error is one line on stderr.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	e := &env{Context: ctx, Stdout: stdout, Stderr: stderr, Log: slog.New(slog.NewTextHandler(stderr, nil))}
+	exited := -1
+	parser, err := kong.New(&cli{},
+		kong.Name("oodcast"),
+		kong.Description("Streaming video anomaly detection: what does not belong in the picture."),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { exited = code }), // --help
+		kong.Bind(e),
+	)
+	if err != nil {
+		return report(stderr, err)
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	kctx, err := parser.Parse(args)
+	if exited >= 0 {
+		return exited
+	}
+	if err != nil {
+		return report(stderr, usagef("%w; see oodcast --help", err))
+	}
+	return report(stderr, kctx.Run())
+}
+
+// report writes err as one line and maps it to an exit code.
+func report(stderr io.Writer, err error) int {
+	if err == nil {
+		return exitDone
+	}
+	fmt.Fprintln(stderr, "oodcast:", strings.ReplaceAll(err.Error(), "\n", "; "))
+	return exitCode(err)
+}
+
+func isAny(err error, targets ...error) bool {
+	for _, t := range targets {
+		if errors.Is(err, t) {
+			return true
+		}
+	}
+	return false
+}
