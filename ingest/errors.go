@@ -1,0 +1,18 @@
+package ingest
+
+import (
+	"errors"
+	"io/fs"
+)
+
+// errNotFound is a sentinel that is fs.ErrNotExist too.
+type errNotFound struct{}
+
+func (errNotFound) Error() string { return "no such file or folder" }
+
+func (errNotFound) Is(target error) bool { return target == fs.ErrNotExist }
+
+// Permanent reports whether trying again is of no use: the address is wrong or the file is no video.
+func Permanent(err error) bool {
+	return errors.Is(err, ErrUnsupported) || errors.Is(err, ErrUnreadable) || errors.Is(err, fs.ErrNotExist)
+}

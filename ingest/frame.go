@@ -1,0 +1,120 @@
+package ingest
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+)
+
+// Frame is one picture of a stream. Its pixels belong to a Pool and are only valid until the last reference is released.
+type Frame struct {
+	// Camera is the name of the stream (Config.Name).
+	Camera string
+	// Seq counts every frame that the source has read, from 0, also those that were dropped later.
+	Seq uint64
+	// Captured is when the frame was read from the stream, on the wall clock of this machine (with a monotonic part).
+	Captured time.Time
+	// PTS is the position in the stream, from 0 for the first frame. It grows over reconnects and loops.
+	PTS time.Duration
+	// Width and Height are in pixels.
+	Width, Height int
+	// Pix is packed RGB, 8 bits a channel, row-major: 3*Width*Height bytes.
+	Pix []byte
+
+	refs atomic.Int32
+	pool *Pool
+	buf  []byte // what Pix is cut from: kept between uses
+}
+
+// NewFrame returns a black frame that belongs to no pool, with one reference.
+func NewFrame(width, height int) *Frame {
+	f := &Frame{}
+	f.reset(width, height)
+	clear(f.Pix)
+	return f
+}
+
+// Retain takes another reference and returns f. The caller must hold a reference.
+func (f *Frame) Retain() *Frame {
+	if f.refs.Add(1) <= 1 {
+		panic("ingest: Frame retained after its last Release")
+	}
+	return f
+}
+
+// Release gives one reference back; after the last one the pixels go back to the pool.
+func (f *Frame) Release() {
+	switch n := f.refs.Add(-1); {
+	case n == 0:
+		poison(f.buf) // nothing without -race
+		if f.pool != nil {
+			f.pool.free <- f // never blocks: the channel has room for every frame of the pool
+		}
+	case n < 0:
+		panic("ingest: Frame released twice")
+	}
+}
+
+// reset makes f a fresh frame of the given size with one reference. The pixels are whatever was there before.
+func (f *Frame) reset(width, height int) {
+	if width <= 0 || height <= 0 {
+		panic(fmt.Sprintf("ingest: frame of %dx%d pixels", width, height))
+	}
+	n := 3 * width * height
+	if cap(f.buf) < n {
+		f.buf = make([]byte, n)
+	}
+	f.Camera, f.Seq, f.Captured, f.PTS = "", 0, time.Time{}, 0
+	f.Width, f.Height, f.Pix = width, height, f.buf[:n:n]
+	f.refs.Store(1)
+}
+
+// Pool is a fixed number of frames. It is safe for concurrent use.
+type Pool struct {
+	free chan *Frame
+}
+
+// NewPool returns a pool of n frames (at least 1). A frame's pixels are allocated when it is first used and again only
+// when a larger picture comes.
+func NewPool(n int) *Pool {
+	p := &Pool{free: make(chan *Frame, max(n, 1))}
+	for range cap(p.free) {
+		p.free <- &Frame{pool: p}
+	}
+	return p
+}
+
+// Get returns a frame with one reference, its pixels undefined. It waits until one is free or ctx is done.
+func (p *Pool) Get(ctx context.Context, width, height int) (*Frame, error) {
+	select {
+	case f := <-p.free:
+		f.reset(width, height)
+		return f, nil
+	default:
+	}
+	select {
+	case f := <-p.free:
+		f.reset(width, height)
+		return f, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// TryGet returns a frame with one reference, its pixels undefined, or nil when all are in use.
+func (p *Pool) TryGet(width, height int) *Frame {
+	select {
+	case f := <-p.free:
+		f.reset(width, height)
+		return f
+	default:
+		return nil
+	}
+}
+
+// InFlight is the number of frames that somebody holds.
+func (p *Pool) InFlight() int { return cap(p.free) - len(p.free) }
+
+// Cap is the number of frames in the pool.
+func (p *Pool) Cap() int { return cap(p.free) }
