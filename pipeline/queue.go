@@ -42,7 +42,8 @@ type Queue[T any] struct {
 		head, n int
 		dropped uint64
 		closed  bool
-		changed chan struct{} // closed, and replaced, at every change that somebody may wait for
+		waiting bool          // somebody may wait for changed
+		changed chan struct{} // closed, and replaced, at every change while somebody waits
 	}
 }
 
@@ -65,15 +66,15 @@ func NewQueue[T any](depth int, policy Overflow, drop func(T)) *Queue[T] {
 // ctx is done or the queue is closed. A value lost to the policy is no error: see Dropped.
 func (q *Queue[T]) Put(ctx context.Context, v T) error {
 	for {
-		lost, changed, err := q.put(v)
+		lost, dropped, changed, err := q.put(v)
 		switch {
 		case err != nil:
 			q.drop(v)
 			return err
+		case dropped:
+			q.drop(lost)
+			return nil
 		case changed == nil:
-			for _, l := range lost {
-				q.drop(l)
-			}
 			return nil
 		}
 		select {
@@ -86,28 +87,29 @@ func (q *Queue[T]) Put(ctx context.Context, v T) error {
 }
 
 // put tries once. It returns what was lost, or, when it has to wait, the channel that tells of the next change.
-func (q *Queue[T]) put(v T) (lost []T, changed <-chan struct{}, err error) {
+func (q *Queue[T]) put(v T) (lost T, dropped bool, changed <-chan struct{}, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.mu.closed {
-		return nil, nil, ErrClosed
+		return lost, false, nil, ErrClosed
 	}
 	if q.mu.n == len(q.mu.ring) {
 		switch q.policy {
 		case Wait:
-			return nil, q.mu.changed, nil
+			q.mu.waiting = true
+			return lost, false, q.mu.changed, nil
 		case DropLatest:
 			q.mu.dropped++
-			return []T{v}, nil, nil
+			return v, true, nil, nil
 		case DropOldest:
 			q.mu.dropped++
-			lost = []T{q.pop()}
+			lost, dropped = q.pop(), true
 		}
 	}
 	q.mu.ring[(q.mu.head+q.mu.n)%len(q.mu.ring)] = v
 	q.mu.n++
 	q.signal()
-	return lost, nil, nil
+	return lost, dropped, nil, nil
 }
 
 // pop takes the oldest value out. The lock is held and the queue is not empty.
@@ -120,8 +122,12 @@ func (q *Queue[T]) pop() T {
 	return v
 }
 
-// signal wakes everybody who waits. The lock is held.
+// signal wakes everybody who waits, and costs nothing when nobody does. The lock is held.
 func (q *Queue[T]) signal() {
+	if !q.mu.waiting {
+		return
+	}
+	q.mu.waiting = false
 	close(q.mu.changed)
 	q.mu.changed = make(chan struct{})
 }
@@ -153,6 +159,7 @@ func (q *Queue[T]) get() (v T, ok bool, changed <-chan struct{}, err error) {
 	case q.mu.closed:
 		return v, false, nil, ErrClosed
 	default:
+		q.mu.waiting = true
 		return v, false, q.mu.changed, nil
 	}
 }

@@ -17,10 +17,21 @@ type Getter[T any] interface {
 	Get(ctx context.Context) (T, error)
 }
 
+// Putter is where Run puts results: a Queue, a Latest slot or a PutFunc. Put owns v, whatever it returns.
+type Putter[T any] interface {
+	Put(ctx context.Context, v T) error
+}
+
+// PutFunc is a function as a Putter.
+type PutFunc[T any] func(ctx context.Context, v T) error
+
+// Put calls f.
+func (f PutFunc[T]) Put(ctx context.Context, v T) error { return f(ctx, v) }
+
 // Run takes values from in, through stage, to out, until in is closed and empty or ctx is done, which are both nil, or
 // until stage or out fail. It closes nothing: the caller closes out's queue when the last Run into it has returned.
 func Run[In, Out any](
-	ctx context.Context, name string, in Getter[In], stage Stage[In, Out], out func(context.Context, Out) error,
+	ctx context.Context, name string, in Getter[In], stage Stage[In, Out], out Putter[Out],
 ) error {
 	for {
 		v, err := in.Get(ctx)
@@ -35,7 +46,7 @@ func Run[In, Out any](
 			continue
 		}
 		if err == nil {
-			err = out(ctx, res)
+			err = out.Put(ctx, res)
 		}
 		switch {
 		case errors.Is(err, ErrClosed):
