@@ -1,0 +1,52 @@
+package checkpoint
+
+import (
+	"encoding/binary"
+	"math"
+)
+
+// elem is an element type of a file: its size in bytes and the conversion of one element to float32.
+type elem struct {
+	size    int
+	float32 func(b []byte) float32
+}
+
+// The element types of both formats, little-endian.
+var (
+	elemF64  = elem{8, func(b []byte) float32 { return float32(math.Float64frombits(binary.LittleEndian.Uint64(b))) }}
+	elemF32  = elem{4, func(b []byte) float32 { return math.Float32frombits(binary.LittleEndian.Uint32(b)) }}
+	elemF16  = elem{2, func(b []byte) float32 { return float16(binary.LittleEndian.Uint16(b)) }}
+	elemBF16 = elem{2, func(b []byte) float32 {
+		return math.Float32frombits(uint32(binary.LittleEndian.Uint16(b)) << 16)
+	}}
+	elemI64 = elem{8, func(b []byte) float32 { return float32(int64(binary.LittleEndian.Uint64(b))) }}
+	elemI32 = elem{4, func(b []byte) float32 { return float32(int32(binary.LittleEndian.Uint32(b))) }}
+	elemI16 = elem{2, func(b []byte) float32 { return float32(int16(binary.LittleEndian.Uint16(b))) }}
+	elemI8  = elem{1, func(b []byte) float32 { return float32(int8(b[0])) }}
+	elemU8  = elem{1, func(b []byte) float32 { return float32(b[0]) }}
+)
+
+// floats converts n elements from raw, which must be long enough.
+func (e elem) floats(raw []byte, n int) []float32 {
+	out := make([]float32, n)
+	for i := range out {
+		out[i] = e.float32(raw[i*e.size:])
+	}
+	return out
+}
+
+// float16 widens an IEEE 754 half; exact for every value, infinities and NaN included.
+func float16(h uint16) float32 {
+	sign := uint32(h>>15) << 31
+	exp := uint32(h>>10) & 0x1f
+	mant := uint32(h) & 0x3ff
+	switch exp {
+	case 0: // zero and subnormals: mant · 2^-24
+		f := float32(mant) * (1.0 / (1 << 24))
+		return math.Float32frombits(math.Float32bits(f) | sign)
+	case 0x1f:
+		return math.Float32frombits(sign | 0x7f800000 | mant<<13)
+	default:
+		return math.Float32frombits(sign | (exp+127-15)<<23 | mant<<13)
+	}
+}

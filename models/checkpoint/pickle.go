@@ -1,0 +1,209 @@
+package checkpoint
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/nlpodyssey/gopickle/pickle"
+	"github.com/nlpodyssey/gopickle/types"
+)
+
+// storageElems lists the storage classes of torch that may appear, by name.
+var storageElems = map[string]elem{
+	"DoubleStorage": elemF64, "FloatStorage": elemF32, "HalfStorage": elemF16, "BFloat16Storage": elemBF16,
+	"LongStorage": elemI64, "IntStorage": elemI32, "ShortStorage": elemI16, "CharStorage": elemI8,
+	"ByteStorage": elemU8, "BoolStorage": elemU8,
+}
+
+// storageClass stands for a class such as torch.FloatStorage. It can be named, not called.
+type storageClass struct{ elem elem }
+
+// storage is a reference to a record of the archive: size elements under data/key.
+type storage struct {
+	elem elem
+	key  string
+	size int
+}
+
+// view is what torch._utils._rebuild_tensor_v2 describes: a strided window on a storage.
+type view struct {
+	storage storage
+	offset  int
+	size    []int
+	stride  []int
+}
+
+// global resolves the few names that a file of tensors needs. Everything else is refused.
+func global(module, name string) (any, error) {
+	switch {
+	case module == "collections" && name == "OrderedDict":
+		return &types.OrderedDictClass{}, nil
+	case module == "torch._utils" && name == "_rebuild_tensor_v2":
+		return callable(rebuildTensor), nil
+	case module == "torch._utils" && name == "_rebuild_parameter":
+		return callable(rebuildParameter), nil
+	case module == "torch":
+		if e, ok := storageElems[name]; ok {
+			return storageClass{e}, nil
+		}
+	}
+	return nil, fmt.Errorf("the pickle names %q: only tensors are read, nothing is executed", module+"."+name)
+}
+
+type callable func(args []any) (any, error)
+
+func (c callable) Call(args ...any) (any, error) { return c(args) }
+
+// rebuildTensor takes (storage, offset, size, stride, requires_grad, backward_hooks[, metadata]).
+func rebuildTensor(args []any) (any, error) {
+	if len(args) < 6 {
+		return nil, fmt.Errorf("_rebuild_tensor_v2 with %d arguments", len(args))
+	}
+	s, ok := args[0].(storage)
+	offset, okOffset := args[1].(int)
+	size, okSize := ints(args[2])
+	stride, okStride := ints(args[3])
+	if !ok || !okOffset || !okSize || !okStride || len(size) != len(stride) {
+		return nil, errors.New("_rebuild_tensor_v2 with arguments of the wrong type")
+	}
+	return &view{storage: s, offset: offset, size: size, stride: stride}, nil
+}
+
+// rebuildParameter takes (tensor, requires_grad, backward_hooks): a parameter is its tensor.
+func rebuildParameter(args []any) (any, error) {
+	if len(args) < 1 {
+		return nil, errors.New("_rebuild_parameter without arguments")
+	}
+	v, ok := args[0].(*view)
+	if !ok {
+		return nil, errors.New("_rebuild_parameter of something that is no tensor")
+	}
+	return v, nil
+}
+
+func ints(v any) ([]int, bool) {
+	t, ok := v.(*types.Tuple)
+	if !ok || t.Len() > maxRank {
+		return nil, false
+	}
+	out := make([]int, t.Len())
+	for i := range out {
+		if out[i], ok = t.Get(i).(int); !ok {
+			return nil, false
+		}
+	}
+	return out, true
+}
+
+// persistent resolves a persistent id: ("storage", class, key, location, elements).
+func persistent(id any) (any, error) {
+	t, ok := id.(*types.Tuple)
+	if !ok || t.Len() < 5 {
+		return nil, errors.New("a persistent id is no storage tuple")
+	}
+	kind, okKind := t.Get(0).(string)
+	class, okClass := t.Get(1).(storageClass)
+	key, okKey := t.Get(2).(string)
+	size, okSize := t.Get(4).(int)
+	if !okKind || kind != "storage" || !okClass || !okKey || !okSize || size < 0 {
+		return nil, errors.New("a persistent id is no storage tuple")
+	}
+	return storage{elem: class.elem, key: key, size: size}, nil
+}
+
+// unpickle runs the pickle machine over raw once scan has found nothing but harmless instructions in it.
+func unpickle(raw []byte) (v any, err error) {
+	if err := scan(raw); err != nil {
+		return nil, err
+	}
+	defer func() { // the machine indexes its stack and hashes foreign keys: a damaged stream may make it panic
+		if p := recover(); p != nil {
+			v, err = nil, errors.New("damaged pickle")
+		}
+	}()
+	u := pickle.NewUnpickler(bytes.NewReader(raw))
+	u.FindClass = global
+	u.PersistentLoad = persistent
+	v, err = u.Load()
+	if err != nil {
+		return nil, fmt.Errorf("damaged pickle: %w", err)
+	}
+	return v, nil
+}
+
+// scan reads the instructions of a pickle without acting on them. It lets through what torch.save writes (protocols 2
+// and 3) and refuses the rest: instructions that build objects, unknown names, and lengths beyond the end, which the
+// machine would otherwise believe and reserve memory for.
+func scan(raw []byte) error {
+	at := 0
+	for at < len(raw) {
+		op := raw[at]
+		at++
+		arg, err := operand(op, raw[at:])
+		if err != nil {
+			return fmt.Errorf("pickle, byte %d: %w", at-1, err)
+		}
+		at += arg
+		if op == '.' {
+			return nil
+		}
+	}
+	return errors.New("the pickle has no end: truncated")
+}
+
+// operand returns the length of the bytes that belong to instruction op.
+func operand(op byte, rest []byte) (int, error) {
+	n := 0
+	switch op {
+	case '(', '.', ')', '}', ']', 'N', 'Q', 'R', 't', 's', 'u', 'b', 'a', 'e', 'l', 'd', '0', '2',
+		0x85, 0x86, 0x87, 0x88, 0x89: // no operand
+	case 'q', 'h', 'K':
+		n = 1
+	case 'M':
+		n = 2
+	case 'r', 'j', 'J':
+		n = 4
+	case 'G':
+		n = 8
+	case 0x80: // protocol
+		n = 1
+		if len(rest) > 0 && rest[0] > 3 {
+			return 0, fmt.Errorf("protocol %d is not supported: save with torch.save(..., pickle_protocol=2)", rest[0])
+		}
+	case 'X', 'T', 'B': // text or bytes, 4 bytes length
+		if len(rest) < 4 {
+			return 0, errTruncated
+		}
+		n = 4 + int(binary.LittleEndian.Uint32(rest))
+	case 'U', 'C', 0x8a: // text, bytes or integer, 1 byte length
+		if len(rest) < 1 {
+			return 0, errTruncated
+		}
+		n = 1 + int(rest[0])
+	case 'c':
+		return globalOperand(rest)
+	default:
+		return 0, fmt.Errorf("instruction 0x%02x has no place in a file of tensors", op)
+	}
+	if n > len(rest) {
+		return 0, errTruncated
+	}
+	return n, nil
+}
+
+var errTruncated = errors.New("runs past the end: truncated")
+
+// globalOperand reads the two lines "module\nname\n" and asks global whether they may be named.
+func globalOperand(rest []byte) (int, error) {
+	module, tail, ok1 := bytes.Cut(rest, []byte("\n"))
+	name, _, ok2 := bytes.Cut(tail, []byte("\n"))
+	if !ok1 || !ok2 {
+		return 0, errTruncated
+	}
+	if _, err := global(string(module), string(name)); err != nil {
+		return 0, err
+	}
+	return len(module) + len(name) + 2, nil
+}

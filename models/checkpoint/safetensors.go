@@ -1,0 +1,243 @@
+package checkpoint
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// maxHeader bounds the JSON header of a safetensors file, in bytes.
+const maxHeader = 16 << 20
+
+// metaKey is the header's entry for free text; it can be no tensor's name.
+const metaKey = "__metadata__"
+
+type entry struct {
+	name    string
+	DType   string `json:"dtype"`
+	Shape   []int  `json:"shape"`
+	Offsets []int  `json:"data_offsets"`
+}
+
+// ReadSafetensors reads a safetensors file and its free-text metadata.
+func ReadSafetensors(path string) (Tensors, map[string]string, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil, nil, fmt.Errorf("open checkpoint %q: %w", path, reason(err))
+	}
+	ts, meta, err := ParseSafetensors(raw)
+	if err != nil {
+		return nil, nil, fmt.Errorf("open checkpoint %q: %w", path, err)
+	}
+	return ts, meta, nil
+}
+
+// ParseSafetensors reads the bytes of a safetensors file: 8 bytes header length, JSON header, data. As the format
+// demands, the tensors must cover the data without holes or overlaps. Nothing of raw is kept.
+func ParseSafetensors(raw []byte) (Tensors, map[string]string, error) {
+	if len(raw) < 8 {
+		return nil, nil, fmt.Errorf("%w: %d bytes are no safetensors file", ErrFormat, len(raw))
+	}
+	n := binary.LittleEndian.Uint64(raw)
+	if n > maxHeader || n > uint64(len(raw)-8) {
+		return nil, nil, fmt.Errorf("%w: safetensors header of %d bytes in a file of %d (truncated, or not safetensors)",
+			ErrFormat, n, len(raw))
+	}
+	entries, meta, err := parseHeader(raw[8 : 8+n])
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: safetensors header: %w", ErrFormat, err)
+	}
+	ts, err := loadEntries(entries, raw[8+n:])
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", ErrFormat, err)
+	}
+	return ts, meta, nil
+}
+
+// parseHeader walks the header token by token, because a plain decode would let a later duplicate win in silence.
+func parseHeader(raw []byte) ([]entry, map[string]string, error) {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	tok, err := dec.Token()
+	if err != nil {
+		return nil, nil, err
+	}
+	if tok != json.Delim('{') {
+		return nil, nil, errors.New("not a JSON object")
+	}
+	var entries []entry
+	var meta map[string]string
+	seen := map[string]bool{}
+	for dec.More() {
+		tok, err := dec.Token()
+		if err != nil {
+			return nil, nil, err
+		}
+		name, ok := tok.(string)
+		if !ok || seen[name] {
+			return nil, nil, fmt.Errorf("key %v is no name or comes twice", tok)
+		}
+		seen[name] = true
+		if name == metaKey {
+			if err := dec.Decode(&meta); err != nil {
+				return nil, nil, fmt.Errorf("%s: %w", metaKey, err)
+			}
+			continue
+		}
+		e := entry{name: name}
+		if err := dec.Decode(&e); err != nil {
+			return nil, nil, fmt.Errorf("tensor %q: %w", name, err)
+		}
+		entries = append(entries, e)
+	}
+	if _, err := dec.Token(); err != nil {
+		return nil, nil, err
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return nil, nil, errors.New("bytes after the JSON object")
+	}
+	return entries, meta, nil
+}
+
+// loadEntries converts each tensor after checking that the entries tile data exactly.
+func loadEntries(entries []entry, data []byte) (Tensors, error) {
+	for _, e := range entries {
+		if len(e.Offsets) != 2 || e.Offsets[0] < 0 || e.Offsets[1] < e.Offsets[0] || e.Offsets[1] > len(data) {
+			return nil, fmt.Errorf("tensor %q: offsets %v outside the %d bytes of data (truncated?)",
+				e.name, e.Offsets, len(data))
+		}
+	}
+	slices.SortStableFunc(entries, func(a, b entry) int {
+		return cmp.Or(cmp.Compare(a.Offsets[0], b.Offsets[0]), cmp.Compare(a.Offsets[1], b.Offsets[1]))
+	})
+	ts := make(Tensors, len(entries))
+	at := 0
+	for _, e := range entries {
+		if e.Offsets[0] != at {
+			return nil, fmt.Errorf("tensor %q starts at byte %d, want %d: overlap or hole", e.name, e.Offsets[0], at)
+		}
+		at = e.Offsets[1]
+		el, err := safetensorsElem(e.DType)
+		if err != nil {
+			return nil, fmt.Errorf("tensor %q: %w", e.name, err)
+		}
+		size := e.Offsets[1] - e.Offsets[0]
+		n, err := numel(e.Shape, size/el.size)
+		if err != nil {
+			return nil, fmt.Errorf("tensor %q: %w", e.name, err)
+		}
+		if n*el.size != size {
+			return nil, fmt.Errorf("tensor %q: shape %v of %s is %d bytes, the offsets say %d",
+				e.name, e.Shape, e.DType, n*el.size, size)
+		}
+		ts[e.name] = &Tensor{Name: e.name, Shape: slices.Clone(e.Shape), Data: el.floats(data[e.Offsets[0]:], n)}
+	}
+	if at != len(data) {
+		return nil, fmt.Errorf("%d bytes after the last tensor", len(data)-at)
+	}
+	return ts, nil
+}
+
+func safetensorsElem(dtype string) (elem, error) {
+	switch dtype {
+	case "F64":
+		return elemF64, nil
+	case "F32":
+		return elemF32, nil
+	case "F16":
+		return elemF16, nil
+	case "BF16":
+		return elemBF16, nil
+	case "I64":
+		return elemI64, nil
+	case "I32":
+		return elemI32, nil
+	case "I16":
+		return elemI16, nil
+	case "I8":
+		return elemI8, nil
+	case "U8", "BOOL":
+		return elemU8, nil
+	}
+	return elem{}, fmt.Errorf("element type %q is not supported", dtype)
+}
+
+// MarshalSafetensors encodes the tensors as float32 in ascending order of their names, so that equal weights give
+// equal bytes. meta may be nil.
+func MarshalSafetensors(ts Tensors, meta map[string]string) ([]byte, error) {
+	header := make(map[string]any, len(ts)+1)
+	if len(meta) > 0 {
+		header[metaKey] = meta
+	}
+	at := 0
+	for _, name := range ts.Names() {
+		t := ts[name]
+		n, err := numel(t.Shape, math.MaxInt32*8)
+		if err != nil || n != len(t.Data) {
+			return nil, fmt.Errorf("checkpoint: tensor %q has %d values for shape %v", name, len(t.Data), t.Shape)
+		}
+		if name == metaKey {
+			return nil, fmt.Errorf("checkpoint: no tensor may be called %q", metaKey)
+		}
+		shape := t.Shape
+		if shape == nil {
+			shape = []int{}
+		}
+		header[name] = entry{DType: "F32", Shape: shape, Offsets: []int{at, at + 4*n}}
+		at += 4 * n
+	}
+	h, err := json.Marshal(header) // map keys come out sorted
+	if err != nil {
+		return nil, fmt.Errorf("checkpoint: %w", err)
+	}
+	for (len(h)+8)%8 != 0 { // data aligned for readers that map the file
+		h = append(h, ' ')
+	}
+	out := make([]byte, 0, 8+len(h)+at)
+	out = binary.LittleEndian.AppendUint64(out, uint64(len(h)))
+	out = append(out, h...)
+	for _, name := range ts.Names() {
+		for _, v := range ts[name].Data {
+			out = binary.LittleEndian.AppendUint32(out, math.Float32bits(v))
+		}
+	}
+	return out, nil
+}
+
+// WriteSafetensors writes the file in one step: a reader sees the old file or the new one, never half of it.
+func WriteSafetensors(path string, ts Tensors, meta map[string]string) error {
+	raw, err := MarshalSafetensors(ts, meta)
+	if err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	if err != nil {
+		return fmt.Errorf("write checkpoint %q: %w", path, reason(err))
+	}
+	defer os.Remove(tmp.Name()) // gone already once renamed
+	_, err = tmp.Write(raw)
+	err = errors.Join(err, tmp.Chmod(0o644), tmp.Sync(), tmp.Close())
+	if err == nil {
+		err = os.Rename(tmp.Name(), path)
+	}
+	if err != nil {
+		return fmt.Errorf("write checkpoint %q: %w", path, reason(err))
+	}
+	return nil
+}
+
+// reason drops the operation and path that a *PathError repeats.
+func reason(err error) error {
+	var pe *os.PathError
+	if errors.As(err, &pe) {
+		return pe.Err
+	}
+	return err
+}

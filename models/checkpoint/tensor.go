@@ -1,0 +1,82 @@
+package checkpoint
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+)
+
+// ErrFormat marks a file that is not what it should be: truncated, damaged, of another format, or holding something
+// other than tensors. It is normal to see it for files that people bring.
+var ErrFormat = errors.New("checkpoint: bad file")
+
+// Tensor is one named array of weights.
+type Tensor struct {
+	// Name is the key under which the file holds it, for instance "denoiser.time_embed.0.weight".
+	Name string
+	// Shape lists the dimensions, outermost first; empty for a scalar.
+	Shape []int
+	// Data holds the values row-major; its length is the product of Shape.
+	Data []float32
+}
+
+// Len is the number of elements.
+func (t *Tensor) Len() int { return len(t.Data) }
+
+// Tensors maps names to tensors.
+type Tensors map[string]*Tensor
+
+// Names lists the names in ascending order.
+func (ts Tensors) Names() []string { return slices.Sorted(maps.Keys(ts)) }
+
+// Params counts the elements of all tensors.
+func (ts Tensors) Params() int {
+	n := 0
+	for _, t := range ts {
+		n += len(t.Data)
+	}
+	return n
+}
+
+// Get returns the named tensor and checks its shape; a dimension of -1 in shape fits any size.
+func (ts Tensors) Get(name string, shape ...int) (*Tensor, error) {
+	t, ok := ts[name]
+	if !ok {
+		return nil, fmt.Errorf("checkpoint: no tensor %q", name)
+	}
+	if len(t.Shape) != len(shape) {
+		return nil, fmt.Errorf("checkpoint: tensor %q has shape %v, want %v", name, t.Shape, shape)
+	}
+	for i, d := range shape {
+		if d >= 0 && d != t.Shape[i] {
+			return nil, fmt.Errorf("checkpoint: tensor %q has shape %v, want %v", name, t.Shape, shape)
+		}
+	}
+	return t, nil
+}
+
+// maxRank bounds the dimensions of a tensor; no network here needs more than five.
+const maxRank = 16
+
+// numel multiplies the dimensions and refuses negative sizes, absurd ranks and products beyond limit.
+func numel(shape []int, limit int) (int, error) {
+	if len(shape) > maxRank {
+		return 0, fmt.Errorf("%d dimensions, at most %d are read", len(shape), maxRank)
+	}
+	n := 1
+	for _, d := range shape {
+		if d < 0 {
+			return 0, fmt.Errorf("negative dimension in shape %v", shape)
+		}
+		if d > 0 && n > math.MaxInt32*8/d {
+			return 0, fmt.Errorf("shape %v is too large", shape)
+		}
+		n *= d
+	}
+	if n > limit {
+		return 0, fmt.Errorf("shape %v needs %d elements, only %d are there", shape, n, limit)
+	}
+	return n, nil
+}

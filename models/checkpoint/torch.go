@@ -1,0 +1,264 @@
+package checkpoint
+
+import (
+	"archive/zip"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/nlpodyssey/gopickle/types"
+)
+
+// maxPickle bounds the pickle of an archive, in bytes: it holds names and shapes only.
+const maxPickle = 64 << 20
+
+// OpenTorch reads the tensors of a file written by torch.save (the zip format, PyTorch 1.6 and later). The file may
+// hold a dictionary of tensors, or a dictionary with one under "state_dict", "model_state_dict" or "model"; entries that
+// are no tensors are left out. A file that names anything but tensors is refused with the name; nothing is executed.
+func OpenTorch(path string) (Tensors, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("open checkpoint %q: %w", path, reason(err))
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("open checkpoint %q: %w", path, reason(err))
+	}
+	if info.IsDir() {
+		return nil, fmt.Errorf("open checkpoint %q: it is a folder", path)
+	}
+	ts, err := ReadTorch(f, info.Size())
+	if err != nil {
+		return nil, fmt.Errorf("open checkpoint %q: %w", path, err)
+	}
+	return ts, nil
+}
+
+// ReadTorch is OpenTorch for any random-access bytes.
+func ReadTorch(r io.ReaderAt, size int64) (Tensors, error) {
+	a, err := openArchive(r, size)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFormat, err)
+	}
+	ts, err := a.tensors()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFormat, err)
+	}
+	return ts, nil
+}
+
+// archive is a torch zip: NAME/data.pkl and the storages NAME/data/KEY.
+type archive struct {
+	files  map[string]*zip.File // by path below NAME/
+	budget int                  // elements that may still be read
+}
+
+func openArchive(r io.ReaderAt, size int64) (*archive, error) {
+	z, err := zip.NewReader(r, size)
+	if err != nil {
+		return nil, fmt.Errorf("no torch zip file (%w): truncated, or written by PyTorch before 1.6", err)
+	}
+	a := &archive{files: make(map[string]*zip.File, len(z.File))}
+	root := ""
+	for _, f := range z.File {
+		if path.Base(f.Name) == "data.pkl" && strings.Count(f.Name, "/") == 1 {
+			root = path.Dir(f.Name) + "/"
+		}
+	}
+	for _, f := range z.File {
+		if rel, ok := strings.CutPrefix(f.Name, root); ok {
+			a.files[rel] = f
+		}
+	}
+	if a.files["data.pkl"] == nil {
+		return nil, errors.New("the zip file has no data.pkl: no torch checkpoint")
+	}
+	if a.files["constants.pkl"] != nil {
+		return nil, errors.New("TorchScript archive: save the state_dict instead")
+	}
+	// Views may share a storage, so the sum of the tensors can exceed the file; twice is more than any real one needs.
+	a.budget = int(size) * 2
+	return a, nil
+}
+
+// record reads a whole member. Torch stores members uncompressed; demanding that bounds the memory by the file.
+func (a *archive) record(name string, limit int64) ([]byte, error) {
+	f := a.files[name]
+	if f == nil {
+		return nil, fmt.Errorf("no record %q in the archive", name)
+	}
+	if f.Method != zip.Store || f.UncompressedSize64 != f.CompressedSize64 {
+		return nil, fmt.Errorf("record %q is compressed: not written by torch.save", name)
+	}
+	if f.UncompressedSize64 > uint64(limit) {
+		return nil, fmt.Errorf("record %q has %d bytes, at most %d are read", name, f.UncompressedSize64, limit)
+	}
+	rc, err := f.Open()
+	if err != nil {
+		return nil, fmt.Errorf("record %q: %w", name, err)
+	}
+	defer rc.Close()
+	raw, err := io.ReadAll(rc) // grows with the bytes that arrive; a wrong size or checksum ends in an error
+	if err != nil {
+		return nil, fmt.Errorf("record %q: %w", name, err)
+	}
+	return raw, nil
+}
+
+func (a *archive) tensors() (Tensors, error) {
+	if a.files["byteorder"] != nil {
+		order, err := a.record("byteorder", 64)
+		if err != nil {
+			return nil, err
+		}
+		if string(order) != "little" {
+			return nil, fmt.Errorf("byte order %q is not supported", order)
+		}
+	}
+	raw, err := a.record("data.pkl", maxPickle)
+	if err != nil {
+		return nil, err
+	}
+	v, err := unpickle(raw)
+	if err != nil {
+		return nil, err
+	}
+	views := stateDict(v)
+	if len(views) == 0 {
+		return nil, errors.New("holds no dictionary of tensors")
+	}
+	return a.load(views)
+}
+
+// load materialises the views; tensors that share a storage read it once.
+func (a *archive) load(views []named) (Tensors, error) {
+	slices.SortStableFunc(views, func(x, y named) int { return strings.Compare(x.view.storage.key, y.view.storage.key) })
+	ts := make(Tensors, len(views))
+	var key string
+	var raw []byte
+	for i, n := range views {
+		s := n.view.storage
+		if i == 0 || s.key != key {
+			var err error
+			if raw, err = a.record("data/"+s.key, 1<<40); err != nil {
+				return nil, fmt.Errorf("tensor %q: %w", n.name, err)
+			}
+			key = s.key
+		}
+		data, err := n.view.read(raw, a.budget)
+		if err != nil {
+			return nil, fmt.Errorf("tensor %q: %w", n.name, err)
+		}
+		a.budget -= len(data)
+		ts[n.name] = &Tensor{Name: n.name, Shape: n.view.size, Data: data}
+	}
+	return ts, nil
+}
+
+// read copies the view out of its storage's bytes, row-major.
+func (v *view) read(raw []byte, budget int) ([]float32, error) {
+	have := len(raw) / v.storage.elem.size
+	if v.storage.size > have {
+		return nil, fmt.Errorf("storage %q has %d elements, %d are announced: truncated", v.storage.key, have, v.storage.size)
+	}
+	n, err := numel(v.size, min(have, budget))
+	if err != nil {
+		return nil, err
+	}
+	if n == 0 {
+		return []float32{}, nil
+	}
+	last := v.offset
+	contiguous, step := true, 1
+	for i := len(v.size) - 1; i >= 0; i-- {
+		if v.stride[i] < 0 || v.stride[i] > have {
+			return nil, fmt.Errorf("stride %v is outside the storage", v.stride)
+		}
+		last += (v.size[i] - 1) * v.stride[i]
+		contiguous = contiguous && (v.size[i] == 1 || v.stride[i] == step)
+		step *= v.size[i]
+	}
+	if v.offset < 0 || v.offset >= have || last >= have || last < 0 {
+		return nil, fmt.Errorf("shape %v, stride %v, offset %d reach outside the %d elements of the storage",
+			v.size, v.stride, v.offset, have)
+	}
+	e := v.storage.elem
+	if contiguous {
+		return e.floats(raw[v.offset*e.size:], n), nil
+	}
+	out := make([]float32, n)
+	index := make([]int, len(v.size))
+	at := v.offset
+	for i := range out {
+		out[i] = e.float32(raw[at*e.size:])
+		for d := len(index) - 1; d >= 0; d-- {
+			index[d]++
+			at += v.stride[d]
+			if index[d] < v.size[d] {
+				break
+			}
+			at -= index[d] * v.stride[d]
+			index[d] = 0
+		}
+	}
+	return out, nil
+}
+
+type named struct {
+	name string
+	view *view
+}
+
+// stateDict lists the tensors of a dictionary, going one level down where the usual wrappers are.
+func stateDict(v any) []named {
+	for _, wrapper := range []string{"state_dict", "model_state_dict", "model"} {
+		for _, e := range items(v) {
+			if k, ok := e.Key.(string); ok && k == wrapper {
+				if views := tensorItems(e.Value); len(views) > 0 {
+					return views
+				}
+			}
+		}
+	}
+	return tensorItems(v)
+}
+
+func tensorItems(v any) []named {
+	var out []named
+	at := map[string]int{}
+	for _, e := range items(v) {
+		name, okName := e.Key.(string)
+		t, okView := e.Value.(*view)
+		if !okName || !okView {
+			continue
+		}
+		if i, again := at[name]; again { // a dictionary keeps the last value
+			out[i].view = t
+			continue
+		}
+		at[name] = len(out)
+		out = append(out, named{name, t})
+	}
+	return out
+}
+
+func items(v any) []types.DictEntry {
+	switch d := v.(type) {
+	case *types.Dict:
+		return *d
+	case *types.OrderedDict:
+		var out []types.DictEntry
+		for e := d.List.Front(); e != nil; e = e.Next() {
+			if entry, ok := e.Value.(*types.OrderedDictEntry); ok {
+				out = append(out, types.DictEntry{Key: entry.Key, Value: entry.Value})
+			}
+		}
+		return out
+	}
+	return nil
+}
