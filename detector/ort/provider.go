@@ -1,0 +1,113 @@
+package ort
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"strconv"
+
+	ortgo "github.com/yalue/onnxruntime_go"
+)
+
+// ErrProvider says that a required execution provider is not available here.
+var ErrProvider = errors.New("ort: execution provider is not available")
+
+// Provider names what computes a graph.
+type Provider string
+
+// The providers that a session can ask for.
+const (
+	CPU      Provider = "cpu"
+	CUDA     Provider = "cuda"
+	TensorRT Provider = "tensorrt"
+)
+
+// Options say how a session computes. The zero value means one CPU thread a core.
+type Options struct {
+	Provider Provider // "" = CPU
+	Required bool     // fail with ErrProvider rather than fall back to the CPU
+	Threads  int      // CPU threads of one run; 0 = one a core
+	DeviceID int      // number of the GPU
+}
+
+func (o Options) validate() error {
+	switch o.Provider {
+	case "", CPU, CUDA, TensorRT:
+	default:
+		return fmt.Errorf("ort.provider: got %q, want cpu, cuda or tensorrt", o.Provider)
+	}
+	if o.Threads < 0 {
+		return fmt.Errorf("ort.threads: got %d, want 0 or more", o.Threads)
+	}
+	if o.DeviceID < 0 {
+		return fmt.Errorf("ort.device_id: got %d, want 0 or more", o.DeviceID)
+	}
+	return nil
+}
+
+func (o Options) threads() int {
+	if o.Threads > 0 {
+		return o.Threads
+	}
+	return runtime.NumCPU()
+}
+
+// sessionOptions makes the options of one session. The caller destroys them, also after an error of the provider.
+func (o Options) sessionOptions(provider Provider) (_ *ortgo.SessionOptions, err error) {
+	so, err := ortgo.NewSessionOptions()
+	if err != nil {
+		return nil, fmt.Errorf("ort: session options: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, so.Destroy())
+		}
+	}()
+	if err := errors.Join(
+		so.SetIntraOpNumThreads(o.threads()),
+		so.SetInterOpNumThreads(1),
+		so.SetGraphOptimizationLevel(ortgo.GraphOptimizationLevelEnableAll),
+		// A spinning worker takes a core from the video decoder and from the other session: 520 ms a step instead of
+		// 272 with a busy neighbour.
+		so.AddSessionConfigEntry("session.intra_op.allow_spinning", "0"),
+		so.AddSessionConfigEntry("session.inter_op.allow_spinning", "0"),
+	); err != nil {
+		return nil, fmt.Errorf("ort: session options: %w", err)
+	}
+	if err := o.appendProvider(so, provider); err != nil {
+		return nil, err
+	}
+	return so, nil
+}
+
+func (o Options) appendProvider(so *ortgo.SessionOptions, provider Provider) error {
+	device := strconv.Itoa(o.DeviceID)
+	switch provider {
+	case CUDA:
+		cuda, err := ortgo.NewCUDAProviderOptions()
+		if err != nil {
+			return fmt.Errorf("%w: cuda: %w", ErrProvider, err)
+		}
+		defer func() { _ = cuda.Destroy() }()
+		// Full float32: TensorFloat-32 keeps 10 bits, so scores would differ from the CPU's by more than 1e-3.
+		if err := cuda.Update(map[string]string{"device_id": device, "use_tf32": "0"}); err != nil {
+			return fmt.Errorf("%w: cuda: %w", ErrProvider, err)
+		}
+		if err := so.AppendExecutionProviderCUDA(cuda); err != nil {
+			return fmt.Errorf("%w: cuda: %w", ErrProvider, err)
+		}
+	case TensorRT:
+		trt, err := ortgo.NewTensorRTProviderOptions()
+		if err != nil {
+			return fmt.Errorf("%w: tensorrt: %w", ErrProvider, err)
+		}
+		defer func() { _ = trt.Destroy() }()
+		if err := trt.Update(map[string]string{"device_id": device}); err != nil {
+			return fmt.Errorf("%w: tensorrt: %w", ErrProvider, err)
+		}
+		if err := so.AppendExecutionProviderTensorRT(trt); err != nil {
+			return fmt.Errorf("%w: tensorrt: %w", ErrProvider, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,160 @@
+package ort
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	ortgo "github.com/yalue/onnxruntime_go"
+)
+
+// EnvLibrary names the environment variable that holds the path of the ONNX Runtime library and goes before every
+// other place.
+const EnvLibrary = "OODCAST_ORT_LIB"
+
+// ErrNotInstalled says that the ONNX Runtime library was not found or could not be loaded.
+var ErrNotInstalled = errors.New("ort: ONNX Runtime is not installed")
+
+// process is the state of the library in this process. The binding keeps one environment for all, so this counts who
+// uses it: runtimes, sessions and tensors. Whatever is closed too late keeps the library loaded instead of crashing.
+var process struct {
+	sync.Mutex
+	users int
+	path  string
+}
+
+// retain adds a user; it reports false when the library is not loaded.
+func retain() bool {
+	process.Lock()
+	defer process.Unlock()
+	if process.users == 0 {
+		return false
+	}
+	process.users++
+	return true
+}
+
+// release removes a user; the last one unloads the library.
+func release() error {
+	process.Lock()
+	defer process.Unlock()
+	process.users--
+	if process.users > 0 {
+		return nil
+	}
+	if err := ortgo.DestroyEnvironment(); err != nil {
+		return fmt.Errorf("ort: unload %q: %w", process.path, err)
+	}
+	return nil
+}
+
+// Runtime is one use of the loaded library.
+type Runtime struct {
+	once sync.Once
+	path string
+	err  error
+}
+
+// Open loads the library at path, or the one that Find names when path is empty. All Runtimes of a process share
+// one library: a second one with another path is an error.
+func Open(path string) (*Runtime, error) {
+	if path == "" {
+		found, err := Find()
+		if err != nil {
+			return nil, err
+		}
+		path = found
+	}
+	process.Lock()
+	defer process.Unlock()
+	if process.users > 0 {
+		if path != process.path {
+			return nil, fmt.Errorf("ort: open %q: this process already uses %q", path, process.path)
+		}
+		process.users++
+		return &Runtime{path: path}, nil
+	}
+	ortgo.SetSharedLibraryPath(path)
+	if err := ortgo.InitializeEnvironment(ortgo.WithLogLevelError()); err != nil {
+		return nil, fmt.Errorf("%w: load %q: %w (run: make deps, or set %s)", ErrNotInstalled, path, err, EnvLibrary)
+	}
+	process.users, process.path = 1, path
+	return &Runtime{path: path}, nil
+}
+
+// Library returns the path of the loaded library.
+func (r *Runtime) Library() string { return r.path }
+
+// Version returns the version that the library reports, such as "1.30.0".
+func (r *Runtime) Version() string { return ortgo.GetVersion() }
+
+// Close ends this use. The library is unloaded when nothing uses it any more: no Runtime, Session or Tensor. Close may
+// be called more than once.
+func (r *Runtime) Close() error {
+	r.once.Do(func() { r.err = release() })
+	return r.err
+}
+
+// Find returns the path of the ONNX Runtime library: what OODCAST_ORT_LIB names (a file or a folder), else the first
+// libonnxruntime.so in the folder of the executable, its ../lib, /usr/local/lib and the system's library folders.
+func Find() (string, error) {
+	if path := os.Getenv(EnvLibrary); path != "" {
+		return findAt(path)
+	}
+	folders := searchFolders()
+	for _, folder := range folders {
+		if path, ok := libraryIn(folder); ok {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("%w: no libonnxruntime.so in %s (run: make deps, or set %s to its path)",
+		ErrNotInstalled, strings.Join(folders, ", "), EnvLibrary)
+}
+
+// findAt resolves what the environment variable names.
+func findAt(path string) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", fmt.Errorf("%w: %s: %w (run: make deps, or correct the variable)", ErrNotInstalled, EnvLibrary, err)
+	}
+	if !info.IsDir() {
+		return filepath.Abs(path)
+	}
+	if lib, ok := libraryIn(path); ok {
+		return lib, nil
+	}
+	return "", fmt.Errorf("%w: %s: no libonnxruntime.so in %q", ErrNotInstalled, EnvLibrary, path)
+}
+
+func searchFolders() []string {
+	var folders []string
+	if exe, err := os.Executable(); err == nil {
+		if real, err := filepath.EvalSymlinks(exe); err == nil {
+			exe = real
+		}
+		dir := filepath.Dir(exe)
+		folders = append(folders, dir, filepath.Join(filepath.Dir(dir), "lib"))
+	}
+	return append(folders, "/usr/local/lib", "/usr/lib", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu")
+}
+
+// libraryIn returns the library in a folder, the plain name first, then the newest versioned one.
+func libraryIn(folder string) (string, bool) {
+	names, _ := filepath.Glob(filepath.Join(folder, "libonnxruntime.so*"))
+	best := ""
+	for _, name := range names {
+		if filepath.Base(name) == "libonnxruntime.so" {
+			best = name
+			break
+		}
+		best = max(best, name)
+	}
+	if best == "" {
+		return "", false
+	}
+	abs, err := filepath.Abs(best)
+	return abs, err == nil
+}

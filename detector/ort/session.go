@@ -1,0 +1,194 @@
+package ort
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+
+	ortgo "github.com/yalue/onnxruntime_go"
+)
+
+var errNoRuntime = errors.New("ort: no runtime is open")
+
+// Session is a graph ready to run.
+type Session struct {
+	inputs, outputs []Port
+	provider        Provider
+	note            string
+	once            sync.Once
+	session         *ortgo.DynamicAdvancedSession
+	closeErr        error
+}
+
+// NewSession prepares a serialised ONNX model. Inputs and outputs keep the order of the graph. When the provider of
+// opts is not available the session computes on the CPU, says so in Note, and fails with ErrProvider if it is Required.
+// A Runtime must be open.
+func NewSession(model []byte, opts Options) (s *Session, err error) {
+	if err := opts.validate(); err != nil {
+		return nil, err
+	}
+	in, out, err := signature(model)
+	if err != nil {
+		return nil, err
+	}
+	if !retain() {
+		return nil, errNoRuntime
+	}
+	defer func() {
+		if s == nil {
+			_ = release()
+		}
+	}()
+	return newSession(model, in, out, opts)
+}
+
+func newSession(model []byte, in, out []Port, opts Options) (*Session, error) {
+	s := &Session{inputs: in, outputs: out, provider: opts.Provider}
+	if s.provider == "" {
+		s.provider = CPU
+	}
+	err := s.open(model, opts)
+	if err == nil {
+		return s, nil
+	}
+	if s.provider == CPU {
+		return nil, err
+	}
+	if !errors.Is(err, ErrProvider) {
+		err = fmt.Errorf("%w: %s: %w", ErrProvider, s.provider, err)
+	}
+	if opts.Required {
+		return nil, err
+	}
+	s.note = fmt.Sprintf("using cpu: %v", err)
+	s.provider = CPU
+	if err := s.open(model, opts); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Session) open(model []byte, opts Options) error {
+	so, err := opts.sessionOptions(s.provider)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = so.Destroy() }()
+	s.session, err = ortgo.NewDynamicAdvancedSessionWithONNXData(model, names(s.inputs), names(s.outputs), so)
+	if err != nil {
+		return fmt.Errorf("ort: new session: %w", err)
+	}
+	return nil
+}
+
+func names(ports []Port) []string {
+	out := make([]string, len(ports))
+	for i, p := range ports {
+		out[i] = p.Name
+	}
+	return out
+}
+
+// Inputs returns the inputs in the order that Run takes them.
+func (s *Session) Inputs() []Port { return s.inputs }
+
+// Outputs returns the outputs in the order that Run takes them.
+func (s *Session) Outputs() []Port { return s.outputs }
+
+// Provider returns what really computes.
+func (s *Session) Provider() Provider { return s.provider }
+
+// Note says why the provider is not the one that was asked for; empty when it is.
+func (s *Session) Note() string { return s.note }
+
+// Run computes outputs from inputs, both in the order of Inputs and Outputs. A nil output is allocated and stored in
+// the slice: then the caller closes it. It is safe for concurrent use with distinct tensors.
+func (s *Session) Run(inputs, outputs []*Tensor) error {
+	err := s.run(inputs, outputs)
+	// The binding hands ONNX Runtime bare addresses. Without these lines the collector may free, and the allocator
+	// reuse, a tensor's memory in mid run: results are then silently wrong.
+	for i := range inputs {
+		runtime.KeepAlive(inputs[i])
+	}
+	for i := range outputs {
+		runtime.KeepAlive(outputs[i])
+	}
+	runtime.KeepAlive(inputs)
+	runtime.KeepAlive(outputs)
+	return err
+}
+
+func (s *Session) run(inputs, outputs []*Tensor) error {
+	if len(inputs) != len(s.inputs) || len(outputs) != len(s.outputs) {
+		return fmt.Errorf("ort: run: got %d inputs and %d outputs, want %d and %d",
+			len(inputs), len(outputs), len(s.inputs), len(s.outputs))
+	}
+	if s.session == nil {
+		return errors.New("ort: run: session is closed")
+	}
+	in := make([]ortgo.Value, len(inputs))
+	for i, t := range inputs {
+		if t == nil || t.value == nil {
+			return fmt.Errorf("ort: run: input %q is closed or nil", s.inputs[i].Name)
+		}
+		in[i] = t.value
+	}
+	out := make([]ortgo.Value, len(outputs))
+	for i, t := range outputs {
+		if t == nil {
+			continue
+		}
+		if t.value == nil {
+			return fmt.Errorf("ort: run: output %q is closed", s.outputs[i].Name)
+		}
+		out[i] = t.value
+	}
+	if err := s.session.Run(in, out); err != nil {
+		return fmt.Errorf("ort: run: %w", err)
+	}
+	for i := range outputs {
+		if outputs[i] != nil {
+			continue
+		}
+		t, err := adopt(out[i])
+		if err != nil {
+			return fmt.Errorf("ort: run: output %q: %w", s.outputs[i].Name, err)
+		}
+		outputs[i] = t
+	}
+	return nil
+}
+
+// Eval runs the graph once on named inputs and returns its named outputs, freshly allocated. For tests and one-off
+// computations; the caller closes the outputs.
+func (s *Session) Eval(inputs map[string]*Tensor) (map[string]*Tensor, error) {
+	in := make([]*Tensor, len(s.inputs))
+	for i, p := range s.inputs {
+		t, ok := inputs[p.Name]
+		if !ok {
+			return nil, fmt.Errorf("ort: run: input %q is missing", p.Name)
+		}
+		in[i] = t
+	}
+	out := make([]*Tensor, len(s.outputs))
+	if err := s.Run(in, out); err != nil {
+		return nil, err
+	}
+	named := make(map[string]*Tensor, len(out))
+	for i, p := range s.outputs {
+		named[p.Name] = out[i]
+	}
+	return named, nil
+}
+
+// Close frees the session. It may be called more than once, not during a Run.
+func (s *Session) Close() error {
+	s.once.Do(func() {
+		if s.session != nil {
+			s.closeErr = errors.Join(s.session.Destroy(), release())
+			s.session = nil
+		}
+	})
+	return s.closeErr
+}
