@@ -1,0 +1,117 @@
+package ingest
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"time"
+)
+
+// Config says where frames come from and how they are read. Field names in the configuration are the yaml tags.
+type Config struct {
+	// Name is the camera's name in subjects, logs and metrics: [a-z][a-z0-9_]*. Default "camera".
+	Name string `yaml:"name" json:"name"`
+	// URI is rtsp://…, http://… (MJPEG), a video file, a picture, a folder of pictures, camera:0 or gst:<pipeline>.
+	URI string `yaml:"uri" json:"uri"`
+	// Overflow is what happens when frames come faster than they are scored: drop_oldest, drop_latest, wait, or auto
+	// (drop_oldest for cameras and paced files, wait for files). Default auto.
+	Overflow string `yaml:"overflow" json:"overflow"`
+	// Width and Height in pixels scale every frame; both or none. Default 0: as it comes.
+	Width  int `yaml:"width" json:"width"`
+	Height int `yaml:"height" json:"height"`
+	// MaxFPS drops frames above this rate, in frames a second of stream time. Default 0: no limit.
+	MaxFPS float64 `yaml:"max_fps" json:"max_fps"`
+	// FPS is the rate of a folder of pictures and of files that do not tell theirs. Default 10.
+	FPS float64 `yaml:"fps" json:"fps"`
+	// Realtime plays files and folders at their own speed instead of as fast as they are consumed. Default false.
+	Realtime bool `yaml:"realtime" json:"realtime"`
+	// Loop starts files and folders again at their end. Default false.
+	Loop bool `yaml:"loop" json:"loop"`
+	// OpenTimeout is how long a stream may take to open, ReadTimeout to deliver the next frame. 100ms..10m, default 5s.
+	OpenTimeout time.Duration `yaml:"open_timeout" json:"open_timeout"`
+	ReadTimeout time.Duration `yaml:"read_timeout" json:"read_timeout"`
+	// FFmpegOptions replaces what FFmpeg is told about streams, as key;value|key;value. Default "": see package opencv.
+	FFmpegOptions string `yaml:"ffmpeg_options" json:"ffmpeg_options"`
+	// Reconnect says how a Supervisor tries again.
+	Reconnect Reconnect `yaml:"reconnect" json:"reconnect"`
+}
+
+// Reconnect is how long a Supervisor waits before it opens a broken stream again: Min after the first failure, twice as
+// long after each further one up to Max, each time shortened by a random part of up to Jitter, so that the cameras of a
+// site do not all come back in the same moment.
+type Reconnect struct {
+	// Min and Max are the first and the longest pause. Default 1s and 60s.
+	Min time.Duration `yaml:"min" json:"min"`
+	Max time.Duration `yaml:"max" json:"max"`
+	// Jitter is the share of a pause that is random, 0..1. Default 0.3.
+	Jitter float64 `yaml:"jitter" json:"jitter"`
+	// Stable is how long a stream must have delivered for the next pause to be Min again. Default 10s.
+	Stable time.Duration `yaml:"stable" json:"stable"`
+	// Stalled is how long a stream may deliver nothing before its state says so. Default 2s.
+	Stalled time.Duration `yaml:"stalled" json:"stalled"`
+}
+
+// DefaultConfig returns the defaults; the URI is left to fill in.
+func DefaultConfig() Config {
+	return Config{
+		Name:        "camera",
+		Overflow:    "auto",
+		FPS:         10,
+		OpenTimeout: 5 * time.Second,
+		ReadTimeout: 5 * time.Second,
+		Reconnect: Reconnect{
+			Min: time.Second, Max: time.Minute, Jitter: 0.3, Stable: 10 * time.Second, Stalled: 2 * time.Second,
+		},
+	}
+}
+
+// Validate reports every fault of c, each with its key, value and what is wanted.
+func (c Config) Validate() error {
+	var errs []error
+	check := func(ok bool, key string, got any, want string) {
+		if !ok {
+			errs = append(errs, fmt.Errorf("%s: got %v, want %s", key, got, want))
+		}
+	}
+	check(regexp.MustCompile(`^[a-z][a-z0-9_]*$`).MatchString(c.Name), "name", quote(c.Name),
+		"lower-case letters, digits and _, a letter first")
+	if _, err := ParseURI(c.URI); err != nil {
+		errs = append(errs, fmt.Errorf("uri: %w", err))
+	}
+	switch c.Overflow {
+	case "", "auto", "drop_oldest", "drop_latest", "wait":
+	default:
+		check(false, "overflow", quote(c.Overflow), "auto, drop_oldest, drop_latest or wait")
+	}
+	const maxSide = 16384
+	check(c.Width >= 0 && c.Width <= maxSide, "width", c.Width, "0 to 16384 pixels")
+	check(c.Height >= 0 && c.Height <= maxSide, "height", c.Height, "0 to 16384 pixels")
+	check((c.Width == 0) == (c.Height == 0), "width, height", fmt.Sprintf("%dx%d", c.Width, c.Height), "both or neither")
+	check(c.MaxFPS >= 0 && c.MaxFPS <= 1000, "max_fps", c.MaxFPS, "0 (no limit) to 1000")
+	check(c.FPS > 0 && c.FPS <= 1000, "fps", c.FPS, "more than 0, at most 1000")
+	timeout := func(key string, d time.Duration) {
+		check(d >= 100*time.Millisecond && d <= 10*time.Minute, key, d, "100ms to 10m")
+	}
+	timeout("open_timeout", c.OpenTimeout)
+	timeout("read_timeout", c.ReadTimeout)
+	r := c.Reconnect
+	check(r.Min >= time.Millisecond, "reconnect.min", r.Min, "at least 1ms")
+	check(r.Max >= r.Min && r.Max <= time.Hour, "reconnect.max", r.Max, "reconnect.min to 1h")
+	check(r.Jitter >= 0 && r.Jitter <= 1, "reconnect.jitter", r.Jitter, "0 to 1")
+	check(r.Stable >= 0, "reconnect.stable", r.Stable, "0 or more")
+	check(r.Stalled > 0, "reconnect.stalled", r.Stalled, "more than 0")
+	return errors.Join(errs...)
+}
+
+// Policy is Overflow with auto resolved: wait for files that are read as fast as they are consumed, else drop_oldest.
+func (c Config) Policy() string {
+	if c.Overflow != "" && c.Overflow != "auto" {
+		return c.Overflow
+	}
+	if u, err := ParseURI(c.URI); err == nil && !u.Live() && !c.Realtime {
+		return "wait"
+	}
+	return "drop_oldest"
+}
+
+func quote(s string) string { return fmt.Sprintf("%q", s) }

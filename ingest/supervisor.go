@@ -1,0 +1,200 @@
+package ingest
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// State is where a supervised stream stands.
+type State string
+
+// The states of a stream. Connecting and Down alternate while it is away; Ended is final.
+const (
+	Connecting State = "connecting" // opening, no frame yet
+	Live       State = "live"       // delivering
+	Stalled    State = "stalled"    // open, but no frame for Reconnect.Stalled
+	Down       State = "down"       // broken: waits before it tries again
+	Ended      State = "ended"      // end of stream, stopped, or a permanent error
+)
+
+// Status is what is known about a supervised stream.
+type Status struct {
+	State State
+	// Since is when the state was entered.
+	Since time.Time
+	// Err is why the stream is down or ended, nil otherwise. It contains no credentials.
+	Err error
+	// Retry is the pause before the next try; 0 unless State is Down.
+	Retry time.Duration
+	// Failures counts the failed tries since the stream was last stable; Reconnects counts the tries after the first.
+	Failures, Reconnects uint64
+	// LastFrame is when the last frame came, zero before the first.
+	LastFrame time.Time
+}
+
+// Supervisor runs a Source again and again until it ends. It is a Source itself.
+type Supervisor struct {
+	src    Source
+	cfg    Reconnect
+	notify func(Status)
+	random *rand.Rand
+
+	order sync.Mutex // held from a change of state until notify has returned
+	mu    struct {
+		sync.Mutex
+		status    Status
+		inSink    bool
+		idleSince time.Time
+	}
+}
+
+// NewSupervisor returns a supervisor of src. notify, which may be nil, is called at every change of state, one call at a
+// time, from the goroutines of Run; it must not block. seed makes the jitter repeatable.
+func NewSupervisor(src Source, cfg Reconnect, notify func(Status), seed uint64) *Supervisor {
+	if notify == nil {
+		notify = func(Status) {}
+	}
+	s := &Supervisor{src: src, cfg: cfg, notify: notify, random: rand.New(rand.NewPCG(seed, 0x6f6f64))}
+	s.mu.status = Status{State: Connecting}
+	return s
+}
+
+// Status returns the present status. It is safe to call at any time.
+func (s *Supervisor) Status() Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.status
+}
+
+// Stats returns the counts of the source, if it counts.
+func (s *Supervisor) Stats() Stats {
+	if c, ok := s.src.(Counter); ok {
+		return c.Stats()
+	}
+	return Stats{}
+}
+
+// Run delivers the frames of the source, over as many connections as it takes. It returns nil at the end of the stream
+// or when ctx is done, the sink's error when that fails, and the source's error when that is Permanent.
+func (s *Supervisor) Run(ctx context.Context, sink Sink) error {
+	pause := s.cfg.Min
+	for try := uint64(0); ; try++ {
+		s.change(func(st *Status) { st.State, st.Err, st.Retry, st.Reconnects = Connecting, nil, 0, try })
+		stable, sinkFailed, err := s.once(ctx, sink)
+		if err == nil || ctx.Err() != nil || sinkFailed || Permanent(err) {
+			if ctx.Err() != nil {
+				err = nil
+			}
+			s.change(func(st *Status) { st.State, st.Err, st.Retry = Ended, err, 0 })
+			return err
+		}
+		if stable {
+			pause = s.cfg.Min
+		}
+		wait := pause - time.Duration(s.cfg.Jitter*s.random.Float64()*float64(pause))
+		s.change(func(st *Status) {
+			st.State, st.Err, st.Retry = Down, err, wait
+			if stable {
+				st.Failures = 0
+			}
+			st.Failures++
+		})
+		pause = min(2*pause, s.cfg.Max)
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// once runs the source one time. stable tells whether it delivered for at least Reconnect.Stable.
+func (s *Supervisor) once(ctx context.Context, sink Sink) (stable, sinkFailed bool, err error) {
+	var first, last time.Time
+	watchCtx, stop := context.WithCancel(ctx)
+	var watch sync.WaitGroup
+	watch.Go(func() { s.watchStall(watchCtx) })
+	err = s.src.Run(ctx, func(ctx context.Context, f *Frame) error {
+		last = time.Now()
+		if first.IsZero() {
+			first = last
+		}
+		s.begin(last)
+		defer s.end()
+		err := sink(ctx, f)
+		sinkFailed = err != nil
+		return err
+	})
+	stop()
+	watch.Wait()
+	return !first.IsZero() && last.Sub(first) >= s.cfg.Stable, sinkFailed, err
+}
+
+// begin notes that a frame came.
+func (s *Supervisor) begin(at time.Time) {
+	s.mu.Lock()
+	s.mu.status.LastFrame, s.mu.inSink = at, true
+	state := s.mu.status.State
+	s.mu.Unlock()
+	if state != Live {
+		s.change(func(st *Status) { st.State, st.Err = Live, nil })
+	}
+}
+
+// end notes that the sink returned: the time it took does not make a stream stalled.
+func (s *Supervisor) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.idleSince, s.mu.inSink = time.Now(), false
+}
+
+// watchStall reports a stream that was live and delivers nothing.
+func (s *Supervisor) watchStall(ctx context.Context) {
+	timer := time.NewTimer(s.cfg.Stalled)
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return
+		}
+		s.mu.Lock()
+		idle := time.Since(s.mu.idleSince)
+		waits := s.mu.status.State == Live && !s.mu.inSink
+		s.mu.Unlock()
+		if waits && idle >= s.cfg.Stalled {
+			s.changeIf(Live, func(st *Status) { st.State = Stalled })
+		}
+		if idle >= s.cfg.Stalled || !waits {
+			idle = 0
+		}
+		timer.Reset(s.cfg.Stalled - idle)
+	}
+}
+
+func (s *Supervisor) change(edit func(*Status)) { s.changeIf("", edit) }
+
+// changeIf edits the status if the state is from ("" = whatever it is) and tells about it.
+func (s *Supervisor) changeIf(from State, edit func(*Status)) {
+	s.order.Lock() // two changes must not be told in the wrong order
+	defer s.order.Unlock()
+	s.mu.Lock()
+	before := s.mu.status.State
+	if from != "" && before != from {
+		s.mu.Unlock()
+		return
+	}
+	edit(&s.mu.status)
+	if s.mu.status.State != before || s.mu.status.Since.IsZero() {
+		s.mu.status.Since = time.Now()
+	}
+	now := s.mu.status
+	s.mu.Unlock()
+	s.notify(now)
+}
+
+var (
+	_ Source  = (*Supervisor)(nil)
+	_ Counter = (*Supervisor)(nil)
+)

@@ -1,0 +1,116 @@
+package ingest
+
+import (
+	"fmt"
+	"net/url"
+	"regexp"
+	"strings"
+)
+
+// Kind is what a URI names.
+type Kind string
+
+// The kinds of sources.
+const (
+	Path      Kind = "path"      // a video file, a picture or a folder of pictures: the file system tells which
+	Stream    Kind = "stream"    // a network address that FFmpeg reads
+	Camera    Kind = "camera"    // a local capture device
+	GStreamer Kind = "gstreamer" // a GStreamer pipeline that ends in appsink
+)
+
+// URI is a parsed source address.
+type URI struct {
+	Kind Kind
+	// Target is what the reader opens: a path, an address with its credentials (never to be logged), a device number or
+	// path, a pipeline.
+	Target string
+}
+
+// Live reports whether frames come at the source's own pace and are lost when nobody takes them.
+func (u URI) Live() bool { return u.Kind != Path }
+
+// ParseURI tells what s names. It looks neither at the file system nor at the network.
+func ParseURI(s string) (URI, error) {
+	scheme, rest, found := strings.Cut(s, ":")
+	switch {
+	case s == "":
+		return URI{}, fmt.Errorf("%w: the address is empty, want a file, a folder, rtsp://…, http://…, camera:0 or gst:…",
+			ErrUnsupported)
+	case found && scheme == "camera":
+		if rest == "" {
+			return URI{}, fmt.Errorf("%w: %q names no device, want camera:0 or camera:/dev/video0", ErrUnsupported, s)
+		}
+		return URI{Camera, rest}, nil
+	case found && scheme == "gst":
+		if strings.TrimSpace(rest) == "" {
+			return URI{}, fmt.Errorf("%w: %q names no pipeline, want gst:… ! appsink", ErrUnsupported, s)
+		}
+		return URI{GStreamer, rest}, nil
+	case !strings.Contains(s, "://"):
+		return URI{Path, s}, nil
+	}
+	switch strings.ToLower(scheme) {
+	case "file":
+		u, err := url.Parse(s)
+		if err != nil || u.Path == "" {
+			return URI{}, fmt.Errorf("%w: %q, want file:///path", ErrUnsupported, s)
+		}
+		return URI{Path, u.Path}, nil
+	case "rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "udp", "srt", "tcp":
+		if host := strings.TrimPrefix(rest, "//"); host == "" || host[0] == '/' {
+			return URI{}, fmt.Errorf("%w: %q names no host", ErrUnsupported, RedactURI(s))
+		}
+		if strings.ContainsAny(s, " \t\r\n") {
+			return URI{}, fmt.Errorf("%w: the %s address has white space in it, want %%20", ErrUnsupported, scheme)
+		}
+		return URI{Stream, s}, nil
+	default:
+		return URI{}, fmt.Errorf("%w: %q, want a file, a folder, rtsp://…, http://…, camera:0 or gst:…",
+			ErrUnsupported, RedactURI(s))
+	}
+}
+
+// secretParam matches query and pipeline parameters that carry secrets.
+var secretParam = regexp.MustCompile(`(?i)((?:^|[?&;\s!])[a-z0-9_.-]*` +
+	`(?:passw(?:or)?d|pwd|pass|token|secret|key|auth|sig(?:nature)?|user(?:name)?(?:-?id)?|user-?pw|login|usr|credentials?)` +
+	`\s*=\s*)("[^"]*"|'[^']*'|[^&;\s!"']+)`)
+
+// RedactURI returns s, a stream address or a text that contains some, with user names, passwords and parameters that
+// carry secrets replaced by "***". When it cannot tell whether an @ ends a password or belongs to a path, it hides more.
+func RedactURI(s string) string {
+	var b strings.Builder
+	for {
+		i := strings.Index(s, "://")
+		if i < 0 {
+			break
+		}
+		i += len("://")
+		b.WriteString(s[:i])
+		s = s[i:]
+		end := strings.IndexAny(s, " \t\r\n\"'")
+		if end < 0 {
+			end = len(s)
+		}
+		b.WriteString(redactUserinfo(s[:end]))
+		s = s[end:]
+	}
+	b.WriteString(s)
+	return secretParam.ReplaceAllString(b.String(), "${1}***")
+}
+
+// redactUserinfo hides the user part of an address without its scheme. Passwords with / ? # @ in them that are not
+// encoded do occur, so the user part may reach up to the last @, past what looks like the end of the host.
+func redactUserinfo(s string) string {
+	at := strings.LastIndexByte(s, '@')
+	if at < 0 {
+		return s
+	}
+	authority := s
+	if i := strings.IndexAny(s, "/?#"); i >= 0 {
+		authority = s[:i]
+	}
+	if !strings.ContainsAny(authority, "@:") {
+		return s // host/path@2
+	}
+	return "***" + s[at:]
+}
