@@ -1,0 +1,129 @@
+package eval_test
+
+import (
+	"errors"
+	"image"
+	"image/color"
+	"image/png"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/oodcast/oodcast/detector/eval"
+)
+
+// touch makes the files of a data set below root: masks are real 4×2 PNGs, images need only exist.
+func touch(t *testing.T, root string, files ...string) {
+	t.Helper()
+	for _, f := range files {
+		path := filepath.Join(root, f)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		out, err := os.Create(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if filepath.Ext(f) == ".png" {
+			m := image.NewGray(image.Rect(0, 0, 4, 2))
+			m.Pix = []uint8{0, 1, 255, 2, 0, 0, 0, 1}
+			if err := png.Encode(out, m); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := out.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestOpenLayouts(t *testing.T) {
+	cases := []struct {
+		name, dataset string
+		files         []string
+		want          []string
+		ood           uint8
+	}{
+		{"flat", "fs_static", []string{"images/1.jpg", "images/2.jpg", "labels_masks/1.png"}, []string{"1"}, 1},
+		{
+			"segment me if you can", "roadanomaly21",
+			[]string{"images/validation0.jpg", "images/test.jpg", "labels_masks/validation0_labels_semantic.png"},
+			[]string{"validation0"}, 1,
+		},
+		{
+			"official root above the track", "roadobstacle21",
+			[]string{
+				"dataset_ObstacleTrack/images/validation_1.webp",
+				"dataset_ObstacleTrack/labels_masks/validation_1_labels_semantic.png",
+			},
+			[]string{"validation_1"}, 1,
+		},
+		{
+			"road anomaly", "roadanomaly",
+			[]string{"frames/animals01.jpg", "frames/animals01.labels/labels_semantic.png"},
+			[]string{"animals01"}, 2,
+		},
+		{"ade", "ade_ood", []string{"images/a b.jpg", "annotations/a b_mask.png"}, []string{"a b"}, 1},
+		{
+			"authors' Fishyscapes copy", "fs_lostfound",
+			[]string{"images/7_image.png", "annotations/7_mask.png"},
+			[]string{"7_image"}, 1,
+		},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			root := filepath.Join(t.TempDir(), "[data] *set")
+			touch(t, root, c.files...)
+			d, err := eval.Open(c.dataset, root)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var names []string
+			for _, it := range d.Items {
+				names = append(names, it.Name)
+				if _, w, h, err := it.Labels(); err != nil || w != 4 || h != 2 {
+					t.Errorf("Labels() of %s: %d×%d, %v", it.Label, w, h, err)
+				}
+			}
+			if diff := cmp.Diff(c.want, names); diff != "" {
+				t.Error(diff)
+			}
+			if d.OOD != c.ood {
+				t.Errorf("OOD = %d, want %d", d.OOD, c.ood)
+			}
+		})
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	root := t.TempDir()
+	if _, err := eval.Open("roadanomaly22", root); !errors.Is(err, eval.ErrUnknownDataset) {
+		t.Errorf("unknown name: %v", err)
+	}
+	if _, err := eval.Open("fs_static", root); !errors.Is(err, eval.ErrNoImages) {
+		t.Errorf("empty folder: %v", err)
+	}
+	if _, err := eval.Open("fs_static", filepath.Join(root, "missing")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("missing folder: %v", err)
+	}
+	touch(t, root, "images/1.jpg", "labels_masks/1.png")
+	d, err := eval.Open("fs_static", root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	colour := image.NewNRGBA(image.Rect(0, 0, 1, 1))
+	colour.Set(0, 0, color.NRGBA{1, 2, 3, 255})
+	f, err := os.Create(d.Items[0].Label)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := png.Encode(f, colour); err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	if _, _, _, err := d.Items[0].Labels(); !errors.Is(err, eval.ErrLabels) {
+		t.Errorf("colour mask: %v", err)
+	}
+}

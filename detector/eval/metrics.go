@@ -1,0 +1,76 @@
+package eval
+
+import "math"
+
+// TPRTarget is the true positive rate at which the false positive rate is reported.
+const TPRTarget = 0.95
+
+// Metrics are fractions in 0..1.
+type Metrics struct {
+	AP    float64 // step-wise over distinct scores: Σ (R_n − R_{n−1})·P_n, as sklearn.metrics.average_precision_score
+	AUROC float64 // trapezoids over distinct scores
+	// FPR95 is taken at the point of the ROC curve whose TPR is nearest to 0.95, the first such on ties, on the curve
+	// that sklearn.metrics.roc_curve returns (collinear points dropped): the convention of DOoD and cDNP.
+	FPR95 float64
+	// FPR95First is taken at the first TPR ≥ 0.95: the convention of Fishyscapes and SegmentMeIfYouCan.
+	FPR95First float64
+}
+
+// Metrics computes the pooled metrics. It returns [ErrNoPositive] or [ErrNoNegative] when a class is empty.
+func (p *Pool) Metrics() (Metrics, error) {
+	positives, negatives := p.Count()
+	switch {
+	case positives == 0:
+		return Metrics{}, ErrNoPositive
+	case negatives == 0:
+		return Metrics{}, ErrNoNegative
+	}
+	acc := accumulator{positives: float64(positives), negatives: float64(negatives), best: math.Inf(1)}
+	acc.window = append(acc.window, point{})
+	acc.near(point{}) // the curve starts at (0, 0)
+	p.sweep(acc.add)
+	acc.near(acc.window[len(acc.window)-1])
+	return acc.m, nil
+}
+
+// point is a point of the ROC curve in counts.
+type point struct{ tp, fp int }
+
+// accumulator folds the points of a sweep into Metrics.
+type accumulator struct {
+	m                    Metrics
+	positives, negatives float64
+	prev                 point
+	window               []point // the last two points of the curve, for dropping collinear ones
+	best                 float64 // |TPR − 0.95| of the point FPR95 was taken at
+	reached              bool
+}
+
+func (a *accumulator) add(tp, fp int) {
+	cur := point{tp, fp}
+	if dtp := cur.tp - a.prev.tp; dtp > 0 {
+		a.m.AP += float64(dtp) / a.positives * float64(cur.tp) / float64(cur.tp+cur.fp)
+	}
+	a.m.AUROC += float64(cur.fp-a.prev.fp) / a.negatives * float64(cur.tp+a.prev.tp) / 2 / a.positives
+	if !a.reached && float64(cur.tp)/a.positives >= TPRTarget {
+		a.reached, a.m.FPR95First = true, float64(cur.fp)/a.negatives
+	}
+	a.prev = cur
+	// sklearn keeps the first and the last point, and an inner one where the second difference of either count is
+	// not zero; its threshold list starts with the first distinct score, before (0, 0) is put in front.
+	a.window = append(a.window, cur)
+	if n := len(a.window); n > 2 {
+		l, m, r := a.window[n-3], a.window[n-2], a.window[n-1]
+		if l == (point{}) || r.tp-2*m.tp+l.tp != 0 || r.fp-2*m.fp+l.fp != 0 {
+			a.near(m)
+		}
+		a.window = append(a.window[:0], m, r)
+	}
+}
+
+// near takes FPR95 at p if its TPR is nearer to 0.95 than any before.
+func (a *accumulator) near(p point) {
+	if d := math.Abs(float64(p.tp)/a.positives - TPRTarget); d < a.best {
+		a.best, a.m.FPR95 = d, float64(p.fp)/a.negatives
+	}
+}
