@@ -1,0 +1,117 @@
+package schema
+
+import "time"
+
+// Score is the JSON message on …{camera}.score: a map without its cells.
+type Score struct {
+	Site      string    `json:"site"`
+	Camera    string    `json:"camera"`
+	Seq       uint64    `json:"seq"`       // of the map
+	FrameSeq  uint64    `json:"frame_seq"` // of the frame
+	Captured  time.Time `json:"captured"`
+	Peak      float32   `json:"peak"` // largest standardised value
+	Mean      float32   `json:"mean"`
+	Threshold float32   `json:"threshold"`
+	Area      float32   `json:"area"`      // share of cells at or above the threshold, 0..1
+	Timesteps int       `json:"timesteps"` // |T|
+	LatencyMS LatencyMS `json:"latency_ms"`
+	Bundle    string    `json:"bundle"`
+	Provider  string    `json:"provider"`
+}
+
+// LatencyMS says how long a map took, in milliseconds.
+type LatencyMS struct {
+	Wait   float64 `json:"wait"`   // capture to start
+	Encode float64 `json:"encode"` // image encoder
+	Score  float64 `json:"score"`  // diffusion over all timesteps
+	Total  float64 `json:"total"`  // capture to finished map
+}
+
+// Event is the JSON message on …{camera}.event.{start|update|end}. Nats-Msg-Id is "{id}.{revision}".
+type Event struct {
+	ID         string    `json:"id"`
+	Revision   int       `json:"revision"`
+	Type       string    `json:"type"` // start, update or end
+	Site       string    `json:"site"`
+	Camera     string    `json:"camera"`
+	Start      time.Time `json:"start"` // capture time of the first frame
+	Time       time.Time `json:"time"`  // capture time of the newest frame
+	Box        Box       `json:"box"`
+	Peak       float32   `json:"peak"`
+	Mean       float32   `json:"mean"`
+	Area       float32   `json:"area"` // share of the image, 0..1
+	DurationMS int64     `json:"duration_ms"`
+	Threshold  float32   `json:"threshold"`
+	Timesteps  int       `json:"timesteps"`
+	Bundle     string    `json:"bundle"`
+}
+
+// Box is a rectangle in normalised image coordinates, 0..1 from the top left.
+type Box struct {
+	X      float32 `json:"x"`
+	Y      float32 `json:"y"`
+	Width  float32 `json:"width"`
+	Height float32 `json:"height"`
+}
+
+// States of a camera.
+const (
+	StateConnecting = "connecting"
+	StateLive       = "live"
+	StateStalled    = "stalled"
+	StateDown       = "down"
+	StateEnded      = "ended"
+	StatePaused     = "paused"
+)
+
+// Status is the JSON message on …{camera}.status, the answer to every control request, and what HTTP serves: the state
+// and the settings in force.
+type Status struct {
+	Site          string    `json:"site"`
+	Camera        string    `json:"camera"`
+	State         string    `json:"state"`
+	Reason        string    `json:"reason,omitempty"` // why it is stalled or down
+	Since         time.Time `json:"since"`            // of the state
+	Time          time.Time `json:"time"`
+	Source        string    `json:"source,omitempty"` // without credentials
+	Paused        bool      `json:"paused"`
+	Timesteps     Timesteps `json:"timesteps"`                // as set
+	TimestepsUsed int       `json:"timesteps_used"`           // |T| of the newest map
+	TimestepsMax  int       `json:"timesteps_max"`            // what the bundle offers
+	LatencyBudget Duration  `json:"latency_budget,omitempty"` // of timesteps "auto"
+	Threshold     float32   `json:"threshold"`
+	Bundle        string    `json:"bundle"`
+	Provider      string    `json:"provider"`
+	Width         int       `json:"width"` // of the frames, pixels; 0 before the first
+	Height        int       `json:"height"`
+	Stats         Stats     `json:"stats"`
+}
+
+// Stats is the JSON message on …{camera}.stats: counts since the start, rates and latencies of the last seconds.
+type Stats struct {
+	UptimeS   float64           `json:"uptime_s"`
+	Captured  uint64            `json:"captured"`          // frames read
+	Scored    uint64            `json:"scored"`            // maps made
+	Dropped   map[string]uint64 `json:"dropped,omitempty"` // by "stage:reason"
+	CameraFPS float64           `json:"camera_fps"`
+	ScoreFPS  float64           `json:"score_fps"`
+	Peak      float32           `json:"peak"`
+	Mean      float32           `json:"mean"`
+	LatencyMS LatencyMS         `json:"latency_ms"`
+	Viewers   int               `json:"viewers"`
+	Events    uint64            `json:"events"`
+	Errors    uint64            `json:"errors"` // frames or maps that could not be used
+}
+
+// Update is a control request: fields that are absent stay as they are.
+type Update struct {
+	Timesteps     *Timesteps `json:"timesteps,omitempty"`
+	LatencyBudget *Duration  `json:"latency_budget,omitempty"`
+	Threshold     *float32   `json:"threshold,omitempty"`
+	Paused        *bool      `json:"paused,omitempty"`
+}
+
+// Fault is the JSON answer to a request that could not be carried out.
+type Fault struct {
+	Error string `json:"error"`
+}

@@ -1,0 +1,58 @@
+package schema
+
+import "fmt"
+
+// Header names and values of map messages.
+const (
+	HeaderSchema      = "X-Schema"
+	HeaderSeq         = "X-Seq"
+	HeaderCaptureTime = "X-Capture-Time"
+	HeaderType        = "Content-Type"
+	HeaderEncoding    = "Content-Encoding"
+
+	MapSchema = "oodcast.v1.AnomalyMap"
+	MapType   = "application/x-protobuf; proto=" + MapSchema
+	JSONType  = "application/json"
+)
+
+// Kinds of messages: the tokens behind the camera in a subject.
+const (
+	KindMap      = "map"
+	KindScore    = "score"
+	KindEvent    = "event" // followed by start, update or end
+	KindSnapshot = "snapshot"
+	KindStatus   = "status"
+	KindStats    = "stats"
+	KindControl  = "ctl" // followed by get, set, snapshot, pause or resume
+)
+
+// CheckName tells whether name can be a prefix, site or camera: a NATS token that is also a legal ROS name.
+func CheckName(name string) error {
+	ok := len(name) >= 1 && len(name) <= 63
+	for i, c := range []byte(name) {
+		letter := c >= 'a' && c <= 'z'
+		ok = ok && (letter || i > 0 && (c == '_' || c >= '0' && c <= '9'))
+	}
+	if !ok {
+		return fmt.Errorf("name %q: want a lower-case letter, then lower-case letters, digits or _ (63 at most)", name)
+	}
+	return nil
+}
+
+// Subjects builds the subjects of one site: {prefix}.v1.{site}.{camera}.{kind}.
+type Subjects struct{ Prefix, Site string }
+
+// Of returns the subject of a camera's messages of one kind. "*" for the camera matches all of them.
+func (s Subjects) Of(camera, kind string) string {
+	return s.Prefix + ".v1." + s.Site + "." + camera + "." + kind
+}
+
+// Event returns the subject of a camera's events of one type: start, update or end.
+func (s Subjects) Event(camera, eventType string) string {
+	return s.Of(camera, KindEvent+"."+eventType)
+}
+
+// Control returns the subject of a control verb: get, set, snapshot, pause or resume.
+func (s Subjects) Control(camera, verb string) string {
+	return s.Of(camera, KindControl+"."+verb)
+}
