@@ -50,7 +50,8 @@ func TestOpenLayouts(t *testing.T) {
 		{
 			"segment me if you can", "roadanomaly21",
 			[]string{"images/validation0.jpg", "images/test.jpg", "labels_masks/validation0_labels_semantic.png"},
-			[]string{"validation0"}, 1,
+			[]string{"validation0"},
+			1,
 		},
 		{
 			"official root above the track", "roadobstacle21",
@@ -58,18 +59,21 @@ func TestOpenLayouts(t *testing.T) {
 				"dataset_ObstacleTrack/images/validation_1.webp",
 				"dataset_ObstacleTrack/labels_masks/validation_1_labels_semantic.png",
 			},
-			[]string{"validation_1"}, 1,
+			[]string{"validation_1"},
+			1,
 		},
 		{
 			"road anomaly", "roadanomaly",
 			[]string{"frames/animals01.jpg", "frames/animals01.labels/labels_semantic.png"},
-			[]string{"animals01"}, 2,
+			[]string{"animals01"},
+			2,
 		},
 		{"ade", "ade_ood", []string{"images/a b.jpg", "annotations/a b_mask.png"}, []string{"a b"}, 1},
 		{
 			"authors' Fishyscapes copy", "fs_lostfound",
 			[]string{"images/7_image.png", "annotations/7_mask.png"},
-			[]string{"7_image"}, 1,
+			[]string{"7_image"},
+			1,
 		},
 	}
 	for _, c := range cases {

@@ -1,0 +1,75 @@
+package eval_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/sbinet/npyio"
+
+	"github.com/oodcast/oodcast/detector/eval"
+)
+
+func TestScores(t *testing.T) {
+	root, dir := t.TempDir(), t.TempDir()
+	touch(t, root, "images/1.jpg", "labels_masks/1.png") // 4×2 with two anomalous and one ignored pixel
+	d, err := eval.Open("folder", root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "1_scores.npy")
+	scores := func() error {
+		pool, err := eval.Scores(t.Context(), d, dir, "_scores.npy")
+		if err != nil {
+			return err
+		}
+		m, err := pool.Metrics()
+		if err == nil && (m.AP != 1 || m.AUROC != 1 || m.FPR95 != 0) {
+			t.Errorf("a perfect map: %+v", m)
+		}
+		return err
+	}
+	if err := scores(); !errors.Is(err, eval.ErrScores) || !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no file: %v", err)
+	}
+	for name, body := range map[string][]byte{
+		"empty":   nil,
+		"garbage": []byte("\x93NUMPY\x01\x00\x10\x00{'descr': 1, 2:  "),
+	} {
+		if err := os.WriteFile(path, body, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := scores(); !errors.Is(err, eval.ErrScores) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	// testdata/perfect.npy is a float32 array [2,4], 1 where the mask is 1, else 0, NaN where it is ignored.
+	perfect, err := os.ReadFile("testdata/perfect.npy")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, perfect, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := scores(); err != nil {
+		t.Error(err)
+	}
+	if err := os.WriteFile(path, perfect[:len(perfect)-8], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := scores(); !errors.Is(err, eval.ErrScores) {
+		t.Errorf("truncated: %v", err)
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := npyio.Write(f, make([]float32, 8)); err != nil { // one dimension
+		t.Fatal(err)
+	}
+	f.Close()
+	if err := scores(); !errors.Is(err, eval.ErrScores) {
+		t.Errorf("one dimension: %v", err)
+	}
+}
