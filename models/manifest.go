@@ -1,0 +1,275 @@
+package models
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/oodcast/oodcast/models/nets"
+)
+
+// Format is the version of bundle.yaml that this program reads and writes.
+const Format = 1
+
+// Train is the number of diffusion timesteps that every denoiser is trained with; timesteps run from 0 to Train-1.
+const Train = 1000
+
+// Manifest is bundle.yaml.
+type Manifest struct {
+	// Format is 1.
+	Format int `yaml:"format" json:"format"`
+	// Name identifies the bundle in messages and metrics: lower case letters, digits, - and _.
+	Name string `yaml:"name" json:"name"`
+	// Version is free text; a bundle that scores differently needs another one.
+	Version string `yaml:"version" json:"version"`
+	// Encoder describes encoder.onnx.
+	Encoder EncoderSpec `yaml:"encoder" json:"encoder"`
+	// Denoiser describes denoiser.safetensors; nil in an encoder-only bundle.
+	Denoiser *nets.DenoiserConfig `yaml:"denoiser,omitempty" json:"denoiser,omitempty"`
+	// Diffusion says how scores are drawn from the denoiser.
+	Diffusion Diffusion `yaml:"diffusion" json:"diffusion"`
+	// Normalise says how features are scaled before diffusion: per_channel (mean 0, deviation 1 each) or global (the
+	// paper: one scale for all channels).
+	Normalise string `yaml:"normalise" json:"normalise"`
+	// Compound says how the diffusion score and the segmenter's uncertainty become one map.
+	Compound Compound `yaml:"compound" json:"compound"`
+	// Provenance is free: sources, licences, commands, dates.
+	Provenance map[string]any `yaml:"provenance,omitempty" json:"provenance,omitempty"`
+	// Files lists every other file of the bundle with its checksum.
+	Files map[string]File `yaml:"files" json:"files"`
+}
+
+// EncoderSpec describes encoder.onnx. Its inputs are image uint8[H,W,3] (RGB) and size int64[2] = working height and
+// width; its outputs are features float32[h,w,Channels], logits float32[K,lh,lw] and lse float32[lh,lw].
+type EncoderSpec struct {
+	// Architecture names the network, for instance efficientvit-seg or onnx.
+	Architecture string `yaml:"architecture" json:"architecture"`
+	// Features lists the inner tensors that make up the features, as TENSOR@STRIDE, comma separated.
+	Features string `yaml:"features" json:"features"`
+	// Channels is the number of features of a token.
+	Channels int `yaml:"channels" json:"channels"`
+	// Stride is the side of a token in pixels of the working size.
+	Stride int `yaml:"stride" json:"stride"`
+	// LogitsStride is the side of a logit in pixels of the working size.
+	LogitsStride int `yaml:"logits_stride" json:"logits_stride"`
+	// Classes names the classes in the order of the logits.
+	Classes []string `yaml:"classes,flow" json:"classes"`
+	// Size is the working size that the bundle was made for; others work, with other statistics.
+	Size Size `yaml:"size,flow" json:"size"`
+	// Multiple is what both sides of a working size must be multiples of; 0 stands for 32.
+	Multiple int `yaml:"multiple,omitempty" json:"multiple,omitempty"`
+}
+
+// Size is a working size in pixels.
+type Size struct {
+	Width  int `yaml:"width" json:"width"`
+	Height int `yaml:"height" json:"height"`
+}
+
+// Diffusion says how scores are drawn from the denoiser.
+type Diffusion struct {
+	// Timesteps is the nested order: |T|=N takes the first N. Each is in 0..999 and comes once.
+	Timesteps []int `yaml:"timesteps,flow" json:"timesteps"`
+	// Noise is antithetic (pairs +ε, −ε of per-token noise) or independent (the paper).
+	Noise string `yaml:"noise" json:"noise"`
+	// Seed fixes the noise, so that the same frame gives the same map.
+	Seed uint64 `yaml:"seed" json:"seed"`
+	// Aggregate is sum or sqrt_one_minus_alpha_bar (the paper's Eq. 8).
+	Aggregate string `yaml:"aggregate" json:"aggregate"`
+	// Score is cosine (the paper's Eq. 7) or mse.
+	Score string `yaml:"score" json:"score"`
+}
+
+// Compound says how the diffusion score and the segmenter's uncertainty (−logsumexp of the logits) become one map.
+type Compound struct {
+	// Rule is standardised (both as deviations from normal footage) or min_max.
+	Rule string `yaml:"rule" json:"rule"`
+	// LSEWeight is the weight of the uncertainty beside the diffusion score's 1; the paper has 1.
+	LSEWeight float64 `yaml:"lse_weight" json:"lse_weight"`
+	// Upsample is how tokens become pixels: bilinear or nearest (the paper).
+	Upsample string `yaml:"upsample" json:"upsample"`
+}
+
+// File is one entry of Manifest.Files.
+type File struct {
+	// SHA256 is the checksum, 64 hexadecimal digits.
+	SHA256 string `yaml:"sha256" json:"sha256"`
+	// Bytes is the size.
+	Bytes int64 `yaml:"bytes" json:"bytes"`
+}
+
+// DefaultManifest has the settings that a new bundle starts with (facts in the package comment's files are the
+// caller's to fill in): antithetic noise, timesteps spread over the noise-to-feature ratios that separate best when
+// every channel has deviation 1, both scores standardised.
+func DefaultManifest() Manifest {
+	return Manifest{
+		Format:  Format,
+		Version: "1",
+		Diffusion: Diffusion{
+			Timesteps: []int{
+				199, 99, 299, 149, 249, 124, 224, 174, 274, 74, 349, 112, 212, 162, 262, 87, 324, 137, 237, 187, 287, 62,
+				374, 50, 399,
+			},
+			Noise:     "antithetic",
+			Seed:      1,
+			Aggregate: "sum",
+			Score:     "cosine",
+		},
+		Normalise: "per_channel",
+		Compound:  Compound{Rule: "standardised", LSEWeight: 0.25, Upsample: "bilinear"},
+	}
+}
+
+// EncoderOnly reports that the bundle has no denoiser yet.
+func (m *Manifest) EncoderOnly() bool { return m.Denoiser == nil }
+
+// ParseManifest reads bundle.yaml; unknown keys are errors.
+func ParseManifest(raw []byte) (Manifest, error) {
+	var m Manifest
+	dec := yaml.NewDecoder(bytes.NewReader(raw))
+	dec.KnownFields(true)
+	if err := dec.Decode(&m); err != nil {
+		if errors.Is(err, io.EOF) {
+			err = errors.New("it is empty")
+		}
+		// yaml lists its faults on lines of their own
+		return Manifest{}, fmt.Errorf("%s: %s", ManifestFile, strings.Join(strings.Fields(err.Error()), " "))
+	}
+	if err := dec.Decode(new(any)); !errors.Is(err, io.EOF) {
+		return Manifest{}, fmt.Errorf("%s: more than one document", ManifestFile)
+	}
+	if err := m.Validate(); err != nil {
+		return Manifest{}, err
+	}
+	return m, nil
+}
+
+// Marshal writes bundle.yaml.
+func (m *Manifest) Marshal() ([]byte, error) {
+	var buf bytes.Buffer
+	enc := yaml.NewEncoder(&buf)
+	enc.SetIndent(2)
+	if err := errors.Join(enc.Encode(m), enc.Close()); err != nil {
+		return nil, fmt.Errorf("models: manifest: %w", err)
+	}
+	return buf.Bytes(), nil
+}
+
+var (
+	namePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`)
+	filePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]*$`)
+)
+
+// faults collects what is wrong, one line each.
+type faults []error
+
+func (f *faults) bad(key string, got any, want string) {
+	if s, ok := got.(string); ok {
+		got = fmt.Sprintf("%q", s)
+	}
+	*f = append(*f, fmt.Errorf("models.%s: got %v, want %s", key, got, want))
+}
+
+func (f *faults) oneOf(key, got string, want ...string) {
+	if !slices.Contains(want, got) {
+		f.bad(key, got, strings.Join(want, " or "))
+	}
+}
+
+// Validate reports all faults at once.
+func (m *Manifest) Validate() error {
+	var f faults
+	if m.Format != Format {
+		f.bad("format", m.Format, fmt.Sprintf("%d (a newer program may read it)", Format))
+	}
+	if !namePattern.MatchString(m.Name) {
+		f.bad("name", m.Name, "lower case letters, digits, - and _")
+	}
+	m.Encoder.validate(&f)
+	m.Diffusion.validate(&f)
+	f.oneOf("normalise", m.Normalise, "per_channel", "global")
+	f.oneOf("compound.rule", m.Compound.Rule, "standardised", "min_max")
+	f.oneOf("compound.upsample", m.Compound.Upsample, "bilinear", "nearest")
+	if w := m.Compound.LSEWeight; !(w >= 0 && w <= 1000) {
+		f.bad("compound.lse_weight", w, "0 to 1000")
+	}
+	if m.Denoiser != nil {
+		if err := m.Denoiser.Validate(); err != nil {
+			f = append(f, fmt.Errorf("models.denoiser: %w", err))
+		}
+		if m.Denoiser.Channels != m.Encoder.Channels {
+			f.bad("denoiser.channels", m.Denoiser.Channels, fmt.Sprintf("the encoder's %d", m.Encoder.Channels))
+		}
+	}
+	for name, file := range m.Files {
+		if !filePattern.MatchString(name) || name == ManifestFile {
+			f.bad("files", name, "a plain file name")
+		}
+		if raw, err := hex.DecodeString(file.SHA256); err != nil || len(raw) != 32 {
+			f.bad("files."+name+".sha256", file.SHA256, "64 hexadecimal digits")
+		}
+		if file.Bytes < 0 {
+			f.bad("files."+name+".bytes", file.Bytes, "0 or more")
+		}
+	}
+	slices.SortFunc(f, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return errors.Join(f...)
+}
+
+func (e *EncoderSpec) validate(f *faults) {
+	if e.Architecture == "" {
+		f.bad("encoder.architecture", e.Architecture, "a name")
+	}
+	if e.Channels < 1 || e.Channels > 1<<16 {
+		f.bad("encoder.channels", e.Channels, "1 to 65536")
+	}
+	if e.Stride < 1 || e.Stride > 256 {
+		f.bad("encoder.stride", e.Stride, "1 to 256")
+	}
+	if e.LogitsStride < 1 || e.LogitsStride > 256 {
+		f.bad("encoder.logits_stride", e.LogitsStride, "1 to 256")
+	}
+	if len(e.Classes) < 2 {
+		f.bad("encoder.classes", len(e.Classes), "at least 2 names")
+	}
+	if e.Multiple < 0 || e.Multiple > 1024 {
+		f.bad("encoder.multiple", e.Multiple, "0 to 1024")
+	}
+	n := e.SizeMultiple()
+	for key, v := range map[string]int{"width": e.Size.Width, "height": e.Size.Height} {
+		if v <= 0 || v > 16384 || v%n != 0 {
+			f.bad("encoder.size."+key, v, fmt.Sprintf("a positive multiple of %d", n))
+		}
+	}
+}
+
+// SizeMultiple is what both sides of a working size must be multiples of.
+func (e *EncoderSpec) SizeMultiple() int {
+	if e.Multiple <= 0 {
+		return 32
+	}
+	return e.Multiple
+}
+
+func (d *Diffusion) validate(f *faults) {
+	f.oneOf("diffusion.noise", d.Noise, "antithetic", "independent")
+	f.oneOf("diffusion.aggregate", d.Aggregate, "sum", "sqrt_one_minus_alpha_bar")
+	f.oneOf("diffusion.score", d.Score, "cosine", "mse")
+	if len(d.Timesteps) == 0 {
+		f.bad("diffusion.timesteps", "[]", "at least one timestep")
+	}
+	seen := map[int]bool{}
+	for _, t := range d.Timesteps {
+		if t < 0 || t >= Train || seen[t] {
+			f.bad("diffusion.timesteps", t, fmt.Sprintf("each of 0 to %d at most once", Train-1))
+		}
+		seen[t] = true
+	}
+}
