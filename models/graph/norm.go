@@ -138,3 +138,22 @@ func mulDim(a, b int64) int64 {
 	}
 	return a * b
 }
+
+// GroupNormInference is [Graph.GroupNorm] without a gradient, in the form that was measured fastest on CPU: for groups of
+// few channels the pooling matrix, with gamma folded into it; InstanceNormalization from 24 channels a group on.
+func (g *Graph) GroupNormInference(x, gamma, beta *Tensor, groups int) *Tensor {
+	k, ok := g.groupSize("GroupNorm", x, gamma, beta, groups)
+	if !ok {
+		return g.Fail(nil)
+	}
+	if k < 24 {
+		mean, spread := g.pool(x.Shape[1], groups)
+		xc := g.centred(x, mean, spread)
+		inv := g.invSqrt(g.MatMul(g.binary("Mul", xc, xc), mean))
+		return g.binary("Add", g.binary("Mul", xc, g.MatMul(inv, g.binary("Mul", spread, gamma))), beta)
+	}
+	one, zero := g.ones(int64(groups)), g.Const64(make([]float64, groups))
+	x3 := g.Reshape(x, -1, int64(groups), k)
+	y := g.Node("InstanceNormalization", []*Tensor{x3, one, zero}, x3.Shape, x.DType, Float("epsilon", GroupNormEps))
+	return g.affine(g.Reshape(y, -1, x.Shape[1]), gamma, beta)
+}

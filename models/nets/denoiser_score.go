@@ -1,0 +1,223 @@
+package nets
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/oodcast/oodcast/models/checkpoint"
+	"github.com/oodcast/oodcast/models/graph"
+)
+
+// CosineEpsilon is added to the product of norms under the cosine, so that a net that predicts exactly zero (an untrained
+// one) scores 0 and not NaN.
+const CosineEpsilon = 1e-12
+
+// How noise and scores are made.
+const (
+	NoiseIndependent = "independent" // one evaluation with +ε
+	NoiseAntithetic  = "antithetic"  // the mean of the scores with +ε and -ε
+	ScoreCosine      = "cosine"      // -cos(ε, ε̂), equation 7 of the paper
+	ScoreMSE         = "mse"         // mean over channels of (ε-ε̂)²
+)
+
+// ScoringOptions are the choices of [ScoringGraph].
+type ScoringOptions struct {
+	Noise string // NoiseIndependent or NoiseAntithetic; empty stands for the first
+	Score string // ScoreCosine or ScoreMSE; empty stands for the first
+	// Timesteps are the t that the model can score; empty stands for all of them. Fewer make a smaller model, faster to
+	// build; any other t is then an error when the model runs.
+	Timesteps []int
+}
+
+func (o *ScoringOptions) check() error {
+	if o.Noise == "" {
+		o.Noise = NoiseIndependent
+	}
+	if o.Score == "" {
+		o.Score = ScoreCosine
+	}
+	var errs []error
+	if o.Noise != NoiseIndependent && o.Noise != NoiseAntithetic {
+		errs = append(errs, fmt.Errorf("scoring.noise: got %q, want independent or antithetic", o.Noise))
+	}
+	if o.Score != ScoreCosine && o.Score != ScoreMSE {
+		errs = append(errs, fmt.Errorf("scoring.score: got %q, want cosine or mse", o.Score))
+	}
+	for _, t := range o.Timesteps {
+		if t < 0 || t >= Timesteps {
+			errs = append(errs, fmt.Errorf("scoring.timesteps: got %d, want 0 to %d", t, Timesteps-1))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// ScoringGraph returns the model that scores features: the paper's equations 4 to 7 for any number of timesteps at once.
+//
+// Inputs:
+//
+//	features   float32[n, C]     raw features, one row a token
+//	noise      float32[k, n, C]  standard normal ε; k is 1 (the same ε at every timestep) or K
+//	timesteps  int64[K]          0-based
+//
+// Output:
+//
+//	scores     float32[K, n]     e_t; higher is more anomalous
+//
+// n and K are free. weights holds the parameters and normalization.shift and normalization.scale, both [C].
+func ScoringGraph(cfg DenoiserConfig, weights checkpoint.Tensors, opt ScoringOptions) ([]byte, error) {
+	if err := errors.Join(cfg.Validate(), opt.check()); err != nil {
+		return nil, err
+	}
+	s := scoring{cfg: cfg.Defaults(), opt: opt, weights: weights, g: graph.New(graph.Float32)}
+	if err := s.tabulate(); err != nil {
+		return nil, err
+	}
+	s.build()
+	return s.g.Marshal()
+}
+
+type scoring struct {
+	cfg     DenoiserConfig
+	opt     ScoringOptions
+	weights checkpoint.Tensors
+	g       *graph.Graph
+	listed  []int
+	tables  map[string][]float32
+
+	index   *graph.Tensor // [E] rows of the tables, E = K or 2K evaluations
+	perTime *graph.Tensor // the shape [E, -1, Width] at run time
+}
+
+func (s *scoring) tabulate() (err error) {
+	s.listed = s.opt.Timesteps
+	if len(s.listed) == 0 {
+		for t := range Timesteps {
+			s.listed = append(s.listed, t)
+		}
+	}
+	s.tables, err = timeTables(s.cfg, s.weights, s.listed)
+	return err
+}
+
+// weight returns a tensor of the checkpoint as a constant.
+func (s *scoring) weight(name string, shape ...int) *graph.Tensor {
+	t, err := s.weights.Get(name, shape...)
+	if err != nil {
+		return s.g.Fail(fmt.Errorf("denoiser weights: %w", err))
+	}
+	return s.g.Const(t.Data, int64s(t.Shape)...)
+}
+
+func int64s(v []int) []int64 {
+	out := make([]int64, len(v))
+	for i, x := range v {
+		out[i] = int64(x)
+	}
+	return out
+}
+
+func (s *scoring) build() {
+	g, c := s.g, int64(s.cfg.Channels)
+	features := g.Input("features", graph.Float32, -1, c)
+	eps := g.Input("noise", graph.Float32, -1, -1, c)
+	timesteps := g.Input("timesteps", graph.Int64, -1)
+	row := s.tableRow(timesteps)
+
+	shift := s.weight("normalization.shift", s.cfg.Channels)
+	scale := s.weight("normalization.scale", s.cfg.Channels)
+	x0 := g.Div(g.Sub(features, shift), scale)
+	signal, noise := s.coefficients(row)
+	clean, noisy := g.Mul(g.Unsqueeze(x0, 0), signal), g.Mul(eps, noise) // [K,n,C]
+	xt := g.Add(clean, noisy)
+	s.index = row
+	if s.opt.Noise == NoiseAntithetic {
+		xt = g.Concat(0, xt, g.Sub(clean, noisy))
+		s.index = g.Concat(0, row, row)
+	}
+	s.perTime = g.Concat(0, g.ShapeOf(s.index), g.Int64s(-1, int64(s.cfg.Width)))
+	body := denoiserBody{
+		g: g, cfg: s.cfg, addTime: s.addTime, norm: s.norm,
+		param: s.param(),
+	}
+	rows := g.ShapeOf(xt)
+	hat := body.forward(g.Reshape(xt, -1, c))
+	hat = g.Node("Reshape", []*graph.Tensor{hat, rows}, []int64{-1, -1, c}, graph.Float32) // [E,n,C]
+	g.Output(s.score(eps, hat), "scores")
+}
+
+// param returns the lookup of the denoiser's own parameters.
+func (s *scoring) param() func(string) *graph.Tensor {
+	shapes := map[string][]int{}
+	for _, p := range s.cfg.Params() {
+		shapes[p.Name] = p.Shape
+	}
+	return func(name string) *graph.Tensor { return s.weight(name, shapes[name]...) }
+}
+
+// tableRow turns timesteps into rows of the tables. An unlisted timestep becomes a row beyond the end, which Gather refuses.
+func (s *scoring) tableRow(timesteps *graph.Tensor) *graph.Tensor {
+	if len(s.opt.Timesteps) == 0 {
+		return timesteps
+	}
+	rows := make([]int64, Timesteps)
+	for i := range rows {
+		rows[i] = Timesteps
+	}
+	for i, t := range s.listed {
+		rows[t] = int64(i)
+	}
+	raw := make([]byte, 0, 8*Timesteps)
+	for _, r := range rows {
+		raw = binary.LittleEndian.AppendUint64(raw, uint64(r))
+	}
+	return s.g.Gather(s.g.ConstRaw(graph.Int64, raw, Timesteps), timesteps, 0)
+}
+
+// coefficients returns √ᾱ and √(1-ᾱ) as [K,1,1].
+func (s *scoring) coefficients(row *graph.Tensor) (signal, noise *graph.Tensor) {
+	a, b := schedule()
+	as, bs := make([]float64, len(s.listed)), make([]float64, len(s.listed))
+	for i, t := range s.listed {
+		as[i], bs[i] = a[t], b[t]
+	}
+	n := int64(len(s.listed))
+	return s.g.Gather(s.g.Const64(as, n, 1, 1), row, 0), s.g.Gather(s.g.Const64(bs, n, 1, 1), row, 0)
+}
+
+func (s *scoring) addTime(h *graph.Tensor, block string) *graph.Tensor {
+	g, w := s.g, int64(s.cfg.Width)
+	table := g.Const(s.tables[block], int64(len(s.listed)), 1, w)
+	h3 := g.Node("Reshape", []*graph.Tensor{h, s.perTime}, []int64{-1, -1, w}, graph.Float32)
+	return g.Reshape(g.Add(h3, g.Gather(table, s.index, 0)), -1, w)
+}
+
+func (s *scoring) norm(x, gamma, beta *graph.Tensor) *graph.Tensor {
+	return s.g.GroupNormInference(x, gamma, beta, s.cfg.Groups)
+}
+
+// score compares ε[k,n,C] with its prediction ε̂[E,n,C].
+func (s *scoring) score(eps, hat *graph.Tensor) *graph.Tensor {
+	g := s.g
+	if s.opt.Noise != NoiseAntithetic {
+		return s.compare(eps, hat)
+	}
+	half := g.Div(g.ShapeOf(s.index), g.Int64s(2))
+	parts := g.NodeN("Split", []*graph.Tensor{hat, g.Concat(0, half, half)},
+		[]graph.Spec{{DType: graph.Float32, Shape: hat.Shape}, {DType: graph.Float32, Shape: hat.Shape}}, graph.Int("axis", 0))
+	plus := s.compare(eps, parts[0])
+	minus := s.compare(g.Unary("Neg", eps), parts[1])
+	return g.Mul(g.Add(plus, minus), g.Scalar(0.5))
+}
+
+// compare returns [K,n].
+func (s *scoring) compare(eps, hat *graph.Tensor) *graph.Tensor {
+	g := s.g
+	if s.opt.Score == ScoreMSE {
+		d := g.Sub(eps, hat)
+		return g.Reduce("ReduceMean", g.Mul(d, d), false, 2)
+	}
+	dot := g.ReduceSum(g.Mul(eps, hat), false, 2)
+	norms := g.Mul(g.Reduce("ReduceL2", eps, false, 2), g.Reduce("ReduceL2", hat, false, 2))
+	return g.Unary("Neg", g.Div(dot, g.Add(norms, g.Scalar(CosineEpsilon))))
+}
