@@ -1,0 +1,263 @@
+package nets_test
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/oodcast/oodcast/detector/ort"
+	"github.com/oodcast/oodcast/models/checkpoint"
+	"github.com/oodcast/oodcast/models/nets"
+)
+
+func TestDenoiserParams(t *testing.T) {
+	sin, scalar := nets.TimeSinusoidal, nets.TimeScalar
+	tests := []struct {
+		name            string
+		cfg             nets.DenoiserConfig
+		params, tensors int
+	}{
+		{"A768", nets.DenoiserConfig{Channels: 768, Blocks: [3]int{6, 3, 6}, Time: sin}, 39_026_688, 170},
+		{"A1024", nets.DenoiserConfig{Channels: 1024, Blocks: [3]int{6, 3, 6}}, 69_337_088, 170},
+		{"B768", nets.DenoiserConfig{Channels: 768, Blocks: [3]int{8, 4, 8}, Time: scalar}, 39_042_048, 182},
+		{"B1024", nets.DenoiserConfig{Channels: 1024, Blocks: [3]int{8, 4, 8}, Time: scalar}, 69_357_568, 182},
+		{"P768", nets.DenoiserConfig{Channels: 768, Blocks: [3]int{6, 3, 6}, Time: scalar}, 29_577_216, 138},
+		{"P1024", nets.DenoiserConfig{Channels: 1024, Blocks: [3]int{6, 3, 6}, Time: scalar}, 52_543_488, 138},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if err := tt.cfg.Validate(); err != nil {
+				t.Fatal(err)
+			}
+			if got := tt.cfg.Size(); got != tt.params {
+				t.Errorf("%d parameters, want %d", got, tt.params)
+			}
+			if got := len(tt.cfg.Params()); got != tt.tensors {
+				t.Errorf("%d tensors, want %d", got, tt.tensors)
+			}
+		})
+	}
+}
+
+// variants are every kind of denoiser, small.
+func variants() map[string]nets.DenoiserConfig {
+	sin, scalar := nets.TimeSinusoidal, nets.TimeScalar
+	return map[string]nets.DenoiserConfig{
+		"6-0-6":           {Channels: 32, Groups: 8, Blocks: [3]int{6, 0, 6}, Time: sin},
+		"6-3-6":           {Channels: 64, Groups: 8, Blocks: [3]int{6, 3, 6}, Time: sin},
+		"6-3-6 scalar":    {Channels: 32, Groups: 4, Blocks: [3]int{6, 3, 6}, Time: scalar},
+		"8-4-8 scalar":    {Channels: 64, Groups: 2, Blocks: [3]int{8, 4, 8}, Time: scalar},
+		"8-4-8":           {Channels: 48, Groups: 1, Blocks: [3]int{8, 4, 8}, Time: sin},
+		"in_proj narrow":  {Channels: 40, Width: 32, Groups: 8, Blocks: [3]int{3, 1, 3}, InputProjection: true},
+		"in_proj wide":    {Channels: 20, Width: 128, Groups: 4, Blocks: [3]int{1, 0, 1}, InputProjection: true},
+		"in_proj equal":   {Channels: 32, Groups: 32, Blocks: [3]int{2, 1, 2}, InputProjection: true, Time: scalar},
+		"odd number of g": {Channels: 36, Groups: 3, Blocks: [3]int{2, 1, 2}},
+	}
+}
+
+// randomWeights has no zero layer, so that every parameter counts.
+func randomWeights(cfg nets.DenoiserConfig, seed uint64) checkpoint.Tensors {
+	rnd := rand.New(rand.NewPCG(seed, 1))
+	ts := cfg.Init(seed)
+	for _, p := range cfg.Params() {
+		d := ts[p.Name].Data
+		for i := range d {
+			switch {
+			case p.Init == nets.InitOne:
+				d[i] = 1 + 0.3*float32(rnd.NormFloat64())
+			case p.FanIn == 0:
+				d[i] = 0.2 * float32(rnd.NormFloat64())
+			default:
+				d[i] = float32(rnd.NormFloat64() / math.Sqrt(float64(p.FanIn)))
+			}
+		}
+		if p.Name == "denoiser.time_embed.0.weight" && cfg.Time == nets.TimeScalar {
+			for i := range d {
+				d[i] *= 0.01 // t itself is up to 999
+			}
+		}
+	}
+	shift := &checkpoint.Tensor{Name: "normalization.shift", Shape: []int{cfg.Channels}, Data: normal(rnd, cfg.Channels)}
+	scale := &checkpoint.Tensor{Name: "normalization.scale", Shape: []int{cfg.Channels}, Data: normal(rnd, cfg.Channels)}
+	for i, v := range scale.Data {
+		scale.Data[i] = 1 + v*v
+	}
+	ts[shift.Name], ts[scale.Name] = shift, scale
+	return ts
+}
+
+func normal(rnd *rand.Rand, n int) []float32 {
+	x := make([]float32, n)
+	for i := range x {
+		x[i] = float32(rnd.NormFloat64())
+	}
+	return x
+}
+
+// scores runs a scoring model on tokens [n,C] with noise [k,n,C].
+func scores(t testing.TB, s *ort.Session, c int, features, noise []float32, timesteps []int64) []float32 {
+	t.Helper()
+	n := len(features) / c
+	out := eval(t, s, map[string]*ort.Tensor{
+		"features":  tensor(t, features, int64(n), int64(c)),
+		"noise":     tensor(t, noise, int64(len(noise)/len(features)), int64(n), int64(c)),
+		"timesteps": tensor(t, timesteps, int64(len(timesteps))),
+	})["scores"]
+	if got := out.Shape(); got[0] != int64(len(timesteps)) || got[1] != int64(n) {
+		t.Fatalf("scores have shape %v, want [%d %d]", got, len(timesteps), n)
+	}
+	return ort.Data[float32](out)
+}
+
+// Every variant agrees with a plain double-precision computation of the same formulas.
+func TestScoringGraphAgainstReference(t *testing.T) {
+	for name, cfg := range variants() {
+		for _, opt := range []nets.ScoringOptions{
+			{},
+			{Noise: nets.NoiseAntithetic},
+			{Noise: nets.NoiseAntithetic, Score: nets.ScoreMSE},
+			{Score: nets.ScoreMSE, Timesteps: []int{999, 0, 24, 99}},
+		} {
+			t.Run(name+"/"+opt.Noise+opt.Score, func(t *testing.T) {
+				w := randomWeights(cfg, 3)
+				rnd := rand.New(rand.NewPCG(4, 4))
+				timesteps := []int64{24, 0, 999, 99}
+				const n = 5
+				features, noise := normal(rnd, n*cfg.Channels), normal(rnd, len(timesteps)*n*cfg.Channels)
+				model, err := nets.ScoringGraph(cfg, w, opt)
+				got := scores(t, open(t, model, err), cfg.Channels, features, noise, timesteps)
+				want := refScores(cfg.Defaults(), w, opt, features, noise, timesteps)
+				for i := range want {
+					// Deep stacks of float32 layers differ from double precision by a few 1e-6.
+					if d := math.Abs(float64(got[i]) - want[i]); !(d < 5e-5*max(1, math.Abs(want[i]))) {
+						t.Fatalf("score %d = %g, want %g", i, got[i], want[i])
+					}
+				}
+			})
+		}
+	}
+}
+
+// Scores do not depend on how tokens and timesteps are put together in runs.
+func TestScoringGraphTiling(t *testing.T) {
+	cfg := nets.DenoiserConfig{Channels: 160, Width: 128, Groups: 32, Blocks: [3]int{3, 1, 3}, InputProjection: true}
+	model, err := nets.ScoringGraph(cfg, randomWeights(cfg, 1), nets.ScoringOptions{Noise: nets.NoiseAntithetic})
+	s := open(t, model, err)
+	rnd := rand.New(rand.NewPCG(2, 2))
+	const n = 37
+	c := cfg.Channels
+	timesteps := []int64{99, 149, 199, 249, 299}
+	features, noise := normal(rnd, n*c), normal(rnd, n*c)
+	whole := scores(t, s, c, features, noise, timesteps)
+	for _, tile := range []int{1, 2, 5, 16, 36} {
+		for k := 1; k <= len(timesteps); k += 2 {
+			for from := 0; from < n; from += tile {
+				to := min(from+tile, n)
+				part := scores(t, s, c, features[from*c:to*c], noise[from*c:to*c], timesteps[:k])
+				for i, v := range part {
+					at := i/(to-from)*n + from + i%(to-from)
+					if d := math.Abs(float64(v - whole[at])); !(d < 1e-6) {
+						t.Fatalf("tile %d, %d timesteps: score %d = %g, in one run %g", tile, k, at, v, whole[at])
+					}
+				}
+			}
+		}
+	}
+}
+
+// One noise for all timesteps is the same as that noise repeated.
+func TestScoringGraphSharedNoise(t *testing.T) {
+	cfg := nets.DenoiserConfig{Channels: 32, Groups: 4, Blocks: [3]int{1, 0, 1}}
+	model, err := nets.ScoringGraph(cfg, randomWeights(cfg, 1), nets.ScoringOptions{})
+	s := open(t, model, err)
+	rnd := rand.New(rand.NewPCG(2, 2))
+	features, noise := normal(rnd, 32*7), normal(rnd, 32*7)
+	a := append([]float32(nil), scores(t, s, 32, features, noise, []int64{5, 50})...)
+	b := scores(t, s, 32, features, append(append([]float32(nil), noise...), noise...), []int64{5, 50})
+	for i := range a {
+		if a[i] != b[i] {
+			t.Fatalf("score %d: %g with shared noise, %g with repeated noise", i, a[i], b[i])
+		}
+	}
+}
+
+// An untrained net predicts zero; that is score 0, or the noise's own mean square, never NaN.
+func TestScoringGraphUntrained(t *testing.T) {
+	for name, cfg := range variants() {
+		t.Run(name, func(t *testing.T) {
+			w := randomWeights(cfg, 1)
+			for k, v := range cfg.Init(9) {
+				w[k] = v
+			}
+			model, err := nets.ScoringGraph(cfg, w, nets.ScoringOptions{Noise: nets.NoiseAntithetic})
+			rnd := rand.New(rand.NewPCG(2, 2))
+			got := scores(t, open(t, model, err), cfg.Channels, normal(rnd, 3*cfg.Channels), normal(rnd, 3*cfg.Channels),
+				[]int64{0, 24})
+			for i, v := range got {
+				if v != 0 {
+					t.Errorf("score %d = %g, want 0", i, v)
+				}
+			}
+		})
+	}
+}
+
+func TestScoringGraphUnlistedTimestep(t *testing.T) {
+	cfg := nets.DenoiserConfig{Channels: 32, Groups: 4, Blocks: [3]int{1, 0, 1}}
+	model, err := nets.ScoringGraph(cfg, randomWeights(cfg, 1), nets.ScoringOptions{Timesteps: []int{3, 7}})
+	s := open(t, model, err)
+	out, err := s.Eval(map[string]*ort.Tensor{
+		"features":  tensor(t, make([]float32, 32), 1, 32),
+		"noise":     tensor(t, make([]float32, 32), 1, 1, 32),
+		"timesteps": tensor(t, []int64{4}, 1),
+	})
+	if err == nil {
+		t.Errorf("timestep 4 of a model for 3 and 7 gave %v", ort.Data[float32](out["scores"]))
+	}
+}
+
+func TestScoringGraphRefuses(t *testing.T) {
+	good := nets.DenoiserConfig{Channels: 32, Groups: 4, Blocks: [3]int{1, 0, 1}}
+	tests := []struct {
+		name string
+		edit func(*nets.DenoiserConfig, checkpoint.Tensors, *nets.ScoringOptions)
+		want string
+	}{
+		{
+			"width", func(c *nets.DenoiserConfig, _ checkpoint.Tensors, _ *nets.ScoringOptions) { c.Width = 64 },
+			"denoiser.input_projection: got false, want true, as the width 64 is not the 32 channels",
+		},
+		{
+			"groups", func(c *nets.DenoiserConfig, _ checkpoint.Tensors, _ *nets.ScoringOptions) { c.Groups = 5 },
+			"denoiser.groups: got 5, want a divisor of the width 32",
+		},
+		{
+			"blocks", func(c *nets.DenoiserConfig, _ checkpoint.Tensors, _ *nets.ScoringOptions) { c.Blocks[2] = 2 },
+			"denoiser.blocks: got [1 0 2], want [n m n] with n from 1 to 64 and m from 0 to 64",
+		},
+		{"missing", func(_ *nets.DenoiserConfig, w checkpoint.Tensors, _ *nets.ScoringOptions) {
+			delete(w, "normalization.scale")
+		}, `denoiser weights: checkpoint: no tensor "normalization.scale"`},
+		{"shape", func(_ *nets.DenoiserConfig, w checkpoint.Tensors, _ *nets.ScoringOptions) {
+			w["denoiser.out.2.bias"].Shape = []int{31}
+		}, `denoiser weights: checkpoint: tensor "denoiser.out.2.bias" has shape [31], want [32]`},
+		{
+			"noise", func(_ *nets.DenoiserConfig, _ checkpoint.Tensors, o *nets.ScoringOptions) { o.Noise = "pink" },
+			`scoring.noise: got "pink", want independent or antithetic`,
+		},
+		{
+			"timestep", func(_ *nets.DenoiserConfig, _ checkpoint.Tensors, o *nets.ScoringOptions) { o.Timesteps = []int{1000} },
+			"scoring.timesteps: got 1000, want 0 to 999",
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			cfg, opt := good, nets.ScoringOptions{}
+			w := randomWeights(cfg, 1)
+			tt.edit(&cfg, w, &opt)
+			if _, err := nets.ScoringGraph(cfg, w, opt); err == nil || err.Error() != tt.want {
+				t.Errorf("ScoringGraph() = %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
