@@ -1,0 +1,344 @@
+package opencv_test
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/oodcast/oodcast/ingest"
+	"github.com/oodcast/oodcast/ingest/opencv"
+)
+
+// vtest is footage that Debian's package opencv-doc installs: 768x576, 10 frames a second, 795 frames.
+const vtest = "/usr/share/doc/opencv-doc/examples/data/vtest.avi"
+
+// info is what a test keeps of a frame.
+type info struct {
+	seq      uint64
+	pts      time.Duration
+	w, h     int
+	captured time.Time
+	mean     [3]float64
+}
+
+// collect runs the source until n frames came (0 = to its end) and checks that every frame went back to the pool.
+func collect(t *testing.T, cfg ingest.Config, n int) ([]info, ingest.Stats, error) {
+	t.Helper()
+	pool := ingest.NewPool(3)
+	src, err := opencv.New(cfg, pool)
+	if err != nil {
+		return nil, ingest.Stats{}, err
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var got []info
+	err = src.Run(ctx, func(_ context.Context, f *ingest.Frame) error {
+		defer f.Release()
+		got = append(got, info{f.Seq, f.PTS, f.Width, f.Height, f.Captured, mean(f)})
+		if n > 0 && len(got) == n {
+			cancel()
+		}
+		return nil
+	})
+	if used := pool.InFlight(); used != 0 {
+		t.Errorf("%d frames did not come back to the pool", used)
+	}
+	checkMats(t)
+	return got, src.(ingest.Counter).Stats(), err
+}
+
+// checkMats fails when a matrix was left open; it can tell in builds with -tags matprofile.
+func checkMats(t *testing.T) {
+	t.Helper()
+	if n := opencv.OpenMats(); n > 0 {
+		t.Errorf("%d OpenCV matrices are still open", n)
+	}
+}
+
+func mean(f *ingest.Frame) (m [3]float64) {
+	for i, v := range f.Pix {
+		m[i%3] += float64(v)
+	}
+	for i := range m {
+		m[i] /= float64(f.Width * f.Height)
+	}
+	return m
+}
+
+func config(uri string) ingest.Config {
+	cfg := ingest.DefaultConfig()
+	cfg.URI = uri
+	return cfg
+}
+
+func TestFile(t *testing.T) {
+	got, stats, err := collect(t, config(vtest), 25)
+	if err != nil || len(got) != 25 {
+		t.Fatalf("%d frames, %v", len(got), err)
+	}
+	for i, f := range got {
+		if f.seq != uint64(i) || f.w != 768 || f.h != 576 {
+			t.Errorf("frame %d: seq %d, %dx%d", i, f.seq, f.w, f.h)
+		}
+		if want := time.Duration(i) * 100 * time.Millisecond; (f.pts - want).Abs() > time.Millisecond {
+			t.Errorf("frame %d: PTS %v, want %v", i, f.pts, want)
+		}
+	}
+	if stats.Delivered != 25 || stats.DroppedPool != 0 || stats.Opens != 1 || stats.Abandoned != 0 {
+		t.Errorf("stats %+v", stats)
+	}
+}
+
+func TestFileToItsEndWithoutLoss(t *testing.T) {
+	got, stats, err := collect(t, config(vtest), 0)
+	if err != nil || len(got) != 795 || stats.Read != 795 {
+		t.Fatalf("%d frames (read %d), %v, want 795", len(got), stats.Read, err)
+	}
+}
+
+// The writer and the reader agree on channels, size and order: red comes back red.
+func TestClipRoundTrip(t *testing.T) {
+	for _, ext := range []string{".mp4", ".mkv", ".avi"} {
+		t.Run(ext, func(t *testing.T) {
+			path := writeClip(t, ext, 64, 48, 12)
+			got, _, err := collect(t, config(path), 0)
+			if err != nil || len(got) != 12 {
+				t.Fatalf("%d frames, %v, want 12", len(got), err)
+			}
+			for i, f := range got {
+				want := clipColour(i)
+				for c := range 3 {
+					if d := f.mean[c] - float64(want[c]); d > 12 || d < -12 {
+						t.Errorf("frame %d: mean %v, want %v", i, f.mean, want)
+						break
+					}
+				}
+			}
+		})
+	}
+}
+
+func clipColour(i int) [3]byte {
+	return [...][3]byte{{200, 30, 30}, {30, 200, 30}, {30, 30, 200}, {128, 128, 128}}[i/3%4]
+}
+
+// writeClip writes n frames at 10 a second, three of each colour.
+func writeClip(t *testing.T, ext string, w, h, n int) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "clip"+ext)
+	vw, err := opencv.Open(path, 10, w, h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range n {
+		c := clipColour(i)
+		if err := vw.Write(slices.Repeat(c[:], w*h)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := vw.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := vw.Close(); err != nil {
+		t.Errorf("second Close() = %v", err)
+	}
+	checkMats(t)
+	return path
+}
+
+func TestLoopGoesOn(t *testing.T) {
+	cfg := config(writeClip(t, ".avi", 32, 32, 5))
+	cfg.Loop = true
+	got, stats, err := collect(t, cfg, 12)
+	if err != nil || len(got) != 12 {
+		t.Fatalf("%d frames, %v", len(got), err)
+	}
+	for i, f := range got {
+		if want := time.Duration(i) * 100 * time.Millisecond; f.seq != uint64(i) || (f.pts-want).Abs() > time.Millisecond {
+			t.Errorf("frame %d: seq %d, PTS %v, want %v", i, f.seq, f.pts, want)
+		}
+	}
+	if stats.Opens != 1 {
+		t.Errorf("opened %d times: a loop is not a reconnect", stats.Opens)
+	}
+}
+
+func TestRealtimePacesFile(t *testing.T) {
+	cfg := config(writeClip(t, ".avi", 32, 32, 6))
+	cfg.Realtime = true
+	start := time.Now()
+	got, _, err := collect(t, cfg, 0)
+	if err != nil || len(got) != 6 {
+		t.Fatalf("%d frames, %v", len(got), err)
+	}
+	if took := time.Since(start); took < 500*time.Millisecond {
+		t.Errorf("six frames at 10 a second came in %v", took)
+	}
+	for i := 1; i < len(got); i++ {
+		if d := got[i].captured.Sub(got[0].captured) - time.Duration(i)*100*time.Millisecond; d < -5*time.Millisecond {
+			t.Errorf("frame %d came %v early", i, -d)
+		}
+	}
+}
+
+func TestMaxFPSAndSize(t *testing.T) {
+	cfg := config(vtest)
+	cfg.MaxFPS, cfg.Width, cfg.Height = 2, 320, 224
+	got, stats, err := collect(t, cfg, 4)
+	if err != nil || len(got) != 4 {
+		t.Fatalf("%d frames, %v", len(got), err)
+	}
+	for i, f := range got {
+		if f.seq != uint64(5*i) || f.w != 320 || f.h != 224 {
+			t.Errorf("frame %d: seq %d, %dx%d, want %d, 320x224", i, f.seq, f.w, f.h, 5*i)
+		}
+	}
+	if stats.DroppedRate < 12 {
+		t.Errorf("stats %+v, want at least 12 dropped by rate", stats)
+	}
+}
+
+func TestFolderOfDifferentSizes(t *testing.T) {
+	dir := t.TempDir()
+	for name, side := range map[string]int{"f10.png": 40, "f2.jpg": 32, "f1.bmp": 24, "f003.ppm": 20} {
+		if err := opencv.WriteImage(filepath.Join(dir, name), side, side, slices.Repeat([]byte{9, 80, 200}, side*side)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"notes.txt", ".hidden.png"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("no picture"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, _, err := collect(t, config(dir), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sides []int
+	for i, f := range got {
+		sides = append(sides, f.w)
+		if f.pts != time.Duration(i)*100*time.Millisecond {
+			t.Errorf("picture %d: PTS %v", i, f.pts)
+		}
+		if f.mean[0] > 20 || f.mean[2] < 190 {
+			t.Errorf("picture %d: mean %v, want about 9, 80, 200", i, f.mean)
+		}
+	}
+	if want := []int{24, 32, 20, 40}; !slices.Equal(sides, want) {
+		t.Errorf("sides in order %v, want %v", sides, want)
+	}
+}
+
+func TestErrorsNameTheThing(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	clip, err := os.ReadFile(vtest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	empty := filepath.Join(dir, "empty")
+	if err := os.Mkdir(empty, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name, uri string
+		is        error
+		has       string
+	}{
+		{"missing file", filepath.Join(dir, "none.mp4"), fs.ErrNotExist, "none.mp4\": no such file or folder"},
+		{"text as video", write("text.mp4", "this is not a video\n"), ingest.ErrUnreadable, `open video "`},
+		{"empty video", write("empty.mp4", ""), ingest.ErrUnreadable, "not a readable picture or video"},
+		{"half a header", write("head.avi", string(clip[:100])), ingest.ErrUnreadable, "head.avi"},
+		{"text as picture", write("text.png", "this is not a picture\n"), ingest.ErrUnreadable, `read picture "`},
+		{"folder without pictures", empty, ingest.ErrUnreadable, "it holds no .png"},
+		{"no such device", "camera:77", ingest.ErrConnect, "no such device"},
+		{"closed port", "rtsp://admin:hunter2@127.0.0.1:1/live", ingest.ErrConnect, `open stream "rtsp://***@127.0.0.1:1/live"`},
+		{"unknown scheme", "ftp://admin:hunter2@host/x", ingest.ErrUnsupported, "want a file, a folder, rtsp://"},
+		{"bad pipeline", "gst:nosuchelement ! appsink", ingest.ErrConnect, "open pipeline"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, _, err := collect(t, config(tt.uri), 0)
+			if !errors.Is(err, tt.is) || !strings.Contains(err.Error(), tt.has) {
+				t.Errorf("error %q, want one that is %q and has %q in it", err, tt.is, tt.has)
+			}
+			if strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "\n") {
+				t.Errorf("error %q shows the password or has more than one line", err)
+			}
+		})
+	}
+}
+
+func TestForgedPictureSizeIsAnError(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "huge.ppm")
+	if err := os.WriteFile(path, []byte("P6\n# huge\n9999999 9999999\n255\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := opencv.ReadImage(path); !errors.Is(err, ingest.ErrUnreadable) {
+		t.Errorf("ReadImage = %v, want ErrUnreadable", err)
+	}
+}
+
+func TestSinkErrorEndsTheRun(t *testing.T) {
+	pool := ingest.NewPool(2)
+	src, err := opencv.New(config(vtest), pool)
+	if err != nil {
+		t.Fatal(err)
+	}
+	full := errors.New("disk full")
+	err = src.Run(t.Context(), func(_ context.Context, f *ingest.Frame) error {
+		f.Release()
+		return full
+	})
+	if !errors.Is(err, full) || pool.InFlight() != 0 {
+		t.Errorf("Run() = %v with %d frames in flight", err, pool.InFlight())
+	}
+}
+
+func TestStopWhileWaitingForAFrame(t *testing.T) {
+	pool := ingest.NewPool(1)
+	src, err := opencv.New(config(vtest), pool)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	held := make(chan *ingest.Frame, 1)
+	done := make(chan error)
+	go func() {
+		done <- src.Run(ctx, func(_ context.Context, f *ingest.Frame) error { held <- f; return nil })
+	}()
+	f := <-held // the pool is empty now, and the source waits for it
+	cancel()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Errorf("Run() = %v", err)
+		}
+	case <-time.After(3 * time.Second):
+		t.Fatal("Run did not stop within 3 s")
+	}
+	f.Release()
+	if pool.InFlight() != 0 {
+		t.Error("a frame is missing in the pool")
+	}
+}
+
+func TestVersionAndBackends(t *testing.T) {
+	if v := opencv.Version(); !strings.HasPrefix(v, "4.") {
+		t.Errorf("Version() = %q", v)
+	}
+	if b := opencv.Backends(); !slices.Contains(b, "FFMPEG") {
+		t.Errorf("Backends() = %q, want FFMPEG among them", b)
+	}
+}

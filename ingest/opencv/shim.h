@@ -1,0 +1,20 @@
+#ifndef OODCAST_INGEST_OPENCV_SHIM_H
+#define OODCAST_INGEST_OPENCV_SHIM_H
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// What GoCV 0.31 does not wrap.
+
+// oodcast_backends returns the names of the video back ends, separated by commas; the caller frees it.
+char *oodcast_backends(void);
+
+// oodcast_silence turns OpenCV's own log to stderr off: callers report errors themselves, without credentials.
+void oodcast_silence(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

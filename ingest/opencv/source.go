@@ -1,0 +1,101 @@
+package opencv
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/oodcast/oodcast/ingest"
+)
+
+// stopGrace is how long Run waits at the end for a read that is under way, before it abandons it.
+const stopGrace = 1500 * time.Millisecond
+
+// source implements ingest.Source and ingest.Counter.
+type source struct {
+	cfg  ingest.Config
+	uri  ingest.URI
+	pool *ingest.Pool
+	wait bool // wait for a free frame instead of dropping
+
+	first time.Time // when the first frame of a live source came
+	seq   uint64
+	pts   time.Duration // of the last frame
+
+	read, delivered, droppedPool, droppedRate, opens, abandoned atomic.Uint64
+	hanging                                                     atomic.Int64
+}
+
+// New returns the source that cfg describes; it opens nothing yet. Frames come from pool: when it is empty the source
+// waits if cfg.Policy is wait, and otherwise drops the new frame and counts it. The source is an ingest.Counter.
+func New(cfg ingest.Config, pool *ingest.Pool) (ingest.Source, error) {
+	uri, err := ingest.ParseURI(cfg.URI)
+	if err != nil {
+		return nil, err
+	}
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("source %q: %w", ingest.RedactURI(cfg.URI), err)
+	}
+	return &source{cfg: cfg, uri: uri, pool: pool, wait: cfg.Policy() == "wait"}, nil
+}
+
+// Stats implements ingest.Counter.
+func (s *source) Stats() ingest.Stats {
+	return ingest.Stats{
+		Read: s.read.Load(), Delivered: s.delivered.Load(),
+		DroppedPool: s.droppedPool.Load(), DroppedRate: s.droppedRate.Load(),
+		Opens: s.opens.Load(), Abandoned: s.abandoned.Load(), Hanging: uint64(max(s.hanging.Load(), 0)),
+	}
+}
+
+// Run implements ingest.Source.
+func (s *source) Run(ctx context.Context, sink ingest.Sink) error {
+	r, err := s.newReader()
+	if err != nil {
+		return err
+	}
+	c := newCapture(s, r)
+	go c.run()
+	err = s.deliver(ctx, c, sink)
+	close(c.stop)
+	grace := time.NewTimer(stopGrace)
+	defer grace.Stop()
+	select {
+	case <-c.ended:
+	case <-grace.C:
+		c.abandon()
+	}
+	return err
+}
+
+// deliver passes frames from the capture to sink until one of them ends, and watches over the capture meanwhile.
+func (s *source) deliver(ctx context.Context, c *capture, sink ingest.Sink) error {
+	tick := time.NewTicker(max(min(s.cfg.OpenTimeout, s.cfg.ReadTimeout)/8, 10*time.Millisecond))
+	defer tick.Stop()
+	for {
+		select {
+		case f := <-c.frames:
+			if err := sink(ctx, f); err != nil {
+				if ctx.Err() != nil {
+					return nil
+				}
+				return fmt.Errorf("source %q: %w", ingest.RedactURI(s.cfg.URI), err)
+			}
+			s.delivered.Add(1)
+		case <-c.ended:
+			return c.err
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			if what, limit := c.overdue(); limit > 0 {
+				return fmt.Errorf("%s %q: %w after %v", what, ingest.RedactURI(s.cfg.URI), ingest.ErrTimeout, limit)
+			}
+		}
+	}
+}
+
+var (
+	_ ingest.Source  = (*source)(nil)
+	_ ingest.Counter = (*source)(nil)
+)
