@@ -1,0 +1,26 @@
+package diffusion
+
+import "math/rand/v2"
+
+// Noise draws the standard normal noise of every (timestep, token, channel) from a seed. A value depends on these
+// alone: not on the other tokens asked for, their order or tiling, so the same frame gets the same noise every time
+// and a still scene does not flicker.
+type Noise struct {
+	Seed uint64
+}
+
+// FillTo stores the noise of the tokens first, first+1 … at timestep t in dst (tokens × channels, row-major) and returns
+// dst. A token is its row-major index in the grid.
+func (n Noise) FillTo(dst []float32, t, first, channels int) []float32 {
+	if channels <= 0 || len(dst)%channels != 0 {
+		panic("diffusion: noise buffer is not a whole number of tokens")
+	}
+	for token := first; len(dst) >= channels*(token-first+1); token++ {
+		r := rand.New(rand.NewPCG(n.Seed, uint64(t)<<40|uint64(token)))
+		row := dst[(token-first)*channels:][:channels]
+		for c := range row {
+			row[c] = float32(r.NormFloat64())
+		}
+	}
+	return dst
+}
