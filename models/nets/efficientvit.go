@@ -1,0 +1,304 @@
+package nets
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+
+	"github.com/oodcast/oodcast/models/checkpoint"
+	"github.com/oodcast/oodcast/models/graph"
+)
+
+// ImageNet's statistics, per channel RGB, of pixels scaled to 0..1.
+var (
+	imageMean = [3]float64{0.485, 0.456, 0.406}
+	imageStd  = [3]float64{0.229, 0.224, 0.225}
+)
+
+// EfficientViT builds the encoder graph of an EfficientViT segmentation network.
+//
+// Inputs: image uint8[H,W,3], RGB, of any size; size int64[2], working height and width, multiples of 32. Outputs:
+// features float32[h,w,C], h and w being the working size over the stride of the features; logits float32[K,lh,lw] at
+// stride 8; lse float32[lh,lw], the log-sum-exp of the logits over the classes. Resizing (bilinear), mean and deviation
+// are inside. BatchNorm is folded into the convolutions.
+func EfficientViT(cfg EfficientViTConfig, weights checkpoint.Tensors) (*graph.Graph, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	e := &efficientViT{cfg: cfg, weights: weights, g: graph.New(graph.Float32), taps: map[string]*graph.Tensor{}}
+	e.build()
+	if err := e.g.Err(); err != nil {
+		return nil, fmt.Errorf("nets: efficientvit: %w", err)
+	}
+	return e.g, nil
+}
+
+type efficientViT struct {
+	cfg     EfficientViTConfig
+	weights checkpoint.Tensors
+	g       *graph.Graph
+	taps    map[string]*graph.Tensor
+}
+
+func (e *efficientViT) build() {
+	g := e.g
+	x := e.stem(e.input())
+	for s := range 4 {
+		x = e.stage(s, x)
+		e.taps["stage"+strconv.Itoa(s+1)] = x
+	}
+	head := e.head()
+	e.taps["head"] = head
+	g.Output(e.features(), "features")
+	logits := e.classify(head)
+	g.Output(g.Squeeze(logits, 0), "logits")
+	g.Output(g.Squeeze(g.Reduce("ReduceLogSumExp", logits, false, 1), 0), "lse")
+}
+
+// input brings the image to [1,3,h,w] at the working size with the mean subtracted; the deviation is in the stem's
+// weights. The subtraction is not, since zero padding must mean the mean colour.
+func (e *efficientViT) input() *graph.Tensor {
+	g := e.g
+	image := g.Input("image", graph.Uint8, -1, -1, 3)
+	size := g.Input("size", graph.Int64, 2)
+	x := g.Cast(g.Unsqueeze(g.Transpose(image, 2, 0, 1), 0), graph.Float32)
+	x = g.ResizeTo(x, size)
+	mean := make([]float64, 3)
+	for c := range mean {
+		mean[c] = 255 * imageMean[c]
+	}
+	return g.Sub(x, g.Const64(mean, 1, 3, 1, 1))
+}
+
+// kernel is a convolution ready for the graph: weights [out, in/groups, k, k] and bias, BatchNorm folded in.
+type kernel struct {
+	w, b         []float64
+	out, in, k   int
+	groups, step int
+}
+
+// kernel reads a convolution with its optional bias and its optional BatchNorm; norm is "" where there can be none.
+func (e *efficientViT) kernel(conv, norm string, out, in, k, groups int) kernel {
+	w, err := e.weights.Get(conv+".weight", out, in/groups, k, k)
+	if err != nil {
+		e.g.Fail(err)
+		return kernel{w: make([]float64, out*in/groups*k*k), out: out, in: in, k: k, groups: groups}
+	}
+	res := kernel{w: make([]float64, len(w.Data)), out: out, in: in, k: k, groups: groups}
+	for i, v := range w.Data {
+		res.w[i] = float64(v)
+	}
+	if b, err := e.weights.Get(conv+".bias", out); err == nil {
+		res.b = make([]float64, out)
+		for i, v := range b.Data {
+			res.b[i] = float64(v)
+		}
+	}
+	if norm != "" && e.weights[norm+".weight"] != nil {
+		e.foldNorm(&res, norm)
+	}
+	return res
+}
+
+// foldNorm applies y = (x-mean)/sqrt(var+eps)·γ + β to the convolution's result.
+func (e *efficientViT) foldNorm(k *kernel, norm string) {
+	var p [4][]float32
+	for i, name := range []string{".weight", ".bias", ".running_mean", ".running_var"} {
+		t, err := e.weights.Get(norm+name, k.out)
+		if err != nil {
+			e.g.Fail(err)
+			return
+		}
+		p[i] = t.Data
+	}
+	if k.b == nil {
+		k.b = make([]float64, k.out)
+	}
+	eps := e.cfg.NormEps
+	if eps == 0 {
+		eps = 1e-5
+	}
+	n := len(k.w) / k.out
+	for o := range k.out {
+		s := float64(p[0][o]) / math.Sqrt(float64(p[3][o])+eps)
+		for i := range n {
+			k.w[o*n+i] *= s
+		}
+		k.b[o] = (k.b[o]-float64(p[2][o]))*s + float64(p[1][o])
+	}
+}
+
+// apply adds the convolution with "same" padding.
+func (e *efficientViT) apply(k kernel, x *graph.Tensor, stride int) *graph.Tensor {
+	var b *graph.Tensor
+	if k.b != nil {
+		b = e.g.Const64(k.b)
+	}
+	w := e.g.Const64(k.w, int64(k.out), int64(k.in/k.groups), int64(k.k), int64(k.k))
+	return e.g.Conv(x, w, b, graph.ConvOptions{Stride: stride, Pad: k.k / 2, Groups: k.groups})
+}
+
+// convLayer is PREFIX.conv with PREFIX.norm.
+func (e *efficientViT) convLayer(prefix string, x *graph.Tensor, out, k, stride, groups int) *graph.Tensor {
+	return e.apply(e.kernel(prefix+".conv", prefix+".norm", out, channels(x), k, groups), x, stride)
+}
+
+// act is the hard swish, x·min(max(x+3,0),6)/6.
+func (e *efficientViT) act(x *graph.Tensor) *graph.Tensor { return e.g.Unary("HardSwish", x) }
+
+func (e *efficientViT) stem(x *graph.Tensor) *graph.Tensor {
+	const prefix = "backbone.input_stem.op_list."
+	width := e.cfg.Widths[0]
+	k := e.kernel(prefix+"0.conv", prefix+"0.norm", width, 3, 3, 1)
+	for i := range k.w { // [out, 3, 3, 3]: the deviation of the input channel, 0..255
+		k.w[i] /= 255 * imageStd[i/9%3]
+	}
+	x = e.act(e.apply(k, x, 2))
+	for i := range e.cfg.Depths[0] {
+		p := prefix + strconv.Itoa(i+1) + ".main"
+		y := e.act(e.convLayer(p+".depth_conv", x, width, 3, 1, width))
+		x = e.g.Add(x, e.convLayer(p+".point_conv", y, width, 1, 1, 1))
+	}
+	return x
+}
+
+// stage is backbone.stages.s: an inverted bottleneck of stride 2, then residual blocks.
+func (e *efficientViT) stage(s int, x *graph.Tensor) *graph.Tensor {
+	prefix := fmt.Sprintf("backbone.stages.%d.op_list.", s)
+	width, depth := e.cfg.Widths[s+1], e.cfg.Depths[s+1]
+	x = e.bottleneck(prefix+"0.main", x, width, 2)
+	if s < 2 {
+		for i := 1; i < depth; i++ {
+			x = e.g.Add(x, e.bottleneck(prefix+strconv.Itoa(i)+".main", x, width, 1))
+		}
+		return x
+	}
+	for i := 1; i <= depth; i++ {
+		p := prefix + strconv.Itoa(i)
+		x = e.g.Add(x, e.attention(p+".context_module.main", x, s == 3 && i == depth))
+		x = e.g.Add(x, e.bottleneck(p+".local_module.main", x, width, 1))
+	}
+	return x
+}
+
+// bottleneck is 1×1 up, 3×3 depthwise, 1×1 down. Its inner width is read from the weights.
+func (e *efficientViT) bottleneck(prefix string, x *graph.Tensor, out, stride int) *graph.Tensor {
+	up := e.weights[prefix+".inverted_conv.conv.weight"]
+	if up == nil || len(up.Shape) == 0 {
+		return e.g.Fail(fmt.Errorf("checkpoint: no tensor %q", prefix+".inverted_conv.conv.weight"))
+	}
+	mid := up.Shape[0]
+	y := e.act(e.convLayer(prefix+".inverted_conv", x, mid, 1, 1, 1))
+	y = e.act(e.convLayer(prefix+".depth_conv", y, mid, 3, stride, mid))
+	return e.convLayer(prefix+".point_conv", y, out, 1, 1, 1)
+}
+
+// attention is multi-scale linear attention (LiteMLA): out = relu(q)·(relu(k)ᵀ·[v,1]), numerator over normaliser, for
+// the projected q, k, v and for a copy aggregated over 5×5 neighbours. It costs O(tokens), not O(tokens²).
+func (e *efficientViT) attention(prefix string, x *graph.Tensor, last bool) *graph.Tensor {
+	g, dim := e.g, e.cfg.Dim
+	width := channels(x)
+	total, heads := 3*width, width/dim
+	qkv := e.convLayer(prefix+".qkv", x, total, 1, 1, 1)
+	if last {
+		e.taps["keys"] = e.keys(prefix, x)
+	}
+	wide := e.apply(e.kernel(prefix+".aggreg.0.0", "", total, total, 5, total), qkv, 1)
+	wide = e.apply(e.kernel(prefix+".aggreg.0.1", "", total, total, 1, 3*heads), wide, 1)
+	both := g.Concat(1, qkv, wide)
+	d := int64(dim)
+	m := g.Reshape(both, int64(2*heads), 3*d, -1) // channels of a head are q, k, v
+	parts := g.Split(m, 1, d, d, d)
+	q, k, v := g.Unary("Relu", parts[0]), g.Unary("Relu", parts[1]), parts[2]
+	kt := g.Transpose(k, 0, 2, 1)                                 // [2·heads, tokens, dim]
+	sum := g.ReduceSum(kt, true, 1)                               // a row of ones times kᵀ
+	out := g.MatMul(g.Concat(1, g.MatMul(v, kt), sum), q)         // [2·heads, dim+1, tokens]
+	num, den := g.Slice(out, 1, 0, d), g.Slice(out, 1, d, d+1)    // 1e-15 is a normal float32: where all keys or
+	y := g.Div(num, g.Add(den, g.Scalar(1e-15)))                  // queries are 0 it makes 0/1e-15, not NaN
+	y = g.Node("Reshape", []*graph.Tensor{y, e.like(x, 2*width)}, // back to a picture
+		[]int64{1, int64(2 * width), x.Shape[2], x.Shape[3]}, graph.Float32)
+	return e.convLayer(prefix+".proj", y, width, 1, 1, 1)
+}
+
+// like is the shape [1, c, h, w] of a picture with the height and width of x.
+func (e *efficientViT) like(x *graph.Tensor, c int) *graph.Tensor {
+	return e.g.Concat(0, e.g.Int64s(1, int64(c)), e.g.Slice(e.g.ShapeOf(x), 0, 2, 4))
+}
+
+// keys is the part of the projection that makes the keys, heads one after the other. It is computed apart: the graph
+// has it only where a feature list asks for it.
+func (e *efficientViT) keys(prefix string, x *graph.Tensor) *graph.Tensor {
+	taps, _ := parseTaps(e.cfg.features())
+	wanted := false
+	for _, t := range taps {
+		wanted = wanted || t.name == "keys"
+	}
+	if !wanted {
+		return nil
+	}
+	width, dim := channels(x), e.cfg.Dim
+	all := e.kernel(prefix+".qkv.conv", "", 3*width, width, 1, 1)
+	k := kernel{out: width, in: width, k: 1, groups: 1}
+	for head := range width / dim {
+		from := (3*head + 1) * dim * width
+		k.w = append(k.w, all.w[from:from+dim*width]...)
+	}
+	return e.apply(k, x, 1)
+}
+
+// head sums stages 4, 3 and 2 at stride 8 and refines the sum.
+func (e *efficientViT) head() *graph.Tensor {
+	width := e.cfg.HeadWidth
+	x := e.convLayer("head.input_ops.2", e.taps["stage2"], width, 1, 1, 1)
+	for i, from := range []string{"stage4", "stage3"} {
+		y := e.convLayer(fmt.Sprintf("head.input_ops.%d.op_list.0", i), e.taps[from], width, 1, 1, 1)
+		x = e.g.Add(x, e.enlarge(y, 4>>i))
+	}
+	for i := range e.cfg.HeadDepth {
+		x = e.g.Add(x, e.bottleneck(fmt.Sprintf("head.middle.op_list.%d.main", i), x, width, 1))
+	}
+	return x
+}
+
+func (e *efficientViT) classify(x *graph.Tensor) *graph.Tensor {
+	const prefix = "head.output_ops.0.op_list."
+	up := e.weights[prefix+"0.conv.weight"]
+	if up == nil || len(up.Shape) == 0 {
+		return e.g.Fail(fmt.Errorf("checkpoint: no tensor %q", prefix+"0.conv.weight"))
+	}
+	x = e.act(e.convLayer(prefix+"0", x, up.Shape[0], 1, 1, 1))
+	return e.convLayer(prefix+"1", x, e.cfg.Classes, 1, 1, 1)
+}
+
+// features resamples the taps to one stride, joins them and puts the channels last.
+func (e *efficientViT) features() *graph.Tensor {
+	g := e.g
+	list, err := parseTaps(e.cfg.features())
+	if err != nil {
+		return g.Fail(err)
+	}
+	parts := make([]*graph.Tensor, len(list))
+	for i, t := range list {
+		_, stride := e.cfg.tapSize(t.name)
+		x := e.taps[t.name]
+		switch {
+		case t.stride > stride:
+			x = g.AveragePool(x, t.stride/stride)
+		case t.stride < stride:
+			x = g.Upsample(x, stride/t.stride)
+		}
+		parts[i] = x
+	}
+	x := parts[0]
+	if len(parts) > 1 {
+		x = g.Concat(1, parts...)
+	}
+	return g.Transpose(g.Squeeze(x, 0), 1, 2, 0)
+}
+
+func channels(x *graph.Tensor) int {
+	if len(x.Shape) != 4 {
+		return 1 // an earlier mistake, kept in the graph
+	}
+	return int(x.Shape[1])
+}
