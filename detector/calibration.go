@@ -1,0 +1,249 @@
+package detector
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+)
+
+// CalibrationFormat is the version of calibration.json.
+const CalibrationFormat = 1
+
+// Calibration is what is known about normal footage: calibration.json. With it any subset of the timesteps is
+// standardised exactly, so that |T| changes the noise of a map and not its scale.
+type Calibration struct {
+	Format    int   `json:"format"`
+	Frames    int   `json:"frames"` // calibration frames
+	Tokens    int   `json:"tokens"` // tokens behind Mean and Covariance
+	Timesteps []int `json:"timesteps"`
+	// Mean and Covariance of the per-token scores e_t, in the order of Timesteps.
+	Mean       []float64   `json:"mean"`
+	Covariance [][]float64 `json:"covariance"`
+	// Min and Max of e_t, for the min_max rule.
+	Min []float64 `json:"min"`
+	Max []float64 `json:"max"`
+	// LSE is the segmenter's logsumexp over logit cells.
+	LSE Moments `json:"lse"`
+	// Levels are the compounded scores for numbers of timesteps that the knob offers, ascending in |T|; the last is
+	// the reference to which the others are matched.
+	Levels []Level `json:"levels"`
+}
+
+// Moments summarise one quantity.
+type Moments struct {
+	Mean float64 `json:"mean"`
+	Std  float64 `json:"std"`
+	Min  float64 `json:"min"`
+	Max  float64 `json:"max"`
+}
+
+// Level holds quantiles of the compounded score of normal footage at one |T|.
+type Level struct {
+	Timesteps int        `json:"timesteps"` // |T|
+	Values    []Quantile `json:"values"`    // of map values
+	Peaks     []Quantile `json:"peaks"`     // of the highest value of a frame
+}
+
+// Quantile says that a share P of normal footage lies at or below Value.
+type Quantile struct {
+	P     float64 `json:"p"`
+	Value float64 `json:"value"`
+}
+
+// The quantiles that tie the scale of one |T| to another's: the middle of normal and its tail.
+const (
+	middleP = 0.5
+	tailP   = 0.99
+)
+
+// ValueProbabilities and PeakProbabilities are the quantiles that calibration stores.
+func ValueProbabilities() []float64 {
+	return []float64{0.01, 0.05, 0.1, 0.25, middleP, 0.75, 0.9, 0.95, tailP, 0.995, 0.999, 0.9999}
+}
+
+// PeakProbabilities are the stored quantiles of frame peaks.
+func PeakProbabilities() []float64 { return []float64{0.05, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1} }
+
+// NewLevel sorts values and peaks and takes their quantiles.
+func NewLevel(timesteps int, values, peaks []float32) Level {
+	return Level{
+		Timesteps: timesteps,
+		Values:    quantiles(values, ValueProbabilities()),
+		Peaks:     quantiles(peaks, PeakProbabilities()),
+	}
+}
+
+// quantiles sorts x and interpolates between its order statistics.
+func quantiles(x []float32, ps []float64) []Quantile {
+	slices.Sort(x)
+	out := make([]Quantile, len(ps))
+	for i, p := range ps {
+		at := p * float64(len(x)-1)
+		lo := min(int(at), max(0, len(x)-2))
+		hi := min(lo+1, len(x)-1)
+		f := at - float64(lo)
+		out[i] = Quantile{P: p, Value: float64(x[lo])*(1-f) + float64(x[hi])*f}
+	}
+	return out
+}
+
+// quantile interpolates in a list; p outside the list takes its nearest end.
+func quantile(list []Quantile, p float64) float64 {
+	for i, q := range list {
+		if p > q.P {
+			continue
+		}
+		if i == 0 {
+			return q.Value
+		}
+		prev := list[i-1]
+		return prev.Value + (q.Value-prev.Value)*(p-prev.P)/(q.P-prev.P)
+	}
+	return list[len(list)-1].Value
+}
+
+// ParseCalibration reads calibration.json and checks it.
+func ParseCalibration(raw []byte) (Calibration, error) {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.DisallowUnknownFields()
+	var c Calibration
+	if err := dec.Decode(&c); err != nil {
+		return Calibration{}, fmt.Errorf("calibration: %w", err)
+	}
+	if err := c.Validate(); err != nil {
+		return Calibration{}, err
+	}
+	return c, nil
+}
+
+// Marshal writes calibration.json.
+func (c *Calibration) Marshal() ([]byte, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	raw, err := json.MarshalIndent(c, "", " ")
+	if err != nil {
+		return nil, fmt.Errorf("calibration: %w", err)
+	}
+	return append(raw, '\n'), nil
+}
+
+// Validate reports all faults at once.
+func (c *Calibration) Validate() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("calibration."+format, args...)) }
+	if c.Format != CalibrationFormat {
+		bad("format: got %d, want %d", c.Format, CalibrationFormat)
+	}
+	n := len(c.Timesteps)
+	if n == 0 || len(c.Mean) != n || len(c.Covariance) != n || len(c.Min) != n || len(c.Max) != n {
+		bad("mean: got %d timesteps, %d means, %d rows of covariance, %d minima, %d maxima, want as many of each",
+			n, len(c.Mean), len(c.Covariance), len(c.Min), len(c.Max))
+		return errors.Join(errs...)
+	}
+	for i, row := range c.Covariance {
+		if len(row) != n || !finite(row...) || row[i] <= 0 {
+			bad("covariance: row %d is not %d finite numbers with a positive variance", i, n)
+		}
+	}
+	if !finite(c.Mean...) || !finite(c.Min...) || !finite(c.Max...) {
+		bad("mean: got %v, want finite numbers", c.Mean)
+	}
+	if !finite(c.LSE.Mean, c.LSE.Min, c.LSE.Max) || !(c.LSE.Std > 0) || math.IsInf(c.LSE.Std, 0) {
+		bad("lse: got mean %v and std %v, want finite and positive", c.LSE.Mean, c.LSE.Std)
+	}
+	last := 0
+	for _, l := range c.Levels {
+		if l.Timesteps <= last || l.Timesteps > n || !ascending(l.Values) || !ascending(l.Peaks) {
+			bad("levels: |T|=%d is out of order or has no ascending quantiles", l.Timesteps)
+		}
+		last = l.Timesteps
+	}
+	return errors.Join(errs...)
+}
+
+func finite(values ...float64) bool {
+	for _, v := range values {
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return false
+		}
+	}
+	return true
+}
+
+func ascending(list []Quantile) bool {
+	for i, q := range list {
+		if !finite(q.P, q.Value) || i > 0 && (q.P <= list[i-1].P || q.Value < list[i-1].Value) {
+			return false
+		}
+	}
+	return len(list) > 0
+}
+
+// moments returns mean and standard deviation of Σ w_k·e_k over the given timesteps: Σ w·m and √(wᵀΣw). It also returns
+// the bounds Σ w·min and Σ w·max. Timesteps that were not calibrated are an error.
+func (c *Calibration) moments(timesteps []int, w []float64) (Moments, error) {
+	at := make([]int, len(timesteps))
+	for i, t := range timesteps {
+		at[i] = slices.Index(c.Timesteps, t)
+		if at[i] < 0 {
+			return Moments{}, fmt.Errorf("calibration: timestep %d is not calibrated: use some of %v, or run oodcast fit "+
+				"--calibrate-only", t, c.Timesteps)
+		}
+	}
+	var m Moments
+	variance := 0.0
+	for i, a := range at {
+		m.Mean += w[i] * c.Mean[a]
+		m.Min += w[i] * c.Min[a]
+		m.Max += w[i] * c.Max[a]
+		for j, b := range at {
+			variance += w[i] * w[j] * c.Covariance[a][b]
+		}
+	}
+	// A covariance rounded to text may lose definiteness by a hair.
+	m.Std = math.Sqrt(max(variance, 1e-12))
+	return m, nil
+}
+
+// match returns the straight line a·x + b that carries the compounded scores of n timesteps onto the reference's: equal
+// middle, equal tail. Between the calibrated |T| it is interpolated.
+func (c *Calibration) match(n int) (a, b float64) {
+	if len(c.Levels) == 0 {
+		return 1, 0
+	}
+	ref := c.Levels[len(c.Levels)-1]
+	line := func(l Level) (a, b float64) {
+		refMid, refTail := quantile(ref.Values, middleP), quantile(ref.Values, tailP)
+		mid, tail := quantile(l.Values, middleP), quantile(l.Values, tailP)
+		if tail-mid < 1e-9 || refTail-refMid < 1e-9 {
+			return 1, 0
+		}
+		a = (refTail - refMid) / (tail - mid)
+		return a, refMid - a*mid
+	}
+	for i, l := range c.Levels {
+		switch {
+		case n == l.Timesteps || i == 0 && n < l.Timesteps:
+			return line(l)
+		case n < l.Timesteps:
+			prev := c.Levels[i-1]
+			f := float64(n-prev.Timesteps) / float64(l.Timesteps-prev.Timesteps)
+			a0, b0 := line(prev)
+			a1, b1 := line(l)
+			return a0 + f*(a1-a0), b0 + f*(b1-b0)
+		}
+	}
+	return 1, 0
+}
+
+// DefaultThreshold returns the value that 95 % of normal frames never reach; without levels it is 4 deviations.
+func (c *Calibration) DefaultThreshold() float32 {
+	if len(c.Levels) == 0 {
+		return 4
+	}
+	return float32(quantile(c.Levels[len(c.Levels)-1].Peaks, 0.95))
+}

@@ -1,0 +1,204 @@
+package detector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/oodcast/oodcast/detector/diffusion"
+	"github.com/oodcast/oodcast/ingest"
+	"github.com/oodcast/oodcast/models"
+)
+
+// Config is what an operator chooses.
+type Config struct {
+	// Timesteps is |T|, the number of diffusion timesteps scored per frame: 1 … 25, or 0 to let latency_budget choose.
+	// Default 5.
+	Timesteps int `yaml:"timesteps"`
+	// List names the timesteps instead of counting them. Default none.
+	List []int `yaml:"timestep_list,flow"`
+	// LatencyBudget is the time that encoding and scoring may take when timesteps is 0. Default 0: none.
+	LatencyBudget time.Duration `yaml:"latency_budget"`
+	// Threshold is the value above which a pixel counts as anomalous, in standard deviations of normal footage; 0
+	// takes the bundle's. Default 0.
+	Threshold float32 `yaml:"threshold"`
+	// Width and Height are the working size in pixels, multiples of 32. 0: the frame's own aspect ratio at no more
+	// pixels than the bundle was made for. Default 0.
+	Width  int `yaml:"width"`
+	Height int `yaml:"height"`
+	// Paper takes the paper's choices: timesteps 0 … |T|-1, nearest upsampling, weight 1 for the uncertainty. Default
+	// false.
+	Paper bool `yaml:"paper"`
+	// Part chooses what the map shows: compound, diffusion or lse. Default compound.
+	Part string `yaml:"part"`
+}
+
+// The values of Config.Part.
+const (
+	PartCompound  = "compound"
+	PartDiffusion = "diffusion"
+	PartLSE       = "lse"
+)
+
+// DefaultConfig returns the defaults.
+func DefaultConfig() Config { return Config{Timesteps: 5, Part: PartCompound} }
+
+// Validate reports all faults at once.
+func (c Config) Validate() error {
+	var errs []error
+	bad := func(key string, got any, want string) {
+		errs = append(errs, fmt.Errorf("detector.%s: got %v, want %s", key, got, want))
+	}
+	if c.Timesteps < 0 || c.Timesteps > diffusion.Steps {
+		bad("timesteps", c.Timesteps, "0 or more")
+	}
+	if len(c.List) > 0 {
+		if err := diffusion.ValidateTimesteps(c.List); err != nil {
+			errs = append(errs, fmt.Errorf("detector.timestep_list: %w", err))
+		}
+	}
+	if c.Timesteps == 0 && len(c.List) == 0 && c.LatencyBudget <= 0 {
+		bad("latency_budget", c.LatencyBudget, "a positive time when timesteps is 0")
+	}
+	for _, side := range []struct {
+		key string
+		v   int
+	}{{"width", c.Width}, {"height", c.Height}} {
+		if side.v < 0 || side.v%32 != 0 || side.v > 8192 {
+			bad(side.key, side.v, "0 or a multiple of 32 up to 8192")
+		}
+	}
+	if (c.Width == 0) != (c.Height == 0) {
+		bad("width", c.Width, "both width and height, or neither")
+	}
+	if !slices.Contains([]string{PartCompound, PartDiffusion, PartLSE}, c.Part) {
+		bad("part", fmt.Sprintf("%q", c.Part), "compound, diffusion or lse")
+	}
+	if math.IsNaN(float64(c.Threshold)) {
+		bad("threshold", c.Threshold, "a number")
+	}
+	return errors.Join(errs...)
+}
+
+// Detector scores the frames of one camera.
+type Detector struct {
+	enc      Encoder
+	scorer   Scorer
+	manifest models.Manifest
+	cal      Calibration
+	cfg      Config
+	schedule *diffusion.Schedule
+	control  *Control
+	provider string
+	budget   budget
+	next     uint64
+
+	scores, tokens, lse []float32 // reused between frames
+}
+
+// New joins an encoder and a scorer with a bundle's manifest and calibration. Provider is what the maps say computed
+// them. The detector owns neither enc nor scorer.
+func New(enc Encoder, scorer Scorer, m models.Manifest, cal Calibration, provider string, cfg Config) (*Detector, error) {
+	if err := errors.Join(cfg.Validate(), cal.Validate()); err != nil {
+		return nil, err
+	}
+	if cfg.Paper {
+		m.Compound.LSEWeight, m.Compound.Upsample = 1, "nearest"
+		m.Diffusion.Timesteps = paperOrder(cal.Timesteps)
+		if len(m.Diffusion.Timesteps) == 0 {
+			return nil, fmt.Errorf("detector: the paper's timesteps 0, 1, … are not calibrated in this bundle: " +
+				"run oodcast fit --paper")
+		}
+	}
+	d := &Detector{
+		enc: enc, scorer: scorer, manifest: m, cal: cal, cfg: cfg, schedule: diffusion.NewSchedule(), provider: provider,
+	}
+	if _, err := d.schedule.Weights(m.Diffusion.Aggregate, nil); err != nil {
+		return nil, err
+	}
+	// The bundle's order may list more timesteps than were calibrated, after a change of the manifest by hand.
+	if _, err := cal.moments(m.Diffusion.Timesteps, make([]float64, len(m.Diffusion.Timesteps))); err != nil {
+		return nil, err
+	}
+	knob := Knob{Timesteps: cfg.Timesteps, List: cfg.List, Budget: cfg.LatencyBudget, Threshold: cfg.Threshold}
+	var err error
+	d.control, err = newControl(m.Diffusion.Timesteps, cal.Timesteps, cal.DefaultThreshold(), knob)
+	if err != nil {
+		return nil, fmt.Errorf("detector: %w", err)
+	}
+	return d, nil
+}
+
+// paperOrder returns 0, 1, 2 … as far as they are calibrated.
+func paperOrder(known []int) []int {
+	var order []int
+	for t := 0; slices.Contains(known, t); t++ {
+		order = append(order, t)
+	}
+	return order
+}
+
+// Control returns the detector's knob.
+func (d *Detector) Control() *Control { return d.control }
+
+// Score makes the map of a frame. It takes over a reference to the frame and releases it as soon as it is encoded.
+func (d *Detector) Score(ctx context.Context, f *ingest.Frame) (*Map, error) {
+	begin := time.Now()
+	m := &Map{
+		Camera: f.Camera, FrameSeq: f.Seq, Captured: f.Captured, PTS: f.PTS, ImageWidth: f.Width, ImageHeight: f.Height,
+		Bundle: d.manifest.Name, Provider: d.provider,
+	}
+	w, h := d.WorkingSize(f.Width, f.Height)
+	enc, err := d.enc.Encode(ctx, f, w, h)
+	f.Release()
+	if err != nil {
+		return nil, err
+	}
+	encoded := time.Now()
+	knob := d.control.Get()
+	m.Timesteps, m.Threshold = d.timesteps(knob), knob.Threshold
+	if err := d.fill(m, enc); err != nil {
+		return nil, err
+	}
+	done := time.Now()
+	m.Latency = Latency{Encode: encoded.Sub(begin), Score: done.Sub(encoded), Total: done.Sub(begin)}
+	if !f.Captured.IsZero() {
+		m.Latency.Wait, m.Latency.Total = begin.Sub(m.Captured), done.Sub(m.Captured)
+	}
+	d.budget.measured(m.Latency.Encode, m.Latency.Score, len(m.Timesteps))
+	m.Seq = d.next
+	d.next++
+	return m, nil
+}
+
+// timesteps resolves the knob.
+func (d *Detector) timesteps(k Knob) []int {
+	switch {
+	case len(k.List) > 0:
+		return k.List
+	case k.Auto():
+		return d.control.order[:d.budget.choose(k.Budget, len(d.control.order))]
+	}
+	return d.control.order[:k.Timesteps]
+}
+
+// WorkingSize returns the size at which a frame is encoded: as configured, or the frame's aspect ratio with no more
+// pixels than the bundle was made for, never enlarged, in multiples of what the encoder needs.
+func (d *Detector) WorkingSize(width, height int) (w, h int) {
+	if d.cfg.Width > 0 {
+		return d.cfg.Width, d.cfg.Height
+	}
+	return FitSize(width, height, d.manifest.Encoder)
+}
+
+// FitSize returns the working size for a frame of width × height.
+func FitSize(width, height int, e models.EncoderSpec) (w, h int) {
+	scale := math.Sqrt(float64(e.Size.Width) * float64(e.Size.Height) / (float64(width) * float64(height)))
+	scale = min(scale, 1)
+	step := float64(e.SizeMultiple())
+	round := func(v int) int { return int(max(2, math.Round(float64(v)*scale/step)) * step) }
+	return round(width), round(height)
+}
