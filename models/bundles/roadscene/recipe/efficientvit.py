@@ -85,6 +85,15 @@ class MBConv(nn.Module):
         return self.point_conv(self.depth_conv(self.inverted_conv(x)))
 
 
+class GroupedPointwise(nn.Conv2d):
+    """Grouped 1x1 convolution as one batched matrix product: PyTorch's CPU path loops over the groups."""
+
+    def forward(self, x):
+        b, _, h, w = x.shape
+        weight = self.weight.view(self.groups, -1, self.in_channels // self.groups)
+        return torch.matmul(weight, x.reshape(b, self.groups, -1, h * w)).reshape(b, -1, h, w)
+
+
 class LiteMLA(nn.Module):
     """Multi-scale ReLU linear attention: the projected q, k, v and a 5x5 aggregated copy of them."""
 
@@ -97,7 +106,7 @@ class LiteMLA(nn.Module):
         self.aggreg = nn.ModuleList([
             nn.Sequential(
                 nn.Conv2d(total, total, 5, padding=2, groups=total, bias=False),
-                nn.Conv2d(total, total, 1, groups=3 * heads, bias=False),
+                GroupedPointwise(total, total, 1, groups=3 * heads, bias=False),
             )
         ])
         self.proj = ConvLayer(2 * heads * dim, channels, 1, act=False, eps=eps)
