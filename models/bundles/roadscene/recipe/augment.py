@@ -78,8 +78,9 @@ def _photometric(rng, image: np.ndarray) -> np.ndarray:
     if rng.random() < 0.2:
         x = cv2.GaussianBlur(x, (0, 0), rng.uniform(0.4, 1.8))
     if rng.random() < 0.3:
-        x = x + cv2.resize(rng.normal(0, 1, (64, 128, 3)).astype(np.float32), image.shape[1::-1],
-                           interpolation=cv2.INTER_NEAREST if rng.random() < 0.5 else cv2.INTER_CUBIC) * rng.uniform(1, 6)
+        grain = rng.normal(0, rng.uniform(1, 6), (64, 128, 3)).astype(np.float32)
+        mode = cv2.INTER_NEAREST if rng.random() < 0.5 else cv2.INTER_CUBIC
+        x = x + cv2.resize(grain, image.shape[1::-1], interpolation=mode)
     x = np.clip(x, 0, 255).astype(np.uint8)
     if rng.random() < 0.2:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 85))]
