@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestOpenTorchElementTypes(t *testing.T) {
@@ -58,6 +60,19 @@ func TestOpenTorchModule(t *testing.T) {
 	}
 	if got := ts.Names(); !slices.Equal(got, []string{"0.bias", "0.weight"}) {
 		t.Errorf("names %v", got)
+	}
+}
+
+func TestOpenTorchMeta(t *testing.T) {
+	_, meta, err := OpenTorchMeta("testdata/types.pt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{"epoch": 3, "meta": map[string]any{
+		"lr": 1e-3, "name": "x", "none": nil, "list": []any{1, 2, map[string]any{"a": 1}},
+	}}
+	if d := cmp.Diff(want, meta); d != "" {
+		t.Error(d)
 	}
 }
 
@@ -223,7 +238,7 @@ func FuzzReadTorch(f *testing.F) {
 		f.Add(raw)
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		ts, err := ReadTorch(bytes.NewReader(raw), int64(len(raw)))
+		ts, _, err := ReadTorch(bytes.NewReader(raw), int64(len(raw)))
 		if err == nil {
 			check(t, ts)
 		}
@@ -252,6 +267,7 @@ func FuzzUnpickle(f *testing.F) {
 		if err != nil {
 			return
 		}
+		_ = plainItems(v)
 		for _, n := range stateDict(v) {
 			if data, err := n.view.read(make([]byte, 256), 64); err == nil && len(data) > 64 {
 				t.Errorf("%d values out of 256 bytes", len(data))

@@ -9,8 +9,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-
-	"github.com/nlpodyssey/gopickle/types"
 )
 
 // maxPickle bounds the pickle of an archive, in bytes: it holds names and shapes only.
@@ -20,36 +18,43 @@ const maxPickle = 64 << 20
 // hold a dictionary of tensors, or a dictionary with one under "state_dict", "model_state_dict" or "model"; entries that
 // are no tensors are left out. A file that names anything but tensors is refused with the name; nothing is executed.
 func OpenTorch(path string) (Tensors, error) {
+	ts, _, err := OpenTorchMeta(path)
+	return ts, err
+}
+
+// OpenTorchMeta is OpenTorch that also returns the plain values beside the tensors: the entries of the outermost
+// dictionary that are numbers, text, booleans, or lists and dictionaries of such ([]any and map[string]any).
+func OpenTorchMeta(path string) (Tensors, map[string]any, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("open checkpoint %q: %w", path, reason(err))
+		return nil, nil, fmt.Errorf("open checkpoint %q: %w", path, reason(err))
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return nil, fmt.Errorf("open checkpoint %q: %w", path, reason(err))
+		return nil, nil, fmt.Errorf("open checkpoint %q: %w", path, reason(err))
 	}
 	if info.IsDir() {
-		return nil, fmt.Errorf("open checkpoint %q: it is a folder", path)
+		return nil, nil, fmt.Errorf("open checkpoint %q: it is a folder", path)
 	}
-	ts, err := ReadTorch(f, info.Size())
+	ts, meta, err := ReadTorch(f, info.Size())
 	if err != nil {
-		return nil, fmt.Errorf("open checkpoint %q: %w", path, err)
+		return nil, nil, fmt.Errorf("open checkpoint %q: %w", path, err)
 	}
-	return ts, nil
+	return ts, meta, nil
 }
 
-// ReadTorch is OpenTorch for any random-access bytes.
-func ReadTorch(r io.ReaderAt, size int64) (Tensors, error) {
+// ReadTorch is OpenTorchMeta for any random-access bytes.
+func ReadTorch(r io.ReaderAt, size int64) (Tensors, map[string]any, error) {
 	a, err := openArchive(r, size)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrFormat, err)
+		return nil, nil, fmt.Errorf("%w: %w", ErrFormat, err)
 	}
-	ts, err := a.tensors()
+	ts, meta, err := a.tensors()
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrFormat, err)
+		return nil, nil, fmt.Errorf("%w: %w", ErrFormat, err)
 	}
-	return ts, nil
+	return ts, meta, nil
 }
 
 // archive is a torch zip: NAME/data.pkl and the storages NAME/data/KEY.
@@ -110,29 +115,33 @@ func (a *archive) record(name string, limit int64) ([]byte, error) {
 	return raw, nil
 }
 
-func (a *archive) tensors() (Tensors, error) {
+func (a *archive) tensors() (Tensors, map[string]any, error) {
 	if a.files["byteorder"] != nil {
 		order, err := a.record("byteorder", 64)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if string(order) != "little" {
-			return nil, fmt.Errorf("byte order %q is not supported", order)
+			return nil, nil, fmt.Errorf("byte order %q is not supported", order)
 		}
 	}
 	raw, err := a.record("data.pkl", maxPickle)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	v, err := unpickle(raw)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	views := stateDict(v)
 	if len(views) == 0 {
-		return nil, errors.New("holds no dictionary of tensors")
+		return nil, nil, errors.New("holds no dictionary of tensors")
 	}
-	return a.load(views)
+	ts, err := a.load(views)
+	if err != nil {
+		return nil, nil, err
+	}
+	return ts, plainItems(v), nil
 }
 
 // load materialises the views; tensors that share a storage read it once.
@@ -207,58 +216,4 @@ func (v *view) read(raw []byte, budget int) ([]float32, error) {
 		}
 	}
 	return out, nil
-}
-
-type named struct {
-	name string
-	view *view
-}
-
-// stateDict lists the tensors of a dictionary, going one level down where the usual wrappers are.
-func stateDict(v any) []named {
-	for _, wrapper := range []string{"state_dict", "model_state_dict", "model"} {
-		for _, e := range items(v) {
-			if k, ok := e.Key.(string); ok && k == wrapper {
-				if views := tensorItems(e.Value); len(views) > 0 {
-					return views
-				}
-			}
-		}
-	}
-	return tensorItems(v)
-}
-
-func tensorItems(v any) []named {
-	var out []named
-	at := map[string]int{}
-	for _, e := range items(v) {
-		name, okName := e.Key.(string)
-		t, okView := e.Value.(*view)
-		if !okName || !okView {
-			continue
-		}
-		if i, again := at[name]; again { // a dictionary keeps the last value
-			out[i].view = t
-			continue
-		}
-		at[name] = len(out)
-		out = append(out, named{name, t})
-	}
-	return out
-}
-
-func items(v any) []types.DictEntry {
-	switch d := v.(type) {
-	case *types.Dict:
-		return *d
-	case *types.OrderedDict:
-		var out []types.DictEntry
-		for e := d.List.Front(); e != nil; e = e.Next() {
-			if entry, ok := e.Value.(*types.OrderedDictEntry); ok {
-				out = append(out, types.DictEntry{Key: entry.Key, Value: entry.Value})
-			}
-		}
-		return out
-	}
-	return nil
 }
