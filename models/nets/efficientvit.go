@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 
 	"github.com/oodcast/oodcast/models/checkpoint"
 	"github.com/oodcast/oodcast/models/graph"
@@ -25,10 +26,18 @@ func EfficientViT(cfg EfficientViTConfig, weights checkpoint.Tensors) (*graph.Gr
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	e := &efficientViT{cfg: cfg, weights: weights, g: graph.New(graph.Float32), taps: map[string]*graph.Tensor{}}
+	e := &efficientViT{
+		cfg: cfg, weights: weights, g: graph.New(graph.Float32),
+		taps: map[string]*graph.Tensor{}, used: map[string]bool{},
+	}
 	e.build()
 	if err := e.g.Err(); err != nil {
 		return nil, fmt.Errorf("nets: efficientvit: %w", err)
+	}
+	for _, name := range weights.Names() {
+		if !e.used[name] && !strings.HasSuffix(name, ".num_batches_tracked") {
+			return nil, fmt.Errorf("nets: efficientvit: the network has no place for weights %q", name)
+		}
 	}
 	return e.g, nil
 }
@@ -38,6 +47,20 @@ type efficientViT struct {
 	weights checkpoint.Tensors
 	g       *graph.Graph
 	taps    map[string]*graph.Tensor
+	used    map[string]bool
+}
+
+// get returns weights of a shape and remembers that the network has them; an absent one is nil if it is optional.
+func (e *efficientViT) get(name string, optional bool, shape ...int) *checkpoint.Tensor {
+	e.used[name] = true
+	if optional && e.weights[name] == nil {
+		return nil
+	}
+	t, err := e.weights.Get(name, shape...)
+	if err != nil {
+		e.g.Fail(err)
+	}
+	return t
 }
 
 func (e *efficientViT) build() {
@@ -79,16 +102,15 @@ type kernel struct {
 
 // kernel reads a convolution with its optional bias and its optional BatchNorm; norm is "" where there can be none.
 func (e *efficientViT) kernel(conv, norm string, out, in, k, groups int) kernel {
-	w, err := e.weights.Get(conv+".weight", out, in/groups, k, k)
-	if err != nil {
-		e.g.Fail(err)
-		return kernel{w: make([]float64, out*in/groups*k*k), out: out, in: in, k: k, groups: groups}
+	res := kernel{w: make([]float64, out*in/groups*k*k), out: out, in: in, k: k, groups: groups}
+	w := e.get(conv+".weight", false, out, in/groups, k, k)
+	if w == nil {
+		return res // the graph keeps the mistake
 	}
-	res := kernel{w: make([]float64, len(w.Data)), out: out, in: in, k: k, groups: groups}
 	for i, v := range w.Data {
 		res.w[i] = float64(v)
 	}
-	if b, err := e.weights.Get(conv+".bias", out); err == nil {
+	if b := e.get(conv+".bias", true, out); b != nil {
 		res.b = make([]float64, out)
 		for i, v := range b.Data {
 			res.b[i] = float64(v)
@@ -104,9 +126,8 @@ func (e *efficientViT) kernel(conv, norm string, out, in, k, groups int) kernel 
 func (e *efficientViT) foldNorm(k *kernel, norm string) {
 	var p [4][]float32
 	for i, name := range []string{".weight", ".bias", ".running_mean", ".running_var"} {
-		t, err := e.weights.Get(norm+name, k.out)
-		if err != nil {
-			e.g.Fail(err)
+		t := e.get(norm+name, false, k.out)
+		if t == nil {
 			return
 		}
 		p[i] = t.Data
@@ -183,11 +204,7 @@ func (e *efficientViT) stage(s int, x *graph.Tensor) *graph.Tensor {
 
 // bottleneck is 1×1 up, 3×3 depthwise, 1×1 down. Its inner width is read from the weights.
 func (e *efficientViT) bottleneck(prefix string, x *graph.Tensor, out, stride int) *graph.Tensor {
-	up := e.weights[prefix+".inverted_conv.conv.weight"]
-	if up == nil || len(up.Shape) == 0 {
-		return e.g.Fail(fmt.Errorf("checkpoint: no tensor %q", prefix+".inverted_conv.conv.weight"))
-	}
-	mid := up.Shape[0]
+	mid := e.outWidth(prefix + ".inverted_conv.conv.weight")
 	y := e.act(e.convLayer(prefix+".inverted_conv", x, mid, 1, 1, 1))
 	y = e.act(e.convLayer(prefix+".depth_conv", y, mid, 3, stride, mid))
 	return e.convLayer(prefix+".point_conv", y, out, 1, 1, 1)
@@ -260,13 +277,17 @@ func (e *efficientViT) head() *graph.Tensor {
 	return x
 }
 
+// outWidth is the number of channels that a convolution makes.
+func (e *efficientViT) outWidth(name string) int {
+	if t := e.get(name, false, -1, -1, -1, -1); t != nil {
+		return t.Shape[0]
+	}
+	return 1
+}
+
 func (e *efficientViT) classify(x *graph.Tensor) *graph.Tensor {
 	const prefix = "head.output_ops.0.op_list."
-	up := e.weights[prefix+"0.conv.weight"]
-	if up == nil || len(up.Shape) == 0 {
-		return e.g.Fail(fmt.Errorf("checkpoint: no tensor %q", prefix+"0.conv.weight"))
-	}
-	x = e.act(e.convLayer(prefix+"0", x, up.Shape[0], 1, 1, 1))
+	x = e.act(e.convLayer(prefix+"0", x, e.outWidth(prefix+"0.conv.weight"), 1, 1, 1))
 	return e.convLayer(prefix+"1", x, e.cfg.Classes, 1, 1, 1)
 }
 

@@ -1,6 +1,7 @@
 package nets
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -109,6 +110,19 @@ func InferEfficientViT(weights checkpoint.Tensors) (EfficientViTConfig, error) {
 			"network: %s", strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
 	return cfg, nil
+}
+
+// WithMeta returns c with the sizes that a checkpoint states beside its weights, as EfficientViTConfig's JSON keys; other
+// keys are ignored.
+func (c EfficientViTConfig) WithMeta(config any) (EfficientViTConfig, error) {
+	raw, err := json.Marshal(config)
+	if err != nil {
+		return c, fmt.Errorf("nets: efficientvit: config beside the weights: %w", err)
+	}
+	if err := json.Unmarshal(raw, &c); err != nil {
+		return c, fmt.Errorf("nets: efficientvit: config beside the weights: %w", err)
+	}
+	return c, c.Validate()
 }
 
 // Stride returns the stride of the features.
