@@ -1,0 +1,210 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/oodcast/oodcast/detector/ort"
+	"github.com/oodcast/oodcast/models"
+)
+
+// ModelsCmd groups what concerns bundles.
+type ModelsCmd struct {
+	List   ModelsListCmd   `cmd:"" help:"List the embedded bundles, and the bundles in FOLDER."`
+	Show   ModelsShowCmd   `cmd:"" help:"Print a bundle's manifest or one of its files."`
+	Verify ModelsVerifyCmd `cmd:"" help:"Check a bundle's checksums and that this machine computes what it should."`
+	Import ModelsImportCmd `cmd:"" help:"Make an encoder-only bundle from a network's weights; oodcast fit completes it."`
+}
+
+// ModelsListCmd lists bundles.
+type ModelsListCmd struct {
+	Folder string `arg:"" optional:"" help:"Also list the bundles in this folder." placeholder:"FOLDER"`
+	JSON   string `name:"json" help:"Write JSON to this file; - is stdout." placeholder:"FILE"`
+}
+
+type listed struct {
+	Name        string `json:"name"`
+	Path        string `json:"path"`
+	Version     string `json:"version,omitempty"`
+	Encoder     string `json:"encoder,omitempty"`
+	EncoderOnly bool   `json:"encoder_only"`
+	Bytes       int64  `json:"bytes"`
+	Error       string `json:"error,omitempty"`
+}
+
+// Run prints one line a bundle.
+func (c *ModelsListCmd) Run(e *env) error {
+	paths := models.Names()
+	if c.Folder != "" {
+		found, err := filepath.Glob(filepath.Join(c.Folder, "*", models.ManifestFile))
+		if err != nil {
+			return usagef("list bundles in %q: %w", c.Folder, err)
+		}
+		for _, f := range found {
+			paths = append(paths, filepath.Dir(f))
+		}
+	}
+	list := make([]listed, len(paths))
+	for i, path := range paths {
+		list[i] = describe(path)
+	}
+	if c.JSON != "" {
+		return writeJSON(e, c.JSON, list)
+	}
+	w := tabwriter.NewWriter(e.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "BUNDLE\tVERSION\tENCODER\tSIZE\tSTATE")
+	for _, b := range list {
+		state := "complete"
+		switch {
+		case b.Error != "":
+			state = b.Error
+		case b.EncoderOnly:
+			state = "encoder only: run oodcast fit"
+		case b.Path == models.Default:
+			state = "complete, default"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%.1f MB\t%s\n", b.Path, b.Version, b.Encoder, float64(b.Bytes)/1e6, state)
+	}
+	return w.Flush()
+}
+
+func describe(path string) listed {
+	b, err := models.Open(path)
+	if err != nil {
+		return listed{Name: filepath.Base(path), Path: path, Error: err.Error()}
+	}
+	l := listed{
+		Name: b.Name, Path: path, Version: b.Version, Encoder: b.Manifest.Encoder.Architecture, EncoderOnly: b.EncoderOnly(),
+	}
+	for _, f := range b.Files {
+		l.Bytes += f.Bytes
+	}
+	return l
+}
+
+// ModelsShowCmd prints a bundle.
+type ModelsShowCmd struct {
+	Bundle string `arg:"" optional:"" default:"roadscene" help:"Name or folder of the bundle." placeholder:"BUNDLE"`
+	File   string `help:"Print this file of the bundle instead, for instance MODEL_CARD.md." placeholder:"NAME"`
+	JSON   string `name:"json" help:"Write the manifest as JSON to this file; - is stdout." placeholder:"FILE"`
+}
+
+// Run prints the manifest as YAML.
+func (c *ModelsShowCmd) Run(e *env) error {
+	b, err := models.Open(c.Bundle)
+	if err != nil {
+		return err
+	}
+	if c.File != "" {
+		raw, err := b.ReadFile(c.File)
+		if err != nil {
+			return usagef("%w; it has %s", err, strings.Join(b.FileNames(), ", "))
+		}
+		_, err = e.Stdout.Write(raw)
+		return err
+	}
+	if c.JSON != "" {
+		return writeJSON(e, c.JSON, b.Manifest)
+	}
+	raw, err := b.Marshal()
+	if err != nil {
+		return err
+	}
+	_, err = e.Stdout.Write(raw)
+	return err
+}
+
+// ModelsVerifyCmd checks a bundle.
+type ModelsVerifyCmd struct {
+	Bundle   []string `arg:"" optional:"" help:"Names or folders; all embedded bundles if none is named." placeholder:"BUNDLE"`
+	Provider string   `default:"cpu" enum:"cpu,cuda,tensorrt" help:"What computes the golden outputs: ${enum}."`
+	Library  string   `env:"OODCAST_ORT_LIB" help:"ONNX Runtime's library." placeholder:"FILE"`
+}
+
+// Run opens every bundle, which checks the checksums, and compares the golden outputs.
+func (c *ModelsVerifyCmd) Run(e *env) error {
+	names := c.Bundle
+	if len(names) == 0 {
+		names = models.Names()
+	}
+	for _, name := range names {
+		b, err := models.Open(name)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(e.Stdout, "%s: %d files, checksums right\n", name, len(b.Files))
+		if err := c.golden(e, b); err != nil {
+			return fmt.Errorf("bundle %q: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func (c *ModelsVerifyCmd) golden(e *env, b *models.Bundle) error {
+	g, err := b.Golden()
+	if err != nil {
+		return err
+	}
+	if g == nil {
+		fmt.Fprintf(e.Stdout, "%s: no %s, outputs not checked\n", b.Path(), models.GoldenFile)
+		return nil
+	}
+	model, err := b.Encoder()
+	if err != nil {
+		return err
+	}
+	rt, err := ort.Open(c.Library)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rt.Close() }()
+	s, err := ort.NewSession(model, ort.Options{Provider: ort.Provider(c.Provider)})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = s.Close() }()
+	slack := 1.0
+	if s.Provider() != ort.CPU {
+		slack = 10 // GPUs multiply with 10 bits of mantissa (TF32) unless told otherwise
+	}
+	worst, err := g.Check(encodeWith(s), slack)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(e.Stdout, "%s: outputs right on %s (largest difference %.1g of an output's root mean square)\n",
+		b.Path(), s.Provider(), worst)
+	if note := s.Note(); note != "" {
+		fmt.Fprintln(e.Stderr, note)
+	}
+	return nil
+}
+
+// encodeWith runs an encoder session for models.Golden.
+func encodeWith(s *ort.Session) models.EncodeFunc {
+	return func(rgb []uint8, width, height int, size models.Size) (_ map[string]models.Output, err error) {
+		image, err := ort.NewTensor([]int64{int64(height), int64(width), 3}, rgb)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, image.Close()) }()
+		working, err := ort.NewTensor([]int64{2}, []int64{int64(size.Height), int64(size.Width)})
+		if err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, working.Close()) }()
+		tensors, err := s.Eval(map[string]*ort.Tensor{"image": image, "size": working})
+		if err != nil {
+			return nil, err
+		}
+		out := make(map[string]models.Output, len(tensors))
+		for name, t := range tensors {
+			out[name] = models.Output{Shape: slices.Clone(t.Shape()), Data: slices.Clone(ort.Data[float32](t))}
+			err = errors.Join(err, t.Close())
+		}
+		return out, err
+	}
+}
