@@ -165,7 +165,7 @@ func (d *Detector) Score(ctx context.Context, f *ingest.Frame) (*Map, error) {
 	}
 	done := time.Now()
 	m.Latency = Latency{Encode: encoded.Sub(begin), Score: done.Sub(encoded), Total: done.Sub(begin)}
-	if !f.Captured.IsZero() {
+	if !m.Captured.IsZero() {
 		m.Latency.Wait, m.Latency.Total = begin.Sub(m.Captured), done.Sub(m.Captured)
 	}
 	d.budget.measured(m.Latency.Encode, m.Latency.Score, len(m.Timesteps))

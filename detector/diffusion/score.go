@@ -6,7 +6,7 @@ import (
 )
 
 // Epsilon keeps the cosine finite: a zero prediction scores 0, not NaN.
-const Epsilon = 1e-8
+const Epsilon = 1e-12
 
 // NegCosine returns -⟨eps, pred⟩ / (‖eps‖·‖pred‖ + Epsilon) (Eq. 7), in -1 … 1: near -1 when the denoiser finds the noise,
 // which it does on what it has learnt.

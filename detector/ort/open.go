@@ -1,0 +1,89 @@
+package ort
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/models"
+)
+
+// Engine is a bundle's encoder and denoiser, ready to run, and the detector made of them.
+type Engine struct {
+	Encoder  *Encoder
+	Scorer   *Scorer
+	Detector *detector.Detector
+	runtime  *Runtime
+}
+
+// OpenEngine loads ONNX Runtime and prepares a bundle. The caller closes the engine. A bundle without a denoiser is
+// models.ErrEncoderOnly.
+func OpenEngine(b *models.Bundle, cfg detector.Config, opts Options) (_ *Engine, err error) {
+	e := &Engine{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, e.Close())
+		}
+	}()
+	weights, err := b.Denoiser()
+	if err != nil {
+		return nil, err
+	}
+	raw, err := b.Calibration()
+	if err != nil {
+		return nil, err
+	}
+	cal, err := detector.ParseCalibration(raw)
+	if err != nil {
+		return nil, fmt.Errorf("bundle %q: %w", b.Path(), err)
+	}
+	model, err := b.Encoder()
+	if err != nil {
+		return nil, err
+	}
+	if e.runtime, err = Open(""); err != nil {
+		return nil, err
+	}
+	if e.Encoder, err = NewEncoder(model, opts); err != nil {
+		return nil, fmt.Errorf("bundle %q: %w", b.Path(), err)
+	}
+	noise := b.Diffusion.Noise
+	if cfg.Paper {
+		noise = "independent"
+	}
+	e.Scorer, err = NewScorer(ScorerConfig{
+		Denoiser: *b.Manifest.Denoiser, Weights: weights, Noise: noise, Score: b.Diffusion.Score, Seed: b.Diffusion.Seed,
+		Timesteps: cal.Timesteps,
+	}, opts)
+	if err != nil {
+		return nil, fmt.Errorf("bundle %q: %w", b.Path(), err)
+	}
+	e.Detector, err = detector.New(e.Encoder, e.Scorer, b.Manifest, cal, string(e.Provider()), cfg)
+	return e, err
+}
+
+// Provider returns what really computes: that of the scorer, where most of the work is.
+func (e *Engine) Provider() Provider { return e.Scorer.Provider() }
+
+// Note says why the provider is not the one that was asked for; empty when it is.
+func (e *Engine) Note() string {
+	if n := e.Encoder.Note(); n != "" {
+		return n
+	}
+	return e.Scorer.Note()
+}
+
+// Close frees everything. It may be called more than once.
+func (e *Engine) Close() error {
+	var err error
+	if e.Scorer != nil {
+		err = errors.Join(err, e.Scorer.Close())
+	}
+	if e.Encoder != nil {
+		err = errors.Join(err, e.Encoder.Close())
+	}
+	if e.runtime != nil {
+		err = errors.Join(err, e.runtime.Close())
+	}
+	return err
+}

@@ -1,0 +1,267 @@
+package ort
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/detector/diffusion"
+	"github.com/oodcast/oodcast/models/checkpoint"
+	"github.com/oodcast/oodcast/models/nets"
+)
+
+var _ detector.Scorer = (*Scorer)(nil)
+
+// ScorerConfig describes the denoiser and how it is run.
+type ScorerConfig struct {
+	Denoiser  nets.DenoiserConfig
+	Weights   checkpoint.Tensors
+	Noise     string // independent or antithetic
+	Score     string // cosine or mse
+	Seed      uint64
+	Timesteps []int // all that will be asked for; none = any
+	// Rows is how many rows (tokens × timesteps × signs) one run takes; 0 = fit for the cache on a CPU, large on a GPU.
+	Rows int
+}
+
+// Rows of one run. On a CPU activations of 1024 rows stay in the second-level cache; a GPU wants few, large runs.
+const (
+	rowsCPU = 1024
+	rowsGPU = 1 << 17
+)
+
+// noiseKept is how many noise tensors stay cached, one for each grid and list of timesteps in use.
+const noiseKept = 3
+
+// Scorer runs the scoring graph over tiles of tokens, on a CPU with one single-threaded session a core: faster than one
+// session with as many threads. Scores depend on features, timesteps and seed alone, not on tiles or threads.
+type Scorer struct {
+	sessions []*Session
+	channels int
+	signs    int // evaluations of each noise vector
+	rows     int
+	noise    diffusion.Noise
+	plans    []*plan // most recently used first
+}
+
+// NewScorer builds and prepares the scoring graph. The caller closes it.
+func NewScorer(cfg ScorerConfig, opts Options) (_ *Scorer, err error) {
+	model, err := nets.ScoringGraph(cfg.Denoiser, cfg.Weights, nets.ScoringOptions{
+		Noise: cfg.Noise, Score: cfg.Score, Timesteps: cfg.Timesteps,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("scorer: %w", err)
+	}
+	s := &Scorer{
+		channels: cfg.Denoiser.Channels, signs: 1, rows: cfg.Rows, noise: diffusion.Noise{Seed: cfg.Seed},
+	}
+	if cfg.Noise == nets.NoiseAntithetic {
+		s.signs = 2
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("scorer: %w", err), s.Close())
+		}
+	}()
+	if err := s.open(model, opts); err != nil {
+		return nil, err
+	}
+	if s.rows <= 0 {
+		s.rows = rowsCPU
+		if s.Provider() != CPU {
+			s.rows = rowsGPU
+		}
+	}
+	return s, nil
+}
+
+// open makes the sessions: one on a GPU, one a thread on a CPU.
+func (s *Scorer) open(model []byte, opts Options) error {
+	workers := opts.threads()
+	opts.Threads = 1
+	first, err := NewSession(model, opts)
+	if err != nil {
+		return err
+	}
+	s.sessions = append(s.sessions, first)
+	if first.Provider() != CPU {
+		return nil
+	}
+	opts.Provider = CPU
+	for len(s.sessions) < workers {
+		next, err := NewSession(model, opts)
+		if err != nil {
+			return err
+		}
+		s.sessions = append(s.sessions, next)
+	}
+	return nil
+}
+
+// Provider returns what really computes.
+func (s *Scorer) Provider() Provider { return s.sessions[0].Provider() }
+
+// Note says why the provider is not the one that was asked for; empty when it is.
+func (s *Scorer) Note() string { return s.sessions[0].Note() }
+
+// ScoreTo stores e_t of n features in dst, len(timesteps) rows of n. It is not safe for concurrent use.
+func (s *Scorer) ScoreTo(dst, features []float32, n int, timesteps []int) error {
+	if len(features) != n*s.channels || len(dst) != n*len(timesteps) {
+		return fmt.Errorf("score: got %d features and room for %d scores, want %d and %d",
+			len(features), len(dst), n*s.channels, n*len(timesteps))
+	}
+	p, err := s.plan(n, timesteps)
+	if err != nil {
+		return fmt.Errorf("score: %w", err)
+	}
+	var next atomic.Int64
+	errs := make([]error, len(s.sessions))
+	var wg sync.WaitGroup
+	for i, session := range s.sessions {
+		wg.Go(func() {
+			for errs[i] == nil {
+				k := int(next.Add(1)) - 1
+				if k >= len(p.tiles) {
+					return
+				}
+				errs[i] = p.tiles[k].run(session, p, dst, features, s.channels)
+			}
+		})
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("score %d tokens at %v: %w", n, timesteps, err)
+	}
+	return nil
+}
+
+// Close frees the sessions and the cached noise. It may be called more than once.
+func (s *Scorer) Close() error {
+	var err error
+	for _, p := range s.plans {
+		err = errors.Join(err, p.close())
+	}
+	s.plans = nil
+	for _, session := range s.sessions {
+		err = errors.Join(err, session.Close())
+	}
+	return err
+}
+
+// plan is what stays the same from frame to frame: the cut into tiles, the noise and the output buffers.
+type plan struct {
+	n         int
+	timesteps []int
+	steps     *Tensor // int64[K]
+	tiles     []*tile
+}
+
+// tile is a range of tokens.
+type tile struct {
+	first, tokens int
+	noise         *Tensor // [K, tokens, C]
+	scores        *Tensor // [K, tokens]
+}
+
+// plan returns the plan for a grid of n tokens, from the cache if it is there.
+func (s *Scorer) plan(n int, timesteps []int) (*plan, error) {
+	at := slices.IndexFunc(s.plans, func(p *plan) bool { return p.n == n && slices.Equal(p.timesteps, timesteps) })
+	if at >= 0 {
+		p := s.plans[at]
+		s.plans = slices.Insert(slices.Delete(s.plans, at, at+1), 0, p)
+		return p, nil
+	}
+	p, err := s.newPlan(n, timesteps)
+	if err != nil {
+		return nil, errors.Join(err, p.close())
+	}
+	s.plans = slices.Insert(s.plans, 0, p)
+	for len(s.plans) > noiseKept {
+		last := len(s.plans) - 1
+		err = errors.Join(err, s.plans[last].close())
+		s.plans = slices.Delete(s.plans, last, last+1)
+	}
+	return p, err
+}
+
+func (s *Scorer) newPlan(n int, timesteps []int) (*plan, error) {
+	p := &plan{n: n, timesteps: slices.Clone(timesteps)}
+	k := len(timesteps)
+	if n < 1 || k < 1 {
+		return p, fmt.Errorf("got %d tokens and %d timesteps, want at least one of each", n, k)
+	}
+	steps := make([]int64, k)
+	for i, t := range timesteps {
+		steps[i] = int64(t)
+	}
+	var err error
+	if p.steps, err = NewTensor([]int64{int64(k)}, steps); err != nil {
+		return p, err
+	}
+	// As many tiles of equal size as keep every session busy to the end.
+	count := max(1, (n*k*s.signs+s.rows-1)/s.rows)
+	count = min(n, (count+len(s.sessions)-1)/len(s.sessions)*len(s.sessions))
+	for i := range count {
+		t := &tile{first: i * n / count, tokens: (i+1)*n/count - i*n/count}
+		p.tiles = append(p.tiles, t)
+		if t.noise, err = NewTensor[float32]([]int64{int64(k), int64(t.tokens), int64(s.channels)}, nil); err != nil {
+			return p, err
+		}
+		if t.scores, err = NewTensor[float32]([]int64{int64(k), int64(t.tokens)}, nil); err != nil {
+			return p, err
+		}
+	}
+	s.fillNoise(p)
+	return p, nil
+}
+
+// fillNoise draws the noise of all tiles, on all cores.
+func (s *Scorer) fillNoise(p *plan) {
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for i := next.Add(1) - 1; int(i) < len(p.tiles); i = next.Add(1) - 1 {
+				t := p.tiles[i]
+				data, size := Data[float32](t.noise), t.tokens*s.channels
+				for k, step := range p.timesteps {
+					s.noise.FillTo(data[k*size:][:size], step, t.first, s.channels)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// run scores one tile and puts the result in its place in dst.
+func (t *tile) run(session *Session, p *plan, dst, features []float32, channels int) error {
+	rows := features[t.first*channels:][:t.tokens*channels]
+	x, err := NewTensor([]int64{int64(t.tokens), int64(channels)}, rows)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = x.Close() }()
+	if err := session.Run([]*Tensor{x, t.noise, p.steps}, []*Tensor{t.scores}); err != nil {
+		return err
+	}
+	scores := Data[float32](t.scores)
+	for k := range p.timesteps {
+		copy(dst[k*p.n+t.first:][:t.tokens], scores[k*t.tokens:])
+	}
+	return nil
+}
+
+func (p *plan) close() error {
+	if p == nil {
+		return nil
+	}
+	err := p.steps.Close()
+	for _, t := range p.tiles {
+		err = errors.Join(err, t.noise.Close(), t.scores.Close())
+	}
+	return err
+}
