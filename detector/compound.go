@@ -5,54 +5,69 @@ import (
 	"math"
 
 	"github.com/oodcast/oodcast/detector/diffusion"
+	"github.com/oodcast/oodcast/models"
 )
 
-// fill computes the values of the map from an encoding.
-func (d *Detector) fill(m *Map, enc *Encoding) error {
-	m.Width, m.Height = enc.LogitsWidth, enc.LogitsHeight
-	m.Values = make([]float32, m.Width*m.Height)
-	if d.cfg.Part != PartLSE {
-		if err := d.diffusionTo(m.Values, m, enc); err != nil {
-			return err
+// Compound turns per-timestep scores and segmentation uncertainty into the values of a map. It is not safe for concurrent
+// use.
+type Compound struct {
+	rules     models.Compound
+	aggregate string
+	part      string
+	cal       Calibration
+	schedule  *diffusion.Schedule
+	tokens    []float32 // reused between frames
+}
+
+// NewCompound joins the rules of a manifest with a calibration. Part is one of the Part constants.
+func NewCompound(m models.Manifest, cal Calibration, part string) *Compound {
+	return &Compound{
+		rules: m.Compound, aggregate: m.Diffusion.Aggregate, part: part, cal: cal, schedule: diffusion.NewSchedule(),
+	}
+}
+
+// To stores the values of the map on the grid of the logits in dst and returns it; a short dst is replaced. Scores are
+// e_t of every token, one row a timestep; nil when only the uncertainty is shown.
+func (c *Compound) To(dst, scores []float32, timesteps []int, enc *Encoding) ([]float32, error) {
+	dst = grow(dst, enc.LogitsWidth*enc.LogitsHeight)
+	clear(dst)
+	if c.part != PartLSE {
+		if err := c.diffusionTo(dst, scores, timesteps, enc); err != nil {
+			return nil, err
 		}
 	}
-	if d.cfg.Part != PartDiffusion {
-		d.addUncertainty(m.Values, enc)
+	if c.part != PartDiffusion {
+		c.addUncertainty(dst, enc)
 	}
-	if d.cfg.Part == PartCompound {
-		a, b := d.cal.match(len(m.Timesteps))
-		for i, v := range m.Values {
-			m.Values[i] = float32(a)*v + float32(b)
+	if c.part == PartCompound {
+		a, b := c.cal.match(len(timesteps))
+		for i, v := range dst {
+			dst[i] = float32(a)*v + float32(b)
 		}
 	}
-	return m.summarise()
+	return dst, nil
 }
 
 // diffusionTo stores the standardised diffusion score D on the grid of the logits in dst.
-func (d *Detector) diffusionTo(dst []float32, m *Map, enc *Encoding) error {
-	n := enc.Width * enc.Height
-	d.scores = grow(d.scores, n*len(m.Timesteps))
-	if err := d.scorer.ScoreTo(d.scores, enc.Features, n, m.Timesteps); err != nil {
-		return err
-	}
-	w, err := d.schedule.Weights(d.manifest.Diffusion.Aggregate, m.Timesteps)
+func (c *Compound) diffusionTo(dst, scores []float32, timesteps []int, enc *Encoding) error {
+	w, err := c.schedule.Weights(c.aggregate, timesteps)
 	if err != nil {
 		return err
 	}
-	mom, err := d.cal.moments(m.Timesteps, w)
+	mom, err := c.cal.moments(timesteps, w)
 	if err != nil {
 		return err
 	}
-	d.tokens = diffusion.AggregateTo(grow(d.tokens, n), d.scores, w)
-	scale, shift := mom.standardise(d.manifest.Compound.Rule)
-	for i, v := range d.tokens {
-		d.tokens[i] = (v - shift) * scale
+	c.tokens = diffusion.AggregateTo(grow(c.tokens, enc.Width*enc.Height), scores, w)
+	scale, shift := mom.standardise(c.rules.Rule)
+	for i, v := range c.tokens {
+		c.tokens[i] = (v - shift) * scale
 	}
-	if d.manifest.Compound.Upsample == "nearest" {
-		nearestTo(dst, d.tokens, enc.Width, enc.Height, enc.LogitsWidth, enc.LogitsHeight)
+	if c.rules.Upsample == "nearest" {
+		nearestTo(dst, c.tokens, enc.Width, enc.Height, enc.LogitsWidth, enc.LogitsHeight)
 		return nil
 	}
-	resizeTo(dst, d.tokens, enc.Width, enc.Height, enc.LogitsWidth, enc.LogitsHeight)
+	resizeTo(dst, c.tokens, enc.Width, enc.Height, enc.LogitsWidth, enc.LogitsHeight)
 	return nil
 }
 
@@ -65,12 +80,12 @@ func (m Moments) standardise(rule string) (scale, shift float32) {
 }
 
 // addUncertainty adds the weighted, standardised U = 1 - logsumexp to dst. With U = 1 - L, mean and range mirror.
-func (d *Detector) addUncertainty(dst []float32, enc *Encoding) {
-	l := d.cal.LSE
+func (c *Compound) addUncertainty(dst []float32, enc *Encoding) {
+	l := c.cal.LSE
 	u := Moments{Mean: 1 - l.Mean, Std: l.Std, Min: 1 - l.Max, Max: 1 - l.Min}
-	scale, shift := u.standardise(d.manifest.Compound.Rule)
-	weight := float32(d.manifest.Compound.LSEWeight)
-	if d.cfg.Part == PartLSE {
+	scale, shift := u.standardise(c.rules.Rule)
+	weight := float32(c.rules.LSEWeight)
+	if c.part == PartLSE {
 		weight = 1
 	}
 	for i, v := range enc.LSE {

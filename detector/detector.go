@@ -88,15 +88,14 @@ type Detector struct {
 	enc      Encoder
 	scorer   Scorer
 	manifest models.Manifest
-	cal      Calibration
+	compound *Compound
 	cfg      Config
-	schedule *diffusion.Schedule
 	control  *Control
 	provider string
 	budget   budget
 	next     uint64
 
-	scores, tokens, lse []float32 // reused between frames
+	scores []float32 // reused between frames
 }
 
 // New joins an encoder and a scorer with a bundle's manifest and calibration. Provider is what the maps say computed
@@ -114,9 +113,9 @@ func New(enc Encoder, scorer Scorer, m models.Manifest, cal Calibration, provide
 		}
 	}
 	d := &Detector{
-		enc: enc, scorer: scorer, manifest: m, cal: cal, cfg: cfg, schedule: diffusion.NewSchedule(), provider: provider,
+		enc: enc, scorer: scorer, manifest: m, compound: NewCompound(m, cal, cfg.Part), cfg: cfg, provider: provider,
 	}
-	if _, err := d.schedule.Weights(m.Diffusion.Aggregate, nil); err != nil {
+	if _, err := d.compound.schedule.Weights(m.Diffusion.Aggregate, nil); err != nil {
 		return nil, err
 	}
 	// The bundle's order may list more timesteps than were calibrated, after a change of the manifest by hand.
@@ -172,6 +171,23 @@ func (d *Detector) Score(ctx context.Context, f *ingest.Frame) (*Map, error) {
 	m.Seq = d.next
 	d.next++
 	return m, nil
+}
+
+// fill computes the values of the map from an encoding.
+func (d *Detector) fill(m *Map, enc *Encoding) error {
+	m.Width, m.Height = enc.LogitsWidth, enc.LogitsHeight
+	if d.cfg.Part != PartLSE {
+		n := enc.Width * enc.Height
+		d.scores = grow(d.scores, n*len(m.Timesteps))
+		if err := d.scorer.ScoreTo(d.scores, enc.Features, n, m.Timesteps); err != nil {
+			return err
+		}
+	}
+	var err error
+	if m.Values, err = d.compound.To(nil, d.scores, m.Timesteps, enc); err != nil {
+		return err
+	}
+	return m.summarise()
 }
 
 // timesteps resolves the knob.
