@@ -3,6 +3,7 @@ package nets
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -66,6 +67,7 @@ func (e *efficientViT) get(name string, optional bool, shape ...int) *checkpoint
 func (e *efficientViT) build() {
 	g := e.g
 	x := e.stem(e.input())
+	e.taps["stem"] = x
 	for s := range 4 {
 		x = e.stage(s, x)
 		e.taps["stage"+strconv.Itoa(s+1)] = x
@@ -95,9 +97,9 @@ func (e *efficientViT) input() *graph.Tensor {
 
 // kernel is a convolution ready for the graph: weights [out, in/groups, k, k] and bias, BatchNorm folded in.
 type kernel struct {
-	w, b         []float64
-	out, in, k   int
-	groups, step int
+	w, b       []float64
+	out, in, k int
+	groups     int
 }
 
 // kernel reads a convolution with its optional bias and its optional BatchNorm; norm is "" where there can be none.
@@ -161,26 +163,57 @@ func (e *efficientViT) apply(k kernel, x *graph.Tensor, stride int) *graph.Tenso
 
 // convLayer is PREFIX.conv with PREFIX.norm.
 func (e *efficientViT) convLayer(prefix string, x *graph.Tensor, out, k, stride, groups int) *graph.Tensor {
-	return e.apply(e.kernel(prefix+".conv", prefix+".norm", out, channels(x), k, groups), x, stride)
+	in := channels(x)
+	if x == e.taps["stem"] { // has channels more than the weights
+		return e.apply(e.kernel(prefix+".conv", prefix+".norm", out, e.cfg.Widths[0], k, groups).fill(out, in), x, stride)
+	}
+	return e.apply(e.kernel(prefix+".conv", prefix+".norm", out, in, k, groups), x, stride)
 }
 
 // act is the hard swish, x·min(max(x+3,0),6)/6.
 func (e *efficientViT) act(x *graph.Tensor) *graph.Tensor { return e.g.Unary("HardSwish", x) }
 
+// stemMultiple is the number of channels that ONNX Runtime's fast convolutions work on at once. The stem of the small
+// networks has 8: filled up with zeros it takes half the time, because its results stay in their blocked layout.
+const stemMultiple = 16
+
+// stem returns a picture with at least the stem's channels; those above are zero.
 func (e *efficientViT) stem(x *graph.Tensor) *graph.Tensor {
 	const prefix = "backbone.input_stem.op_list."
 	width := e.cfg.Widths[0]
+	full := (width + stemMultiple - 1) / stemMultiple * stemMultiple
 	k := e.kernel(prefix+"0.conv", prefix+"0.norm", width, 3, 3, 1)
 	for i := range k.w { // [out, 3, 3, 3]: the deviation of the input channel, 0..255
 		k.w[i] /= 255 * imageStd[i/9%3]
 	}
-	x = e.act(e.apply(k, x, 2))
+	x = e.act(e.apply(k.fill(full, 3), x, 2))
 	for i := range e.cfg.Depths[0] {
 		p := prefix + strconv.Itoa(i+1) + ".main"
-		y := e.act(e.convLayer(p+".depth_conv", x, width, 3, 1, width))
-		x = e.g.Add(x, e.convLayer(p+".point_conv", y, width, 1, 1, 1))
+		k := e.kernel(p+".depth_conv.conv", p+".depth_conv.norm", width, width, 3, width)
+		y := e.act(e.apply(k.fill(full, full), x, 1))
+		k = e.kernel(p+".point_conv.conv", p+".point_conv.norm", width, width, 1, 1)
+		x = e.g.Add(x, e.apply(k.fill(full, full), y, 1))
 	}
 	return x
+}
+
+// fill adds output and input channels whose weights are zero. A depthwise convolution stays one.
+func (k kernel) fill(out, in int) kernel {
+	if k.groups > 1 {
+		k.w = append(slices.Clone(k.w), make([]float64, (out-k.out)*k.k*k.k)...)
+		k.groups = in
+	} else {
+		w, area := make([]float64, out*in*k.k*k.k), k.k*k.k
+		for o := range k.out {
+			copy(w[o*in*area:], k.w[o*k.in*area:(o+1)*k.in*area])
+		}
+		k.w = w
+	}
+	if k.b != nil {
+		k.b = append(slices.Clone(k.b), make([]float64, out-k.out)...)
+	}
+	k.out, k.in = out, in
+	return k
 }
 
 // stage is backbone.stages.s: an inverted bottleneck of stride 2, then residual blocks.
