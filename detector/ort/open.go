@@ -14,6 +14,8 @@ type Engine struct {
 	Scorer   *Scorer
 	Detector *detector.Detector
 	runtime  *Runtime
+	manifest models.Manifest
+	cal      detector.Calibration
 }
 
 // OpenEngine loads ONNX Runtime and prepares a bundle. The caller closes the engine. A bundle without a denoiser is
@@ -58,8 +60,15 @@ func OpenEngine(b *models.Bundle, cfg detector.Config, opts Options) (_ *Engine,
 	if err != nil {
 		return nil, fmt.Errorf("bundle %q: %w", b.Path(), err)
 	}
-	e.Detector, err = detector.New(e.Encoder, e.Scorer, b.Manifest, cal, string(e.Provider()), cfg)
+	e.manifest, e.cal = b.Manifest, cal
+	e.Detector, err = e.NewDetector(cfg)
 	return e, err
+}
+
+// NewDetector returns a further detector, with a knob of its own, on the same encoder and scorer. Only one of an engine's
+// detectors may score at a time.
+func (e *Engine) NewDetector(cfg detector.Config) (*detector.Detector, error) {
+	return detector.New(e.Encoder, e.Scorer, e.manifest, e.cal, string(e.Provider()), cfg)
 }
 
 // Provider returns what really computes: that of the scorer, where most of the work is.
