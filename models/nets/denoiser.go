@@ -167,6 +167,14 @@ func (d DenoiserConfig) Params() []ParamSpec {
 	return ps
 }
 
+func (d DenoiserConfig) shapes() map[string][]int {
+	m := map[string][]int{}
+	for _, p := range d.Params() {
+		m[p.Name] = p.Shape
+	}
+	return m
+}
+
 // Size returns the number of parameters.
 func (d DenoiserConfig) Size() int {
 	n := 0

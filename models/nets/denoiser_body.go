@@ -7,20 +7,25 @@ import (
 // denoiserBody is the network on rows of features, without the choice of where its parameters live, how it normalises and
 // where its time vectors come from.
 type denoiserBody struct {
-	g       *graph.Graph
-	cfg     DenoiserConfig
-	param   func(name string) *graph.Tensor
-	norm    func(x, gamma, beta *graph.Tensor) *graph.Tensor
-	addTime func(h *graph.Tensor, block string) *graph.Tensor
+	g     *graph.Graph
+	cfg   DenoiserConfig
+	param func(name string) *graph.Tensor
+	norm  func(x, gamma, beta *graph.Tensor) *graph.Tensor
+	// normSecond is norm where x comes straight from a linear layer of Width channels and, within a block, the time vector.
+	normSecond func(x, gamma, beta *graph.Tensor) *graph.Tensor
+	addTime    func(h *graph.Tensor, block string) *graph.Tensor
 }
 
 func (b *denoiserBody) linear(x *graph.Tensor, name string) *graph.Tensor {
 	return b.g.Linear(x, b.param(name+".weight"), b.param(name+".bias"))
 }
 
-// normSiLU is SiLU(GroupNorm(x)).
-func (b *denoiserBody) normSiLU(x *graph.Tensor, name string) *graph.Tensor {
+func (b *denoiserBody) firstNorm(x *graph.Tensor, name string) *graph.Tensor {
 	return b.g.SiLU(b.norm(x, b.param(name+".weight"), b.param(name+".bias")))
+}
+
+func (b *denoiserBody) secondNorm(x *graph.Tensor, name string) *graph.Tensor {
+	return b.g.SiLU(b.normSecond(x, b.param(name+".weight"), b.param(name+".bias")))
 }
 
 // forward predicts the noise in x[N, Channels].
@@ -40,13 +45,13 @@ func (b *denoiserBody) forward(x *graph.Tensor) *graph.Tensor {
 			skips = append(skips, x)
 		}
 	}
-	return b.linear(b.normSiLU(x, "denoiser.out.0"), "denoiser.out.2")
+	return b.linear(b.secondNorm(x, "denoiser.out.0"), "denoiser.out.2")
 }
 
 func (b *denoiserBody) residual(x *graph.Tensor, blk block) *graph.Tensor {
-	h := b.linear(b.normSiLU(x, blk.name+".in_layers.0"), blk.name+".in_layers.2")
+	h := b.linear(b.firstNorm(x, blk.name+".in_layers.0"), blk.name+".in_layers.2")
 	h = b.addTime(h, blk.name)
-	h = b.linear(b.normSiLU(h, blk.name+".out_layers.0"), blk.name+".out_layers.3")
+	h = b.linear(b.secondNorm(h, blk.name+".out_layers.0"), blk.name+".out_layers.3")
 	if blk.in != b.cfg.Width {
 		x = b.linear(x, blk.name+".skip_connection")
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 
 	"github.com/oodcast/oodcast/models/checkpoint"
 	"github.com/oodcast/oodcast/models/graph"
@@ -73,6 +74,9 @@ func ScoringGraph(cfg DenoiserConfig, weights checkpoint.Tensors, opt ScoringOpt
 	if err := s.tabulate(); err != nil {
 		return nil, err
 	}
+	if err := s.centre(); err != nil {
+		return nil, err
+	}
 	s.build()
 	return s.g.Marshal()
 }
@@ -98,6 +102,55 @@ func (s *scoring) tabulate() (err error) {
 	}
 	s.tables, err = timeTables(s.cfg, s.weights, s.listed)
 	return err
+}
+
+// centre subtracts, from each output of the layers that feed a second norm, the mean over the output's group: weights, biases
+// and time vectors. The norm would subtract the same from the result, for every row.
+func (s *scoring) centre() error {
+	blocks := s.cfg.blocks()
+	last := blocks[len(blocks)-1].name
+	names := []string{last + ".out_layers.3", last + ".skip_connection"} // their sum feeds the norm before the output
+	for _, b := range blocks {
+		names = append(names, b.name+".in_layers.2")
+	}
+	s.weights = maps.Clone(s.weights)
+	shapes := s.cfg.shapes()
+	for _, n := range names {
+		for _, part := range []string{n + ".weight", n + ".bias"} {
+			t, err := s.weights.Get(part, shapes[part]...)
+			if err != nil {
+				return fmt.Errorf("denoiser weights: %w", err)
+			}
+			data := centreGroups(t.Data, s.cfg.Width, len(t.Data)/s.cfg.Width, s.cfg.Groups)
+			s.weights[part] = &checkpoint.Tensor{Name: part, Shape: t.Shape, Data: data}
+		}
+	}
+	for name, table := range s.tables {
+		var rows []float32
+		for i := 0; i < len(table); i += s.cfg.Width {
+			rows = append(rows, centreGroups(table[i:i+s.cfg.Width], s.cfg.Width, 1, s.cfg.Groups)...)
+		}
+		s.tables[name] = rows
+	}
+	return nil
+}
+
+// centreGroups returns w[out, in] less the mean over each of the groups of outputs.
+func centreGroups(w []float32, out, in, groups int) []float32 {
+	c, k := make([]float32, len(w)), out/groups
+	for first := 0; first < out; first += k {
+		for i := range in {
+			var sum float64
+			for o := first; o < first+k; o++ {
+				sum += float64(w[o*in+i])
+			}
+			mean := sum / float64(k)
+			for o := first; o < first+k; o++ {
+				c[o*in+i] = float32(float64(w[o*in+i]) - mean)
+			}
+		}
+	}
+	return c
 }
 
 // weight returns a tensor of the checkpoint as a constant.
@@ -136,10 +189,7 @@ func (s *scoring) build() {
 		s.index = g.Concat(0, row, row)
 	}
 	s.perTime = g.Concat(0, g.ShapeOf(s.index), g.Int64s(-1, int64(s.cfg.Width)))
-	body := denoiserBody{
-		g: g, cfg: s.cfg, addTime: s.addTime, norm: s.norm,
-		param: s.param(),
-	}
+	body := denoiserBody{g: g, cfg: s.cfg, addTime: s.addTime, norm: s.norm, normSecond: s.normCentred, param: s.param()}
 	rows := g.ShapeOf(xt)
 	hat := body.forward(g.Reshape(xt, -1, c))
 	hat = g.Node("Reshape", []*graph.Tensor{hat, rows}, []int64{-1, -1, c}, graph.Float32) // [E,n,C]
@@ -148,10 +198,7 @@ func (s *scoring) build() {
 
 // param returns the lookup of the denoiser's own parameters.
 func (s *scoring) param() func(string) *graph.Tensor {
-	shapes := map[string][]int{}
-	for _, p := range s.cfg.Params() {
-		shapes[p.Name] = p.Shape
-	}
+	shapes := s.cfg.shapes()
 	return func(name string) *graph.Tensor { return s.weight(name, shapes[name]...) }
 }
 
@@ -194,6 +241,10 @@ func (s *scoring) addTime(h *graph.Tensor, block string) *graph.Tensor {
 
 func (s *scoring) norm(x, gamma, beta *graph.Tensor) *graph.Tensor {
 	return s.g.GroupNormInference(x, gamma, beta, s.cfg.Groups)
+}
+
+func (s *scoring) normCentred(x, gamma, beta *graph.Tensor) *graph.Tensor {
+	return s.g.GroupNormCentred(x, gamma, beta, s.cfg.Groups)
 }
 
 // score compares ε[k,n,C] with its prediction ε̂[E,n,C].

@@ -115,12 +115,12 @@ func (tr *training) build() {
 	tr.bind(flat)
 	xt := tr.diffuse(x0, eps, t)
 	tr.time = tr.embed(t)
+	groupNorm := func(x, gamma, beta *graph.Tensor) *graph.Tensor {
+		return g.GroupNorm(x, gamma, beta, tr.cfg.Groups)
+	}
 	body := denoiserBody{
-		g: g, cfg: tr.cfg, addTime: tr.addTime,
+		g: g, cfg: tr.cfg, addTime: tr.addTime, norm: groupNorm, normSecond: groupNorm,
 		param: func(name string) *graph.Tensor { return tr.params[name] },
-		norm: func(x, gamma, beta *graph.Tensor) *graph.Tensor {
-			return g.GroupNorm(x, gamma, beta, tr.cfg.Groups)
-		},
 	}
 	hat := body.forward(xt)
 	diff := g.Sub(hat, eps)
