@@ -12,8 +12,8 @@ type Score struct {
 	Peak      float32   `json:"peak"` // largest standardised value
 	Mean      float32   `json:"mean"`
 	Threshold float32   `json:"threshold"`
-	Area      float32   `json:"area"`      // share of cells at or above the threshold, 0..1
-	Timesteps int       `json:"timesteps"` // |T|
+	Area      float32   `json:"area"`      // share of cells above the threshold, 0..1
+	Timesteps []int     `json:"timesteps"` // that were scored; |T| is their number
 	LatencyMS LatencyMS `json:"latency_ms"`
 	Bundle    string    `json:"bundle"`
 	Provider  string    `json:"provider"`
@@ -30,8 +30,8 @@ type LatencyMS struct {
 // Event is the JSON message on …{camera}.event.{start|update|end}. Nats-Msg-Id is "{id}.{revision}".
 type Event struct {
 	ID         string    `json:"id"`
-	Revision   int       `json:"revision"`
-	Type       string    `json:"type"` // start, update or end
+	Revision   int       `json:"revision"` // from 1
+	Type       string    `json:"type"`     // start, update or end
 	Site       string    `json:"site"`
 	Camera     string    `json:"camera"`
 	Start      time.Time `json:"start"` // capture time of the first frame
@@ -39,19 +39,18 @@ type Event struct {
 	Box        Box       `json:"box"`
 	Peak       float32   `json:"peak"`
 	Mean       float32   `json:"mean"`
-	Area       float32   `json:"area"` // share of the image, 0..1
+	Area       float64   `json:"area"` // share of the image, 0..1
 	DurationMS int64     `json:"duration_ms"`
-	Threshold  float32   `json:"threshold"`
-	Timesteps  int       `json:"timesteps"`
+	Timesteps  []int     `json:"timesteps"` // that were scored; |T| is their number
 	Bundle     string    `json:"bundle"`
 }
 
 // Box is a rectangle in normalised image coordinates, 0..1 from the top left.
 type Box struct {
-	X      float32 `json:"x"`
-	Y      float32 `json:"y"`
-	Width  float32 `json:"width"`
-	Height float32 `json:"height"`
+	X      float64 `json:"x"`
+	Y      float64 `json:"y"`
+	Width  float64 `json:"width"`
+	Height float64 `json:"height"`
 }
 
 // States of a camera.

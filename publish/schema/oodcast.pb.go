@@ -119,9 +119,9 @@ type AnomalyMap struct {
 	// Largest and average value, before quantisation.
 	Peak float32 `protobuf:"fixed32,18,opt,name=peak,proto3" json:"peak,omitempty"`
 	Mean float32 `protobuf:"fixed32,19,opt,name=mean,proto3" json:"mean,omitempty"`
-	// A cell at or above the threshold in force is anomalous.
+	// A cell above the threshold in force is anomalous.
 	Threshold float32 `protobuf:"fixed32,20,opt,name=threshold,proto3" json:"threshold,omitempty"`
-	// Share of cells at or above the threshold, 0..1.
+	// Share of cells above the threshold, 0..1.
 	Area float32 `protobuf:"fixed32,21,opt,name=area,proto3" json:"area,omitempty"`
 	// What made the map.
 	Model *Model `protobuf:"bytes,22,opt,name=model,proto3" json:"model,omitempty"`

@@ -1,0 +1,158 @@
+package publish
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/oodcast/oodcast/publish/schema"
+)
+
+// Config is what an operator may choose.
+type Config struct {
+	// URL of the server: "embedded" (127.0.0.1:4222), "embedded://HOST:PORT" (port 0: any free one), "nats://…",
+	// "tls://…" (several with commas), or "off". Default "embedded".
+	URL string `yaml:"url"`
+	// Prefix and Site are the first and third token of every subject. Default "oodcast", "default".
+	Prefix string `yaml:"prefix"`
+	Site   string `yaml:"site"`
+	// StateDir is where the embedded server keeps its streams. Default "state".
+	StateDir string `yaml:"state_dir"`
+	// Encoding of a value in a map: "u8" or "u16". Default "u16".
+	Encoding string `yaml:"encoding"`
+	// Compress maps with zstd when that saves at least a tenth. Default true.
+	Compress bool `yaml:"compress"`
+	// MapStream keeps the last 30 maps of each camera in a memory stream, for those who join late. Default false.
+	MapStream bool `yaml:"map_stream"`
+	// StatusInterval is how often presence is refreshed and statistics go out; 1 s to 1 h. A camera counts as gone
+	// after three intervals. Default 10s.
+	StatusInterval time.Duration `yaml:"status_interval"`
+	// User and Password, Token, NKeyFile (a seed) or CredsFile authenticate; for an embedded server User and Password
+	// or Token are what it asks for.
+	User      string `yaml:"user,omitempty"`
+	Password  string `yaml:"password,omitempty"`
+	Token     string `yaml:"token,omitempty"`
+	NKeyFile  string `yaml:"nkey_file,omitempty"`
+	CredsFile string `yaml:"creds_file,omitempty"`
+	// CAFile verifies the server, CertFile and KeyFile are shown to it. PEM files.
+	CAFile   string `yaml:"ca_file,omitempty"`
+	CertFile string `yaml:"cert_file,omitempty"`
+	KeyFile  string `yaml:"key_file,omitempty"`
+}
+
+// DefaultConfig returns the defaults.
+func DefaultConfig() Config {
+	return Config{
+		URL: "embedded", Prefix: "oodcast", Site: "default", StateDir: "state", Encoding: "u16", Compress: true,
+		StatusInterval: 10 * time.Second,
+	}
+}
+
+// Off says that nothing is to be published.
+func (c Config) Off() bool { return c.URL == "off" }
+
+// Embedded says that the server runs in this process.
+func (c Config) Embedded() bool {
+	return c.URL == "embedded" || strings.HasPrefix(c.URL, "embedded://")
+}
+
+// Validate reports every fault.
+func (c Config) Validate() error {
+	var errs []error
+	bad := func(key string, got any, want string) {
+		errs = append(errs, fmt.Errorf("publish.%s: got %q, want %s", key, fmt.Sprint(got), want))
+	}
+	if err := schema.CheckName(c.Prefix); err != nil {
+		errs = append(errs, fmt.Errorf("publish.prefix: %w", err))
+	}
+	if err := schema.CheckName(c.Site); err != nil {
+		errs = append(errs, fmt.Errorf("publish.site: %w", err))
+	}
+	if c.Encoding != "u8" && c.Encoding != "u16" {
+		bad("encoding", c.Encoding, "u8 or u16")
+	}
+	if c.StatusInterval < time.Second || c.StatusInterval > time.Hour {
+		bad("status_interval", c.StatusInterval, "1s to 1h")
+	}
+	if (c.User == "") != (c.Password == "") {
+		bad("user", c.User, "user and password together")
+	}
+	if (c.CertFile == "") != (c.KeyFile == "") {
+		bad("cert_file", c.CertFile, "cert_file and key_file together")
+	}
+	for key, file := range map[string]string{
+		"nkey_file": c.NKeyFile, "creds_file": c.CredsFile, "ca_file": c.CAFile, "cert_file": c.CertFile, "key_file": c.KeyFile,
+	} {
+		if _, err := os.Stat(file); file != "" && err != nil {
+			bad(key, file, "a file that can be read")
+		}
+	}
+	if err := c.checkURL(); err != nil {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+func (c Config) checkURL() error {
+	const want = "embedded, embedded://127.0.0.1:PORT, nats://HOST:PORT or off"
+	if c.Off() {
+		return nil
+	}
+	if c.Embedded() {
+		if c.StateDir == "" {
+			return fmt.Errorf("publish.state_dir: empty; the embedded server needs a folder")
+		}
+		host, _, err := c.embeddedAddr()
+		if err != nil {
+			return fmt.Errorf("publish.url: got %q, want %s", c.URL, want)
+		}
+		if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) && c.Token == "" && c.User == "" {
+			return fmt.Errorf("publish.url: %q lets the network in: set publish.token, or user and password", c.URL)
+		}
+		return nil
+	}
+	for one := range strings.SplitSeq(c.URL, ",") {
+		u, err := url.Parse(strings.TrimSpace(one))
+		if err != nil || u.Host == "" || !isNATS(u.Scheme) {
+			return fmt.Errorf("publish.url: got %q, want %s", redact(one), want)
+		}
+	}
+	return nil
+}
+
+func isNATS(scheme string) bool {
+	return scheme == "nats" || scheme == "tls" || scheme == "ws" || scheme == "wss"
+}
+
+// embeddedAddr returns where the embedded server listens.
+func (c Config) embeddedAddr() (host string, port int, err error) {
+	addr := strings.TrimPrefix(strings.TrimPrefix(c.URL, "embedded"), "://")
+	if addr == "" {
+		addr = "127.0.0.1:4222"
+	}
+	tcp, err := net.ResolveTCPAddr("tcp", addr)
+	if err != nil {
+		return "", 0, err
+	}
+	host, _, err = net.SplitHostPort(addr)
+	if host == "" {
+		host = "0.0.0.0"
+	}
+	return host, tcp.Port, err
+}
+
+// redact takes the credentials out of a server address.
+func redact(addr string) string {
+	u, err := url.Parse(addr)
+	if err != nil {
+		return "an address that is no URL"
+	}
+	if u.User != nil {
+		u.User = url.User("***")
+	}
+	return u.String()
+}

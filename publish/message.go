@@ -1,0 +1,66 @@
+package publish
+
+import (
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/publish/schema"
+)
+
+// mapMessage describes m; the values are added by schema.Encoder.
+func mapMessage(site string, encoding schema.AnomalyMap_Encoding, m *detector.Map) *schema.AnomalyMap {
+	timesteps := make([]uint32, len(m.Timesteps))
+	for i, t := range m.Timesteps {
+		timesteps[i] = uint32(t)
+	}
+	return &schema.AnomalyMap{
+		Stamp:   timestamppb.New(m.Captured),
+		FrameId: m.Camera + "_optical_frame",
+		Seq:     m.Seq, FrameSeq: m.FrameSeq,
+		Site: site, Camera: m.Camera,
+		Width: uint32(m.Width), Height: uint32(m.Height),
+		ImageWidth: uint32(m.ImageWidth), ImageHeight: uint32(m.ImageHeight),
+		CellWidth:  float32(m.ImageWidth) / float32(max(m.Width, 1)),
+		CellHeight: float32(m.ImageHeight) / float32(max(m.Height, 1)),
+		Encoding:   encoding,
+		Peak:       m.Peak, Mean: m.Mean, Threshold: m.Threshold, Area: float32(m.AboveThreshold()),
+		Model: &schema.Model{Bundle: m.Bundle, Timesteps: timesteps, Provider: m.Provider},
+		Latency: &schema.Latency{
+			WaitUs:   micros(m.Latency.Wait),
+			EncodeUs: micros(m.Latency.Encode),
+			ScoreUs:  micros(m.Latency.Score),
+			TotalUs:  micros(m.Latency.Total),
+		},
+	}
+}
+
+func micros(d time.Duration) uint64 { return uint64(max(d, 0) / time.Microsecond) }
+
+// scoreMessage is the map without its cells.
+func scoreMessage(site string, m *detector.Map) schema.Score {
+	return schema.Score{
+		Site: site, Camera: m.Camera, Seq: m.Seq, FrameSeq: m.FrameSeq, Captured: m.Captured.UTC(),
+		Peak: m.Peak, Mean: m.Mean, Threshold: m.Threshold, Area: float32(m.AboveThreshold()), Timesteps: m.Timesteps,
+		LatencyMS: schema.LatencyMS{
+			Wait: Millis(m.Latency.Wait), Encode: Millis(m.Latency.Encode),
+			Score: Millis(m.Latency.Score), Total: Millis(m.Latency.Total),
+		},
+		Bundle: m.Bundle, Provider: m.Provider,
+	}
+}
+
+// Millis is d in milliseconds, to the microsecond.
+func Millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// EventMessage is what subscribers and the page see of an event.
+func EventMessage(site string, e detector.Event) schema.Event {
+	return schema.Event{
+		ID: e.ID, Revision: e.Revision, Type: string(e.Type), Site: site, Camera: e.Camera,
+		Start: e.Start.UTC(), Time: e.Time.UTC(),
+		Box:  schema.Box{X: e.Box.X, Y: e.Box.Y, Width: e.Box.Width, Height: e.Box.Height},
+		Peak: e.Peak, Mean: e.Mean, Area: e.Area, DurationMS: e.DurationMS,
+		Timesteps: e.Timesteps, Bundle: e.Bundle,
+	}
+}
