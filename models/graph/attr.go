@@ -55,8 +55,8 @@ func Str(name, v string) Attr {
 	return closeAttr(appendString(appendString(nil, 1, name), 4, v), attrString)
 }
 
-// Value makes a tensor attribute, as ConstantOfShape and Constant take it; raw holds the elements little-endian.
-func Value(name string, dt DType, raw []byte, shape ...int64) Attr {
+// TensorAttr makes a tensor attribute, as ConstantOfShape and Constant take it; raw holds the elements little-endian.
+func TensorAttr(name string, dt DType, raw []byte, shape ...int64) Attr {
 	t := appendTensorHeader(nil, "", dt, shape)
 	t = appendBytes(t, 9, raw)
 	return closeAttr(appendBytes(appendString(nil, 1, name), 5, t), attrTensor)

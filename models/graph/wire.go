@@ -1,0 +1,94 @@
+package graph
+
+import (
+	"errors"
+	"fmt"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// ErrModel marks bytes that are not an ONNX model. It is normal to see it for files that people bring.
+var ErrModel = errors.New("graph: not an ONNX model")
+
+// field is one field of a protobuf message as it stood in the file, so that what is not understood is written back unchanged.
+type field struct {
+	num protowire.Number
+	typ protowire.Type
+	raw []byte // tag and value
+	val []byte // the value alone; for bytes without its length
+}
+
+// maxFields bounds the entries of one message, and so the memory that a small file can ask for.
+const maxFields = 1 << 22
+
+func parseFields(b []byte, what string) ([]field, error) {
+	var fs []field
+	for len(b) > 0 {
+		if len(fs) == maxFields {
+			return nil, fmt.Errorf("%w: %s: more than %d fields", ErrModel, what, maxFields)
+		}
+		num, typ, n := protowire.ConsumeTag(b)
+		if n < 0 {
+			return nil, fmt.Errorf("%w: %s: %w", ErrModel, what, protowire.ParseError(n))
+		}
+		m := protowire.ConsumeFieldValue(num, typ, b[n:])
+		if m < 0 {
+			return nil, fmt.Errorf("%w: %s: field %d: %w", ErrModel, what, num, protowire.ParseError(m))
+		}
+		f := field{num: num, typ: typ, raw: b[: n+m : n+m], val: b[n : n+m : n+m]}
+		if typ == protowire.BytesType {
+			f.val, _ = protowire.ConsumeBytes(f.val)
+		}
+		fs = append(fs, f)
+		b = b[n+m:]
+	}
+	return fs, nil
+}
+
+// bytesField makes a field of bytes.
+func bytesField(num protowire.Number, val []byte) field {
+	return field{num: num, typ: protowire.BytesType, raw: appendBytes(nil, num, val), val: val}
+}
+
+func joinFields(fs []field) []byte {
+	n := 0
+	for _, f := range fs {
+		n += len(f.raw)
+	}
+	b := make([]byte, 0, n)
+	for _, f := range fs {
+		b = append(b, f.raw...)
+	}
+	return b
+}
+
+// isBytes reports whether f is field num with bytes inside; a known field of another wire type is treated as unknown.
+func (f field) isBytes(num protowire.Number) bool {
+	return f.num == num && f.typ == protowire.BytesType
+}
+
+// varint returns the value of field num when f is that and a varint.
+func (f field) varint(num protowire.Number) (int64, bool) {
+	if f.num != num || f.typ != protowire.VarintType {
+		return 0, false
+	}
+	v, _ := protowire.ConsumeVarint(f.val)
+	return int64(v), true
+}
+
+// varints appends the values of a repeated integer field, packed or not.
+func (f field) varints(num protowire.Number, to []int64) []int64 {
+	if v, ok := f.varint(num); ok {
+		return append(to, v)
+	}
+	if f.isBytes(num) {
+		for b := f.val; len(b) > 0; {
+			v, n := protowire.ConsumeVarint(b)
+			if n < 0 {
+				break
+			}
+			to, b = append(to, int64(v)), b[n:]
+		}
+	}
+	return to
+}
