@@ -1,0 +1,171 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/detector/ort"
+	"github.com/oodcast/oodcast/ingest"
+	"github.com/oodcast/oodcast/models"
+)
+
+// BenchCmd measures what |T| costs on this machine.
+type BenchCmd struct {
+	Bundle           string `default:"roadscene" placeholder:"NAME|DIR" help:"Bundle to measure."`
+	Size             string `default:"1024x512" placeholder:"WxH" help:"Size of the frames, and working size."`
+	Timesteps        []int  `default:"1,5,10,25" help:"The |T| to measure."`
+	Frames           int    `default:"20" help:"Frames for each |T|, after two that are not counted."`
+	Provider         string `default:"cpu" enum:"cpu,cuda,tensorrt" help:"cpu, cuda or tensorrt."`
+	ProviderRequired bool   `help:"Fail with exit code 3 instead of falling back to the CPU."`
+	Threads          int    `help:"CPU threads; 0 is one a core."`
+	JSON             string `name:"json" placeholder:"FILE" help:"Write the figures as JSON; - for stdout."`
+}
+
+// benchReport is what bench measures. Times are milliseconds.
+type benchReport struct {
+	Bundle   string     `json:"bundle"`
+	Provider string     `json:"provider"`
+	Width    int        `json:"width"`
+	Height   int        `json:"height"`
+	Cores    int        `json:"cores"`
+	Rows     []benchRow `json:"rows"`
+	MaxRSS   int64      `json:"max_rss_bytes"`
+}
+
+type benchRow struct {
+	Timesteps int     `json:"timesteps"`
+	EncodeP50 float64 `json:"encode_p50"`
+	EncodeP95 float64 `json:"encode_p95"`
+	ScoreP50  float64 `json:"score_p50"`
+	ScoreP95  float64 `json:"score_p95"`
+	TotalP50  float64 `json:"total_p50"`
+	TotalP95  float64 `json:"total_p95"`
+	FPS       float64 `json:"fps"`
+	Ratio     float64 `json:"score_to_encode"`
+}
+
+// Run measures and prints a table.
+func (c *BenchCmd) Run(e *env) error {
+	w, h, err := parseSize(c.Size)
+	if err != nil {
+		return err
+	}
+	bundle, err := models.Open(c.Bundle)
+	if err != nil {
+		return err
+	}
+	cfg := detector.DefaultConfig()
+	cfg.Width, cfg.Height = w, h
+	engine, err := ort.OpenEngine(bundle, cfg,
+		ort.Options{Provider: ort.Provider(c.Provider), Required: c.ProviderRequired, Threads: c.Threads})
+	if err != nil {
+		return err
+	}
+	defer engine.Close()
+	if note := engine.Note(); note != "" {
+		fmt.Fprintln(e.Stderr, note)
+	}
+	r := benchReport{
+		Bundle: bundle.Name, Provider: string(engine.Provider()), Width: w, Height: h, Cores: runtime.NumCPU(),
+	}
+	for _, n := range c.Timesteps {
+		row, err := c.measure(e, engine.Detector, n, w, h)
+		if err != nil {
+			return err
+		}
+		r.Rows = append(r.Rows, row)
+	}
+	r.MaxRSS = maxRSS()
+	if c.JSON != "-" {
+		if err := r.print(e); err != nil {
+			return err
+		}
+	}
+	return writeJSON(e, c.JSON, r)
+}
+
+func (c *BenchCmd) measure(e *env, d *detector.Detector, n, w, h int) (benchRow, error) {
+	if err := d.Control().Set(detector.Knob{Timesteps: n}); err != nil {
+		return benchRow{}, usageError{err}
+	}
+	var encode, score, total []float64
+	for i := range c.Frames + 2 {
+		f := ingest.NewFrame(w, h)
+		copy(f.Pix, models.GoldenImage(w, h))
+		f.Captured = time.Now()
+		m, err := d.Score(e, f)
+		if err != nil {
+			return benchRow{}, err
+		}
+		if i < 2 {
+			continue
+		}
+		ms := func(t time.Duration) float64 { return t.Seconds() * 1000 }
+		encode = append(encode, ms(m.Latency.Encode))
+		score = append(score, ms(m.Latency.Score))
+		total = append(total, ms(m.Latency.Encode+m.Latency.Score))
+	}
+	row := benchRow{Timesteps: n}
+	row.EncodeP50, row.EncodeP95 = percentiles(encode)
+	row.ScoreP50, row.ScoreP95 = percentiles(score)
+	row.TotalP50, row.TotalP95 = percentiles(total)
+	row.FPS, row.Ratio = 1000/row.TotalP50, row.ScoreP50/row.EncodeP50
+	return row, nil
+}
+
+func percentiles(ms []float64) (p50, p95 float64) {
+	slices.Sort(ms)
+	return ms[len(ms)/2], ms[min(len(ms)-1, len(ms)*95/100)]
+}
+
+func (r benchReport) print(e *env) error {
+	fmt.Fprintf(e.Stdout, "bundle %s, %d×%d, provider %s, %d cores; milliseconds, median and 95th percentile\n",
+		r.Bundle, r.Width, r.Height, r.Provider, r.Cores)
+	t := tabwriter.NewWriter(e.Stdout, 0, 4, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "|T|\tencode\tp95\tscore\tp95\ttotal\tp95\tframes/s\tscore/encode\t")
+	for _, b := range r.Rows {
+		fmt.Fprintf(t, "%d\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\t%.2f\t\n", b.Timesteps,
+			b.EncodeP50, b.EncodeP95, b.ScoreP50, b.ScoreP95, b.TotalP50, b.TotalP95, b.FPS, b.Ratio)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(e.Stdout, "peak resident memory %d MB\n", r.MaxRSS>>20)
+	return err
+}
+
+// parseSize reads WxH.
+func parseSize(s string) (w, h int, err error) {
+	ws, hs, ok := strings.Cut(s, "x")
+	w, errW := strconv.Atoi(ws)
+	h, errH := strconv.Atoi(hs)
+	if !ok || errW != nil || errH != nil || w < 32 || h < 32 || w > 8192 || h > 8192 {
+		return 0, 0, usagef("size: got %q, want WIDTHxHEIGHT such as 1024x512", s)
+	}
+	return w, h, nil
+}
+
+// maxRSS is the most memory this process ever had resident, in bytes; 0 where the kernel does not tell.
+func maxRSS() int64 {
+	raw, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(raw)) {
+		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			kb, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
+			if err != nil {
+				return 0
+			}
+			return kb << 10
+		}
+	}
+	return 0
+}
