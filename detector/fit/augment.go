@@ -1,0 +1,73 @@
+package fit
+
+import (
+	"math"
+	"math/rand/v2"
+
+	"github.com/oodcast/oodcast/ingest"
+)
+
+// The ranges of the photometric jitter: what changes on a camera whose scene does not.
+const (
+	jitterGain   = 0.30 // ± part of brightness
+	jitterGamma  = 0.25 // ± exponent
+	jitterColour = 0.06 // ± part of each channel
+	jitterNoise  = 6.0  // largest deviation of sensor noise, of 255
+	jitterShift  = 4    // ± pixels
+)
+
+// augment returns a copy of the frame as another exposure of the same scene: brightness, gamma, colour balance, sensor
+// noise and a shift of a few pixels; mirrored or not.
+func augment(f *ingest.Frame, r *rand.Rand, jitter, mirror bool) *ingest.Frame {
+	out := ingest.NewFrame(f.Width, f.Height)
+	out.Camera, out.Seq, out.Captured = f.Camera, f.Seq, f.Captured
+	var curve [3][256]float64
+	dx, dy, sigma := 0, 0, 0.0
+	spread := func(d float64) float64 { return 1 + d*(2*r.Float64()-1) }
+	gain, gamma := 1.0, 1.0
+	if jitter {
+		gain, gamma = spread(jitterGain), spread(jitterGamma)
+		sigma = jitterNoise * r.Float64() * r.Float64()
+		dx, dy = r.IntN(2*jitterShift+1)-jitterShift, r.IntN(2*jitterShift+1)-jitterShift
+	}
+	for c := range curve {
+		g := gain
+		if jitter {
+			g *= spread(jitterColour)
+		}
+		for v := range curve[c] {
+			curve[c][v] = 255 * g * math.Pow(float64(v)/255, gamma)
+		}
+	}
+	mirror = mirror && r.IntN(2) == 1
+	noise := noiseTable(r, sigma)
+	for y := range f.Height {
+		src := f.Pix[3*f.Width*min(max(y+dy, 0), f.Height-1):][:3*f.Width]
+		dst := out.Pix[3*f.Width*y:][:3*f.Width]
+		at := r.IntN(len(noise))
+		for x := range f.Width {
+			from := min(max(x+dx, 0), f.Width-1)
+			if mirror {
+				from = f.Width - 1 - from
+			}
+			for c := range 3 {
+				at = (at + 1) % len(noise)
+				v := curve[c][src[3*from+c]] + noise[at]
+				dst[3*x+c] = byte(min(max(v+0.5, 0), 255))
+			}
+		}
+	}
+	return out
+}
+
+// noiseTable draws sensor noise once; a row of pixels starts at a random place in it, which is cheaper than a draw for
+// each pixel and looks the same to the network.
+func noiseTable(r *rand.Rand, sigma float64) []float64 {
+	t := make([]float64, 4099) // a prime: rows do not fall into step
+	if sigma > 0 {
+		for i := range t {
+			t[i] = sigma * r.NormFloat64()
+		}
+	}
+	return t
+}

@@ -1,0 +1,151 @@
+package fit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/models"
+)
+
+// offered are the |T| that calibration stores quantiles for; those above the length of the order are left out.
+func offered(n int) []int {
+	var list []int
+	for _, t := range []int{1, 2, 3, 5, 10, 15, 25} {
+		if t < n {
+			list = append(list, t)
+		}
+	}
+	return append(list, n)
+}
+
+// calibrate measures the scores of the held-back frames.
+func calibrate(
+	ctx context.Context, scorer detector.Scorer, m models.Manifest, held []detector.Encoding, tell func(Progress),
+) (detector.Calibration, error) {
+	order, begun := m.Diffusion.Timesteps, time.Now()
+	scores := make([][]float32, len(held))
+	for i, enc := range held {
+		if err := ctx.Err(); err != nil {
+			return detector.Calibration{}, err
+		}
+		n := enc.Width * enc.Height
+		scores[i] = make([]float32, n*len(order))
+		if err := scorer.ScoreTo(scores[i], enc.Features, n, order); err != nil {
+			return detector.Calibration{}, fmt.Errorf("fit: calibrate: %w", err)
+		}
+		elapsed := time.Since(begun)
+		tell(Progress{
+			Phase: Calibrate, Step: i + 1, Steps: len(held), Elapsed: elapsed,
+			Left: elapsed / time.Duration(i+1) * time.Duration(len(held)-i-1),
+		})
+	}
+	cal := statistics(order, held, scores)
+	if err := cal.Validate(); err != nil {
+		return cal, fmt.Errorf("fit: calibrate: %w", err)
+	}
+	for _, n := range offered(len(order)) {
+		level, err := level(m, cal, n, held, scores)
+		if err != nil {
+			return cal, fmt.Errorf("fit: calibrate: %w", err)
+		}
+		cal.Levels = append(cal.Levels, level)
+	}
+	return cal, cal.Validate()
+}
+
+// statistics takes mean and covariance of e_t over all tokens, and the moments of the uncertainty over all cells.
+func statistics(order []int, held []detector.Encoding, scores [][]float32) detector.Calibration {
+	k := len(order)
+	cal := detector.Calibration{
+		Format: detector.CalibrationFormat, Frames: len(held), Timesteps: order,
+		Mean: make([]float64, k), Min: make([]float64, k), Max: make([]float64, k), Covariance: make([][]float64, k),
+	}
+	for i := range k {
+		cal.Covariance[i] = make([]float64, k)
+		cal.Min[i], cal.Max[i] = math.Inf(1), math.Inf(-1)
+	}
+	for _, e := range scores {
+		n := len(e) / k
+		cal.Tokens += n
+		for i := range k {
+			for _, v := range e[i*n:][:n] {
+				cal.Mean[i] += float64(v)
+				cal.Min[i], cal.Max[i] = min(cal.Min[i], float64(v)), max(cal.Max[i], float64(v))
+			}
+		}
+	}
+	for i := range k {
+		cal.Mean[i] /= float64(cal.Tokens)
+	}
+	for _, e := range scores {
+		n := len(e) / k
+		for i := range k {
+			for j := range i + 1 {
+				sum := 0.0
+				a, b := e[i*n:][:n], e[j*n:][:n]
+				for x, v := range a {
+					sum += (float64(v) - cal.Mean[i]) * (float64(b[x]) - cal.Mean[j])
+				}
+				cal.Covariance[i][j] += sum / float64(max(1, cal.Tokens-1))
+			}
+		}
+	}
+	for i := range k {
+		for j := range i {
+			cal.Covariance[j][i] = cal.Covariance[i][j]
+		}
+	}
+	cal.LSE = moments(held)
+	return cal
+}
+
+func moments(held []detector.Encoding) detector.Moments {
+	m := detector.Moments{Min: math.Inf(1), Max: math.Inf(-1)}
+	n := 0.0
+	for _, enc := range held {
+		for _, v := range enc.LSE {
+			m.Mean += float64(v)
+			m.Min, m.Max = min(m.Min, float64(v)), max(m.Max, float64(v))
+		}
+		n += float64(len(enc.LSE))
+	}
+	m.Mean /= n
+	for _, enc := range held {
+		for _, v := range enc.LSE {
+			m.Std += (float64(v) - m.Mean) * (float64(v) - m.Mean)
+		}
+	}
+	m.Std = math.Sqrt(m.Std / max(1, n-1))
+	return m
+}
+
+// level takes the quantiles of the compounded maps that the first n timesteps give. The calibration has no levels yet that
+// could rescale them.
+func level(
+	m models.Manifest, cal detector.Calibration, n int, held []detector.Encoding, scores [][]float32,
+) (detector.Level, error) {
+	cal.Levels = nil
+	compound := detector.NewCompound(m, cal, detector.PartCompound)
+	var values, peaks, one []float32
+	for i := range held {
+		enc := &held[i]
+		var err error
+		one, err = compound.To(one, scores[i][:n*enc.Width*enc.Height], cal.Timesteps[:n], enc)
+		if err != nil {
+			return detector.Level{}, err
+		}
+		peak := float32(math.Inf(-1))
+		for _, v := range one {
+			peak = max(peak, v)
+		}
+		values, peaks = append(values, one...), append(peaks, peak)
+	}
+	if len(values) == 0 {
+		return detector.Level{}, errors.New("no calibration frames")
+	}
+	return detector.NewLevel(n, values, peaks), nil
+}

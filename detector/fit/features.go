@@ -1,0 +1,191 @@
+package fit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/ingest"
+	"github.com/oodcast/oodcast/models"
+)
+
+// Every fifth block of frames is held back for calibration. Blocks, because neighbouring frames of a video are nearly
+// the same: a held-back frame between two training frames would measure memory.
+const (
+	blockFrames  = 4
+	blocksPerFit = 5
+)
+
+// collector turns frames into the token sample and the calibration frames.
+type collector struct {
+	cfg     Config
+	spec    models.EncoderSpec
+	encoder detector.Encoder
+	tell    func(Progress)
+	save    func() error // the state so far
+
+	begun, saved, told time.Time
+	skip               int  // frames already in the state
+	finished           bool // all sources have been read
+	collected
+}
+
+// collected is what a collector has gathered: the part of the state that the frames make.
+type collected struct {
+	Index    int // frames read
+	Encoded  int // frames encoded for training
+	Stride   int // every Stride-th training frame is encoded
+	Training int // training frames read
+	HeldBack int // calibration frames read
+	Sample   sample
+	Held     []detector.Encoding
+	Spare    []detector.Encoding // plain encodings of the first training frames, for footage too short to hold back any
+}
+
+// spareFrames is how many plain encodings of training frames are kept in case no frame is held back.
+const spareFrames = 4
+
+// run reads all sources.
+func (c *collector) run(ctx context.Context, sources []ingest.Source) error {
+	c.begun, c.saved = time.Now(), time.Now()
+	c.skip, c.Index = c.Index, 0
+	for i, s := range sources {
+		if err := s.Run(ctx, c.frame); err != nil {
+			return fmt.Errorf("fit: read source %d: %w", i+1, err)
+		}
+	}
+	if ctx.Err() != nil {
+		return errors.Join(ctx.Err(), c.save())
+	}
+	if len(c.Held) == 0 {
+		c.Held = c.Spare
+	}
+	c.Spare, c.finished = nil, true
+	if c.Sample.tokens() < 64 || len(c.Held) == 0 {
+		return fmt.Errorf("%w: %d frames with %d tokens", ErrNoFrames, c.Index, c.Sample.tokens())
+	}
+	return c.save()
+}
+
+// frame is the sink of the sources.
+func (c *collector) frame(ctx context.Context, f *ingest.Frame) error {
+	defer f.Release()
+	index := c.Index
+	c.Index++
+	if index < c.skip {
+		return nil
+	}
+	r := rand.New(rand.NewPCG(c.cfg.Seed, uint64(index)+1))
+	var err error
+	if index/blockFrames%blocksPerFit == blocksPerFit-1 {
+		err = c.hold(ctx, f, r)
+	} else {
+		err = c.train(ctx, f, r)
+	}
+	if err != nil {
+		return err
+	}
+	if time.Since(c.told) > time.Second/5 {
+		c.told = time.Now()
+		c.tell(Progress{
+			Phase: Features, Frames: c.Index, Tokens: c.Sample.tokens(), Elapsed: time.Since(c.begun),
+		})
+	}
+	if time.Since(c.saved) > c.cfg.Checkpoint {
+		c.saved = time.Now()
+		return c.save()
+	}
+	return nil
+}
+
+// hold keeps a calibration frame, chosen uniformly when there are more than fit.
+func (c *collector) hold(ctx context.Context, f *ingest.Frame, r *rand.Rand) error {
+	c.HeldBack++
+	at := len(c.Held)
+	if at >= c.cfg.MaxCalibration {
+		if at = r.IntN(c.HeldBack); at >= c.cfg.MaxCalibration {
+			return nil
+		}
+	}
+	enc, err := c.plain(ctx, f)
+	if err != nil {
+		return err
+	}
+	if at == len(c.Held) {
+		c.Held = append(c.Held, enc)
+	} else {
+		c.Held[at] = enc
+	}
+	return nil
+}
+
+// plain encodes a frame as the detector will and copies what calibration needs.
+func (c *collector) plain(ctx context.Context, f *ingest.Frame) (detector.Encoding, error) {
+	w, h := detector.FitSize(f.Width, f.Height, c.spec)
+	enc, err := c.encoder.Encode(ctx, f, w, h)
+	if err != nil {
+		return detector.Encoding{}, err
+	}
+	kept := *enc
+	kept.Features, kept.LSE, kept.Logits = slices.Clone(enc.Features), slices.Clone(enc.LSE), nil
+	return kept, c.check(enc)
+}
+
+// train adds the tokens of a training frame, at every scale, unless the stride passes it over.
+func (c *collector) train(ctx context.Context, f *ingest.Frame, r *rand.Rand) error {
+	number := c.Training
+	c.Training++
+	if c.Stride == 0 {
+		c.Stride = 1
+	}
+	if number%c.Stride != 0 {
+		return nil
+	}
+	c.Encoded++
+	if c.Encoded%c.cfg.MaxFrames == 0 {
+		c.Stride *= 2
+	}
+	if len(c.Spare) < spareFrames {
+		enc, err := c.plain(ctx, f)
+		if err != nil {
+			return err
+		}
+		c.Spare = append(c.Spare, enc)
+	}
+	w, h := detector.FitSize(f.Width, f.Height, c.spec)
+	step := float64(c.spec.SizeMultiple())
+	for _, scale := range c.cfg.Scales {
+		pic := f
+		// One exposure in three stays as it is, so that the camera's own look is well covered.
+		if jitter := c.cfg.Jitter && r.IntN(3) > 0; jitter || c.cfg.Flip {
+			pic = augment(f, r, jitter, c.cfg.Flip)
+		}
+		sw, sh := scaled(w, scale, step), scaled(h, scale, step)
+		enc, err := c.encoder.Encode(ctx, pic, sw, sh)
+		if err == nil {
+			err = c.check(enc)
+		}
+		if err != nil {
+			return err
+		}
+		c.Sample.add(r, enc)
+	}
+	return nil
+}
+
+func scaled(v int, scale, step float64) int {
+	return int(step) * max(2, int(float64(v)*scale/step+0.5))
+}
+
+var errChannels = errors.New("fit: the encoder's features do not have the channels that the bundle names")
+
+func (c *collector) check(enc *detector.Encoding) error {
+	if enc.Channels != c.Sample.channels {
+		return fmt.Errorf("%w: got %d, want %d", errChannels, enc.Channels, c.Sample.channels)
+	}
+	return nil
+}

@@ -1,0 +1,269 @@
+package fit
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/detector/ort"
+	"github.com/oodcast/oodcast/models"
+	"github.com/oodcast/oodcast/models/checkpoint"
+	"github.com/oodcast/oodcast/models/nets"
+)
+
+// run is one fit under way.
+type run struct {
+	opt      Options
+	begun    time.Time
+	key      string // identifies the fit that a state belongs to
+	manifest models.Manifest
+	result   Result
+	norm     normalisation
+	weights  weights
+	tensors  checkpoint.Tensors // of the finished denoiser
+}
+
+// Run fits and writes the bundle. A cancelled context while frames are being read is an error and leaves a state to go on
+// from; while training it ends the training, and the bundle is written from what has been learnt.
+func Run(ctx context.Context, opt Options) (*Result, error) {
+	if err := opt.Validate(); err != nil {
+		return nil, err
+	}
+	if opt.CalibrateOnly && opt.Bundle.EncoderOnly() {
+		return nil, fmt.Errorf("fit: calibrate only: %w", models.ErrEncoderOnly)
+	}
+	if opt.Progress == nil {
+		opt.Progress = func(Progress) {}
+	}
+	runtime, err := ort.Open("")
+	if err != nil {
+		return nil, err
+	}
+	r := &run{opt: opt, begun: time.Now(), manifest: opt.Bundle.Manifest}
+	err = r.run(ctx)
+	if err := errors.Join(err, runtime.Close()); err != nil {
+		return nil, err
+	}
+	return &r.result, nil
+}
+
+func (r *run) run(ctx context.Context) error {
+	var err error
+	if r.key, err = r.fingerprint(); err != nil {
+		return err
+	}
+	got, err := r.collect(ctx)
+	if err != nil {
+		return err
+	}
+	r.result.Frames, r.result.CalibrationFrames, r.result.Tokens = got.Encoded, len(got.Held), got.Sample.tokens()
+	if r.opt.CalibrateOnly {
+		r.tensors, err = r.opt.Bundle.Denoiser()
+	} else {
+		err = r.train(ctx, &got.Sample)
+	}
+	if err != nil {
+		return err
+	}
+	got.Sample.data = nil
+	// A cancelled training still deserves its calibration: it takes seconds, and without it all was in vain.
+	cal, err := r.calibrate(context.WithoutCancel(ctx), got.Held)
+	if err != nil {
+		return err
+	}
+	return r.write(cal)
+}
+
+// fingerprint sums up all that the features and weights of a fit depend on.
+func (r *run) fingerprint() (string, error) {
+	cfg := r.opt.Config
+	cfg.Checkpoint, cfg.LSEWeight = 0, 0
+	raw, err := json.Marshal(struct {
+		Config  Config
+		Encoder models.File
+		Spec    models.EncoderSpec
+		Sources []string
+		Only    bool
+	}{cfg, r.manifest.Files[models.EncoderFile], r.manifest.Encoder, r.opt.SourceNames, r.opt.CalibrateOnly})
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(raw)
+	return hex.EncodeToString(sum[:16]), nil
+}
+
+// collect gathers features, from the state as far as it goes.
+func (r *run) collect(ctx context.Context) (*collected, error) {
+	model, err := r.opt.Bundle.Encoder()
+	if err != nil {
+		return nil, err
+	}
+	enc, err := ort.NewEncoder(model, r.opt.ORT)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = enc.Close() }()
+	r.result.Provider = string(enc.Provider())
+	if note := enc.Note(); note != "" {
+		r.opt.Progress(Progress{Phase: Features, Note: note})
+	}
+	path := filepath.Join(stateDir(r.opt.Out), featuresFile)
+	c := &collector{cfg: r.opt.Config, spec: r.manifest.Encoder, encoder: enc, tell: r.opt.Progress}
+	complete := false
+	c.Sample = sample{channels: r.manifest.Encoder.Channels, limit: r.opt.MaxTokens}
+	if kept, done, err := readFeatures(path, r.key); err == nil {
+		c.collected, complete, r.result.Resumed = *kept, done, true
+		r.opt.Progress(Progress{Phase: Features, Note: fmt.Sprintf("going on after frame %d", kept.Index)})
+	}
+	c.save = func() error { return writeFeatures(path, r.key, &c.collected, c.finished) }
+	if !complete {
+		err = c.run(ctx, r.opt.Sources)
+	}
+	return &c.collected, err
+}
+
+// train prepares the denoiser and trains it, from the state as far as it goes.
+func (r *run) train(ctx context.Context, s *sample) error {
+	var err error
+	if r.opt.Paper {
+		r.norm, err = s.global()
+	} else {
+		r.norm, err = s.perChannel()
+	}
+	if err != nil {
+		return err
+	}
+	std := s.apply(r.norm)
+	r.describe(std)
+	net := *r.manifest.Denoiser
+	path := filepath.Join(stateDir(r.opt.Out), trainingFile)
+	if r.weights, err = readWeights(path, r.key, net.Size()); err == nil {
+		r.result.Resumed = true
+		r.opt.Progress(Progress{Phase: Train, Note: fmt.Sprintf("going on after step %d", r.weights.Step)})
+	} else {
+		flat, err := net.Flatten(net.Init(r.opt.Seed))
+		if err != nil {
+			return err
+		}
+		r.weights = weights{params: flat, m: make([]float32, len(flat)), v: make([]float32, len(flat))}
+	}
+	tr, err := newTrainer(r.opt.Config, net, r.manifest.Diffusion.Timesteps, &r.weights, r.opt.ORT)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tr.close() }()
+	err = tr.train(ctx, s, &r.weights, r.opt.Progress, func() error { return writeWeights(path, r.key, &r.weights) })
+	if err != nil {
+		return err
+	}
+	r.result.Steps, r.result.Loss = r.weights.Step, r.weights.Loss
+	r.result.Interrupted = r.weights.Step < r.opt.Steps
+	return r.finish(net)
+}
+
+// describe fills the manifest in for features of the given standard deviation.
+func (r *run) describe(std float64) {
+	m, c := &r.manifest, r.opt.Config
+	width := c.Width
+	if width == 0 {
+		width = m.Encoder.Channels
+	}
+	m.Denoiser = &nets.DenoiserConfig{
+		Channels: m.Encoder.Channels, Width: width, Groups: c.Groups, Blocks: c.Blocks, Time: nets.TimeSinusoidal,
+		InputProjection: width != m.Encoder.Channels,
+	}
+	m.Normalise, m.Diffusion.Noise = "per_channel", nets.NoiseAntithetic
+	if c.Paper {
+		m.Normalise, m.Diffusion.Noise = "global", nets.NoiseIndependent
+		m.Compound.LSEWeight, m.Compound.Upsample = 1, "nearest"
+	}
+	m.Diffusion.Timesteps = c.order(std)
+}
+
+// finish turns the flat parameters into the tensors of the bundle.
+func (r *run) finish(net nets.DenoiserConfig) error {
+	var err error
+	if r.tensors, err = net.Unflatten(r.weights.params); err != nil {
+		return err
+	}
+	for name, data := range map[string][]float32{"normalization.shift": r.norm.shift, "normalization.scale": r.norm.scale} {
+		r.tensors[name] = &checkpoint.Tensor{Name: name, Shape: []int{len(data)}, Data: data}
+	}
+	return nil
+}
+
+func (r *run) calibrate(ctx context.Context, held []detector.Encoding) (detector.Calibration, error) {
+	if r.opt.LSEWeight >= 0 {
+		r.manifest.Compound.LSEWeight = r.opt.LSEWeight
+	}
+	d := r.manifest.Diffusion
+	scorer, err := ort.NewScorer(ort.ScorerConfig{
+		Denoiser: *r.manifest.Denoiser, Weights: r.tensors, Noise: d.Noise, Score: d.Score, Seed: d.Seed,
+		Timesteps: d.Timesteps,
+	}, r.opt.ORT)
+	if err != nil {
+		return detector.Calibration{}, err
+	}
+	cal, err := calibrate(ctx, scorer, r.manifest, held, r.opt.Progress)
+	return cal, errors.Join(err, scorer.Close())
+}
+
+// write writes the bundle and drops the state, except after an interruption: the same command may then go on.
+func (r *run) write(cal detector.Calibration) error {
+	files := map[string][]byte{}
+	for _, name := range r.opt.Bundle.FileNames() {
+		raw, err := r.opt.Bundle.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		files[name] = raw
+	}
+	var err error
+	if files[models.CalibrationFile], err = cal.Marshal(); err != nil {
+		return err
+	}
+	if files[models.DenoiserFile], err = checkpoint.MarshalSafetensors(r.tensors, nil); err != nil {
+		return err
+	}
+	r.provenance()
+	if r.opt.Name != "" {
+		r.manifest.Name = r.opt.Name
+	}
+	if err := models.Write(r.opt.Out, r.manifest, files); err != nil {
+		return err
+	}
+	r.result.Out, r.result.Seconds = r.opt.Out, time.Since(r.begun).Seconds()
+	r.result.Threshold, r.result.Timesteps = cal.DefaultThreshold(), r.manifest.Diffusion.Timesteps
+	r.opt.Progress(Progress{Phase: Done, Step: r.result.Steps, Steps: r.opt.Steps, Loss: r.result.Loss})
+	if r.result.Interrupted {
+		return nil
+	}
+	return os.RemoveAll(stateDir(r.opt.Out))
+}
+
+// provenance notes how the denoiser came about.
+func (r *run) provenance() {
+	p := map[string]any{}
+	for k, v := range r.manifest.Provenance {
+		p[k] = v
+	}
+	note := map[string]any{
+		"sources": r.opt.SourceNames, "frames": r.result.Frames, "calibration_frames": r.result.CalibrationFrames,
+		"tokens": r.result.Tokens, "seed": r.opt.Seed,
+	}
+	if r.opt.CalibrateOnly {
+		p["calibration"] = note
+	} else {
+		note["steps"], note["batch"], note["lr"], note["loss"] = r.result.Steps, r.opt.Batch, r.opt.LR, r.result.Loss
+		note["interrupted"] = r.result.Interrupted
+		p["fit"] = note
+	}
+	r.manifest.Provenance = p
+}

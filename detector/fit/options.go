@@ -1,0 +1,173 @@
+package fit
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/oodcast/oodcast/detector/diffusion"
+	"github.com/oodcast/oodcast/detector/ort"
+	"github.com/oodcast/oodcast/ingest"
+	"github.com/oodcast/oodcast/models"
+)
+
+// Config is what an operator chooses.
+type Config struct {
+	// Steps is the number of optimiser steps. Default 1500.
+	Steps int `yaml:"steps"`
+	// Batch is the number of tokens of a step, a multiple of 8. Default 1024.
+	Batch int `yaml:"batch"`
+	// LR is the highest learning rate; it rises over the first 5 % of the steps and falls as a cosine. Default 0.001.
+	LR float64 `yaml:"lr"`
+	// WeightDecay is AdamW's. Default 0.01.
+	WeightDecay float64 `yaml:"weight_decay"`
+	// Seed fixes initial weights, sampling, noise and augmentation. Default 1.
+	Seed uint64 `yaml:"seed"`
+	// Focus is the share of training timesteps drawn from the range that scoring uses; the rest comes from 0 … 999.
+	// Default 0.8.
+	Focus float64 `yaml:"focus"`
+	// Width is the hidden width; 0 takes the number of channels. Default 0.
+	Width int `yaml:"width"`
+	// Blocks counts the input, middle and output blocks. Default [3, 1, 3].
+	Blocks [3]int `yaml:"blocks,flow"`
+	// Groups is the number of groups of every GroupNorm. Default 8.
+	Groups int `yaml:"groups"`
+	// Scales are the working sizes at which training frames are encoded, beside the bundle's own. Default [1].
+	Scales []float64 `yaml:"scales,flow"`
+	// Jitter varies brightness, contrast, colour, noise and position of training frames. Default true.
+	Jitter bool `yaml:"jitter"`
+	// Flip also mirrors them: for moving cameras. Default false.
+	Flip bool `yaml:"flip"`
+	// MaxFrames bounds the number of frames encoded for training: of longer footage every second, fourth … frame is
+	// used. Default 400.
+	MaxFrames int `yaml:"max_frames"`
+	// MaxTokens bounds the sample of features kept in memory. Default 400000.
+	MaxTokens int `yaml:"max_tokens"`
+	// MaxCalibration bounds the number of whole frames kept for calibration. Default 24.
+	MaxCalibration int `yaml:"max_calibration"`
+	// Paper takes the paper's normalisation, noise and timesteps. Default false.
+	Paper bool `yaml:"paper"`
+	// LSEWeight is the weight of the segmenter's uncertainty in the bundle; below 0 keeps the given bundle's. Default -1.
+	LSEWeight float64 `yaml:"lse_weight"`
+	// Checkpoint is the time between two writes of the state, at most 30 s. Default 20 s.
+	Checkpoint time.Duration `yaml:"checkpoint"`
+}
+
+// DefaultConfig returns the defaults.
+func DefaultConfig() Config {
+	return Config{
+		Steps: 1500, Batch: 1024, LR: 1e-3, WeightDecay: 0.01, Seed: 1, Focus: 0.8, Blocks: [3]int{3, 1, 3}, Groups: 8,
+		Scales: []float64{1}, Jitter: true, MaxFrames: 400, MaxTokens: 400_000, MaxCalibration: 24, LSEWeight: -1,
+		Checkpoint: 20 * time.Second,
+	}
+}
+
+// Validate reports all faults at once.
+func (c Config) Validate() error {
+	var errs []error
+	bad := func(key string, got any, want string) {
+		errs = append(errs, fmt.Errorf("fit.%s: got %v, want %s", key, got, want))
+	}
+	if c.Steps < 1 {
+		bad("steps", c.Steps, "1 or more")
+	}
+	if c.Batch < 8 || c.Batch%8 != 0 || c.Batch > 1<<16 {
+		bad("batch", c.Batch, "a multiple of 8 up to 65536")
+	}
+	if !(c.LR > 0 && c.LR < 1) {
+		bad("lr", c.LR, "more than 0 and less than 1")
+	}
+	if !(c.WeightDecay >= 0 && c.WeightDecay < 1) {
+		bad("weight_decay", c.WeightDecay, "0 to 1")
+	}
+	if !(c.Focus >= 0 && c.Focus <= 1) {
+		bad("focus", c.Focus, "0 to 1")
+	}
+	if c.Width < 0 {
+		bad("width", c.Width, "0 or more")
+	}
+	for _, s := range c.Scales {
+		if !(s >= 0.1 && s <= 4) {
+			bad("scales", s, "0.1 to 4")
+		}
+	}
+	for _, n := range []struct {
+		key string
+		v   int
+	}{{"max_frames", c.MaxFrames}, {"max_tokens", c.MaxTokens}, {"max_calibration", c.MaxCalibration}} {
+		if n.v < 1 {
+			bad(n.key, n.v, "1 or more")
+		}
+	}
+	if len(c.Scales) == 0 {
+		bad("scales", "none", "at least one")
+	}
+	if c.Checkpoint <= 0 || c.Checkpoint > 30*time.Second {
+		bad("checkpoint", c.Checkpoint, "more than 0 and up to 30s")
+	}
+	return errors.Join(errs...)
+}
+
+// Options are the parts of one fit.
+type Options struct {
+	Config
+	Bundle        *models.Bundle  // encoder only or complete
+	Sources       []ingest.Source // finite streams of normal footage, read one after the other
+	SourceNames   []string        // for the bundle's provenance; no passwords
+	Out           string          // folder of the new bundle
+	Name          string          // of the new bundle; "" keeps the given bundle's
+	CalibrateOnly bool            // keep the denoiser of a complete bundle
+	ORT           ort.Options
+	Progress      func(Progress) // called from Run's goroutine, at least once a second while there is progress; may be nil
+}
+
+// Phase is a part of a fit.
+type Phase string
+
+// The phases, in order.
+const (
+	Features  Phase = "features"
+	Train     Phase = "train"
+	Calibrate Phase = "calibrate"
+	Done      Phase = "done"
+)
+
+// Progress is how far a fit has come.
+type Progress struct {
+	Phase         Phase
+	Frames        int // frames encoded so far
+	Tokens        int // tokens in the sample
+	Step, Steps   int // of training, or frames of calibration
+	Loss          float64
+	RowsPerSecond float64
+	Elapsed, Left time.Duration // of the phase
+	Note          string        // something worth telling once
+}
+
+// Result is what a fit has made.
+type Result struct {
+	Out               string  `json:"out"`
+	Frames            int     `json:"frames"`
+	CalibrationFrames int     `json:"calibration_frames"`
+	Tokens            int     `json:"tokens"`
+	Steps             int     `json:"steps"`
+	Interrupted       bool    `json:"interrupted"`
+	Resumed           bool    `json:"resumed"`
+	Loss              float64 `json:"loss"`
+	Seconds           float64 `json:"seconds"`
+	Provider          string  `json:"provider"`
+	Threshold         float32 `json:"threshold"`
+	Timesteps         []int   `json:"timesteps"`
+}
+
+// ErrNoFrames says that the sources held no frames, or too few to train on.
+var ErrNoFrames = errors.New("fit: not enough footage")
+
+// order returns the timesteps that the bundle will have, for features of standard deviation std.
+func (c Config) order(std float64) []int {
+	if c.Paper {
+		return diffusion.Paper(25)
+	}
+	lo, hi := diffusion.NewSchedule().UsefulRange(std)
+	return diffusion.Spread(lo, max(hi, lo+24), 25)
+}

@@ -1,0 +1,107 @@
+package fit
+
+import (
+	"fmt"
+
+	"github.com/oodcast/oodcast/detector"
+)
+
+// storedFeatures is the header of features.bin. The numbers follow it: the sample, then the features and the uncertainty
+// of each kept frame.
+type storedFeatures struct {
+	Key                                        string
+	Complete                                   bool
+	Index, Encoded, Stride, Training, HeldBack int
+	Channels, Limit, Seen                      int
+	Held, Spare                                []frameSize
+}
+
+// frameSize is the grid of a kept frame.
+type frameSize struct {
+	Width, Height, Channels, LogitsWidth, LogitsHeight, Classes int
+}
+
+func sizes(list []detector.Encoding) []frameSize {
+	out := make([]frameSize, len(list))
+	for i, e := range list {
+		out[i] = frameSize{e.Width, e.Height, e.Channels, e.LogitsWidth, e.LogitsHeight, e.Classes}
+	}
+	return out
+}
+
+func writeFeatures(path, key string, c *collected, complete bool) error {
+	h := storedFeatures{
+		Key: key, Complete: complete, Index: c.Index, Encoded: c.Encoded, Stride: c.Stride, Training: c.Training,
+		HeldBack: c.HeldBack, Channels: c.Sample.channels, Limit: c.Sample.limit, Seen: c.Sample.seen,
+		Held: sizes(c.Held), Spare: sizes(c.Spare),
+	}
+	lists := [][]float32{c.Sample.data}
+	for _, group := range [][]detector.Encoding{c.Held, c.Spare} {
+		for _, e := range group {
+			lists = append(lists, e.Features, e.LSE)
+		}
+	}
+	return writeState(path, h, lists...)
+}
+
+func readFeatures(path, key string) (c *collected, complete bool, err error) {
+	var h storedFeatures
+	lists, err := readState(path, &h)
+	if err != nil {
+		return nil, false, err
+	}
+	if h.Key != key || len(lists) != 1+2*len(h.Held)+2*len(h.Spare) {
+		return nil, false, fmt.Errorf("%w: %s belongs to another fit", errState, path)
+	}
+	c = &collected{
+		Index: h.Index, Encoded: h.Encoded, Stride: h.Stride, Training: h.Training, HeldBack: h.HeldBack,
+		Sample: sample{channels: h.Channels, limit: h.Limit, seen: h.Seen, data: lists[0]},
+	}
+	lists = lists[1:]
+	take := func(s frameSize) (e detector.Encoding, err error) {
+		e = detector.Encoding{
+			Width: s.Width, Height: s.Height, Channels: s.Channels, Features: lists[0],
+			LogitsWidth: s.LogitsWidth, LogitsHeight: s.LogitsHeight, Classes: s.Classes, LSE: lists[1],
+		}
+		if len(e.Features) != s.Width*s.Height*s.Channels || len(e.LSE) != s.LogitsWidth*s.LogitsHeight {
+			err = fmt.Errorf("%w: %s: frame of the wrong size", errState, path)
+		}
+		lists = lists[2:]
+		return e, err
+	}
+	for i, s := range append(append([]frameSize{}, h.Held...), h.Spare...) {
+		e, err := take(s)
+		if err != nil {
+			return nil, false, err
+		}
+		if i < len(h.Held) {
+			c.Held = append(c.Held, e)
+		} else {
+			c.Spare = append(c.Spare, e)
+		}
+	}
+	return c, h.Complete, nil
+}
+
+// storedWeights is the header of training.bin; parameters and both moments follow.
+type storedWeights struct {
+	Key  string
+	Step int
+	Loss float64
+}
+
+func writeWeights(path, key string, w *weights) error {
+	return writeState(path, storedWeights{key, w.Step, w.Loss}, w.params, w.m, w.v)
+}
+
+func readWeights(path, key string, size int) (weights, error) {
+	var h storedWeights
+	lists, err := readState(path, &h)
+	if err != nil {
+		return weights{}, err
+	}
+	if h.Key != key || len(lists) != 3 || len(lists[0]) != size || len(lists[1]) != size || len(lists[2]) != size {
+		return weights{}, fmt.Errorf("%w: %s belongs to another fit", errState, path)
+	}
+	return weights{Step: h.Step, Loss: h.Loss, params: lists[0], m: lists[1], v: lists[2]}, nil
+}
