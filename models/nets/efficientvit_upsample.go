@@ -3,14 +3,20 @@ package nets
 import "github.com/oodcast/oodcast/models/graph"
 
 // enlarge scales x by a whole factor as the head wants it.
-//
-// The bicubic one is written as a convolution: with a whole factor every output pixel of a phase has the same weights,
-// so a depthwise convolution makes all factor² phases of a channel and DepthToSpace lays them out. ONNX Runtime's cubic
-// Resize computes the weights anew for every pixel and is many times slower. The border is repeated, as PyTorch does.
 func (e *efficientViT) enlarge(x *graph.Tensor, factor int) *graph.Tensor {
 	if e.cfg.Upsample == "bilinear" {
 		return e.g.Upsample(x, factor)
 	}
+	return UpsampleBicubic(e.g, x, factor)
+}
+
+// UpsampleBicubic enlarges x[N,C,H,W] by a whole factor with Keys' cubic kernel (a = -0.75), pixel centres at ½, the
+// border repeated: PyTorch's bicubic interpolation with align_corners=False.
+//
+// It is written as a convolution: with a whole factor every output pixel of a phase has the same weights, so a
+// depthwise convolution makes all factor² phases of a channel and DepthToSpace lays them out. ONNX Runtime's cubic
+// Resize computes the weights anew for every pixel and is many times slower.
+func UpsampleBicubic(g *graph.Graph, x *graph.Tensor, factor int) *graph.Tensor {
 	const taps, reach = 5, 2 // a phase reaches at most two pixels to either side
 	c := channels(x)
 	rows := make([][taps]float64, factor)
@@ -29,9 +35,9 @@ func (e *efficientViT) enlarge(x *graph.Tensor, factor int) *graph.Tensor {
 			}
 		}
 	}
-	kernels := e.g.Const64(w, int64(c*factor*factor), 1, taps, taps)
-	y := e.g.Conv(e.g.PadEdge(x, reach), kernels, nil, graph.ConvOptions{Groups: c})
-	return e.g.DepthToSpace(y, factor)
+	kernels := g.Const64(w, int64(c*factor*factor), 1, taps, taps)
+	y := g.Conv(g.PadEdge(x, reach), kernels, nil, graph.ConvOptions{Groups: c})
+	return g.DepthToSpace(y, factor)
 }
 
 // cubicRow returns the weights on the pixels -2..2 around pixel i of the output pixel factor·i+phase, pixel centres at
