@@ -77,6 +77,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		kong.Description("Streaming video anomaly detection: what does not belong in the picture."),
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { exited = code }), // --help
+		kong.Vars(fitVars()),
 		kong.Bind(e),
 	)
 	if err != nil {

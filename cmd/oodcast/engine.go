@@ -1,0 +1,104 @@
+package main
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/detector/ort"
+	"github.com/oodcast/oodcast/models"
+)
+
+// providerFlags choose what computes.
+type providerFlags struct {
+	Provider         string `enum:"cpu,cuda,tensorrt" default:"cpu" help:"What computes: cpu, cuda or tensorrt."`
+	ProviderRequired bool   `help:"Fail instead of falling back to the CPU."`
+	Threads          int    `placeholder:"N" help:"CPU threads. Default: one a core."`
+	Device           int    `placeholder:"N" help:"Number of the GPU."`
+}
+
+func (f providerFlags) options() ort.Options {
+	return ort.Options{
+		Provider: ort.Provider(f.Provider), Required: f.ProviderRequired, Threads: f.Threads, DeviceID: f.Device,
+	}
+}
+
+// detectorFlags choose how frames are scored.
+type detectorFlags struct {
+	Timesteps     string        `default:"5" placeholder:"N" help:"Diffusion timesteps: how many (5), which (0,4,9), or auto."`
+	LatencyBudget time.Duration `placeholder:"D" help:"Time for one frame when --timesteps is auto."`
+	Threshold     float32       `placeholder:"X" help:"Values above are anomalous. Default: the bundle's."`
+	Size          string        `placeholder:"WxH" help:"Working size, multiples of 32. Default: chosen for each frame."`
+	Paper         bool          `help:"The paper's choices: timesteps 0..N-1, nearest upsampling, weight 1 for the uncertainty."`
+	Part          string        `enum:"compound,diffusion,lse" default:"compound" help:"What to show: compound, diffusion or lse."`
+}
+
+func (f detectorFlags) config() (detector.Config, error) {
+	c := detector.Config{
+		LatencyBudget: f.LatencyBudget, Threshold: f.Threshold, Paper: f.Paper, Part: f.Part,
+	}
+	if f.Timesteps != "auto" {
+		list, err := integers(f.Timesteps)
+		if err != nil {
+			return c, usagef("--timesteps: got %q, want a number, a list of numbers, or auto", f.Timesteps)
+		}
+		if len(list) == 1 && !strings.Contains(f.Timesteps, ",") {
+			c.Timesteps = list[0]
+		} else {
+			c.List = list
+		}
+	}
+	if f.Size != "" {
+		w, h, ok := strings.Cut(f.Size, "x")
+		var errW, errH error
+		c.Width, errW = strconv.Atoi(w)
+		c.Height, errH = strconv.Atoi(h)
+		if !ok || errW != nil || errH != nil {
+			return c, usagef("--size: got %q, want WIDTHxHEIGHT, for instance 1024x512", f.Size)
+		}
+	}
+	if err := c.Validate(); err != nil {
+		return c, usageError{err}
+	}
+	return c, nil
+}
+
+func integers(s string) ([]int, error) {
+	var list []int
+	for part := range strings.SplitSeq(s, ",") {
+		if part == "" {
+			continue // a trailing comma makes a list of one
+		}
+		n, err := strconv.Atoi(strings.TrimSpace(part))
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, n)
+	}
+	if len(list) == 0 || slices.Contains(list, -1) {
+		return nil, strconv.ErrSyntax
+	}
+	return list, nil
+}
+
+// openEngine opens a bundle and prepares it; it says on stderr when the provider is not the one asked for.
+func openEngine(e *env, bundle string, d detectorFlags, p providerFlags) (*ort.Engine, *models.Bundle, error) {
+	cfg, err := d.config()
+	if err != nil {
+		return nil, nil, err
+	}
+	b, err := models.Open(bundle)
+	if err != nil {
+		return nil, nil, err
+	}
+	engine, err := ort.OpenEngine(b, cfg, p.options())
+	if err != nil {
+		return nil, nil, err
+	}
+	if note := engine.Note(); note != "" {
+		e.Log.Warn(note)
+	}
+	return engine, b, nil
+}

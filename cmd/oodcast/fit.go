@@ -1,0 +1,224 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
+
+	"github.com/oodcast/oodcast/detector/fit"
+	"github.com/oodcast/oodcast/ingest"
+	"github.com/oodcast/oodcast/ingest/opencv"
+	"github.com/oodcast/oodcast/models"
+)
+
+// FitCmd trains the denoiser of a bundle on normal footage and calibrates it.
+type FitCmd struct {
+	Bundle        string        `default:"roadscene" placeholder:"B" help:"Bundle with the encoder: a name or a folder."`
+	Source        []string      `required:"" sep:"none" placeholder:"URI" help:"Normal footage: a file, a folder of images, a stream. May be repeated."`
+	Out           string        `required:"" placeholder:"DIR" help:"Folder of the new bundle."`
+	Name          string        `placeholder:"NAME" help:"Name of the new bundle. Default: that of --bundle."`
+	Duration      time.Duration `placeholder:"D" help:"Read each source for this long at most; needed for live ones."`
+	Steps         int           `default:"${fit_steps}" placeholder:"N" help:"Optimiser steps (default ${default})."`
+	Batch         int           `default:"${fit_batch}" placeholder:"N" help:"Tokens a step (default ${default})."`
+	LR            float64       `name:"lr" default:"${fit_lr}" placeholder:"X" help:"Highest learning rate (default ${default})."`
+	Seed          uint64        `default:"1" placeholder:"N" help:"Seed of everything random (default ${default})."`
+	Width         int           `placeholder:"N" help:"Hidden width of the denoiser. Default: the number of features."`
+	Scales        []float64     `default:"1" placeholder:"X" help:"Working sizes of training frames, as shares of the bundle's (default ${default})."`
+	Jitter        bool          `default:"true" negatable:"" help:"Vary exposure, colour, noise and position of training frames (default on)."`
+	Flip          bool          `help:"Also mirror training frames: for moving cameras."`
+	MaxFrames     int           `default:"${fit_max_frames}" placeholder:"N" help:"Frames to train on; longer footage is thinned out (default ${default})."`
+	LSEWeight     float64       `name:"lse-weight" default:"-1" placeholder:"X" help:"Weight of the segmenter's uncertainty. Default: that of --bundle."`
+	Paper         bool          `help:"The paper's normalisation, noise and timesteps."`
+	CalibrateOnly bool          `help:"Keep the denoiser of --bundle; only measure normal footage."`
+	JSON          string        `name:"json" placeholder:"FILE" help:"Write the result as JSON; - for stdout."`
+	providerFlags `embed:""`
+}
+
+// fitVars are the defaults that the help shows.
+func fitVars() map[string]string {
+	d := fit.DefaultConfig()
+	return map[string]string{
+		"fit_steps": fmt.Sprint(d.Steps), "fit_batch": fmt.Sprint(d.Batch), "fit_lr": fmt.Sprint(d.LR),
+		"fit_max_frames": fmt.Sprint(d.MaxFrames),
+	}
+}
+
+// Run fits and writes the bundle.
+func (c *FitCmd) Run(e *env) error {
+	opt, err := c.options()
+	if err != nil {
+		return err
+	}
+	bar := newFitBar(e)
+	opt.Progress = bar.show
+	res, err := fit.Run(e, opt)
+	bar.finish()
+	if errors.Is(err, context.Canceled) {
+		return fmt.Errorf("interrupted while reading footage; the same command goes on from there")
+	}
+	if err != nil {
+		return err
+	}
+	if c.JSON != "-" {
+		state := ""
+		if res.Interrupted {
+			state = " (interrupted: the same command trains on)"
+		}
+		fmt.Fprintf(e.Stdout, "%s: %d frames, %d tokens, %d steps, loss %.4f, threshold %.2f, %.0f s on %s%s\n",
+			res.Out, res.Frames, res.Tokens, res.Steps, res.Loss, res.Threshold, res.Seconds, res.Provider, state)
+	}
+	return writeJSON(e, c.JSON, res)
+}
+
+func (c *FitCmd) options() (fit.Options, error) {
+	cfg := fit.DefaultConfig()
+	cfg.Steps, cfg.Batch, cfg.LR, cfg.Seed, cfg.Width = c.Steps, c.Batch, c.LR, c.Seed, c.Width
+	cfg.Scales, cfg.Jitter, cfg.Flip, cfg.MaxFrames = c.Scales, c.Jitter, c.Flip, c.MaxFrames
+	cfg.LSEWeight, cfg.Paper = c.LSEWeight, c.Paper
+	if err := cfg.Validate(); err != nil {
+		return fit.Options{}, usageError{err}
+	}
+	b, err := models.Open(c.Bundle)
+	if err != nil {
+		return fit.Options{}, err
+	}
+	opt := fit.Options{
+		Config: cfg, Bundle: b, Out: c.Out, Name: c.Name, CalibrateOnly: c.CalibrateOnly, ORT: c.providerFlags.options(),
+	}
+	pool := ingest.NewPool(8)
+	for _, uri := range c.Source {
+		ic := ingest.DefaultConfig()
+		ic.URI, ic.Overflow = uri, "wait"
+		s, err := opencv.New(ic, pool)
+		if err != nil {
+			return fit.Options{}, usageError{err}
+		}
+		u, err := ingest.ParseURI(uri)
+		if err != nil {
+			return fit.Options{}, usageError{err}
+		}
+		if u.Live() && c.Duration <= 0 {
+			return fit.Options{}, usagef("--source %s never ends: add --duration, for instance --duration 10m",
+				ingest.RedactURI(uri))
+		}
+		if c.Duration > 0 {
+			s = timedSource{s, c.Duration}
+		}
+		opt.Sources, opt.SourceNames = append(opt.Sources, s), append(opt.SourceNames, sourceName(uri))
+	}
+	return opt, nil
+}
+
+// sourceName is what a bundle remembers of a source: no passwords, and no folders of the machine it was made on.
+func sourceName(uri string) string {
+	if _, err := os.Stat(uri); err == nil {
+		return filepath.Join(filepath.Base(filepath.Dir(uri)), filepath.Base(uri))
+	}
+	return ingest.RedactURI(uri)
+}
+
+// timedSource ends a source after some time.
+type timedSource struct {
+	ingest.Source
+	most time.Duration
+}
+
+func (s timedSource) Run(ctx context.Context, sink ingest.Sink) error {
+	ctx, cancel := context.WithTimeout(ctx, s.most)
+	defer cancel()
+	return s.Source.Run(ctx, sink)
+}
+
+// fitBar draws the progress of a fit: a bar on a terminal, a line every few seconds elsewhere.
+type fitBar struct {
+	e     *env
+	tty   bool
+	bar   *progressbar.ProgressBar
+	phase fit.Phase
+	told  time.Time
+}
+
+func newFitBar(e *env) *fitBar {
+	f, ok := e.Stderr.(*os.File)
+	return &fitBar{e: e, tty: ok && term.IsTerminal(int(f.Fd()))}
+}
+
+const fitLineEvery = 5 * time.Second
+
+func (b *fitBar) show(p fit.Progress) {
+	if p.Note != "" {
+		b.finish()
+		fmt.Fprintln(b.e.Stderr, p.Note)
+		return
+	}
+	fresh := p.Phase != b.phase
+	b.phase = p.Phase
+	if !b.tty {
+		if last := p.Steps > 0 && p.Step == p.Steps; fresh || last || time.Since(b.told) >= fitLineEvery {
+			b.told = time.Now()
+			fmt.Fprintln(b.e.Stderr, fitLine(p))
+		}
+		return
+	}
+	if fresh {
+		b.finish()
+		if p.Phase == fit.Done {
+			return
+		}
+		b.bar = newBar(b.e, p)
+	}
+	if b.bar == nil {
+		return
+	}
+	b.bar.Describe(fitTitle(p))
+	if p.Phase == fit.Features {
+		_ = b.bar.Set(p.Frames)
+		return
+	}
+	_ = b.bar.Set(p.Step)
+}
+
+func newBar(e *env, p fit.Progress) *progressbar.ProgressBar {
+	most := p.Steps
+	if p.Phase == fit.Features {
+		most = -1 // a stream does not say how long it is
+	}
+	return progressbar.NewOptions(most, progressbar.OptionSetWriter(e.Stderr), progressbar.OptionSetWidth(24),
+		progressbar.OptionSetPredictTime(true), progressbar.OptionShowCount(), progressbar.OptionClearOnFinish(),
+		progressbar.OptionThrottle(100*time.Millisecond))
+}
+
+func (b *fitBar) finish() {
+	if b.bar != nil {
+		_ = b.bar.Finish()
+		b.bar = nil
+	}
+}
+
+func fitTitle(p fit.Progress) string {
+	switch p.Phase {
+	case fit.Features:
+		return fmt.Sprintf("features  %d tokens", p.Tokens)
+	case fit.Train:
+		return fmt.Sprintf("train  loss %.4f  %.0f rows/s", p.Loss, p.RowsPerSecond)
+	default:
+		return string(p.Phase)
+	}
+}
+
+func fitLine(p fit.Progress) string {
+	switch p.Phase {
+	case fit.Features:
+		return fmt.Sprintf("%s, %d frames, %s", fitTitle(p), p.Frames, p.Elapsed.Round(time.Second))
+	case fit.Done:
+		return "done"
+	default:
+		return fmt.Sprintf("%s  %d/%d, %s left", fitTitle(p), p.Step, p.Steps, p.Left.Round(time.Second))
+	}
+}

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/ingest"
+	"github.com/oodcast/oodcast/ingest/opencv"
+)
+
+// videoScore writes what a video's frames give, frame by frame.
+type videoScore struct {
+	cmd    *ScoreCmd
+	path   string
+	d      *detector.Detector
+	rate   float64
+	npy    *npyWriter
+	out    *opencv.VideoWriter
+	frames []frameScore
+	full   []float32
+}
+
+// video scores a video: scores on the map's own grid as one array [frames, height, width], an overlay video, and a JSON
+// list.
+func (c *ScoreCmd) video(e *env, d *detector.Detector, path string) (string, error) {
+	cfg := ingest.DefaultConfig()
+	cfg.URI, cfg.Overflow = path, "wait"
+	src, err := opencv.New(cfg, ingest.NewPool(4))
+	if err != nil {
+		return "", err
+	}
+	v := &videoScore{cmd: c, path: path, d: d, rate: cfg.FPS}
+	err = src.Run(e, v.frame)
+	if err = errors.Join(err, v.close()); err != nil {
+		return "", err
+	}
+	if len(v.frames) == 0 {
+		return "", fmt.Errorf("score %q: %w", path, ingest.ErrUnreadable)
+	}
+	if c.wants("json") {
+		err = writeJSON(e, c.path(path, "_scores.json"), v.frames)
+	}
+	return v.line(), err
+}
+
+func (v *videoScore) line() string {
+	var mean frameScore
+	n := float64(len(v.frames))
+	for _, s := range v.frames {
+		mean.Peak = max(mean.Peak, s.Peak)
+		mean.AnomalousPart += s.AnomalousPart / n
+		mean.EncodeMS += s.EncodeMS / n
+		mean.ScoreMS += s.ScoreMS / n
+	}
+	last := v.frames[len(v.frames)-1]
+	mean.Threshold, mean.Timesteps, mean.Provider = last.Threshold, last.Timesteps, last.Provider
+	return scoreLine(v.path, len(v.frames), mean)
+}
+
+func (v *videoScore) frame(ctx context.Context, f *ingest.Frame) error {
+	defer f.Release()
+	m, err := v.d.Score(ctx, f.Retain())
+	if err != nil {
+		return fmt.Errorf("score %q: %w", v.path, err)
+	}
+	v.frames = append(v.frames, newFrameScore(filepath.Base(v.path), m))
+	if v.cmd.wants("npy") {
+		if v.npy == nil {
+			if v.npy, err = createNPY(v.cmd.path(v.path, "_scores.npy"), m.Height, m.Width); err != nil {
+				return err
+			}
+		}
+		if err := v.npy.append(m.Values); err != nil {
+			return err
+		}
+	}
+	if v.cmd.wants("overlay") {
+		return v.overlay(f, m)
+	}
+	return nil
+}
+
+// overlay writes the frame with the map over it. The video opens with the second frame, when its rate is known.
+func (v *videoScore) overlay(f *ingest.Frame, m *detector.Map) (err error) {
+	if v.out == nil {
+		if f.PTS > 0 {
+			v.rate = float64(len(v.frames)-1) / f.PTS.Seconds()
+		}
+		if len(v.frames) == 1 {
+			return nil
+		}
+		v.out, err = opencv.Open(v.cmd.path(v.path, "_overlay.mp4"), v.rate, f.Width, f.Height)
+		if err != nil {
+			return err
+		}
+	}
+	v.full = m.ResizeTo(v.full, f.Width, f.Height)
+	return v.out.Write(overlay(f.Pix, v.full, m.Threshold))
+}
+
+func (v *videoScore) close() error {
+	var err error
+	if v.npy != nil {
+		err = v.npy.close()
+	}
+	if v.out != nil {
+		err = errors.Join(err, v.out.Close())
+	}
+	return err
+}
