@@ -33,7 +33,7 @@ type importFlags struct {
 // ImportEfficientViTCmd imports EfficientViT-Seg in any width.
 type ImportEfficientViTCmd struct {
 	Checkpoint string `arg:"" help:"Weights, as torch.save wrote them or safetensors." placeholder:"CKPT"`
-	Features   string `default:"head@16,stage4@16" help:"Tensors that become the features, NAME@STRIDE,...: stage1 to stage4, head, keys." placeholder:"LIST"`
+	Features   string `default:"head@16,stage3@16" help:"Tensors that become the features, NAME@STRIDE,...: stage1 to stage4, head, keys." placeholder:"LIST"`
 	importFlags
 }
 

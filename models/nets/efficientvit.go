@@ -83,16 +83,21 @@ func (e *efficientViT) build() {
 // input brings the image to [1,3,h,w] at the working size with the mean subtracted; the deviation is in the stem's
 // weights. The subtraction is not, since zero padding must mean the mean colour.
 func (e *efficientViT) input() *graph.Tensor {
-	g := e.g
-	image := g.Input("image", graph.Uint8, -1, -1, 3)
-	size := g.Input("size", graph.Int64, 2)
-	x := g.Cast(g.Unsqueeze(g.Transpose(image, 2, 0, 1), 0), graph.Float32)
-	x = g.ResizeTo(x, size)
+	x, _ := imageInput(e.g)
 	mean := make([]float64, 3)
 	for c := range mean {
 		mean[c] = 255 * imageMean[c]
 	}
-	return g.Sub(x, g.Const64(mean, 1, 3, 1, 1))
+	return e.g.Sub(x, e.g.Const64(mean, 1, 3, 1, 1))
+}
+
+// imageInput declares the inputs of an encoder and returns the picture as float32 [1,3,h,w], 0..255, resampled to the
+// working size, and that size.
+func imageInput(g *graph.Graph) (x, size *graph.Tensor) {
+	image := g.Input("image", graph.Uint8, -1, -1, 3)
+	size = g.Input("size", graph.Int64, 2)
+	x = g.Cast(g.Unsqueeze(g.Transpose(image, 2, 0, 1), 0), graph.Float32)
+	return g.ResizeTo(x, size), size
 }
 
 // kernel is a convolution ready for the graph: weights [out, in/groups, k, k] and bias, BatchNorm folded in.

@@ -118,7 +118,7 @@ func TestEfficientViTSizes(t *testing.T) {
 	weights := weightsFor(cfg, 0.1)
 	for _, upsample := range []string{"bicubic", "bilinear"} {
 		for features, want := range map[string][2]int{ // channels, stride
-			"":                          {44, 16},
+			"":                          {28, 16},
 			"head@8":                    {12, 8},
 			"stage1@4":                  {8, 4},
 			"stage2@16, stage3@16":      {40, 16},
