@@ -251,24 +251,38 @@ func (s *scoring) normCentred(x, gamma, beta *graph.Tensor) *graph.Tensor {
 func (s *scoring) score(eps, hat *graph.Tensor) *graph.Tensor {
 	g := s.g
 	if s.opt.Noise != NoiseAntithetic {
-		return s.compare(eps, hat)
+		return s.compare(eps, hat, nil)
 	}
 	half := g.Div(g.ShapeOf(s.index), g.Int64s(2))
-	parts := g.NodeN("Split", []*graph.Tensor{hat, g.Concat(0, half, half)},
-		[]graph.Spec{{DType: graph.Float32, Shape: hat.Shape}, {DType: graph.Float32, Shape: hat.Shape}}, graph.Int("axis", 0))
-	plus := s.compare(eps, parts[0])
-	minus := s.compare(g.Unary("Neg", eps), parts[1])
-	return g.Mul(g.Add(plus, minus), g.Scalar(0.5))
+	part := graph.Spec{DType: graph.Float32, Shape: hat.Shape}
+	parts := g.NodeN("Split", []*graph.Tensor{hat, g.Concat(0, half, half)}, []graph.Spec{part, part}, graph.Int("axis", 0))
+	return s.compare(eps, parts[0], parts[1])
 }
 
-// compare returns [K,n].
-func (s *scoring) compare(eps, hat *graph.Tensor) *graph.Tensor {
+// compare returns the score [K,n] of the prediction plus of ε[k,n,C], or its mean with the score of the prediction minus of -ε.
+func (s *scoring) compare(eps, plus, minus *graph.Tensor) *graph.Tensor {
 	g := s.g
 	if s.opt.Score == ScoreMSE {
-		d := g.Sub(eps, hat)
-		return g.Reduce("ReduceMean", g.Mul(d, d), false, 2)
+		e := g.Reduce("ReduceMean", s.square(g.Sub(eps, plus)), false, 2)
+		if minus == nil {
+			return e
+		}
+		return g.Mul(g.Add(e, g.Reduce("ReduceMean", s.square(g.Add(eps, minus)), false, 2)), g.Scalar(0.5))
 	}
-	dot := g.ReduceSum(g.Mul(eps, hat), false, 2)
-	norms := g.Mul(g.Reduce("ReduceL2", eps, false, 2), g.Reduce("ReduceL2", hat, false, 2))
-	return g.Unary("Neg", g.Div(dot, g.Add(norms, g.Scalar(CosineEpsilon))))
+	norm := s.norm2(eps)
+	cos := func(hat *graph.Tensor) *graph.Tensor {
+		dot := g.ReduceSum(g.Mul(eps, hat), false, 2)
+		return g.Div(dot, g.Add(g.Mul(norm, s.norm2(hat)), g.Scalar(CosineEpsilon)))
+	}
+	if minus == nil {
+		return g.Unary("Neg", cos(plus))
+	}
+	return g.Mul(g.Sub(cos(minus), cos(plus)), g.Scalar(0.5)) // cos(-ε, ε̂) = -cos(ε, ε̂)
+}
+
+func (s *scoring) square(x *graph.Tensor) *graph.Tensor { return s.g.Mul(x, x) }
+
+// norm2 is the Euclidean norm over channels; ReduceL2 takes two and a half times as long.
+func (s *scoring) norm2(x *graph.Tensor) *graph.Tensor {
+	return s.g.Unary("Sqrt", s.g.ReduceSum(s.square(x), false, 2))
 }

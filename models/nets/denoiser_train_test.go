@@ -14,7 +14,7 @@ import (
 func gradientNets() map[string]nets.DenoiserConfig {
 	return map[string]nets.DenoiserConfig{
 		"pooled norm":       {Channels: 16, Groups: 4, Blocks: [3]int{1, 1, 1}},
-		"layer norm":        {Channels: 24, Groups: 2, Blocks: [3]int{2, 0, 2}},
+		"layer norm":        {Channels: 36, Groups: 2, Blocks: [3]int{2, 0, 2}},
 		"scalar":            {Channels: 16, Groups: 4, Blocks: [3]int{2, 1, 2}, Time: nets.TimeScalar},
 		"input projection":  {Channels: 12, Width: 20, Groups: 2, Blocks: [3]int{1, 0, 1}, InputProjection: true},
 		"projected, scalar": {Channels: 20, Width: 16, Groups: 2, Blocks: [3]int{1, 1, 1}, InputProjection: true, Time: nets.TimeScalar},
