@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"sync"
 	"time"
 
@@ -49,6 +50,8 @@ func newCapture(s *source, r reader) *capture {
 
 // run opens, reads and closes.
 func (c *capture) run() {
+	runtime.LockOSThread() // FFmpeg's messages are kept by thread
+	defer runtime.UnlockOSThread()
 	defer func() {
 		c.call.Lock()
 		defer c.call.Unlock()
@@ -73,6 +76,17 @@ func (c *capture) run() {
 		err := c.timed(false, func() error { return c.reader.read(&m) })
 		switch {
 		case c.stopped():
+			return
+		case errors.Is(err, errChanged) && c.src.uri.Live():
+			c.reader.close()
+			if c.err = c.timed(true, c.reader.open); c.err != nil {
+				return
+			}
+			c.src.opens.Add(1)
+			continue
+		case errors.Is(err, errChanged):
+			c.err = fmt.Errorf("read %q: after %v: %w: cut the file there", ingest.RedactURI(c.src.cfg.URI),
+				c.src.pts.Round(time.Millisecond), err)
 			return
 		case errors.Is(err, io.EOF):
 			if again, err := c.rewind(); err != nil || !again {
@@ -185,6 +199,9 @@ func (c *capture) rewind() (again bool, err error) {
 	name := ingest.RedactURI(s.cfg.URI)
 	switch {
 	case s.uri.Live():
+		if reason := logReason(); reason != "" {
+			return false, fmt.Errorf("read %q: %w: %s", name, ingest.ErrDisconnected, reason)
+		}
 		return false, fmt.Errorf("read %q: %w", name, ingest.ErrDisconnected)
 	case c.got == 0:
 		return false, fmt.Errorf("open video %q: %w", name, ingest.ErrUnreadable)

@@ -8,13 +8,14 @@ import (
 // ffmpegEnv guards the C environment, which there is one of in a process.
 //
 //nolint:gochecknoglobals // see above
-var ffmpegEnv = envGate{names: []string{"OPENCV_FFMPEG_CAPTURE_OPTIONS"}}
+var ffmpegEnv envGate
+
+// optionsVariable is what OpenCV reads when it opens a video: key;value|key;value.
+const optionsVariable = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 
 // envGate lets captures with equal options open at the same time and makes others wait: OpenCV reads its options from the
 // environment somewhere inside of open.
 type envGate struct {
-	names []string
-
 	mu      sync.Mutex
 	cond    *sync.Cond
 	value   string
@@ -24,6 +25,7 @@ type envGate struct {
 }
 
 func (g *envGate) enter(value string) {
+	silenceOpenCV() // FFmpeg's own messages go to stderr, with addresses and the credentials in them
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.cond == nil {
@@ -39,16 +41,11 @@ func (g *envGate) enter(value string) {
 		return // writing the environment while other C code reads it is to be done rarely
 	}
 	g.set, g.value = true, value
-	for _, name := range g.names {
-		if value == "" {
-			_ = os.Unsetenv(name)
-		} else {
-			_ = os.Setenv(name, value)
-		}
+	if value == "" {
+		_ = os.Unsetenv(optionsVariable)
+	} else {
+		_ = os.Setenv(optionsVariable, value)
 	}
-	// FFmpeg's own messages go to stderr, with addresses and the credentials in them.
-	_ = os.Setenv("OPENCV_FFMPEG_LOGLEVEL", "-8")
-	silenceOpenCV()
 }
 
 func (g *envGate) leave() {

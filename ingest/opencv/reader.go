@@ -1,6 +1,7 @@
 package opencv
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -14,10 +15,13 @@ import (
 	"github.com/oodcast/oodcast/ingest"
 )
 
+var errChanged = errors.New("pictures changed their size or format")
+
 // reader is an opened video, stream, device or list of pictures. All methods are called from one goroutine.
 type reader interface {
 	open() error
-	// read decodes the next picture into m: 8 bits, 1, 3 (BGR) or 4 (BGRA) channels, not empty. io.EOF at the end.
+	// read decodes the next picture into m: 8 bits, 1, 3 (BGR) or 4 (BGRA) channels, not empty. io.EOF at the end,
+	// errChanged when pictures changed their size and the reader must be opened again to follow.
 	read(m *gocv.Mat) error
 	// position is the stream time of the picture read last; ok is false when the reader does not know.
 	position() (pts time.Duration, ok bool)
@@ -105,11 +109,13 @@ type videoReader struct {
 	err        error  // why it does not open
 	start      func() (*gocv.VideoCapture, error)
 
-	cap  *gocv.VideoCapture
-	rate float64
+	cap    *gocv.VideoCapture
+	rate   float64
+	frames int // since open
 }
 
 func (v *videoReader) open() error {
+	resetLog()
 	ffmpegEnv.enter(v.options)
 	defer ffmpegEnv.leave()
 	vc, err := v.start()
@@ -117,13 +123,17 @@ func (v *videoReader) open() error {
 		if vc != nil {
 			_ = vc.Close()
 		}
-		why := v.err
+		// GoCV's own text has the credentials in it
+		reason := logReason()
 		if os.IsNotExist(err) {
-			return fmt.Errorf("open %s %q: %w: no such device", v.what, v.name, why)
+			reason = "no such device"
 		}
-		return fmt.Errorf("open %s %q: %w", v.what, v.name, why) // GoCV's own text has the credentials in it
+		if reason == "" || v.file {
+			return fmt.Errorf("open %s %q: %w", v.what, v.name, v.err)
+		}
+		return fmt.Errorf("open %s %q: %w: %s", v.what, v.name, v.err, reason)
 	}
-	v.cap = vc
+	v.cap, v.frames = vc, 0
 	if v.file {
 		v.rate = vc.Get(gocv.VideoCaptureFPS)
 	}
@@ -131,8 +141,13 @@ func (v *videoReader) open() error {
 }
 
 func (v *videoReader) read(m *gocv.Mat) error {
+	resetLog()
 	if !v.cap.Read(m) || m.Empty() {
 		return io.EOF
+	}
+	v.frames++
+	if v.frames > 1 && logChanged() {
+		return errChanged
 	}
 	return nil
 }
@@ -160,7 +175,7 @@ func (v *videoReader) close() {
 // of 2 s. "nobuffer" is not among them: it breaks VP8 over RTSP.
 func streamOptions(timeout time.Duration) string {
 	return strings.Join([]string{
-		"rtsp_transport;tcp", "flags;low_delay", "analyzeduration;500000", "probesize;65536",
+		"rtsp_transport;tcp", "flags;low_delay", "analyzeduration;500000", "probesize;65536", "fpsprobesize;0",
 		"timeout;" + strconv.FormatInt(timeout.Microseconds(), 10),
 	}, "|")
 }

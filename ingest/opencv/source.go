@@ -76,6 +76,10 @@ func (s *source) deliver(ctx context.Context, c *capture, sink ingest.Sink) erro
 	for {
 		select {
 		case f := <-c.frames:
+			if ctx.Err() != nil {
+				f.Release()
+				return nil
+			}
 			if err := sink(ctx, f); err != nil {
 				if ctx.Err() != nil {
 					return nil

@@ -3,6 +3,7 @@ package opencv
 /*
 #cgo pkg-config: opencv4
 #cgo CXXFLAGS: -std=c++11
+#cgo LDFLAGS: -ldl
 #include <stdlib.h>
 #include "shim.h"
 */
@@ -13,6 +14,8 @@ import (
 	"unsafe"
 
 	"gocv.io/x/gocv"
+
+	"github.com/oodcast/oodcast/ingest"
 )
 
 // Version is the version of the OpenCV library in use.
@@ -29,3 +32,15 @@ func Backends() []string {
 }
 
 func silenceOpenCV() { C.oodcast_silence() }
+
+// resetLog, logReason and logChanged are about FFmpeg's messages of the calling thread: see shim.h. The goroutine must be
+// locked to its thread.
+func resetLog() { C.oodcast_log_reset() }
+
+func logChanged() bool { return C.oodcast_log_changed() != 0 }
+
+func logReason() string {
+	var buf [256]C.char
+	C.oodcast_log_reason(&buf[0], C.int(len(buf)))
+	return ingest.RedactURI(strings.Join(strings.Fields(strings.ToValidUTF8(C.GoString(&buf[0]), "?")), " "))
+}

@@ -1,0 +1,294 @@
+package ingesttest
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pion/rtp"
+	"github.com/pion/rtp/codecs"
+
+	"github.com/oodcast/oodcast/publish/vp8"
+)
+
+// Fault is what an RTSPServer does wrong.
+type Fault int
+
+// The faults. They concern running and new connections alike, until another one is set.
+const (
+	None    Fault = iota
+	Stall         // connections stay, but no picture comes any more
+	Mute          // new connections are accepted and never answered
+	Garbage       // RTP packets carry random bytes
+	Noise         // random bytes that are no RTP at all
+)
+
+// RTSPConfig describes the stream of an RTSPServer.
+type RTSPConfig struct {
+	// Width and Height in pixels, at least ClockWidth x ClockHeight. Default 320x240.
+	Width, Height int
+	// FPS is the rate. Default 10.
+	FPS float64
+	// Picture draws the stream. Default Bars. The clock is stamped over it.
+	Picture Picture
+	// User and Password are asked for when User is set.
+	User, Password string
+}
+
+const anyPort = "127.0.0.1:0"
+
+// RTSPServer sends one VP8 stream over RTSP 1.0, interleaved in TCP, to everybody who asks, with the time of each picture
+// in its pixels (ReadClock). It is safe for concurrent use.
+type RTSPServer struct {
+	cfg  RTSPConfig
+	addr string
+	stop chan struct{}
+	wg   sync.WaitGroup
+
+	mu struct {
+		sync.Mutex
+		listener      net.Listener
+		conns         map[*rtspConn]bool
+		fault         Fault
+		width, height int
+		forceKey      bool
+		sent          int
+	}
+}
+
+// StartRTSP starts a server on a free port of 127.0.0.1; the end of the test ends it.
+func StartRTSP(tb testing.TB, cfg RTSPConfig) *RTSPServer {
+	tb.Helper()
+	if cfg.Width == 0 {
+		cfg.Width, cfg.Height = 320, 240
+	}
+	if cfg.FPS == 0 {
+		cfg.FPS = 10
+	}
+	if cfg.Picture == nil {
+		cfg.Picture = Bars
+	}
+	s := &RTSPServer{cfg: cfg, addr: anyPort, stop: make(chan struct{})}
+	s.mu.width, s.mu.height = cfg.Width, cfg.Height
+	s.mu.conns = map[*rtspConn]bool{}
+	s.Revive(tb)
+	s.wg.Go(func() {
+		if err := s.stream(); err != nil {
+			tb.Errorf("RTSP server: %v", err)
+		}
+	})
+	tb.Cleanup(func() {
+		close(s.stop)
+		s.Die()
+		s.wg.Wait()
+	})
+	return s
+}
+
+// URL is the address of the stream, with user and password when they are asked for.
+func (s *RTSPServer) URL() string {
+	if s.cfg.User != "" {
+		return fmt.Sprintf("rtsp://%s:%s@%s/live", s.cfg.User, s.cfg.Password, s.addr)
+	}
+	return fmt.Sprintf("rtsp://%s/live", s.addr)
+}
+
+// Die closes every connection and the port, as when the camera loses power.
+func (s *RTSPServer) Die() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.listener != nil {
+		_ = s.mu.listener.Close()
+		s.mu.listener = nil
+	}
+	for c := range s.mu.conns {
+		_ = c.conn.Close()
+	}
+}
+
+// Revive listens again on the same port after Die, without faults.
+func (s *RTSPServer) Revive(tb testing.TB) {
+	tb.Helper()
+	listener, err := net.Listen("tcp", s.addr)
+	if err != nil {
+		tb.Fatalf("RTSP server: %v", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.addr == anyPort { // the port stays the same from now on
+		s.addr = listener.Addr().String()
+	}
+	s.mu.listener, s.mu.fault = listener, None
+	s.wg.Go(func() { s.accept(listener) })
+}
+
+// SetFault makes the server fail, or behave again.
+func (s *RTSPServer) SetFault(f Fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.fault, s.mu.forceKey = f, true
+}
+
+// HalfClose ends the server's side of every connection and still reads the clients' side.
+func (s *RTSPServer) HalfClose() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.mu.conns {
+		if tcp, ok := c.conn.(*net.TCPConn); ok {
+			_ = tcp.CloseWrite()
+		}
+	}
+}
+
+// Resize changes the size of the pictures in the running stream.
+func (s *RTSPServer) Resize(width, height int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.width, s.mu.height = width, height
+}
+
+// Clients is the number of open connections, Sent the number of pictures sent to at least one of them.
+func (s *RTSPServer) Clients() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.mu.conns)
+}
+
+// Sent is the number of pictures that were sent to at least one client.
+func (s *RTSPServer) Sent() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.sent
+}
+
+func (s *RTSPServer) accept(l net.Listener) {
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		c := &rtspConn{conn: conn}
+		s.mu.Lock()
+		late := s.mu.listener != l // Die came in between
+		if !late {
+			s.mu.conns[c] = true
+		}
+		s.mu.Unlock()
+		if late {
+			_ = conn.Close()
+			continue
+		}
+		s.wg.Go(func() {
+			c.serve(s)
+			_ = conn.Close()
+			s.mu.Lock()
+			delete(s.mu.conns, c)
+			s.mu.Unlock()
+		})
+	}
+}
+
+// stream encodes and sends one picture a tick.
+func (s *RTSPServer) stream() error {
+	const clockRate = 90000
+	step := uint32(clockRate / s.cfg.FPS)
+	packets := rtp.NewPacketizer(1200, 96, 4242, &codecs.VP8Payloader{EnablePictureID: true},
+		rtp.NewRandomSequencer(), clockRate)
+	random := rand.NewChaCha8([32]byte{1})
+	tick := time.NewTicker(time.Duration(float64(time.Second) / s.cfg.FPS))
+	defer tick.Stop()
+	var enc *encoder
+	defer func() { enc.close() }()
+	for i := 0; ; i++ {
+		select {
+		case <-tick.C:
+		case <-s.stop:
+			return nil
+		}
+		s.mu.Lock()
+		w, h, fault, key := s.mu.width, s.mu.height, s.mu.fault, s.mu.forceKey
+		s.mu.forceKey = false
+		s.mu.Unlock()
+		if enc == nil || enc.w != w || enc.h != h {
+			enc.close()
+			var err error
+			if enc, err = newEncoder(w, h); err != nil {
+				return err
+			}
+		}
+		frame, err := enc.encode(s.cfg.Picture, i, time.Duration(float64(i)/s.cfg.FPS*float64(time.Second)), key)
+		if err != nil {
+			return err
+		}
+		if fault == Stall {
+			continue
+		}
+		s.send(packets.Packetize(frame, step), fault, random)
+	}
+}
+
+func (s *RTSPServer) send(packets []*rtp.Packet, fault Fault, random *rand.ChaCha8) {
+	s.mu.Lock()
+	var playing []*rtspConn
+	for c := range s.mu.conns {
+		if c.playing.Load() {
+			playing = append(playing, c)
+		}
+	}
+	if len(playing) > 0 {
+		s.mu.sent++
+	}
+	s.mu.Unlock()
+	for _, p := range packets {
+		if fault == Garbage {
+			_, _ = random.Read(p.Payload)
+		}
+		raw, err := p.Marshal()
+		if err != nil {
+			continue
+		}
+		for _, c := range playing {
+			if fault == Noise {
+				_, _ = random.Read(raw)
+				c.write(raw)
+				continue
+			}
+			c.write(append([]byte{'$', 0, byte(len(raw) >> 8), byte(len(raw))}, raw...))
+		}
+	}
+}
+
+// encoder makes VP8 frames from pictures with a clock on them.
+type encoder struct {
+	w, h int
+	rgb  []byte
+	i420 []byte
+	enc  *vp8.Encoder
+}
+
+func newEncoder(w, h int) (*encoder, error) {
+	cfg := vp8.DefaultConfig(w, h)
+	cfg.Bitrate, cfg.KeyInterval = 2000, 20
+	enc, err := vp8.NewEncoder(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &encoder{w: w, h: h, rgb: make([]byte, 3*w*h), enc: enc}, nil
+}
+
+func (e *encoder) encode(picture Picture, i int, pts time.Duration, key bool) ([]byte, error) {
+	picture(e.rgb, e.w, e.h, i)
+	StampClock(e.rgb, e.w, time.Now())
+	e.i420 = vp8.RGBToI420(e.i420, e.rgb, e.w, e.h)
+	frame, _, err := e.enc.Encode(e.i420, pts, key)
+	return frame, err
+}
+
+func (e *encoder) close() {
+	if e != nil {
+		_ = e.enc.Close()
+	}
+}

@@ -1,0 +1,116 @@
+package ingesttest
+
+import (
+	"bufio"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"net/textproto"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// rtspConn is one client of an RTSPServer.
+type rtspConn struct {
+	conn    net.Conn
+	playing atomic.Bool
+	writing sync.Mutex // requests are answered while pictures are sent
+}
+
+// write sends b. A client that does not take it within a second is no longer sent to.
+func (c *rtspConn) write(b []byte) {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	_ = c.conn.SetWriteDeadline(time.Now().Add(time.Second))
+	if _, err := c.conn.Write(b); err != nil {
+		c.playing.Store(false)
+	}
+}
+
+// serve answers requests until the client goes.
+func (c *rtspConn) serve(s *RTSPServer) {
+	r := bufio.NewReader(c.conn)
+	for {
+		first, err := r.Peek(1)
+		if err != nil {
+			return
+		}
+		if first[0] == '$' { // the client's RTCP
+			head := make([]byte, 4)
+			if _, err := io.ReadFull(r, head); err != nil {
+				return
+			}
+			if _, err := r.Discard(int(binary.BigEndian.Uint16(head[2:]))); err != nil {
+				return
+			}
+			continue
+		}
+		text := textproto.NewReader(r)
+		line, err := text.ReadLine()
+		if err != nil {
+			return
+		}
+		method, target, _ := strings.Cut(line, " ")
+		header, err := text.ReadMIMEHeader()
+		if err != nil {
+			return
+		}
+		s.mu.Lock()
+		mute := s.mu.fault == Mute
+		s.mu.Unlock()
+		if mute {
+			continue
+		}
+		if !c.answer(s, method, target, header) {
+			return
+		}
+	}
+}
+
+// answer replies to one request and reports whether to go on.
+func (c *rtspConn) answer(s *RTSPServer, method, target string, header textproto.MIMEHeader) bool {
+	reply := func(status, extra, body string) {
+		if body != "" {
+			extra += fmt.Sprintf("Content-Length: %d\r\n", len(body))
+		}
+		c.write(fmt.Appendf(nil, "RTSP/1.0 %s\r\nCSeq: %s\r\n%s\r\n%s", status, header.Get("CSeq"), extra, body))
+	}
+	if s.cfg.User != "" && method != "OPTIONS" {
+		want := "Basic " + base64.StdEncoding.EncodeToString([]byte(s.cfg.User+":"+s.cfg.Password))
+		if header.Get("Authorization") != want {
+			reply("401 Unauthorized", "WWW-Authenticate: Basic realm=\"camera\"\r\n", "")
+			return true
+		}
+	}
+	switch method {
+	case "OPTIONS":
+		reply("200 OK", "Public: OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN, GET_PARAMETER\r\n", "")
+	case "DESCRIBE":
+		base, _, _ := strings.Cut(target, " ")
+		reply("200 OK", "Content-Type: application/sdp\r\nContent-Base: "+base+"/\r\n",
+			"v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=test\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\nc=IN IP4 0.0.0.0\r\n"+
+				"a=rtpmap:96 VP8/90000\r\na=control:trackID=0\r\n")
+	case "SETUP":
+		if !strings.Contains(header.Get("Transport"), "TCP") {
+			reply("461 Unsupported Transport", "", "")
+			return true
+		}
+		reply("200 OK", "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\nSession: 1;timeout=60\r\n", "")
+	case "PLAY":
+		reply("200 OK", "Session: 1\r\n", "")
+		s.mu.Lock()
+		s.mu.forceKey = true
+		s.mu.Unlock()
+		c.playing.Store(true)
+	case "TEARDOWN":
+		reply("200 OK", "", "")
+		return false
+	default:
+		reply("200 OK", "", "")
+	}
+	return true
+}

@@ -1,0 +1,333 @@
+package opencv_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/oodcast/oodcast/ingest"
+	"github.com/oodcast/oodcast/ingest/ingesttest"
+	"github.com/oodcast/oodcast/ingest/opencv"
+	"github.com/oodcast/oodcast/pipeline"
+)
+
+func streamConfig(uri string) ingest.Config {
+	cfg := config(uri)
+	cfg.OpenTimeout, cfg.ReadTimeout = 4*time.Second, time.Second
+	return cfg
+}
+
+func TestRTSP(t *testing.T) {
+	server := ingesttest.StartRTSP(t, ingesttest.RTSPConfig{User: "admin", Password: "hunter2"})
+	pool := ingest.NewPool(3)
+	src, err := opencv.New(streamConfig(server.URL()), pool)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	n := 0
+	err = src.Run(ctx, func(_ context.Context, f *ingest.Frame) error {
+		defer f.Release()
+		if f.Width != 320 || f.Height != 240 || f.Seq != uint64(n) {
+			t.Errorf("frame %d: seq %d, %dx%d", n, f.Seq, f.Width, f.Height)
+		}
+		if age := f.Captured.Sub(ingesttest.ReadClock(f)); n > 5 && (age < 0 || age > 500*time.Millisecond) {
+			t.Errorf("frame %d is %v old", n, age)
+		}
+		if n++; n == 20 {
+			stop()
+		}
+		return nil
+	})
+	if err != nil || n != 20 || pool.InFlight() != 0 {
+		t.Errorf("Run() = %v after %d frames, %d in flight", err, n, pool.InFlight())
+	}
+	checkMats(t)
+}
+
+func TestRTSPWrongPasswordIsNotShown(t *testing.T) {
+	server := ingesttest.StartRTSP(t, ingesttest.RTSPConfig{User: "admin", Password: "hunter2"})
+	_, _, err := collect(t, streamConfig(strings.Replace(server.URL(), "hunter2", "swordfish", 1)), 0)
+	if !errors.Is(err, ingest.ErrConnect) || strings.Contains(err.Error(), "swordfish") ||
+		!strings.Contains(err.Error(), "401") {
+		t.Errorf("error %v, want ErrConnect with the reason and without the password", err)
+	}
+}
+
+func TestMJPEG(t *testing.T) {
+	got, _, err := collect(t, streamConfig(ingesttest.StartMJPEG(t, ingesttest.MJPEGConfig{FPS: 20})), 10)
+	if err != nil || len(got) != 10 || got[0].w != 320 {
+		t.Fatalf("%d frames, %v", len(got), err)
+	}
+}
+
+func TestMJPEGBreaksOff(t *testing.T) {
+	got, _, err := collect(t, streamConfig(ingesttest.StartMJPEG(t, ingesttest.MJPEGConfig{FPS: 20, Frames: 10})), 0)
+	if !errors.Is(err, ingest.ErrDisconnected) || len(got) == 0 {
+		t.Errorf("Run() = %v after %d frames, want ErrDisconnected", err, len(got))
+	}
+}
+
+// Whatever the server does, Run returns an error in bounded time and leaves nothing behind.
+func TestStreamFaults(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		fault  func(*ingesttest.RTSPServer)
+		within time.Duration
+	}{
+		{"die", (*ingesttest.RTSPServer).Die, time.Second},
+		{"half close", (*ingesttest.RTSPServer).HalfClose, 2 * time.Second},
+		{"stall", func(s *ingesttest.RTSPServer) { s.SetFault(ingesttest.Stall) }, 3 * time.Second},
+		{"noise", func(s *ingesttest.RTSPServer) { s.SetFault(ingesttest.Noise) }, 4 * time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			server := ingesttest.StartRTSP(t, ingesttest.RTSPConfig{})
+			pool := ingest.NewPool(3)
+			src, err := opencv.New(streamConfig(server.URL()), pool)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n := 0
+			var failed time.Time
+			err = src.Run(t.Context(), func(_ context.Context, f *ingest.Frame) error {
+				f.Release()
+				if n++; n == 5 {
+					failed = time.Now()
+					tt.fault(server)
+				}
+				return nil
+			})
+			took := time.Since(failed)
+			if !errors.Is(err, ingest.ErrDisconnected) && !errors.Is(err, ingest.ErrTimeout) {
+				t.Errorf("Run() = %v, want ErrDisconnected or ErrTimeout", err)
+			}
+			if took > tt.within {
+				t.Errorf("Run noticed after %v, want within %v", took, tt.within)
+			}
+			if pool.InFlight() != 0 {
+				t.Errorf("%d frames in flight", pool.InFlight())
+			}
+			t.Logf("%v after %v, %+v", err, took.Round(time.Millisecond), src.(ingest.Counter).Stats())
+		})
+	}
+}
+
+// A server that accepts and says nothing: the open ends by FFmpeg's timeout or the watchdog, whichever is first.
+func TestOpenTimeout(t *testing.T) {
+	server := ingesttest.StartRTSP(t, ingesttest.RTSPConfig{})
+	server.SetFault(ingesttest.Mute)
+	for _, tt := range []struct {
+		name       string
+		open, read time.Duration
+		is         error
+	}{
+		{"ffmpeg", 10 * time.Second, time.Second, ingest.ErrConnect},
+		{"watchdog", 300 * time.Millisecond, 3 * time.Second, ingest.ErrTimeout},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			cfg := streamConfig(server.URL())
+			cfg.OpenTimeout, cfg.ReadTimeout = tt.open, tt.read
+			src, err := opencv.New(cfg, ingest.NewPool(2))
+			if err != nil {
+				t.Fatal(err)
+			}
+			start := time.Now()
+			err = src.Run(t.Context(), func(_ context.Context, f *ingest.Frame) error { f.Release(); return nil })
+			if took := time.Since(start); !errors.Is(err, tt.is) || took > 4*time.Second {
+				t.Errorf("Run() = %v after %v, want %v", err, took, tt.is)
+			}
+			waitFor(t, 5*time.Second, "the abandoned capture to end", func() bool {
+				return src.(ingest.Counter).Stats().Hanging == 0
+			})
+		})
+	}
+}
+
+func TestStopDuringStall(t *testing.T) {
+	server := ingesttest.StartRTSP(t, ingesttest.RTSPConfig{})
+	cfg := streamConfig(server.URL())
+	cfg.ReadTimeout = 5 * time.Second
+	src, err := opencv.New(cfg, ingest.NewPool(2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var stopped time.Time
+	n := 0
+	err = src.Run(ctx, func(_ context.Context, f *ingest.Frame) error {
+		f.Release()
+		if n++; n == 3 {
+			server.SetFault(ingesttest.Stall)
+			time.AfterFunc(300*time.Millisecond, func() { stopped = time.Now(); stop() })
+		}
+		return nil
+	})
+	if took := time.Since(stopped); err != nil || took > 2*time.Second {
+		t.Errorf("Run() = %v, %v after it was to stop", err, took)
+	}
+	server.Die() // lets the abandoned capture end
+	waitFor(t, 5*time.Second, "the abandoned capture to end", func() bool {
+		return src.(ingest.Counter).Stats().Hanging == 0
+	})
+	checkMats(t)
+}
+
+// OpenCV 4.6 itself goes on with a frozen picture when the new size is larger, and with a garbled one when it is smaller.
+func TestResolutionChangesMidStream(t *testing.T) {
+	size := func(w int) (int, int) { return w, w * 3 / 4 }
+	t.Run("RTSP VP8 grows", func(t *testing.T) {
+		server := ingesttest.StartRTSP(t, ingesttest.RTSPConfig{})
+		followSize(t, server.URL(), [2]int{320, 480}, func() { server.Resize(size(480)) })
+	})
+	for _, widths := range [][2]int{{320, 480}, {480, 320}} {
+		t.Run(fmt.Sprintf("MJPEG %d to %d", widths[0], widths[1]), func(t *testing.T) {
+			var second atomic.Bool
+			uri := ingesttest.StartMJPEG(t, ingesttest.MJPEGConfig{FPS: 20, Size: func(int) (w, h int) {
+				if second.Load() {
+					return size(widths[1])
+				}
+				return size(widths[0])
+			}})
+			followSize(t, uri, widths, func() { second.Store(true) })
+		})
+		if widths[0] > widths[1] {
+			continue // not yet
+		}
+		t.Run(fmt.Sprintf("H.264 %d to %d", widths[0], widths[1]), func(t *testing.T) {
+			uri, change := serveH264(t, widths)
+			followSize(t, uri, widths, change)
+		})
+	}
+}
+
+// followSize reads a stream that changes its width when change is called, and checks that no picture of the new stream
+// comes in the old size.
+func followSize(t *testing.T, uri string, widths [2]int, change func()) {
+	t.Helper()
+	src, err := opencv.New(streamConfig(uri), ingest.NewPool(3))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithTimeout(t.Context(), 15*time.Second)
+	defer stop()
+	var seen []int
+	n := 0
+	err = src.Run(ctx, func(_ context.Context, f *ingest.Frame) error {
+		defer f.Release()
+		n++
+		if n == 10 {
+			change()
+		}
+		if len(seen) == 0 || seen[len(seen)-1] != f.Width {
+			seen = append(seen, f.Width)
+		}
+		if len(seen) == 2 && n > 20 {
+			stop()
+		}
+		return nil
+	})
+	if err != nil || !slices.Equal(seen, widths[:]) {
+		t.Errorf("Run() = %v, widths %v, want %v", err, seen, widths)
+	}
+}
+
+// serveH264 serves a raw H.264 stream whose pictures change their width when change is called.
+func serveH264(t *testing.T, widths [2]int) (uri string, change func()) {
+	t.Helper()
+	var parts [2][]byte
+	for i, w := range widths {
+		cmd := exec.CommandContext(t.Context(), "ffmpeg", "-v", "error", "-f", "lavfi", "-i",
+			fmt.Sprintf("testsrc=size=%dx%d:rate=20", w, w*3/4), "-frames:v", "20", "-c:v", "libx264", "-preset", "ultrafast",
+			"-tune", "zerolatency", "-g", "10", "-f", "h264", "-")
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("ffmpeg: %v: \"make deps\" installs it", err)
+		}
+		parts[i] = out
+	}
+	var second atomic.Bool
+	srv := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		for r.Context().Err() == nil {
+			part := parts[0]
+			if second.Load() {
+				part = parts[1]
+			}
+			for chunk := range slices.Chunk(part, len(part)/10+1) {
+				<-tick.C
+				if _, err := rw.Write(chunk); err != nil || http.NewResponseController(rw).Flush() != nil {
+					return
+				}
+			}
+		}
+	}))
+	t.Cleanup(func() { srv.CloseClientConnections(); srv.Close() })
+	return srv.URL + "/live.h264", func() { second.Store(true) }
+}
+
+// The lag experiment: a consumer five times slower than the camera sees frames of constant age.
+func TestSlowConsumerSeesFreshFrames(t *testing.T) {
+	server := ingesttest.StartRTSP(t, ingesttest.RTSPConfig{FPS: 10})
+	pool := ingest.NewPool(4)
+	src, err := opencv.New(streamConfig(server.URL()), pool)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	slot := pipeline.NewLatest((*ingest.Frame).Release)
+	defer slot.Drain()
+	var run sync.WaitGroup
+	run.Go(func() {
+		if err := src.Run(ctx, slot.Put); err != nil {
+			t.Errorf("Run() = %v", err)
+		}
+	})
+	const work = 500 * time.Millisecond
+	var ages []time.Duration
+	for range 12 {
+		f, err := slot.Get(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ages = append(ages, time.Since(ingesttest.ReadClock(f)))
+		busy := time.NewTimer(work) // the work that the experiment is about
+		<-busy.C
+		f.Release()
+	}
+	stop()
+	run.Wait()
+	slot.Drain()
+	t.Logf("ages %v, replaced %d", ages, slot.Dropped())
+	for i, age := range ages[2:] { // while it opens, FFmpeg collects a few frames
+		if age > 350*time.Millisecond {
+			t.Errorf("frame %d is %v old", i+2, age)
+		}
+	}
+	if slot.Dropped() < 30 || pool.InFlight() != 0 {
+		t.Errorf("%d replaced, %d in flight", slot.Dropped(), pool.InFlight())
+	}
+}
+
+// waitFor polls until ok: for what happens in C code, which tells nobody.
+func waitFor(t *testing.T, limit time.Duration, what string, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(limit); !ok(); <-tick.C {
+		if time.Now().After(end) {
+			t.Fatalf("waited %v for %s", limit, what)
+		}
+	}
+}
