@@ -33,6 +33,11 @@ func (b *denoiserBody) forward(x *graph.Tensor) *graph.Tensor {
 	if b.cfg.InputProjection {
 		x = b.linear(x, "denoiser.in_proj")
 	}
+	return b.blocks(x)
+}
+
+// blocks is forward behind the input projection: x[N, Width] to [N, Channels].
+func (b *denoiserBody) blocks(x *graph.Tensor) *graph.Tensor {
 	var skips []*graph.Tensor
 	for i, blk := range b.cfg.blocks() {
 		if i >= b.cfg.Blocks[0]+b.cfg.Blocks[1] {

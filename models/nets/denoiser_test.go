@@ -3,6 +3,8 @@ package nets_test
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/oodcast/oodcast/detector/ort"
@@ -36,6 +38,62 @@ func TestDenoiserParams(t *testing.T) {
 				t.Errorf("%d tensors, want %d", got, tt.tensors)
 			}
 		})
+	}
+}
+
+// The names are those of the published checkpoints, in the order in which PyTorch lists them.
+func TestDenoiserNames(t *testing.T) {
+	cfg := nets.DenoiserConfig{Channels: 64, Blocks: [3]int{1, 1, 1}}
+	var got []string
+	for _, p := range cfg.Params() {
+		got = append(got, p.Name)
+	}
+	var want []string
+	both := func(names ...string) {
+		for _, n := range names {
+			want = append(want, "denoiser."+n+".weight", "denoiser."+n+".bias")
+		}
+	}
+	both("time_embed.0", "time_embed.2")
+	for _, part := range []string{"input_blocks.0.0", "middle_blocks.0.0", "output_blocks.0.0"} {
+		both(part+".in_layers.0", part+".in_layers.2", part+".emb_layers.1", part+".out_layers.0", part+".out_layers.3")
+	}
+	both("output_blocks.0.0.skip_connection", "out.0", "out.2")
+	if !slices.Equal(got, want) {
+		t.Errorf("got %v\nwant %v", got, want)
+	}
+	cfg.Time = nets.TimeScalar
+	for _, p := range cfg.Params() {
+		if strings.Contains(p.Name, "emb_layers") || p.Name == "denoiser.time_embed.2.weight" {
+			t.Errorf("a net with scalar time has %s", p.Name)
+		}
+	}
+}
+
+// Equal seeds give equal weights, others give others, and adding a layer changes no other layer.
+func TestDenoiserInit(t *testing.T) {
+	small := nets.DenoiserConfig{Channels: 64, Blocks: [3]int{1, 0, 1}}
+	large := nets.DenoiserConfig{Channels: 64, Blocks: [3]int{1, 1, 1}}
+	a, b, c := small.Init(1), large.Init(1), small.Init(2)
+	const name = "denoiser.output_blocks.0.0.skip_connection.weight"
+	if !slices.Equal(a[name].Data, b[name].Data) {
+		t.Error("a middle block changes the start of an output block")
+	}
+	if slices.Equal(a[name].Data, c[name].Data) {
+		t.Error("two seeds give the same weights")
+	}
+	var sum float64
+	for _, v := range a[name].Data {
+		sum += float64(v) * float64(v)
+	}
+	// The variance of the uniform distribution in ±1/sqrt(128).
+	if got, want := sum/float64(a[name].Len()), 1.0/128/3; math.Abs(got-want) > 0.1*want {
+		t.Errorf("variance %g, want %g", got, want)
+	}
+	for _, zero := range []string{"denoiser.out.2.weight", "denoiser.out.2.bias", "denoiser.input_blocks.0.0.out_layers.3.weight"} {
+		if slices.Max(a[zero].Data) != 0 || slices.Min(a[zero].Data) != 0 {
+			t.Errorf("%s does not start at zero", zero)
+		}
 	}
 }
 
