@@ -19,6 +19,7 @@ import (
 // ModelsImportCmd makes encoder-only bundles.
 type ModelsImportCmd struct {
 	EfficientViTSeg ImportEfficientViTCmd `cmd:"" name:"efficientvit-seg" help:"EfficientViT segmentation weights (.pt or .safetensors)."`
+	ONNX            ImportONNXCmd         `cmd:"" name:"onnx" help:"Any segmentation network in ONNX; name the tensor with the features."`
 }
 
 // importFlags are common to all imports.
@@ -92,10 +93,11 @@ func (f *importFlags) manifest(classes int) (models.Manifest, error) {
 	if m.Name == "" {
 		m.Name = strings.ToLower(filepath.Base(filepath.Clean(f.Out)))
 	}
-	if n, err := fmt.Sscanf(f.Size, "%dx%d", &m.Encoder.Size.Width, &m.Encoder.Size.Height); n != 2 || err != nil ||
-		f.Size != fmt.Sprintf("%dx%d", m.Encoder.Size.Width, m.Encoder.Size.Height) {
-		return m, usagef("--size %q: want WIDTHxHEIGHT, for instance 1024x512", f.Size)
+	size, err := f.size()
+	if err != nil {
+		return m, err
 	}
+	m.Encoder.Size = size
 	switch {
 	case len(f.Classes) == classes:
 		m.Encoder.Classes = f.Classes
@@ -109,6 +111,17 @@ func (f *importFlags) manifest(classes int) (models.Manifest, error) {
 		}
 	}
 	return m, nil
+}
+
+// size reads --size.
+func (f *importFlags) size() (models.Size, error) {
+	var s models.Size
+	n, err := fmt.Sscanf(f.Size, "%dx%d", &s.Width, &s.Height)
+	if n != 2 || err != nil || f.Size != fmt.Sprintf("%dx%d", s.Width, s.Height) || s.Width < 1 || s.Height < 1 ||
+		s.Width > 16384 || s.Height > 16384 {
+		return s, usagef("--size %q: want WIDTHxHEIGHT up to 16384, for instance 1024x512", f.Size)
+	}
+	return s, nil
 }
 
 // write computes the golden outputs and writes the folder.
@@ -132,12 +145,10 @@ func (f *importFlags) write(e *env, m models.Manifest, source string, model []by
 	files := map[string][]byte{
 		models.EncoderFile: model, models.GoldenFile: golden, models.CardFile: card,
 	}
-	if err := m.Validate(); err == nil {
-		err = models.Write(f.Out, m, files)
-	} else {
-		err = usageError{err}
+	if err := m.Validate(); err != nil {
+		return usageError{err}
 	}
-	if err != nil {
+	if err := models.Write(f.Out, m, files); err != nil {
 		return err
 	}
 	fmt.Fprintf(e.Stdout, "wrote %s: %s, %s, %d features at stride %d, %d classes; next: oodcast fit --bundle %s\n",

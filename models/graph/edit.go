@@ -1,0 +1,60 @@
+package graph
+
+import (
+	"fmt"
+	"slices"
+)
+
+// SetOpset states another version of the standard operator set, so that [Merge] can join m with a model of that
+// version. It changes no operator: the caller knows that those of m mean the same in both versions.
+func (m *Model) SetOpset(version int64) {
+	for i, f := range m.top {
+		if !f.isBytes(modelOpset) {
+			continue
+		}
+		one := &Model{top: []field{f}}
+		if _, standard := one.Opsets()[""]; standard {
+			m.top = slices.Clone(m.top)
+			m.top[i] = bytesField(modelOpset, appendVarint(nil, 2, version))
+			m.changed = true
+		}
+	}
+}
+
+// KeepOutputs drops all outputs but the named ones; what only they needed is left for the runtime to remove.
+func (m *Model) KeepOutputs(names ...string) error {
+	have := nameSet(m.Outputs())
+	for _, n := range names {
+		if !have[n] {
+			return fmt.Errorf("graph: the model has no output %q", n)
+		}
+	}
+	m.graph = slices.DeleteFunc(slices.Clone(m.graph), func(f field) bool {
+		if !f.isBytes(graphOutput) {
+			return false
+		}
+		v, _ := parseValue(f.val)
+		return !slices.Contains(names, v.Name)
+	})
+	m.changed = true
+	return nil
+}
+
+// Prefix puts prefix before every name of a tensor or node, inputs and outputs included, so that [Merge] finds no name
+// in both models.
+func (m *Model) Prefix(prefix string) error {
+	rename := map[string]string{}
+	for name := range m.names() {
+		rename[name] = prefix + name
+	}
+	out := slices.Clone(m.graph)
+	for i, f := range out {
+		f, err := renameGraphField(f, rename, 0)
+		if err != nil {
+			return err
+		}
+		out[i] = f
+	}
+	m.graph, m.changed = out, true
+	return nil
+}
