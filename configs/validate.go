@@ -1,0 +1,52 @@
+package configs
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Validate reports every fault, each with its path.
+func (c *Config) Validate() error {
+	var errs []error
+	in := func(path string, err error) {
+		for _, e := range flatten(err) {
+			errs = append(errs, fmt.Errorf("%s%w", path, e))
+		}
+	}
+	if c.Bundle == "" {
+		errs = append(errs, errors.New(`bundle: got "", want a name or a folder`))
+	}
+	in("provider.", c.Provider.Validate())
+	in("", c.Detector.Validate())
+	in("", c.Events.Validate())
+	in("", c.Publish.Validate())
+	in("", c.Preview.Validate())
+	seen := map[string]bool{}
+	for i, cam := range c.Cameras {
+		path := fmt.Sprintf("cameras[%d].", i)
+		in(path, cam.Validate())
+		if seen[cam.Name] {
+			errs = append(errs, fmt.Errorf("%sname: got %q twice, want a name of its own", path, cam.Name))
+		}
+		seen[cam.Name] = true
+	}
+	if len(errs) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", ErrInvalid, errors.Join(errs...))
+}
+
+// flatten takes apart what errors.Join put together.
+func flatten(err error) []error {
+	if err == nil {
+		return nil
+	}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // exactly this error, not one inside
+		var all []error
+		for _, e := range joined.Unwrap() {
+			all = append(all, flatten(e)...)
+		}
+		return all
+	}
+	return []error{err}
+}
