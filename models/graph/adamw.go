@@ -5,8 +5,8 @@ type AdamWOptions struct {
 	Beta1, Beta2 float64 // 0 stands for 0.9 and 0.999
 }
 
-// AdamW appends one step of AdamW (Loshchilov and Hutter 2019) on tensors of one shape: parameters p, gradient grad, moments m
-// and v. What changes from step to step comes in three tensors of shape [1], see nets.AdamWHyper:
+// AdamW appends one step of AdamW (Loshchilov and Hutter 2019) on tensors of one shape: parameters p, gradient grad,
+// moments m and v. What changes from step to step comes in three tensors of shape [1], see nets.AdamWHyper:
 //
 //	decay = 1 - lr·weight_decay
 //	scale = (1-beta1^s) / (lr·sqrt(1-beta2^s))

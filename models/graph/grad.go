@@ -15,14 +15,14 @@ func (g *Graph) record(out *Tensor, ins []*Tensor, vjp func(*Tensor, []bool) []*
 	return out
 }
 
-// Custom makes out, computed by other operators from ins, differentiable: vjp gets the gradient of out and returns that of
-// each input (nil for one that has none).
+// Custom makes out, computed by other operators from ins, differentiable: vjp gets the gradient of out and returns
+// that of each input (nil for one that has none).
 func (g *Graph) Custom(out *Tensor, ins []*Tensor, vjp func(dy *Tensor) []*Tensor) *Tensor {
 	return g.record(out, ins, func(dy *Tensor, _ []bool) []*Tensor { return vjp(dy) })
 }
 
-// Backward appends the operators that compute d(sum of seed·tensor)/d(w) for each w of wrt, by reverse accumulation over
-// the differentiable operators called so far. A w that no seeded tensor depends on is a mistake.
+// Backward appends the operators that compute d(sum of seed·tensor)/d(w) for each w of wrt, by reverse accumulation
+// over the differentiable operators called so far. A w that no seeded tensor depends on is a mistake.
 func (g *Graph) Backward(seeds map[*Tensor]*Tensor, wrt []*Tensor) []*Tensor {
 	out := make([]*Tensor, len(wrt))
 	if g.err != nil {

@@ -86,7 +86,8 @@ func (g *Graph) DType() DType { return g.dtype }
 // Err returns the first mistake made while building, or nil.
 func (g *Graph) Err() error { return g.err }
 
-// Fail records a mistake that a function built on this package has found; the first one wins. It returns an empty tensor.
+// Fail records a mistake that a function built on this package has found; the first one wins. It returns an empty
+// tensor.
 func (g *Graph) Fail(err error) *Tensor {
 	if g.err == nil {
 		g.err = err
@@ -111,8 +112,8 @@ func (g *Graph) Input(name string, dt DType, shape ...int64) *Tensor {
 	return t
 }
 
-// Output makes t an output of the model, called name. A tensor that an operator made is renamed; an input, a constant or
-// a tensor that is an output already is copied. Outputs are in the order of the calls.
+// Output makes t an output of the model, called name. A tensor that an operator made is renamed; an input, a constant
+// or a tensor that is an output already is copied. Outputs are in the order of the calls.
 func (g *Graph) Output(t *Tensor, name string) {
 	if g.err != nil {
 		return
@@ -138,7 +139,8 @@ func (g *Graph) Inputs() []*Tensor { return slices.Clone(g.inputs) }
 // Outputs returns the outputs in order of declaration.
 func (g *Graph) Outputs() []*Tensor { return slices.Clone(g.outputs) }
 
-// Const adds a constant of the graph's floating-point type. Equal constants are stored once. Without a shape it is a list.
+// Const adds a constant of the graph's floating-point type. Equal constants are stored once. Without a shape it is a
+// list.
 func (g *Graph) Const(data []float32, shape ...int64) *Tensor {
 	if g.dtype == Float64 {
 		wide := make([]float64, len(data))
@@ -154,7 +156,8 @@ func (g *Graph) Const(data []float32, shape ...int64) *Tensor {
 	return g.ConstRaw(Float32, raw, orList(shape, len(data))...)
 }
 
-// Const64 is [Graph.Const] for values computed in double precision; they are rounded once if the graph is a Float32 one.
+// Const64 is [Graph.Const] for values computed in double precision; they are rounded once if the graph is a Float32
+// one.
 func (g *Graph) Const64(data []float64, shape ...int64) *Tensor {
 	if g.dtype != Float64 {
 		narrow := make([]float32, len(data))
@@ -204,8 +207,8 @@ func (g *Graph) ConstRaw(dt DType, raw []byte, shape ...int64) *Tensor {
 	return t
 }
 
-// Node adds any ONNX operator with one result, without a gradient. An optional input that is left out is nil. An operator of
-// another domain is written "com.microsoft.QuickGelu".
+// Node adds any ONNX operator with one result, without a gradient. An optional input that is left out is nil. An
+// operator of another domain is written "com.microsoft.QuickGelu".
 func (g *Graph) Node(op string, ins []*Tensor, outShape []int64, outDT DType, attrs ...Attr) *Tensor {
 	return g.NodeN(op, ins, []Spec{{outDT, outShape}}, attrs...)[0]
 }

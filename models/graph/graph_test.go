@@ -94,23 +94,31 @@ func equal(a, b []int64) bool {
 
 // The first mistake is reported, nothing after it panics, and Marshal refuses.
 func TestMistakes(t *testing.T) {
+	type G = *graph.Graph
+	type T = *graph.Tensor
 	tests := []struct {
 		name  string
-		build func(g *graph.Graph, x *graph.Tensor)
+		build func(g G, x T)
 		want  string
 	}{
-		{"add", func(g *graph.Graph, x *graph.Tensor) { g.Add(x, g.Const(make([]float32, 3))) }, "graph: Add of float[2 4] and float[3]: they do not fit"},
-		{"nil", func(g *graph.Graph, x *graph.Tensor) { g.Add(x, nil) }, "graph: Add: input 1 is missing"},
-		{"linear", func(g *graph.Graph, x *graph.Tensor) { g.Linear(x, x, x) }, "graph: Gemm of [2 4] and [2 4]: cannot add [2 4]"},
-		{"groups", func(g *graph.Graph, x *graph.Tensor) { g.GroupNorm(x, x, x, 3) }, "graph: GroupNorm of [2 4] in 3 groups: the channels must divide"},
-		{"reshape", func(g *graph.Graph, x *graph.Tensor) { g.Reshape(x, 3, -1) }, "graph: Reshape of [2 4] to [3 -1]: sizes differ"},
-		{"name", func(g *graph.Graph, x *graph.Tensor) { g.Input("x", graph.Float32, 1) }, `graph: the name "x" is used twice`},
-		{"const", func(g *graph.Graph, _ *graph.Tensor) { g.Const([]float32{1}, 2) }, "graph: constant float[2]: 4 bytes given"},
-		{"transpose", func(g *graph.Graph, x *graph.Tensor) { g.Transpose(x, 0, 0) }, "graph: Transpose of [2 4] by [0 0]: not a permutation"},
-		{"split", func(g *graph.Graph, x *graph.Tensor) { g.Split(x, 1, 1, 1) }, "graph: Split of [2 4] along axis 1 into [1 1]"},
-		{"gradient", func(g *graph.Graph, x *graph.Tensor) {
+		{
+			"add", func(g G, x T) { g.Add(x, g.Const(make([]float32, 3))) },
+			"graph: Add of float[2 4] and float[3]: they do not fit",
+		},
+		{"nil", func(g G, x T) { g.Add(x, nil) }, "graph: Add: input 1 is missing"},
+		{"linear", func(g G, x T) { g.Linear(x, x, x) }, "graph: Gemm of [2 4] and [2 4]: cannot add [2 4]"},
+		{
+			"groups", func(g G, x T) { g.GroupNorm(x, x, x, 3) },
+			"graph: GroupNorm of [2 4] in 3 groups: the channels must divide",
+		},
+		{"reshape", func(g G, x T) { g.Reshape(x, 3, -1) }, "graph: Reshape of [2 4] to [3 -1]: sizes differ"},
+		{"name", func(g G, _ T) { g.Input("x", graph.Float32, 1) }, `graph: the name "x" is used twice`},
+		{"const", func(g G, _ T) { g.Const([]float32{1}, 2) }, "graph: constant float[2]: 4 bytes given"},
+		{"transpose", func(g G, x T) { g.Transpose(x, 0, 0) }, "graph: Transpose of [2 4] by [0 0]: not a permutation"},
+		{"split", func(g G, x T) { g.Split(x, 1, 1, 1) }, "graph: Split of [2 4] along axis 1 into [1 1]"},
+		{"gradient", func(g G, x T) {
 			y := g.Add(x, x)
-			g.Backward(map[*graph.Tensor]*graph.Tensor{y: y}, []*graph.Tensor{g.Scalar(1)})
+			g.Backward(map[T]T{y: y}, []T{g.Scalar(1)})
 		}, `graph: no gradient reaches "const_2"[1]`},
 	}
 	for _, tt := range tests {

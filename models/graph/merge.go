@@ -11,9 +11,10 @@ import (
 // maxDepth bounds graphs inside attributes of nodes (If, Loop, Scan) inside each other.
 const maxDepth = 32
 
-// Merge returns the model that runs a and then b, with b's input join[i] fed by a's output i. The result has the inputs of a
-// and the other inputs of b, and the outputs of a that were not joined and those of b. Inner names of b that a uses as well
-// get a suffix; an input or output name that both have is a mistake, as are different versions of an operator set.
+// Merge returns the model that runs a and then b, with b's input join[i] fed by a's output i. The result has the
+// inputs of a and the other inputs of b, and the outputs of a that were not joined and those of b. Inner names of b
+// that a uses as well get a suffix; an input or output name that both have is a mistake, as are different versions of
+// an operator set.
 func Merge(a, b *Model, join map[string]string) (*Model, error) {
 	for domain, v := range b.Opsets() {
 		if w, ok := a.Opsets()[domain]; ok && v != w {

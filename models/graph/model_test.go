@@ -87,8 +87,8 @@ func TestParseLists(t *testing.T) {
 func TestParseRefuses(t *testing.T) {
 	good := marshal(t, mlp())
 	for name, b := range map[string][]byte{
-		"empty": {}, "text": []byte("not a model"), "cut": good[:len(good)-3], "half": good[:len(good)/2], "no graph": good[:2],
-		"two graphs": append(slices.Clone(good), good...),
+		"empty": {}, "text": []byte("not a model"), "cut": good[:len(good)-3], "half": good[:len(good)/2],
+		"no graph": good[:2], "two graphs": append(slices.Clone(good), good...),
 	} {
 		if _, err := graph.Parse(b); !errors.Is(err, graph.ErrModel) {
 			t.Errorf("%s: Parse() = %v, want ErrModel", name, err)
@@ -113,8 +113,9 @@ func TestTap(t *testing.T) {
 	if !bytes.Contains(m.Marshal(), []byte("kept")) {
 		t.Error("unknown fields were lost")
 	}
-	if err := m.Tap("nothing"); err == nil || err.Error() != `graph: no operator of the model makes a tensor "nothing"` {
-		t.Errorf("Tap() = %v", err)
+	want := `graph: no operator of the model makes a tensor "nothing"`
+	if err := m.Tap("nothing"); err == nil || err.Error() != want {
+		t.Errorf("Tap() = %v, want %q", err, want)
 	}
 }
 

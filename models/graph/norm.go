@@ -5,11 +5,12 @@ import "math"
 // GroupNormEps is the epsilon of [Graph.GroupNorm]: PyTorch's default.
 const GroupNormEps = 1e-5
 
-// GroupNorm normalises each row of x[N,C] over groups of C/groups neighbouring channels (biased variance, epsilon 1e-5),
-// then multiplies by gamma[C] and adds beta[C]. It has a gradient; [Graph.GroupNormInference] is faster without one.
+// GroupNorm normalises each row of x[N,C] over groups of C/groups neighbouring channels (biased variance, epsilon
+// 1e-5), then multiplies by gamma[C] and adds beta[C]. It has a gradient; [Graph.GroupNormInference] is faster
+// without one.
 //
-// Small groups are averaged by a product with a constant pooling matrix, large ones by LayerNormalization: measured, the
-// first is a sixteenth faster over a whole training step at 16 channels a group, and both are equal at 32.
+// Small groups are averaged by a product with a constant pooling matrix, large ones by LayerNormalization: measured,
+// the first is a sixteenth faster over a whole training step at 16 channels a group, and both are equal at 32.
 func (g *Graph) GroupNorm(x, gamma, beta *Tensor, groups int) *Tensor {
 	k, ok := g.groupSize("GroupNorm", x, gamma, beta, groups)
 	if !ok {
@@ -32,7 +33,8 @@ func (g *Graph) groupSize(op string, x, gamma, beta *Tensor, groups int) (int64,
 	return x.Shape[1] / int64(groups), true
 }
 
-// pool returns the matrix [C,groups] that averages each group, and the one [groups,C] that spreads a value over its group.
+// pool returns the matrix [C,groups] that averages each group, and the one [groups,C] that spreads a value over its
+// group.
 func (g *Graph) pool(c int64, groups int) (mean, spread *Tensor) {
 	n := int64(groups)
 	k := c / n
@@ -139,9 +141,9 @@ func mulDim(a, b int64) int64 {
 	return a * b
 }
 
-// GroupNormInference is [Graph.GroupNorm] without a gradient, in the form that was measured fastest on CPU: one group is a
-// LayerNormalization, groups of 16 channels or more are an InstanceNormalization, smaller ones use the pooling matrix with
-// gamma folded into it.
+// GroupNormInference is [Graph.GroupNorm] without a gradient, in the form that was measured fastest on CPU: one group
+// is a LayerNormalization, groups of 16 channels or more are an InstanceNormalization, smaller ones use the pooling
+// matrix with gamma folded into it.
 func (g *Graph) GroupNormInference(x, gamma, beta *Tensor, groups int) *Tensor {
 	k, ok := g.groupSize("GroupNorm", x, gamma, beta, groups)
 	switch {
@@ -160,8 +162,8 @@ func (g *Graph) GroupNormInference(x, gamma, beta *Tensor, groups int) *Tensor {
 	return g.affine(g.Reshape(y, -1, x.Shape[1]), gamma, beta)
 }
 
-// GroupNormCentred is [Graph.GroupNormInference] for an x whose groups have mean 0 already, as they have after a layer whose
-// weights were centred over each group of outputs. A tenth of a denoiser's time is saved by it.
+// GroupNormCentred is [Graph.GroupNormInference] for an x whose groups have mean 0 already, as they have after a
+// layer whose weights were centred over each group of outputs. A tenth of a denoiser's time is saved by it.
 func (g *Graph) GroupNormCentred(x, gamma, beta *Tensor, groups int) *Tensor {
 	if groups == 1 {
 		return g.GroupNormInference(x, gamma, beta, groups)

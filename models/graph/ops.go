@@ -190,7 +190,8 @@ func (g *Graph) Unsqueeze(x *Tensor, axis int) *Tensor {
 	if axis < 0 || axis > len(x.Shape) {
 		return g.fail("Unsqueeze of %v at %d", x.Shape, axis)
 	}
-	return g.Node("Unsqueeze", []*Tensor{x, g.Int64s(int64(axis))}, slices.Insert(slices.Clone(x.Shape), axis, 1), x.DType)
+	shape := slices.Insert(slices.Clone(x.Shape), axis, 1)
+	return g.Node("Unsqueeze", []*Tensor{x, g.Int64s(int64(axis))}, shape, x.DType)
 }
 
 // ShapeOf returns the dimensions of x when the model runs, as int64[rank].

@@ -10,7 +10,8 @@ import (
 // ErrModel marks bytes that are not an ONNX model. It is normal to see it for files that people bring.
 var ErrModel = errors.New("graph: not an ONNX model")
 
-// field is one field of a protobuf message as it stood in the file, so that what is not understood is written back unchanged.
+// field is one field of a protobuf message as it stood in the file, so that what is not understood is written back
+// unchanged.
 type field struct {
 	num protowire.Number
 	typ protowire.Type

@@ -4,14 +4,15 @@ import (
 	"github.com/oodcast/oodcast/models/graph"
 )
 
-// denoiserBody is the network on rows of features, without the choice of where its parameters live, how it normalises and
-// where its time vectors come from.
+// denoiserBody is the network on rows of features, without the choice of where its parameters live, how it normalises
+// and where its time vectors come from.
 type denoiserBody struct {
 	g     *graph.Graph
 	cfg   DenoiserConfig
 	param func(name string) *graph.Tensor
 	norm  func(x, gamma, beta *graph.Tensor) *graph.Tensor
-	// normSecond is norm where x comes straight from a linear layer of Width channels and, within a block, the time vector.
+	// normSecond is norm where x comes straight from a linear layer of Width channels and, within a block, the time
+	// vector.
 	normSecond func(x, gamma, beta *graph.Tensor) *graph.Tensor
 	addTime    func(h *graph.Tensor, block string) *graph.Tensor
 }

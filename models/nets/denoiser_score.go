@@ -4,14 +4,13 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"maps"
 
 	"github.com/oodcast/oodcast/models/checkpoint"
 	"github.com/oodcast/oodcast/models/graph"
 )
 
-// CosineEpsilon is added to the product of norms under the cosine, so that a net that predicts exactly zero (an untrained
-// one) scores 0 and not NaN.
+// CosineEpsilon is added to the product of norms under the cosine, so that a net that predicts exactly zero (an
+// untrained one) scores 0 and not NaN.
 const CosineEpsilon = 1e-12
 
 // How noise and scores are made.
@@ -53,7 +52,8 @@ func (o *ScoringOptions) check() error {
 	return errors.Join(errs...)
 }
 
-// ScoringGraph returns the model that scores features: the paper's equations 4 to 7 for any number of timesteps at once.
+// ScoringGraph returns the model that scores features: the paper's equations 4 to 7 for any number of timesteps at
+// once.
 //
 // Inputs:
 //
@@ -65,11 +65,13 @@ func (o *ScoringOptions) check() error {
 //
 //	scores     float32[K, n]     e_t; higher is more anomalous
 //
-// n and K are free, and scores do not depend on how tokens and timesteps are spread over runs. On a CPU with one thread a
-// session a run is fastest with 250 to 500 evaluations (n·K, twice that if antithetic): activations then stay in the cache.
+// n and K are free, and scores do not depend on how tokens and timesteps are spread over runs. On a CPU with one
+// thread a session a run is fastest with 250 to 500 evaluations (n·K, twice that if antithetic): activations then
+// stay in the cache.
 //
-// Against the formulas as they stand, what is linear is moved to where it costs least: time vectors are looked up, the input
-// projection runs before the noise is mixed in, and means of groups are taken out of the weights. weights holds the parameters and normalization.shift and normalization.scale, both [C].
+// Against the formulas as they stand, what is linear is moved to where it costs least: time vectors are looked up,
+// the input projection runs before the noise is mixed in, and means of groups are taken out of the weights. weights
+// holds the parameters and normalization.shift and normalization.scale, both [C].
 func ScoringGraph(cfg DenoiserConfig, weights checkpoint.Tensors, opt ScoringOptions) ([]byte, error) {
 	if err := errors.Join(cfg.Validate(), opt.check()); err != nil {
 		return nil, err
@@ -109,54 +111,6 @@ func (s *scoring) tabulate() (err error) {
 	}
 	s.tables, err = timeTables(s.cfg, s.weights, s.listed)
 	return err
-}
-
-// centre subtracts, from each output of the layers that feed a second norm, the mean over the output's group: weights, biases
-// and time vectors. The norm would subtract the same from the result, for every row.
-func (s *scoring) centre() error {
-	blocks := s.cfg.blocks()
-	last := blocks[len(blocks)-1].name
-	names := []string{last + ".out_layers.3", last + ".skip_connection"} // their sum feeds the norm before the output
-	for _, b := range blocks {
-		names = append(names, b.name+".in_layers.2")
-	}
-	s.weights = maps.Clone(s.weights)
-	for _, n := range names {
-		for _, part := range []string{n + ".weight", n + ".bias"} {
-			t, err := s.weights.Get(part, s.shapes[part]...)
-			if err != nil {
-				return fmt.Errorf("denoiser weights: %w", err)
-			}
-			data := centreGroups(t.Data, s.cfg.Width, len(t.Data)/s.cfg.Width, s.cfg.Groups)
-			s.weights[part] = &checkpoint.Tensor{Name: part, Shape: t.Shape, Data: data}
-		}
-	}
-	for name, table := range s.tables {
-		var rows []float32
-		for i := 0; i < len(table); i += s.cfg.Width {
-			rows = append(rows, centreGroups(table[i:i+s.cfg.Width], s.cfg.Width, 1, s.cfg.Groups)...)
-		}
-		s.tables[name] = rows
-	}
-	return nil
-}
-
-// centreGroups returns w[out, in] less the mean over each of the groups of outputs.
-func centreGroups(w []float32, out, in, groups int) []float32 {
-	c, k := make([]float32, len(w)), out/groups
-	for first := 0; first < out; first += k {
-		for i := range in {
-			var sum float64
-			for o := first; o < first+k; o++ {
-				sum += float64(w[o*in+i])
-			}
-			mean := sum / float64(k)
-			for o := first; o < first+k; o++ {
-				c[o*in+i] = float32(float64(w[o*in+i]) - mean)
-			}
-		}
-	}
-	return c
 }
 
 // weight returns a tensor of the checkpoint as a constant.
@@ -225,7 +179,8 @@ func (s *scoring) diffuse(x0, eps, row *graph.Tensor) *graph.Tensor {
 // param returns a parameter of the denoiser.
 func (s *scoring) param(name string) *graph.Tensor { return s.weight(name, s.shapes[name]...) }
 
-// tableRow turns timesteps into rows of the tables. An unlisted timestep becomes a row beyond the end, which Gather refuses.
+// tableRow turns timesteps into rows of the tables. An unlisted timestep becomes a row beyond the end, which Gather
+// refuses.
 func (s *scoring) tableRow(timesteps *graph.Tensor) *graph.Tensor {
 	if len(s.opt.Timesteps) == 0 {
 		return timesteps
@@ -278,11 +233,13 @@ func (s *scoring) score(eps, hat *graph.Tensor) *graph.Tensor {
 	}
 	half := g.Div(g.ShapeOf(s.index), g.Int64s(2))
 	part := graph.Spec{DType: graph.Float32, Shape: hat.Shape}
-	parts := g.NodeN("Split", []*graph.Tensor{hat, g.Concat(0, half, half)}, []graph.Spec{part, part}, graph.Int("axis", 0))
+	parts := g.NodeN("Split", []*graph.Tensor{hat, g.Concat(0, half, half)},
+		[]graph.Spec{part, part}, graph.Int("axis", 0))
 	return s.compare(eps, parts[0], parts[1])
 }
 
-// compare returns the score [K,n] of the prediction plus of ε[k,n,C], or its mean with the score of the prediction minus of -ε.
+// compare returns the score [K,n] of the prediction plus of ε[k,n,C], or its mean with the score of the prediction
+// minus of -ε.
 func (s *scoring) compare(eps, plus, minus *graph.Tensor) *graph.Tensor {
 	g := s.g
 	if s.opt.Score == ScoreMSE {

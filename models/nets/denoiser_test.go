@@ -90,7 +90,8 @@ func TestDenoiserInit(t *testing.T) {
 	if got, want := sum/float64(a[name].Len()), 1.0/128/3; math.Abs(got-want) > 0.1*want {
 		t.Errorf("variance %g, want %g", got, want)
 	}
-	for _, zero := range []string{"denoiser.out.2.weight", "denoiser.out.2.bias", "denoiser.input_blocks.0.0.out_layers.3.weight"} {
+	for _, zero := range []string{"out.2.weight", "out.2.bias", "input_blocks.0.0.out_layers.3.weight"} {
+		zero = "denoiser." + zero
 		if slices.Max(a[zero].Data) != 0 || slices.Min(a[zero].Data) != 0 {
 			t.Errorf("%s does not start at zero", zero)
 		}
@@ -135,12 +136,12 @@ func randomWeights(cfg nets.DenoiserConfig, seed uint64) checkpoint.Tensors {
 			}
 		}
 	}
-	shift := &checkpoint.Tensor{Name: "normalization.shift", Shape: []int{cfg.Channels}, Data: normal(rnd, cfg.Channels)}
-	scale := &checkpoint.Tensor{Name: "normalization.scale", Shape: []int{cfg.Channels}, Data: normal(rnd, cfg.Channels)}
-	for i, v := range scale.Data {
-		scale.Data[i] = 1 + v*v
+	for _, name := range []string{"normalization.shift", "normalization.scale"} {
+		ts[name] = &checkpoint.Tensor{Name: name, Shape: []int{cfg.Channels}, Data: normal(rnd, cfg.Channels)}
 	}
-	ts[shift.Name], ts[scale.Name] = shift, scale
+	for i, v := range ts["normalization.scale"].Data {
+		ts["normalization.scale"].Data[i] = 1 + v*v
+	}
 	return ts
 }
 
@@ -249,8 +250,8 @@ func TestScoringGraphUntrained(t *testing.T) {
 			}
 			model, err := nets.ScoringGraph(cfg, w, nets.ScoringOptions{Noise: nets.NoiseAntithetic})
 			rnd := rand.New(rand.NewPCG(2, 2))
-			got := scores(t, open(t, model, err), cfg.Channels, normal(rnd, 3*cfg.Channels), normal(rnd, 3*cfg.Channels),
-				[]int64{0, 24})
+			features, noise := normal(rnd, 3*cfg.Channels), normal(rnd, 3*cfg.Channels)
+			got := scores(t, open(t, model, err), cfg.Channels, features, noise, []int64{0, 24})
 			for i, v := range got {
 				if v != 0 {
 					t.Errorf("score %d = %g, want 0", i, v)
@@ -275,42 +276,50 @@ func TestScoringGraphUnlistedTimestep(t *testing.T) {
 }
 
 func TestScoringGraphRefuses(t *testing.T) {
-	good := nets.DenoiserConfig{Channels: 32, Groups: 4, Blocks: [3]int{1, 0, 1}}
+	type config = nets.DenoiserConfig
+	type options = nets.ScoringOptions
+	type weights = checkpoint.Tensors
 	tests := []struct {
 		name string
-		edit func(*nets.DenoiserConfig, checkpoint.Tensors, *nets.ScoringOptions)
+		edit func(*config, weights, *options)
 		want string
 	}{
 		{
-			"width", func(c *nets.DenoiserConfig, _ checkpoint.Tensors, _ *nets.ScoringOptions) { c.Width = 64 },
+			"width", func(c *config, _ weights, _ *options) { c.Width = 64 },
 			"denoiser.input_projection: got false, want true, as the width 64 is not the 32 channels",
 		},
 		{
-			"groups", func(c *nets.DenoiserConfig, _ checkpoint.Tensors, _ *nets.ScoringOptions) { c.Groups = 5 },
+			"groups", func(c *config, _ weights, _ *options) { c.Groups = 5 },
 			"denoiser.groups: got 5, want a divisor of the width 32",
 		},
 		{
-			"blocks", func(c *nets.DenoiserConfig, _ checkpoint.Tensors, _ *nets.ScoringOptions) { c.Blocks[2] = 2 },
+			"blocks", func(c *config, _ weights, _ *options) { c.Blocks[2] = 2 },
 			"denoiser.blocks: got [1 0 2], want [n m n] with n from 1 to 64 and m from 0 to 64",
 		},
-		{"missing", func(_ *nets.DenoiserConfig, w checkpoint.Tensors, _ *nets.ScoringOptions) {
-			delete(w, "normalization.scale")
-		}, `denoiser weights: checkpoint: no tensor "normalization.scale"`},
-		{"shape", func(_ *nets.DenoiserConfig, w checkpoint.Tensors, _ *nets.ScoringOptions) {
-			w["denoiser.out.2.bias"].Shape = []int{31}
-		}, `denoiser weights: checkpoint: tensor "denoiser.out.2.bias" has shape [31], want [32]`},
 		{
-			"noise", func(_ *nets.DenoiserConfig, _ checkpoint.Tensors, o *nets.ScoringOptions) { o.Noise = "pink" },
+			"time", func(c *config, _ weights, _ *options) { c.Time = "clock" },
+			`denoiser.time_embedding: got "clock", want sinusoidal or scalar`,
+		},
+		{
+			"missing", func(_ *config, w weights, _ *options) { delete(w, "normalization.scale") },
+			`denoiser weights: checkpoint: no tensor "normalization.scale"`,
+		},
+		{
+			"shape", func(_ *config, w weights, _ *options) { w["denoiser.out.2.bias"].Shape = []int{31} },
+			`denoiser weights: checkpoint: tensor "denoiser.out.2.bias" has shape [31], want [32]`,
+		},
+		{
+			"noise", func(_ *config, _ weights, o *options) { o.Noise = "pink" },
 			`scoring.noise: got "pink", want independent or antithetic`,
 		},
 		{
-			"timestep", func(_ *nets.DenoiserConfig, _ checkpoint.Tensors, o *nets.ScoringOptions) { o.Timesteps = []int{1000} },
+			"timestep", func(_ *config, _ weights, o *options) { o.Timesteps = []int{1000} },
 			"scoring.timesteps: got 1000, want 0 to 999",
 		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			cfg, opt := good, nets.ScoringOptions{}
+			cfg, opt := config{Channels: 32, Groups: 4, Blocks: [3]int{1, 0, 1}}, options{}
 			w := randomWeights(cfg, 1)
 			tt.edit(&cfg, w, &opt)
 			if _, err := nets.ScoringGraph(cfg, w, opt); err == nil || err.Error() != tt.want {

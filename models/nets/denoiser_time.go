@@ -30,8 +30,8 @@ func sinusoid(t float64, n int) []float64 {
 	return e
 }
 
-// timeTables returns, for every block, the vectors [len(ts), Width] that the block adds at the timesteps ts. They depend on
-// the weights and t alone, so that scoring looks them up instead of running the time layers for every row.
+// timeTables returns, for every block, the vectors [len(ts), Width] that the block adds at the timesteps ts. They
+// depend on the weights and t alone, so that scoring looks them up instead of running the time layers for every row.
 func timeTables(cfg DenoiserConfig, w checkpoint.Tensors, ts []int) (map[string][]float32, error) {
 	width := cfg.Width
 	emb := make([]float32, len(ts)*width)

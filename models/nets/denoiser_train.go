@@ -15,7 +15,8 @@ type TrainingOptions struct {
 	// Timesteps is the number M of different t in a batch, a divisor of Rows; 0 stands for Rows. The time layers run M
 	// times, not N times: 256 of 2048 is a fifth faster with the same loss.
 	Timesteps int
-	// DType is graph.Float32, which 0 stands for, or graph.Float64 to check gradients (all floating inputs and outputs).
+	// DType is graph.Float32, which 0 stands for, or graph.Float64 to check gradients (all floating inputs and
+	// outputs).
 	DType graph.DType
 	// Beta1 and Beta2 are AdamW's; 0 stands for 0.9 and 0.999.
 	Beta1, Beta2 float64
@@ -33,12 +34,14 @@ func (o *TrainingOptions) check() error {
 		errs = append(errs, fmt.Errorf("training.rows: got %d, want 1 or more", o.Rows))
 	}
 	if o.Timesteps < 1 || o.Rows%max(1, o.Timesteps) != 0 {
-		errs = append(errs, fmt.Errorf("training.timesteps: got %d, want a divisor of the %d rows", o.Timesteps, o.Rows))
+		errs = append(errs,
+			fmt.Errorf("training.timesteps: got %d, want a divisor of the %d rows", o.Timesteps, o.Rows))
 	}
 	return errors.Join(errs...)
 }
 
-// TrainingGraph returns one step of training as a model: noise the features, predict the noise, compare, go backwards, update.
+// TrainingGraph returns one step of training as a model: noise the features, predict the noise, compare, go
+// backwards, update.
 //
 // Inputs, with P parameters as [DenoiserConfig.Flatten] orders them:
 //

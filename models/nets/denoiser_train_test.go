@@ -12,12 +12,15 @@ import (
 
 // gradientNets together use every differentiable operator and both kinds of GroupNorm.
 func gradientNets() map[string]nets.DenoiserConfig {
+	scalar := nets.TimeScalar
 	return map[string]nets.DenoiserConfig{
-		"pooled norm":       {Channels: 16, Groups: 4, Blocks: [3]int{1, 1, 1}},
-		"layer norm":        {Channels: 36, Groups: 2, Blocks: [3]int{2, 0, 2}},
-		"scalar":            {Channels: 16, Groups: 4, Blocks: [3]int{2, 1, 2}, Time: nets.TimeScalar},
-		"input projection":  {Channels: 12, Width: 20, Groups: 2, Blocks: [3]int{1, 0, 1}, InputProjection: true},
-		"projected, scalar": {Channels: 20, Width: 16, Groups: 2, Blocks: [3]int{1, 1, 1}, InputProjection: true, Time: nets.TimeScalar},
+		"pooled norm":      {Channels: 16, Groups: 4, Blocks: [3]int{1, 1, 1}},
+		"layer norm":       {Channels: 36, Groups: 2, Blocks: [3]int{2, 0, 2}},
+		"scalar":           {Channels: 16, Groups: 4, Blocks: [3]int{2, 1, 2}, Time: scalar},
+		"input projection": {Channels: 12, Width: 20, Groups: 2, Blocks: [3]int{1, 0, 1}, InputProjection: true},
+		"both": {
+			Channels: 20, Width: 16, Groups: 1, Blocks: [3]int{1, 1, 1}, InputProjection: true, Time: scalar,
+		},
 	}
 }
 
@@ -26,7 +29,8 @@ func TestTrainingGraphGradient(t *testing.T) {
 	const rows, times = 12, 4
 	for name, cfg := range gradientNets() {
 		t.Run(name, func(t *testing.T) {
-			model, err := nets.TrainingGraph(cfg, nets.TrainingOptions{Rows: rows, Timesteps: times, DType: graph.Float64})
+			opt := nets.TrainingOptions{Rows: rows, Timesteps: times, DType: graph.Float64}
+			model, err := nets.TrainingGraph(cfg, opt)
 			s := open(t, model, err)
 			flat, err := cfg.Flatten(randomWeights(cfg.Defaults(), 5))
 			if err != nil {

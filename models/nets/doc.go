@@ -5,6 +5,6 @@
 // functions here return finished models with the weights inside as constants, so that ONNX Runtime can pack them once.
 // Nothing here runs a model.
 //
-// The denoiser comes as two models. [ScoringGraph] turns features into one score a timestep; its timesteps are an input, so
-// one session serves any number of them. [TrainingGraph] is one optimiser step on a flat parameter vector.
+// The denoiser comes as two models. [ScoringGraph] turns features into one score a timestep; its timesteps are an
+// input, so one session serves any number of them. [TrainingGraph] is one optimiser step on a flat parameter vector.
 package nets
