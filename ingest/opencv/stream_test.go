@@ -310,10 +310,10 @@ func TestSlowConsumerSeesFreshFrames(t *testing.T) {
 	run.Wait()
 	slot.Drain()
 	t.Logf("ages %v, replaced %d", ages, slot.Dropped())
-	for i, age := range ages[2:] { // while it opens, FFmpeg collects a few frames
-		if age > 350*time.Millisecond {
-			t.Errorf("frame %d is %v old", i+2, age)
-		}
+	// A serial reader would be 400 ms later with every frame. A busy machine makes single frames late, not the median.
+	slices.Sort(ages)
+	if median, last := ages[len(ages)/2], ages[len(ages)-1]; median > 350*time.Millisecond || last > 2*time.Second {
+		t.Errorf("median age %v, oldest %v, want at most 350ms and 2s", median, last)
 	}
 	if slot.Dropped() < 30 || pool.InFlight() != 0 {
 		t.Errorf("%d replaced, %d in flight", slot.Dropped(), pool.InFlight())
