@@ -1,11 +1,28 @@
 package main
 
-import "errors"
+import (
+	"errors"
+	"io/fs"
 
+	"github.com/oodcast/oodcast/configs"
+	"github.com/oodcast/oodcast/detector/eval"
+	"github.com/oodcast/oodcast/detector/ort"
+	"github.com/oodcast/oodcast/ingest"
+	"github.com/oodcast/oodcast/models"
+)
+
+// exitCode maps an error to a documented exit code: what the user asked for wrongly is 2, what is not installed is 3.
 func exitCode(err error) int {
 	var usage usageError
-	if errors.As(err, &usage) {
+	switch {
+	case errors.As(err, &usage), isAny(err, configs.ErrInvalid, models.ErrNotFound, models.ErrEncoderOnly,
+		eval.ErrUnknownDataset, ingest.ErrUnsupported):
 		return exitUsage
+	case isAny(err, ort.ErrNotInstalled, ort.ErrProvider, errMissing):
+		return exitNotInstalled
+	case errors.Is(err, fs.ErrNotExist):
+		return exitUsage
+	default:
+		return exitFailed
 	}
-	return exitFailed
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -12,24 +11,6 @@ import (
 	"github.com/oodcast/oodcast/models"
 	"github.com/oodcast/oodcast/models/graph"
 )
-
-// command runs the program in the process and returns its exit code and what it wrote.
-func command(t *testing.T, args ...string) (code int, stdout, stderr string) {
-	t.Helper()
-	var out, errs bytes.Buffer
-	code = run(context.Background(), args, &out, &errs)
-	return code, out.String(), errs.String()
-}
-
-// must is command for what has to succeed.
-func must(t *testing.T, args ...string) string {
-	t.Helper()
-	code, stdout, stderr := command(t, args...)
-	if code != 0 {
-		t.Fatalf("oodcast %s: exit %d, %s", strings.Join(args, " "), code, stderr)
-	}
-	return stdout
-}
 
 // tinyNetwork writes a segmentation network as people export them and returns its path and the features' name.
 func tinyNetwork(t *testing.T) (path, features string) {
@@ -108,7 +89,7 @@ func TestModelsVerifyNotices(t *testing.T) {
 	if err := models.Write(dir, b.Manifest, files); err != nil {
 		t.Fatal(err)
 	}
-	code, _, stderr := command(t, "models", "verify", dir)
+	code, _, stderr := oodcast(t, "models", "verify", dir)
 	if code != exitFailed || !strings.Contains(stderr, "computes something else") {
 		t.Errorf("exit %d, %q", code, stderr)
 	}
@@ -133,7 +114,7 @@ func TestModelsImportEfficientViT(t *testing.T) {
 	if err := os.WriteFile(cut, raw[:len(raw)/2], 0o600); err != nil {
 		t.Fatal(err)
 	}
-	code, _, stderr := command(t, "models", "import", "efficientvit-seg", cut, "--out", filepath.Join(t.TempDir(), "x"))
+	code, _, stderr := oodcast(t, "models", "import", "efficientvit-seg", cut, "--out", filepath.Join(t.TempDir(), "x"))
 	if code != exitFailed || !strings.Contains(stderr, "truncated") || strings.Count(stderr, "\n") != 1 {
 		t.Errorf("truncated checkpoint: exit %d, %q", code, stderr)
 	}
@@ -145,7 +126,7 @@ func TestModelsRefuses(t *testing.T) {
 	onnx := func(args ...string) []string {
 		return append([]string{"models", "import", "onnx", network, "--out", dir}, args...)
 	}
-	if code, _, stderr := command(t, "models", "show", dir); code == 0 || !strings.Contains(stderr, "neither a folder nor") {
+	if code, _, stderr := oodcast(t, "models", "show", dir); code == 0 || !strings.Contains(stderr, "neither a folder nor") {
 		t.Errorf("no bundle: exit %d, %q", code, stderr)
 	}
 	tests := []struct {
@@ -163,7 +144,7 @@ func TestModelsRefuses(t *testing.T) {
 		{"list", []string{"models", "import", "efficientvit-seg", network, "--out", dir}, exitFailed, "no torch zip file"},
 	}
 	for _, tt := range tests {
-		code, _, stderr := command(t, tt.args...)
+		code, _, stderr := oodcast(t, tt.args...)
 		if code != tt.code || !strings.Contains(stderr, tt.want) || strings.Count(stderr, "\n") != 1 {
 			t.Errorf("%s: exit %d, %q; want %d and %q", tt.name, code, stderr, tt.code, tt.want)
 		}

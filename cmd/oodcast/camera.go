@@ -1,0 +1,205 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/ingest"
+	"github.com/oodcast/oodcast/pipeline"
+	"github.com/oodcast/oodcast/publish"
+	"github.com/oodcast/oodcast/publish/preview"
+	"github.com/oodcast/oodcast/publish/schema"
+)
+
+// camera is one stream on its way from source to map, and what the outside may ask of it.
+type camera struct {
+	cfg      ingest.Config
+	site     string
+	bundle   string
+	provider string
+
+	source  *ingest.Supervisor
+	frames  *pipeline.Queue[*ingest.Frame]
+	det     *detector.Detector
+	tracker *detector.Tracker
+	started time.Time
+	paused  atomic.Bool
+	scored  atomic.Uint64
+	events  atomic.Uint64
+	errors  atomic.Uint64
+	skipped atomic.Uint64 // frames that came while paused
+	preview *preview.Server
+	apply   sync.Mutex
+
+	mu struct {
+		sync.Mutex
+		newest        *detector.Map
+		width, height int
+		captured      rate
+		maps          rate
+	}
+}
+
+var (
+	_ publish.Camera      = (*camera)(nil)
+	_ publish.Snapshotter = (*camera)(nil)
+)
+
+// Name is the camera's token in subjects and addresses.
+func (c *camera) Name() string { return c.cfg.Name }
+
+// saw notes a frame that was captured.
+func (c *camera) saw(f *ingest.Frame) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mu.width, c.mu.height = f.Width, f.Height
+	c.mu.captured.tick(f.Captured)
+}
+
+// score makes the map of a frame; nil without an error when there is none to publish. It owns the frame.
+func (c *camera) score(ctx context.Context, f *ingest.Frame) (*detector.Map, error) {
+	if c.paused.Load() {
+		f.Release()
+		c.skipped.Add(1)
+		return nil, nil
+	}
+	m, err := c.det.Score(ctx, f)
+	switch {
+	case errors.Is(err, detector.ErrNotFinite): // counted, never published
+		c.errors.Add(1)
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	c.scored.Add(1)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mu.newest = m
+	c.mu.maps.tick(time.Now())
+	return m, nil
+}
+
+// Status returns the state and the settings in force.
+func (c *camera) Status() schema.Status {
+	src, knob := c.source.Status(), c.det.Control().Get()
+	st := schema.Status{
+		Site: c.site, Camera: c.cfg.Name, Bundle: c.bundle, Provider: c.provider,
+		Source: ingest.RedactURI(c.cfg.URI),
+		State:  string(src.State), Since: src.Since, Time: time.Now(),
+		Paused:        c.paused.Load(),
+		Timesteps:     schema.Timesteps{N: knob.Timesteps, List: knob.List, Auto: knob.Auto()},
+		TimestepsMax:  len(c.det.Control().Order()),
+		LatencyBudget: schema.Duration(knob.Budget),
+		Threshold:     knob.Threshold,
+	}
+	if src.Err != nil {
+		st.Reason = src.Err.Error()
+	}
+	if st.Paused && src.State == ingest.Live {
+		st.State = schema.StatePaused
+	}
+	st.Stats = c.stats()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	st.Width, st.Height = c.mu.width, c.mu.height
+	if m := c.mu.newest; m != nil {
+		st.TimestepsUsed = len(m.Timesteps)
+	}
+	return st
+}
+
+func (c *camera) stats() schema.Stats {
+	src := c.source.Stats()
+	s := schema.Stats{
+		UptimeS:  time.Since(c.started).Seconds(),
+		Captured: src.Read, Scored: c.scored.Load(), Events: c.events.Load(), Errors: c.errors.Load(),
+		Dropped: map[string]uint64{},
+	}
+	if c.preview != nil {
+		s.Viewers = c.preview.Viewers(c.cfg.Name)
+	}
+	for reason, n := range map[string]uint64{
+		"capture:pool": src.DroppedPool, "capture:rate": src.DroppedRate,
+		"queue:overflow": c.frames.Dropped(), "score:paused": c.skipped.Load(),
+	} {
+		if n > 0 {
+			s.Dropped[reason] = n
+		}
+	}
+	now := time.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s.CameraFPS, s.ScoreFPS = c.mu.captured.perSecond(now), c.mu.maps.perSecond(now)
+	if m := c.mu.newest; m != nil {
+		s.Peak, s.Mean = m.Peak, m.Mean
+		s.LatencyMS = schema.LatencyMS{
+			Wait: publish.Millis(m.Latency.Wait), Encode: publish.Millis(m.Latency.Encode),
+			Score: publish.Millis(m.Latency.Score), Total: publish.Millis(m.Latency.Total),
+		}
+	}
+	return s
+}
+
+// Snapshot returns the newest frame with its overlay as JPEG, and when it was captured.
+func (c *camera) Snapshot() ([]byte, time.Time, error) { return c.preview.Snapshot(c.cfg.Name) }
+
+// Apply changes settings from the next frame on. A request that cannot be met changes nothing.
+func (c *camera) Apply(u schema.Update) (schema.Status, error) {
+	c.apply.Lock() // two requests at once must not undo each other
+	defer c.apply.Unlock()
+	control := c.det.Control()
+	knob := control.Get()
+	if u.LatencyBudget != nil {
+		knob.Budget = time.Duration(*u.LatencyBudget)
+	}
+	if t := u.Timesteps; t != nil {
+		knob.Timesteps, knob.List = t.N, t.List
+		if !t.Auto && t.N == 0 && len(t.List) == 0 {
+			return schema.Status{}, fmt.Errorf("timesteps: got 0, want 1..%d or \"auto\"", len(control.Order()))
+		}
+	}
+	if u.Threshold != nil {
+		knob.Threshold = *u.Threshold
+	}
+	if err := control.Set(knob); err != nil {
+		return schema.Status{}, err
+	}
+	if u.Paused != nil {
+		c.paused.Store(*u.Paused)
+	}
+	return c.Status(), nil
+}
+
+// rate measures how often something happens, over the last few seconds.
+type rate struct {
+	times [32]time.Time
+	n     int
+}
+
+func (r *rate) tick(at time.Time) {
+	r.times[r.n%len(r.times)] = at
+	r.n++
+}
+
+// perSecond is the rate over the last 32 ticks, 5 s at most; 0 before there are two.
+func (r *rate) perSecond(now time.Time) float64 {
+	const window = 5 * time.Second
+	count, oldest := 0, now
+	for i := range min(r.n, len(r.times)) {
+		if t := r.times[i]; now.Sub(t) <= window {
+			count++
+			if t.Before(oldest) {
+				oldest = t
+			}
+		}
+	}
+	if d := now.Sub(oldest).Seconds(); count >= 2 && d > 0 {
+		return float64(count-1) / d
+	}
+	return 0
+}

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/oodcast/oodcast/models"
+)
+
+func write(t *testing.T, path, body string) string {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(body), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// copyBundle copies the default bundle to a folder, so that a test may break it.
+func copyBundle(t *testing.T) string {
+	t.Helper()
+	b, err := models.Open(models.Default)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string][]byte{}
+	for _, name := range b.FileNames() {
+		if files[name], err = b.ReadFile(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir := filepath.Join(t.TempDir(), "bundle")
+	if err := models.Write(dir, b.Manifest, files); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// Every fault is one line on stderr that names the thing, with the documented exit code, and nothing on stdout.
+func TestFaults(t *testing.T) {
+	dir := t.TempDir()
+	clip := demoClip(t)
+	text := write(t, filepath.Join(dir, "text.mp4"), "this is no video")
+	broken := copyBundle(t)
+	encoder := filepath.Join(broken, models.EncoderFile)
+	raw, err := os.ReadFile(encoder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, encoder, string(raw[:len(raw)/2]))
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	port := taken.Addr().String()
+	state := filepath.Join(dir, "state")
+	yaml := func(name, body string) string { return write(t, filepath.Join(dir, name), body) }
+	quiet := []string{"--http", "127.0.0.1:0", "--nats", "off"}
+	runWith := func(args ...string) []string { return append(append([]string{"run"}, args...), quiet...) }
+
+	cases := []struct {
+		name string
+		args []string
+		code int
+		want []string // parts of the message
+	}{
+		{"unknown verb", []string{"watchdog"}, exitUsage, []string{"watchdog"}},
+		{"unknown flag", []string{"run", "--sauce", "x"}, exitUsage, []string{"--sauce"}},
+		{"no camera", runWith(), exitUsage, []string{"no camera", "--source"}},
+		{"no such config", runWith("--config", dir+"/none.yaml"), exitUsage, []string{"none.yaml"}},
+		{
+			"unknown key", runWith("--config", yaml("key.yaml", "detector: {timestep: 5}\n")), exitUsage,
+			[]string{"key.yaml", "timestep"},
+		},
+		{
+			"two bad values", runWith("--source", clip, "--config", yaml("values.yaml",
+				"provider: {name: gpu}\npublish: {site: A-B}\n")), exitUsage, []string{"provider.name", `"gpu"`, "site"},
+		},
+		{"bad timesteps", runWith("--source", clip, "--timesteps", "many"), exitUsage, []string{"--timesteps", "many"}},
+		{"too many timesteps", runWith("--source", clip, "--timesteps", "400"), exitUsage, []string{"timesteps", "400"}},
+		{"no such bundle", runWith("--source", clip, "--bundle", dir+"/none"), exitUsage, []string{"none"}},
+		{"corrupt bundle", runWith("--source", clip, "--bundle", broken), exitFailed, []string{broken, models.EncoderFile}},
+		{"no such file", runWith("--source", dir+"/none.mp4", "--exit-on-end"), exitUsage, []string{"none.mp4"}},
+		{"not a video", runWith("--source", text, "--exit-on-end"), exitFailed, []string{"text.mp4"}},
+		{"unsupported address", runWith("--source", "ftp://host/x"), exitUsage, []string{"ftp"}},
+		{"page port taken", []string{"run", "--source", clip, "--http", port, "--nats", "off"}, exitFailed, []string{port}},
+		{
+			"nats port taken",
+			[]string{
+				"run", "--source", clip, "--http", "127.0.0.1:0", "--nats", "embedded://" + port,
+				"--config", yaml("state.yaml", "publish: {state_dir: "+state+"}\n"),
+			},
+			exitFailed,
+			[]string{port},
+		},
+		{
+			"provider required", runWith("--source", clip, "--provider", "cuda", "--provider-required"), exitNotInstalled,
+			[]string{"cuda"},
+		},
+		{"score: no such input", []string{"score", "--out", dir, dir + "/none.png"}, exitUsage, []string{"none.png"}},
+		{"score: not a picture", []string{
+			"score", "--out", dir, write(t, filepath.Join(dir, "text.png"), "no picture"),
+		}, exitFailed, []string{"text.png"}},
+		{"truncated checkpoint", []string{
+			"models", "import", "efficientvit-seg", write(t, filepath.Join(dir, "weights.pt"), "PK\x03\x04 cut off"),
+			"--out", dir + "/import",
+		}, exitFailed, []string{"weights.pt"}},
+		{"no such checkpoint", []string{
+			"models", "import", "efficientvit-seg", dir + "/none.pt", "--out", dir + "/import",
+		}, exitUsage, []string{"none.pt"}},
+		{"fit: no such bundle", []string{
+			"fit", "--bundle", dir + "/none", "--source", clip, "--out", dir + "/fit",
+		}, exitUsage, []string{"none"}},
+		{"fit: no such source", []string{
+			"fit", "--bundle", models.Default, "--source", dir + "/none.mp4", "--out", dir + "/fit",
+		}, exitUsage, []string{"none.mp4"}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			code, stdout, stderr := oodcast(t, c.args...)
+			if code != c.code {
+				t.Errorf("exit code %d, want %d", code, c.code)
+			}
+			last := lastLine(stderr)
+			for _, part := range c.want {
+				if !strings.Contains(last, part) {
+					t.Errorf("message %q does not name %q", last, part)
+				}
+			}
+			if strings.Contains(stderr, "goroutine ") {
+				t.Errorf("a panic:\n%s", stderr)
+			}
+			if t.Failed() {
+				t.Logf("oodcast %s\nstdout: %s\nstderr: %s", strings.Join(c.args, " "), stdout, stderr)
+			}
+		})
+	}
+}
+
+// Logs may come before the error; the error is the last line.
+func lastLine(s string) string {
+	lines := strings.Split(strings.TrimSpace(s), "\n")
+	return lines[len(lines)-1]
+}
+
+// Credentials of a source must not reach a log, an error or the page.
+func TestCredentialsStayHidden(t *testing.T) {
+	p := start(t, "run", "--source", "rtsp://operator:hunter2@127.0.0.1:9/live", "--http", "127.0.0.1:0", "--nats", "off")
+	p.find(t, "page")
+	p.find(t, "rtsp://")
+	if code, _ := p.stop(t, os.Interrupt); code != exitDone {
+		t.Errorf("exit code %d", code)
+	}
+	if all := strings.Join(p.lines, "\n") + p.stderr.String(); strings.Contains(all, "hunter2") {
+		t.Errorf("the password is in the output:\n%s", all)
+	}
+}

@@ -1,0 +1,178 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// envMain makes the test binary be oodcast, so that tests run the real program in processes of its own: exit codes,
+// signals and kill -9 included.
+const envMain = "OODCAST_TEST_MAIN"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(envMain) != "" {
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	}
+	os.Exit(m.Run())
+}
+
+func command(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), exe, args...)
+	cmd.Env = append(os.Environ(), envMain+"=1")
+	cmd.Dir = t.TempDir() // the library and the bundle must be found from anywhere
+	return cmd
+}
+
+// oodcast runs one verb to its end.
+func oodcast(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	cmd := command(t, args...)
+	var out, err bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &err
+	if e := cmd.Run(); e != nil {
+		var exit *exec.ExitError
+		if !errors.As(e, &exit) {
+			t.Fatal(e)
+		}
+		return exit.ExitCode(), out.String(), err.String()
+	}
+	return 0, out.String(), err.String()
+}
+
+// must runs one verb that has to succeed.
+func must(t *testing.T, args ...string) string {
+	t.Helper()
+	code, stdout, stderr := oodcast(t, args...)
+	if code != exitDone {
+		t.Fatalf("oodcast %s: exit code %d\n%s%s", strings.Join(args, " "), code, stdout, stderr)
+	}
+	return stdout
+}
+
+// process is a running oodcast.
+type process struct {
+	cmd    *exec.Cmd
+	done   chan struct{}
+	stderr bytes.Buffer
+	mu     sync.Mutex
+	lines  []string
+	news   chan struct{}
+}
+
+// start runs a verb in the background; it is killed at the end of the test if it still runs.
+func start(t *testing.T, args ...string) *process {
+	t.Helper()
+	p := &process{cmd: command(t, args...), done: make(chan struct{}), news: make(chan struct{}, 1)}
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.cmd.Stderr = &p.stderr
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go p.read(out)
+	t.Cleanup(func() {
+		_ = p.cmd.Process.Kill()
+		<-p.done
+		if t.Failed() {
+			t.Logf("oodcast %s\n%s\n%s", strings.Join(args, " "), strings.Join(p.lines, "\n"), p.stderr.String())
+		}
+	})
+	return p
+}
+
+func (p *process) read(out io.Reader) {
+	for s := bufio.NewScanner(out); s.Scan(); {
+		p.mu.Lock()
+		p.lines = append(p.lines, s.Text())
+		p.mu.Unlock()
+		select {
+		case p.news <- struct{}{}:
+		default:
+		}
+	}
+	_ = p.cmd.Wait()
+	close(p.done)
+}
+
+// find waits for a line that contains sub and returns what follows it.
+func (p *process) find(t *testing.T, sub string) string {
+	t.Helper()
+	deadline := time.After(60 * time.Second)
+	for {
+		p.mu.Lock()
+		for _, l := range p.lines {
+			if _, rest, ok := strings.Cut(l, sub); ok {
+				p.mu.Unlock()
+				return strings.TrimSpace(rest)
+			}
+		}
+		p.mu.Unlock()
+		select {
+		case <-p.news:
+		case <-p.done:
+			t.Fatalf("oodcast ended before it printed %q", sub)
+		case <-deadline:
+			t.Fatalf("oodcast did not print %q", sub)
+		}
+	}
+}
+
+// stop sends a signal and returns the exit code and how long the process took to end.
+func (p *process) stop(t *testing.T, sig os.Signal) (code int, took time.Duration) {
+	t.Helper()
+	begin := time.Now()
+	if err := p.cmd.Process.Signal(sig); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-p.done:
+	case <-time.After(20 * time.Second):
+		t.Fatal("oodcast did not stop within 20 s")
+	}
+	return p.cmd.ProcessState.ExitCode(), time.Since(begin)
+}
+
+// demoClip is Debian's vtest.avi: a fixed camera over a pavement, 768×576, 10 frames a second, 795 frames.
+func demoClip(t *testing.T) string {
+	t.Helper()
+	for _, path := range []string{
+		os.Getenv("OODCAST_DEMO_CLIP"), "/usr/share/doc/opencv-doc/examples/data/vtest.avi",
+	} {
+		if _, err := os.Stat(path); err == nil {
+			return path
+		}
+	}
+	t.Fatal("vtest.avi is missing: make deps installs it")
+	return ""
+}
+
+// data is the folder of weights and labelled images that may not be redistributed.
+func data(t *testing.T, path ...string) string {
+	t.Helper()
+	root := os.Getenv("OODCAST_DATA")
+	if root == "" {
+		t.Skip("OODCAST_DATA is not set: the weights and images it names are not part of the repository")
+	}
+	return filepath.Join(append([]string{root}, path...)...)
+}
