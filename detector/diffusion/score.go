@@ -45,15 +45,14 @@ const (
 
 // Weights returns the weight of each timestep under an aggregation rule.
 func (s *Schedule) Weights(rule string, timesteps []int) ([]float64, error) {
+	if rule != Sum && rule != SqrtOneMinusAlphaBarSum {
+		return nil, fmt.Errorf("aggregate: got %q, want %s or %s", rule, Sum, SqrtOneMinusAlphaBarSum)
+	}
 	w := make([]float64, len(timesteps))
 	for i, t := range timesteps {
-		switch rule {
-		case Sum:
-			w[i] = 1
-		case SqrtOneMinusAlphaBarSum:
+		w[i] = 1
+		if rule == SqrtOneMinusAlphaBarSum {
 			w[i] = float64(s.noise[t])
-		default:
-			return nil, fmt.Errorf("aggregate: got %q, want %s or %s", rule, Sum, SqrtOneMinusAlphaBarSum)
 		}
 	}
 	return w, nil
