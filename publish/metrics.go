@@ -73,7 +73,7 @@ func (m *Metrics) observe(d *detector.Map) {
 type collector struct {
 	cameras                    []Camera
 	captured, dropped, up, fps *prometheus.Desc
-	viewers, errors            *prometheus.Desc
+	errors                     *prometheus.Desc
 }
 
 func newCollector(cameras []Camera) *collector {
@@ -87,13 +87,12 @@ func newCollector(cameras []Camera) *collector {
 		errors:   desc("oodcast_frame_errors_total", "Frames or maps that could not be used."),
 		up:       desc("oodcast_source_up", "1 while the source delivers."),
 		fps:      desc("oodcast_camera_fps", "Frames a second read from the source."),
-		viewers:  desc("oodcast_webrtc_viewers", "Viewers of the preview."),
 	}
 }
 
 // Describe sends the descriptions of all metrics.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.captured, c.dropped, c.errors, c.up, c.fps, c.viewers} {
+	for _, d := range []*prometheus.Desc{c.captured, c.dropped, c.errors, c.up, c.fps} {
 		ch <- d
 	}
 }
@@ -111,7 +110,6 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		}
 		send(c.up, prometheus.GaugeValue, up)
 		send(c.fps, prometheus.GaugeValue, s.Stats.CameraFPS)
-		send(c.viewers, prometheus.GaugeValue, float64(s.Stats.Viewers))
 		send(c.captured, prometheus.CounterValue, float64(s.Stats.Captured))
 		send(c.errors, prometheus.CounterValue, float64(s.Stats.Errors))
 		for reason, n := range s.Stats.Dropped {

@@ -296,7 +296,7 @@ func TestNeverBlocks(t *testing.T) {
 		p.Event(detector.Event{ID: strconv.Itoa(i), Type: detector.EventStart, Camera: "front"})
 		p.StatusChanged()
 	}
-	if d := time.Since(begin); d > 2*time.Second {
+	if d := time.Since(begin); d > 10*time.Second { // the race detector is slow; waiting for NATS would never end
 		t.Errorf("20000 messages took %v", d)
 	}
 }
