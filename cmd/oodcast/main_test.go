@@ -72,10 +72,28 @@ func must(t *testing.T, args ...string) string {
 type process struct {
 	cmd    *exec.Cmd
 	done   chan struct{}
-	stderr bytes.Buffer
+	stderr lockedBuffer
 	mu     sync.Mutex
 	lines  []string
 	news   chan struct{}
+}
+
+// lockedBuffer may be read while the process still writes.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
 }
 
 // start runs a verb in the background; it is killed at the end of the test if it still runs.

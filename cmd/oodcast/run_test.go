@@ -1,0 +1,237 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+
+	"github.com/oodcast/oodcast/ingest/ingesttest"
+	"github.com/oodcast/oodcast/publish/schema"
+)
+
+// broker is a real NATS server, somebody else's from where oodcast stands, so that a subscriber is there before the
+// first map.
+func broker(t *testing.T) *nats.Conn {
+	t.Helper()
+	s, err := server.NewServer(&server.Options{
+		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+	if !s.ReadyForConnections(10 * time.Second) {
+		t.Fatal("the NATS server does not start")
+	}
+	return dial(t, s.ClientURL())
+}
+
+func dial(t *testing.T, url string) *nats.Conn {
+	t.Helper()
+	nc, err := nats.Connect(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	return nc
+}
+
+// maps subscribes to the maps of all cameras.
+func maps(t *testing.T, nc *nats.Conn) *nats.Subscription {
+	t.Helper()
+	sub, err := nc.SubscribeSync(schema.Subjects{Prefix: "oodcast", Site: "default"}.Of("*", schema.KindMap))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	return sub
+}
+
+// next decodes the next map and checks it against itself and its headers.
+func next(t *testing.T, sub *nats.Subscription, wait time.Duration) (*schema.AnomalyMap, []float32) {
+	t.Helper()
+	msg, err := sub.NextMsg(wait)
+	if err != nil {
+		t.Fatalf("no map: %v", err)
+	}
+	dec, err := schema.NewDecoder()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dec.Close()
+	m, err := dec.Decode(msg.Data, msg.Header.Get(schema.HeaderEncoding))
+	if err != nil {
+		t.Fatalf("map of %d bytes: %v", len(msg.Data), err)
+	}
+	values, err := schema.Values(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := msg.Header.Get(schema.HeaderSchema); got != schema.MapSchema {
+		t.Errorf("%s: %q", schema.HeaderSchema, got)
+	}
+	if got := msg.Header.Get(schema.HeaderSeq); got != strconv.FormatUint(m.GetSeq(), 10) {
+		t.Errorf("%s: %q, want %d", schema.HeaderSeq, got, m.GetSeq())
+	}
+	if _, err := time.Parse(time.RFC3339Nano, msg.Header.Get(schema.HeaderCaptureTime)); err != nil {
+		t.Error(err)
+	}
+	if len(msg.Data) > 128<<10 {
+		t.Errorf("a map of %d bytes", len(msg.Data))
+	}
+	return m, values
+}
+
+// Every frame of a file becomes a map, in order, none is lost, and every map is what it says it is.
+func TestRunPublishesEveryMap(t *testing.T) {
+	nc := broker(t)
+	sub := maps(t, nc)
+	const frames = 25
+	clip := filepath.Join(t.TempDir(), "clip.avi")
+	ingesttest.WriteLabelled(t, clip, demoClip(t), 0, frames, nil)
+	p := start(t, "run", "--source", clip, "--nats", nc.ConnectedUrl(), "--http", "off", "--exit-on-end", "--timesteps", "3")
+	for i := range uint64(frames) {
+		m, values := next(t, sub, 60*time.Second)
+		if m.GetSeq() != i || m.GetFrameSeq() != i {
+			t.Fatalf("map %d of frame %d, want %d", m.GetSeq(), m.GetFrameSeq(), i)
+		}
+		if n := int(m.GetWidth() * m.GetHeight()); n != len(values) || n < 1000 {
+			t.Fatalf("%d×%d cells, %d values", m.GetWidth(), m.GetHeight(), len(values))
+		}
+		if m.GetImageWidth() != 768 || m.GetImageHeight() != 576 || len(m.GetTimesteps()) != 3 {
+			t.Errorf("image %d×%d, timesteps %v", m.GetImageWidth(), m.GetImageHeight(), m.GetTimesteps())
+		}
+		checkRange(t, m, values)
+	}
+	<-p.done
+	if code := p.cmd.ProcessState.ExitCode(); code != exitDone {
+		t.Errorf("exit code %d", code)
+	}
+	if msg, err := sub.NextMsg(100 * time.Millisecond); err == nil {
+		t.Errorf("a map too many: %d bytes", len(msg.Data))
+	}
+}
+
+// checkRange holds a map against its own value range and peak: quantised to 16 bits, so within one step.
+func checkRange(t *testing.T, m *schema.AnomalyMap, values []float32) {
+	t.Helper()
+	lo, hi, sum := values[0], values[0], 0.0
+	for _, v := range values {
+		lo, hi, sum = min(lo, v), max(hi, v), sum+float64(v)
+	}
+	step := float64(m.GetValueMax()-m.GetValueMin())/65535 + 1e-6
+	for name, pair := range map[string][2]float64{
+		"smallest": {float64(lo), float64(m.GetValueMin())}, "largest": {float64(hi), float64(m.GetValueMax())},
+		"peak": {float64(hi), float64(m.GetPeak())}, "mean": {sum / float64(len(values)), float64(m.GetMean())},
+	} {
+		if math.Abs(pair[0]-pair[1]) > step {
+			t.Errorf("%s value %g, the message says %g", name, pair[0], pair[1])
+		}
+	}
+	if hi-lo < 0.5 || math.Abs(float64(hi)) > 1000 {
+		t.Errorf("values from %g to %g: not the scores of a picture", lo, hi)
+	}
+}
+
+// Requests on NATS change |T| and threshold from the next frame on, bad ones change nothing, and a signal ends it all.
+func TestControlAndStop(t *testing.T) {
+	config := write(t, filepath.Join(t.TempDir(), "run.yaml"), fmt.Sprintf(`
+publish: {url: "embedded://127.0.0.1:0", state_dir: %q}
+preview: {listen: "127.0.0.1:0"}
+cameras: [{name: yard, uri: %q, realtime: true, loop: true}]
+`, t.TempDir(), demoClip(t)))
+	p := start(t, "run", "--config", config)
+	var url string
+	if _, err := fmt.Sscan(p.find(t, "nats "), &url); err != nil {
+		t.Fatal(err)
+	}
+	nc := dial(t, url)
+	sub := maps(t, nc)
+	subjects := schema.Subjects{Prefix: "oodcast", Site: "default"}
+	ask := func(verb, body string) (st schema.Status, fault string) {
+		msg, err := nc.Request(subjects.Control("yard", verb), []byte(body), 10*time.Second)
+		if err != nil {
+			t.Fatalf("%s: %v", verb, err)
+		}
+		var f schema.Fault
+		if err := json.Unmarshal(msg.Data, &f); err != nil {
+			t.Fatalf("%s: %v", msg.Data, err)
+		}
+		if f.Error == "" {
+			err = json.Unmarshal(msg.Data, &st)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st, f.Error
+	}
+	reach := func(want int) *schema.AnomalyMap {
+		for range 20 {
+			if m, _ := next(t, sub, 30*time.Second); len(m.GetTimesteps()) == want {
+				return m
+			}
+		}
+		t.Fatalf("no map with |T|=%d", want)
+		return nil
+	}
+	reach(5)
+	if st, fault := ask("set", `{"timesteps": 2, "threshold": 7.5}`); fault != "" || st.Timesteps.N != 2 {
+		t.Errorf("set: %+v %s", st.Timesteps, fault)
+	}
+	if m := reach(2); m.GetThreshold() != 7.5 {
+		t.Errorf("threshold %g, want 7.5", m.GetThreshold())
+	}
+	for _, bad := range []string{`{"timesteps": 0}`, `{"timesteps": 26}`, `{"timesteps": "auto"}`, `{"speed": 1}`, `[`, ``} {
+		if _, fault := ask("set", bad); fault == "" {
+			t.Errorf("set %s: accepted", bad)
+		}
+	}
+	if st, _ := ask("get", ""); st.Timesteps.N != 2 || st.Threshold != 7.5 || st.State != schema.StateLive {
+		t.Errorf("get: %+v", st)
+	}
+	if st, fault := ask("set", `{"timesteps": "auto", "latency_budget": "1h"}`); fault != "" || !st.Timesteps.Auto {
+		t.Errorf("auto: %+v %s", st.Timesteps, fault)
+	}
+	reach(25) // an hour allows them all
+	code, took := p.stop(t, syscall.SIGTERM)
+	if code != exitDone || took > 3*time.Second {
+		t.Errorf("exit code %d after %v, want 0 within 3 s", code, took)
+	}
+}
+
+// A camera over RTSP and TCP, served by the test.
+func TestRunReadsRTSP(t *testing.T) {
+	camera := ingesttest.StartRTSP(t, ingesttest.RTSPConfig{
+		Width: 384, Height: 288, FPS: 5, Picture: ingesttest.Clip(t, demoClip(t), 384, 288, 20),
+		User: "operator", Password: "hunter2",
+	})
+	nc := broker(t)
+	sub := maps(t, nc)
+	p := start(t, "run", "--source", camera.URL(), "--nats", nc.ConnectedUrl(), "--http", "off", "--timesteps", "1")
+	var last uint64
+	for i := range 10 {
+		m, _ := next(t, sub, 60*time.Second)
+		if i > 0 && m.GetSeq() != last+1 {
+			t.Errorf("map %d after %d", m.GetSeq(), last)
+		}
+		if m.GetImageWidth() != 384 || m.GetImageHeight() != 288 {
+			t.Errorf("image %d×%d", m.GetImageWidth(), m.GetImageHeight())
+		}
+		last = m.GetSeq()
+	}
+	if code, took := p.stop(t, os.Interrupt); code != exitDone || took > 3*time.Second {
+		t.Errorf("exit code %d after %v, want 0 within 3 s", code, took)
+	}
+}
