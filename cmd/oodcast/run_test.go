@@ -71,7 +71,7 @@ func next(t *testing.T, sub *nats.Subscription, wait time.Duration) (*schema.Ano
 		t.Fatal(err)
 	}
 	defer dec.Close()
-	m, err := dec.Decode(msg.Data, msg.Header.Get(schema.HeaderEncoding))
+	m, err := dec.Decode(msg.Data)
 	if err != nil {
 		t.Fatalf("map of %d bytes: %v", len(msg.Data), err)
 	}
