@@ -3,6 +3,7 @@ package preview_test
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"fmt"
 	"image"
 	"image/png"
@@ -65,9 +66,13 @@ func until(t *testing.T, ctx context.Context, js string) {
 // grab returns what the video element shows.
 func grab(t *testing.T, ctx context.Context) image.Image {
 	t.Helper()
-	raw := evaluate[[]byte](t, ctx, `(() => { const v = document.getElementById("video"), c = document.createElement("canvas");
+	text := evaluate[string](t, ctx, `(() => { const v = document.getElementById("video"), c = document.createElement("canvas");
 		c.width = v.videoWidth; c.height = v.videoHeight; c.getContext("2d").drawImage(v, 0, 0);
 		return c.toDataURL("image/png").split(",")[1]; })()`)
+	raw, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		t.Fatal(err)
+	}
 	img, err := png.Decode(bytes.NewReader(raw))
 	if err != nil {
 		t.Fatal(err)

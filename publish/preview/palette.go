@@ -14,26 +14,26 @@ func turbo(t float64) (r, g, b float64) {
 
 const shades = 256
 
-// palette maps how far a value is from normal to a colour. It is clear below half the threshold, has its warm colours
-// above the threshold, and is densest at one and a half of it.
+// palette maps how far a value is from normal to a colour: clear below half the threshold, yellow at it, red and densest
+// at twice the threshold. It stays clear enough to see what is below.
 type palette [shades]struct{ r, g, b, a uint8 } // r, g, b multiplied with a/255
 
 func newPalette() *palette {
 	p := &palette{}
 	for i := range p {
 		t := float64(i) / (shades - 1)
-		r, g, b := turbo(0.30 + 0.62*t)
-		a := 0.62 * math.Pow(t, 1.3)
+		r, g, b := turbo(0.42 + 0.44*t)
+		a := 0.55 * math.Pow(t, 0.8)
 		p[i].r, p[i].g, p[i].b, p[i].a = uint8(255*a*r), uint8(255*a*g), uint8(255*a*b), uint8(255*a)
 	}
 	return p
 }
 
-// scaleOf returns lo and k with which (value−lo)·k runs from 0 to 1 over the palette, with the threshold at a half.
+// scaleOf returns lo and k with which (value−lo)·k runs from 0 to 1 over the palette, with the threshold at a third.
 func scaleOf(threshold float32) (lo, k float32) {
 	half := max(threshold, -threshold) / 2
 	half = max(half, 0.5) // a threshold near the mean of normal footage still gets a palette
-	return threshold - half, 1 / (2 * half)
+	return threshold - half, 1 / (3 * half)
 }
 
 // shade returns the index into the palette; 0 is clear.
