@@ -71,9 +71,13 @@ func (o *ScoringOptions) check() error {
 //
 // Against the formulas as they stand, what is linear is moved to where it costs least: time vectors are looked up,
 // the input projection runs before the noise is mixed in, and means of groups are taken out of the weights. weights
-// holds the parameters and normalization.shift and normalization.scale, both [C].
+// holds the parameters and what [WithNormalisation] takes.
 func ScoringGraph(cfg DenoiserConfig, weights checkpoint.Tensors, opt ScoringOptions) ([]byte, error) {
 	if err := errors.Join(cfg.Validate(), opt.check()); err != nil {
+		return nil, err
+	}
+	weights, err := WithNormalisation(weights, cfg.Channels)
+	if err != nil {
 		return nil, err
 	}
 	s := scoring{
@@ -137,8 +141,8 @@ func (s *scoring) build() {
 	timesteps := g.Input("timesteps", graph.Int64, -1)
 	row := s.tableRow(timesteps)
 
-	shift := s.weight("normalization.shift", s.cfg.Channels)
-	scale := s.weight("normalization.scale", s.cfg.Channels)
+	shift := s.weight(NormShift, s.cfg.Channels)
+	scale := s.weight(NormScale, s.cfg.Channels)
 	xt := s.diffuse(g.Div(g.Sub(features, shift), scale), eps, row)
 	s.perTime = g.Concat(0, g.ShapeOf(s.index), g.Int64s(-1, int64(s.cfg.Width)))
 	rows := g.Concat(0, g.ShapeOf(s.index), g.Int64s(-1, c))

@@ -328,3 +328,32 @@ func TestScoringGraphRefuses(t *testing.T) {
 		})
 	}
 }
+
+// An older checkpoint holds batch minima and maxima, with rows that were never filled.
+func TestWithNormalisation(t *testing.T) {
+	inf := float32(math.Inf(1))
+	old := checkpoint.Tensors{
+		"normalization.mins": {Shape: []int{3, 2}, Data: []float32{-1, 0, -3, 1, inf, inf}},
+		"normalization.maxs": {Shape: []int{3, 2}, Data: []float32{2, 4, 1, 10, -inf, -inf}},
+	}
+	got, err := nets.WithNormalisation(old, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := got[nets.NormShift].Data; !slices.Equal(s, []float32{-0.5, 5}) {
+		t.Errorf("shift %v, want [-0.5 5]", s)
+	}
+	if s := got[nets.NormScale].Data; !slices.Equal(s, []float32{5, 5}) {
+		t.Errorf("scale %v, want [5 5]", s)
+	}
+	if old[nets.NormShift] != nil {
+		t.Error("the argument was changed")
+	}
+	old["normalization.maxs"].Data = slices.Repeat([]float32{-inf}, 6)
+	if _, err := nets.WithNormalisation(old, 2); err == nil {
+		t.Error("a range that is not finite was taken")
+	}
+	if _, err := nets.WithNormalisation(old, 3); err == nil {
+		t.Error("another number of channels was taken")
+	}
+}
