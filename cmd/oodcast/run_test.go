@@ -71,13 +71,9 @@ func next(t *testing.T, sub *nats.Subscription, wait time.Duration) (*schema.Ano
 		t.Fatal(err)
 	}
 	defer dec.Close()
-	m, err := dec.Decode(msg.Data)
+	m, values, err := dec.Decode(msg.Data)
 	if err != nil {
 		t.Fatalf("map of %d bytes: %v", len(msg.Data), err)
-	}
-	values, err := schema.Values(m)
-	if err != nil {
-		t.Fatal(err)
 	}
 	if got := msg.Header.Get(schema.HeaderSchema); got != schema.MapSchema {
 		t.Errorf("%s: %q", schema.HeaderSchema, got)
@@ -110,8 +106,8 @@ func TestRunPublishesEveryMap(t *testing.T) {
 		if n := int(m.GetWidth() * m.GetHeight()); n != len(values) || n < 1000 {
 			t.Fatalf("%d×%d cells, %d values", m.GetWidth(), m.GetHeight(), len(values))
 		}
-		if m.GetImageWidth() != 768 || m.GetImageHeight() != 576 || len(m.GetTimesteps()) != 3 {
-			t.Errorf("image %d×%d, timesteps %v", m.GetImageWidth(), m.GetImageHeight(), m.GetTimesteps())
+		if m.GetImageWidth() != 768 || m.GetImageHeight() != 576 || len(m.GetModel().GetTimesteps()) != 3 {
+			t.Errorf("image %d×%d, timesteps %v", m.GetImageWidth(), m.GetImageHeight(), m.GetModel().GetTimesteps())
 		}
 		checkRange(t, m, values)
 	}
@@ -179,7 +175,7 @@ cameras: [{name: yard, uri: %q, realtime: true, loop: true}]
 	}
 	reach := func(want int) *schema.AnomalyMap {
 		for range 20 {
-			if m, _ := next(t, sub, 30*time.Second); len(m.GetTimesteps()) == want {
+			if m, _ := next(t, sub, 30*time.Second); len(m.GetModel().GetTimesteps()) == want {
 				return m
 			}
 		}
