@@ -79,22 +79,40 @@ func lerpRow(dst, a, b []byte, f int32) {
 
 // average stores the means of k×k blocks in dst.
 func average(dst, src []byte, sw, sh, k int) {
-	n := uint32(k * k)
-	i := 0
+	dw := sw / k
 	for y := range sh / k {
-		for x := range sw / k {
-			var r, g, b uint32
-			for j := range k {
-				p := src[3*((y*k+j)*sw+x*k):][:3*k]
-				for c := 0; c < len(p); c += 3 {
-					r += uint32(p[c])
-					g += uint32(p[c+1])
-					b += uint32(p[c+2])
-				}
-			}
-			dst[i], dst[i+1], dst[i+2] = byte((r+n/2)/n), byte((g+n/2)/n), byte((b+n/2)/n)
-			i += 3
+		out := dst[3*dw*y : 3*dw*(y+1)]
+		if k == 2 {
+			halve(out, src[3*sw*2*y:][:6*dw], src[3*sw*(2*y+1):][:6*dw])
+			continue
 		}
+		averageRow(out, src[3*sw*k*y:3*sw*k*(y+1)], sw, k)
+	}
+}
+
+// halve is average for k = 2, by far the usual one: 1080p cameras.
+func halve(out, top, bottom []byte) {
+	for x := 0; x+3 <= len(out); x += 3 {
+		a, b, o := top[2*x:2*x+6:2*x+6], bottom[2*x:2*x+6:2*x+6], out[x:x+3:x+3]
+		o[0] = byte((uint32(a[0]) + uint32(a[3]) + uint32(b[0]) + uint32(b[3]) + 2) >> 2)
+		o[1] = byte((uint32(a[1]) + uint32(a[4]) + uint32(b[1]) + uint32(b[4]) + 2) >> 2)
+		o[2] = byte((uint32(a[2]) + uint32(a[5]) + uint32(b[2]) + uint32(b[5]) + 2) >> 2)
+	}
+}
+
+func averageRow(out, rows []byte, sw, k int) {
+	n := uint32(k * k)
+	for x := range len(out) / 3 {
+		var r, g, b uint32
+		for j := range k {
+			p := rows[3*(j*sw+x*k):][:3*k]
+			for c := 0; c+3 <= len(p); c += 3 {
+				r += uint32(p[c])
+				g += uint32(p[c+1])
+				b += uint32(p[c+2])
+			}
+		}
+		out[3*x], out[3*x+1], out[3*x+2] = byte((r+n/2)/n), byte((g+n/2)/n), byte((b+n/2)/n)
 	}
 }
 

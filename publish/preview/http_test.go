@@ -1,0 +1,368 @@
+package preview_test
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"image"
+	"image/jpeg"
+	"image/png"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/ingest"
+	"github.com/oodcast/oodcast/publish"
+	"github.com/oodcast/oodcast/publish/preview"
+	"github.com/oodcast/oodcast/publish/schema"
+)
+
+// peakMap has one anomalous cell in the middle of a 16×8 grid.
+func peakMap(camera string, seq uint64) *detector.Map {
+	m := &detector.Map{
+		Camera: camera, Seq: seq, Captured: time.Now(), Width: 16, Height: 8, ImageWidth: 320, ImageHeight: 160,
+		Values: make([]float32, 16*8), Timesteps: []int{1, 2, 3, 4, 5}, Threshold: 4, Peak: 9, Bundle: "b", Provider: "cpu",
+	}
+	m.Values[4*16+8] = 9
+	return m
+}
+
+func TestAPI(t *testing.T) {
+	cam := newCamera("front")
+	s := start(t, testConfig(), []publish.Camera{cam, newCamera("rear")}, preview.WithVersion("1.2.3"))
+	api := s.URL() + "api/v1/"
+	for _, c := range []struct {
+		name, method, path, body string
+		code                     int
+		want                     string // part of the answer
+	}{
+		{"info", "GET", "info", "", 200, `"version":"1.2.3"`},
+		{"cameras", "GET", "cameras", "", 200, `"camera":"rear"`},
+		{"camera", "GET", "cameras/front", "", 200, `"timesteps":5`},
+		{"patch", "PATCH", "cameras/front", `{"timesteps":9,"threshold":2.5}`, 200, `"timesteps":9,`},
+		{"patched", "GET", "cameras/front", "", 200, `"threshold":2.5`},
+		{"auto", "PATCH", "cameras/front", `{"timesteps":"auto","latency_budget":"120ms"}`, 200, `"timesteps":"auto"`},
+		{"too many", "PATCH", "cameras/front", `{"timesteps":99}`, 400, `{"error":"timesteps: got 99, want 1..25"}`},
+		{"unknown key", "PATCH", "cameras/front", `{"tresholt":1}`, 400, `{"error":"unknown field \"tresholt\""}`},
+		{"not json", "PATCH", "cameras/front", `timesteps=5`, 400, "request is not JSON"},
+		{"huge", "PATCH", "cameras/front", strings.Repeat("x", 100000), 413, "request of more than"},
+		{"nobody", "GET", "cameras/left", "", 404, `{"error":"no camera \"left\""}`},
+		{"put", "PUT", "cameras/front", "", 405, ""},
+		{"no events", "GET", "events", "", 200, `{"events":[]}`},
+		{"bad since", "GET", "events?since=yesterday", "", 400, "want RFC 3339"},
+		{"no snapshot yet", "GET", "cameras/front/snapshot.jpg", "", 503, "has not delivered a frame"},
+		{"no map yet", "GET", "cameras/front/map.png", "", 503, "no map has been made"},
+		{"nowhere", "GET", "nowhere", "", 404, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := send(t, c.method, api+c.path, "application/json", c.body, nil)
+			if r.code != c.code || !strings.Contains(r.body, c.want) {
+				t.Errorf("%s %s = %d %s, want %d with %s", c.method, c.path, r.code, r.body, c.code, c.want)
+			}
+		})
+	}
+	if st := cam.Status(); !st.Timesteps.Auto || st.Threshold != 2.5 {
+		t.Errorf("camera has %+v", st)
+	}
+}
+
+func TestPictures(t *testing.T) {
+	s := start(t, testConfig(), []publish.Camera{newCamera("front")})
+	still(s, "front", 1280, 640).Release()
+	s.Map(peakMap("front", 7))
+	base := s.URL() + "api/v1/cameras/front/"
+
+	get := func(path string) (image.Image, reply) {
+		t.Helper()
+		r := send(t, "GET", base+path, "", "", nil)
+		if r.code != 200 {
+			t.Fatalf("%s: %d %s", path, r.code, r.body)
+		}
+		img, _, err := image.Decode(strings.NewReader(r.body))
+		if err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		return img, r
+	}
+	marked, r := get("snapshot.jpg")
+	plain, _ := get("snapshot.jpg?overlay=0")
+	if marked.Bounds() != image.Rect(0, 0, 1280, 640) || plain.Bounds() != marked.Bounds() {
+		t.Errorf("snapshots are %v and %v", marked.Bounds(), plain.Bounds())
+	}
+	if _, err := time.Parse(time.RFC3339Nano, r.header.Get("X-Capture-Time")); err != nil {
+		t.Error(err)
+	}
+	red := func(img image.Image, x, y int) int {
+		r, _, b, _ := img.At(x, y).RGBA()
+		return int(r>>8) - int(b>>8)
+	}
+	if d := red(marked, 680, 360); d < 40 { // the middle of the anomalous cell
+		t.Errorf("the anomaly is %d redder than blue, want at least 40", d)
+	}
+	for _, p := range []image.Point{{100, 100}, {1200, 500}, {680, 100}} {
+		a, b := marked.At(p.X, p.Y), plain.At(p.X, p.Y)
+		ar, _, _, _ := a.RGBA()
+		br, _, _, _ := b.RGBA()
+		if d := int(ar>>8) - int(br>>8); d < -4 || d > 4 {
+			t.Errorf("normal area at %v differs: %v, %v", p, a, b)
+		}
+	}
+	grey, r := get("map.png")
+	g16, ok := grey.(*image.Gray16)
+	if !ok || g16.Bounds() != image.Rect(0, 0, 16, 8) || g16.Gray16At(8, 4).Y != 65535 || g16.Gray16At(0, 0).Y != 0 {
+		t.Errorf("map is %T %v", grey, grey.Bounds())
+	}
+	if r.header.Get("X-Value-Max") != "9" || r.header.Get("X-Seq") != "7" {
+		t.Errorf("headers %v", r.header)
+	}
+	if c, _ := get("map.png?color=1"); red(c, 8, 4) < 40 {
+		t.Error("the anomaly is not warm")
+	}
+	if _, err := png.Decode(strings.NewReader(r.body)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestMJPEG(t *testing.T) {
+	cam := newCamera("street")
+	s := start(t, testConfig(), []publish.Camera{cam})
+	feed(t, s, cam, 15)
+	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Get(s.URL() + "api/v1/cameras/street/stream.mjpg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, params, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := multipart.NewReader(resp.Body, params["boundary"])
+	var first image.Image
+	for i := range 10 {
+		part, err := parts.NextPart()
+		if err != nil {
+			t.Fatal(err)
+		}
+		img, err := jpeg.Decode(part)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			first = img
+		} else if i == 9 && difference(first, img) < 0.3 {
+			t.Error("the picture does not move")
+		}
+	}
+	if n := s.Viewers("street"); n != 1 {
+		t.Errorf("Viewers() = %d, want 1", n)
+	}
+	_ = resp.Body.Close()
+	wait(t, "the viewer to be gone", func() bool { return s.Viewers("street") == 0 })
+}
+
+func TestEvents(t *testing.T) {
+	s := start(t, testConfig(), []publish.Camera{newCamera("front")}, preview.WithSite("yard"))
+	begin := time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
+	for i := range 300 {
+		s.Event(detector.Event{ID: fmt.Sprint("e", i), Revision: 1, Type: detector.EventStart, Camera: "front", Start: begin, Time: begin.Add(time.Duration(i) * time.Second)})
+	}
+	s.Event(detector.Event{ID: "e299", Revision: 2, Type: detector.EventEnd, Camera: "front", Start: begin, Time: begin.Add(400 * time.Second)})
+	list := func(query string) []schema.Event {
+		t.Helper()
+		var out struct{ Events []schema.Event }
+		r := send(t, "GET", s.URL()+"api/v1/events"+query, "", "", nil)
+		if err := json.Unmarshal([]byte(r.body), &out); err != nil {
+			t.Fatalf("%s: %v", r.body, err)
+		}
+		return out.Events
+	}
+	if all := list(""); len(all) != 200 || all[199].ID != "e299" || all[199].Type != "end" || all[199].Site != "yard" {
+		t.Errorf("%d events, the last is %+v", len(all), all[len(all)-1])
+	}
+	if n := len(list("?since=2026-05-04T12:04:50Z")); n != 9 {
+		t.Errorf("%d events since, want 9", n)
+	}
+	if n := len(list(fmt.Sprintf("?camera=front&since=%d", begin.Add(300*time.Second).UnixMilli()))); n != 1 {
+		t.Errorf("%d events since, want 1", n)
+	}
+	if n := len(list("?camera=rear")); n != 0 {
+		t.Errorf("%d events of nobody", n)
+	}
+}
+
+// TestLive reads server-sent events: the status at once, then every map, and the end when the server stops.
+func TestLive(t *testing.T) {
+	s := start(t, testConfig(), []publish.Camera{newCamera("front")})
+	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Get(s.URL() + "api/v1/cameras/front/live")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	lines := bufio.NewScanner(resp.Body)
+	next := func(want string) string {
+		t.Helper()
+		for lines.Scan() {
+			if lines.Text() == "event: "+want {
+				lines.Scan()
+				return strings.TrimPrefix(lines.Text(), "data: ")
+			}
+		}
+		t.Fatalf("no %s event", want)
+		return ""
+	}
+	next("status")
+	s.Map(peakMap("front", 3))
+	var m struct {
+		Seq       uint64
+		Peak      float32
+		Timesteps int
+	}
+	if err := json.Unmarshal([]byte(next("score")), &m); err != nil || m.Seq != 3 || m.Peak != 9 || m.Timesteps != 5 {
+		t.Errorf("score %+v, %v", m, err)
+	}
+	s.Event(detector.Event{ID: "x", Type: detector.EventStart, Camera: "front"})
+	if e := next("event"); !strings.Contains(e, `"id":"x"`) {
+		t.Errorf("event %s", e)
+	}
+}
+
+func TestToken(t *testing.T) {
+	cfg := testConfig()
+	cfg.Token = "correct-horse-battery"
+	s := start(t, cfg, []publish.Camera{newCamera("front")})
+	for _, c := range []struct {
+		path, bearer string
+		want         int
+	}{
+		{"", "", 200}, // the page asks for it
+		{"livez", "", 200},
+		{"readyz", "", 200},
+		{"metrics", "", 401},
+		{"api/v1/cameras", "", 401},
+		{"api/v1/cameras", "wrong", 401},
+		{"api/v1/cameras", cfg.Token, 200},
+		{"api/v1/cameras?token=" + cfg.Token, "", 200},
+		{"api/v1/cameras/front/map.png?token=no", "", 401},
+	} {
+		h := map[string]string{}
+		if c.bearer != "" {
+			h["Authorization"] = "Bearer " + c.bearer
+		}
+		if r := send(t, "GET", s.URL()+c.path, "", "", h); r.code != c.want {
+			t.Errorf("GET %s with %q = %d, want %d", c.path, c.bearer, r.code, c.want)
+		}
+	}
+	_, sdp := offer(t)
+	if r := send(t, "POST", s.URL()+"whep/front", "application/sdp", sdp, nil); r.code != 401 {
+		t.Errorf("WHEP without token: %d", r.code)
+	}
+	if r := send(t, "POST", s.URL()+"whep/front", "application/sdp", sdp, map[string]string{"Authorization": "Bearer " + cfg.Token}); r.code != 201 {
+		t.Errorf("WHEP with token: %d %s", r.code, r.body)
+	}
+}
+
+func TestOrigins(t *testing.T) {
+	cfg := testConfig()
+	cfg.Origins = []string{"https://wall.example"}
+	s := start(t, cfg, []publish.Camera{newCamera("front")})
+	for origin, want := range map[string]int{"https://wall.example": 200, "https://evil.example": 403} {
+		h := map[string]string{"Origin": origin, "Sec-Fetch-Site": "cross-site"}
+		r := send(t, "PATCH", s.URL()+"api/v1/cameras/front", "application/json", `{"threshold":3}`, h)
+		if r.code != want || (r.header.Get("Access-Control-Allow-Origin") == origin) != (want == 200) {
+			t.Errorf("PATCH from %s = %d %v, want %d", origin, r.code, r.header, want)
+		}
+	}
+}
+
+func TestHealth(t *testing.T) {
+	cam, reg := newCamera("front"), prometheus.NewRegistry()
+	var broken error
+	s := start(t, testConfig(), []publish.Camera{cam}, preview.WithRegistry(reg), preview.WithReady(func() error { return broken }))
+	check := func(path string, code int, want string) {
+		t.Helper()
+		if r := send(t, "GET", s.URL()+path, "", "", nil); r.code != code || !strings.Contains(r.body, want) {
+			t.Errorf("%s = %d %q, want %d with %q", path, r.code, r.body, code, want)
+		}
+	}
+	check("livez", 200, "ok")
+	check("readyz", 200, "ok")
+	cam.set(func(s *schema.Status) { s.State = schema.StateDown })
+	check("readyz", 503, "no camera delivers frames")
+	check("readyz?verbose", 503, `"cameras":{"front":"down"}`)
+	check("livez", 200, "ok")
+	cam.set(func(s *schema.Status) { s.State = schema.StateLive })
+	broken = io.ErrUnexpectedEOF
+	check("readyz", 503, "unexpected EOF")
+	check("metrics", 200, "")
+	r := send(t, "GET", s.URL(), "", "", nil)
+	if !strings.Contains(r.body, "<title>oodcast</title>") || !strings.Contains(r.header.Get("Content-Security-Policy"), "default-src 'none'") {
+		t.Errorf("page: %v", r.header)
+	}
+	if bytes.Contains([]byte(r.body), []byte("https://")) {
+		t.Error("the page refers to something outside")
+	}
+}
+
+// TestFramesGoBack stops a server and wants every frame of the pool back, also those that come too late.
+func TestFramesGoBack(t *testing.T) {
+	pool := ingest.NewPool(4)
+	for _, listen := range []string{"127.0.0.1:0", "off"} {
+		t.Run(listen, func(t *testing.T) {
+			cfg := testConfig()
+			cfg.Listen = listen
+			var late *preview.Server
+			t.Run("run", func(t *testing.T) {
+				s := start(t, cfg, []publish.Camera{newCamera("front")})
+				for _, name := range []string{"front", "front", "nobody"} {
+					f := pool.TryGet(64, 48)
+					f.Camera, f.Captured = name, time.Now()
+					s.Frame(f)
+				}
+				late = s
+			})
+			f := pool.TryGet(64, 48)
+			f.Camera = "front"
+			late.Frame(f)
+			if n := pool.InFlight(); n != 0 {
+				t.Errorf("%d frames are missing", n)
+			}
+		})
+	}
+}
+
+func TestConfigValidate(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		edit func(*preview.Config)
+		want string
+	}{
+		{"default", func(*preview.Config) {}, ""},
+		{"off", func(c *preview.Config) { c.Listen = "off" }, ""},
+		{"token", func(c *preview.Config) { c.Listen, c.Token = "0.0.0.0:80", "0123456789abcdef" }, ""},
+		{"insecure", func(c *preview.Config) { c.Listen, c.Insecure = ":80", true }, ""},
+		{"ipv6", func(c *preview.Config) { c.Listen = "[::1]:8080" }, ""},
+		{"open", func(c *preview.Config) { c.Listen = ":8080" }, `preview.listen: ":8080" lets the network in: set preview.token, or preview.insecure: true`},
+		{"no port", func(c *preview.Config) { c.Listen = "localhost" }, `preview.listen: got "localhost", want HOST:PORT or off`},
+		{"short", func(c *preview.Config) { c.Token = "abc" }, `preview.token: too short, want at least 16 characters`},
+		{"width", func(c *preview.Config) { c.MaxWidth = 7 }, `preview.max_width: got "7", want 160..3840`},
+		{"origin", func(c *preview.Config) { c.Origins = []string{"wall"} }, `preview.origins: got "wall", want "https://host"`},
+		{"host", func(c *preview.Config) { c.WebRTC.AdditionalHosts = []string{"me"} }, `preview.webrtc.additional_hosts: got "me", want an IP address`},
+		{"two", func(c *preview.Config) { c.MaxFPS, c.Bitrate = 0, 1 }, "preview.max_fps: got \"0\", want 1..60\npreview.bitrate: got \"1\", want 100..20000"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cfg := preview.DefaultConfig()
+			c.edit(&cfg)
+			err := cfg.Validate()
+			if got := fmt.Sprint(err); c.want == "" && err != nil || c.want != "" && got != c.want {
+				t.Errorf("Validate() = %q, want %q", got, c.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,184 @@
+package preview
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/ingest"
+	"github.com/oodcast/oodcast/publish/schema"
+)
+
+func TestFit(t *testing.T) {
+	for _, c := range [][5]int{
+		{640, 480, 960, 640, 480},
+		{1920, 1080, 960, 960, 540},
+		{641, 481, 960, 640, 480},
+		{3840, 2160, 960, 960, 540},
+		{1, 1, 960, 2, 2},
+		{4000, 3, 960, 960, 2},
+	} {
+		if w, h := fit(c[0], c[1], c[2]); w != c[3] || h != c[4] {
+			t.Errorf("fit(%d, %d, %d) = %d, %d, want %d, %d", c[0], c[1], c[2], w, h, c[3], c[4])
+		}
+	}
+}
+
+// TestScaleKeepsRamps scales linear ramps, whose value at every place is known whatever the factor.
+func TestScaleKeepsRamps(t *testing.T) {
+	for _, c := range [][4]int{{64, 48, 64, 48}, {100, 60, 64, 38}, {128, 96, 64, 48}, {200, 130, 64, 42}, {64, 48, 100, 80}, {5, 5, 2, 2}} {
+		sw, sh, dw, dh := c[0], c[1], c[2], c[3]
+		src := make([]byte, 3*sw*sh)
+		for y := range sh {
+			for x := range sw {
+				p := src[3*(y*sw+x):]
+				p[0], p[1], p[2] = byte(255*x/sw), byte(255*y/sh), 77
+			}
+		}
+		dst := make([]byte, 3*dw*dh)
+		(&scaler{}).scale(dst, dw, dh, src, sw, sh)
+		for y := 1; y < dh-1; y++ { // at the border the ramp ends
+			for x := 1; x < dw-1; x++ {
+				p := dst[3*(y*dw+x):]
+				wantX, wantY := 255*((float64(x)+.5)/float64(dw)-.5/float64(sw)), 255*((float64(y)+.5)/float64(dh)-.5/float64(sh))
+				if !near(p[0], wantX, 4) || !near(p[1], wantY, 4) || p[2] != 77 { // both ends are rounded down
+					t.Fatalf("%v: pixel %d,%d is %v, want %.0f %.0f 77", c, x, y, p[:3], wantX, wantY)
+				}
+			}
+		}
+	}
+}
+
+func near(got byte, want, tol float64) bool {
+	return float64(got) >= want-tol && float64(got) <= want+tol
+}
+
+func TestPalette(t *testing.T) {
+	p := newPalette()
+	if p[0].a != 0 || p[shades-1].a < 100 || p[shades-1].r < p[shades-1].b {
+		t.Errorf("ends are %v and %v", p[0], p[shades-1])
+	}
+	for i := 1; i < shades; i++ {
+		if p[i].a < p[i-1].a {
+			t.Errorf("alpha falls at %d", i)
+		}
+	}
+	for _, threshold := range []float32{4, 0, -2, 30} {
+		lo, k := scaleOf(threshold)
+		if at := shade(threshold, lo, k); at != 85 {
+			t.Errorf("threshold %v has shade %d, want 85", threshold, at)
+		}
+		if shade(lo-1, lo, k) != 0 || shade(lo+100, lo, k) != shades-1 {
+			t.Errorf("threshold %v: ends are not held", threshold)
+		}
+	}
+}
+
+// TestRenderSizes draws every item into pictures of odd sizes; nothing may fall off the edge.
+func TestRenderSizes(t *testing.T) {
+	for _, size := range [][2]int{{2, 2}, {16, 16}, {320, 200}, {961, 541}, {1921, 1081}, {3000, 20}} {
+		for _, maxWidth := range []int{160, 960, 3840} {
+			f := ingest.NewFrame(size[0], size[1])
+			f.Captured = time.Now()
+			v := view{camera: strings.Repeat("camera", 5), frame: f, m: hill(32, 16), banner: "NO SIGNAL", now: time.Now()}
+			rgb, w, h := newRenderer(maxWidth).render(v)
+			if len(rgb) != 3*w*h || w%2 != 0 || h%2 != 0 || w > maxWidth {
+				t.Errorf("%v at most %d wide: %dx%d with %d bytes", size, maxWidth, w, h, len(rgb))
+			}
+		}
+	}
+	if rgb, w, h := newRenderer(960).render(view{camera: "front", banner: "WAITING"}); w != 640 || h != 360 || len(rgb) != 3*w*h {
+		t.Errorf("slate is %dx%d", w, h)
+	}
+}
+
+func hill(w, h int) *detector.Map {
+	rng := rand.New(rand.NewPCG(1, 1))
+	m := &detector.Map{Width: w, Height: h, Values: make([]float32, w*h), Timesteps: make([]int, 5), Threshold: 4, Peak: 9, Captured: time.Now()}
+	for i := range m.Values {
+		m.Values[i] = float32(rng.NormFloat64())
+	}
+	for y := h / 4; y < h/2; y++ {
+		for x := w / 4; x < w/2; x++ {
+			m.Values[y*w+x] = 9
+		}
+	}
+	return m
+}
+
+func TestLayerIsKept(t *testing.T) {
+	l, m := newLayer(), hill(64, 32)
+	l.set(m, 320, 160)
+	pix := &l.pix[0]
+	if n := testing.AllocsPerRun(5, func() { l.set(m, 320, 160) }); n != 0 || &l.pix[0] != pix {
+		t.Errorf("the same map costs %v allocations", n)
+	}
+	l.set(nil, 320, 160)
+	rgb := make([]byte, 3*320*160)
+	l.blend(rgb)
+	for _, v := range rgb {
+		if v != 0 {
+			t.Fatal("a layer without a map is not clear")
+		}
+	}
+}
+
+func TestBanner(t *testing.T) {
+	for _, c := range []struct {
+		state string
+		frame bool
+		want  string
+	}{
+		{schema.StateLive, true, ""},
+		{schema.StateLive, false, "WAITING"},
+		{schema.StateConnecting, false, "WAITING"},
+		{schema.StateStalled, true, "NO SIGNAL"},
+		{schema.StateDown, false, "NO SIGNAL"},
+		{schema.StateEnded, true, "ENDED"},
+	} {
+		if got := bannerFor(schema.Status{State: c.state}, c.frame); got != c.want {
+			t.Errorf("bannerFor(%s, %v) = %q, want %q", c.state, c.frame, got, c.want)
+		}
+	}
+}
+
+func TestHub(t *testing.T) {
+	var h hub[int]
+	h.send(0)
+	c, stop := h.listen(2)
+	for i := range 5 {
+		h.send(i)
+	}
+	if a, b := <-c, <-c; a != 3 || b != 4 {
+		t.Errorf("got %d, %d, want the newest, 3, 4", a, b)
+	}
+	stop()
+	stop()
+	if h.len() != 0 {
+		t.Error("still listening")
+	}
+}
+
+func BenchmarkRender(b *testing.B) {
+	for _, size := range [][2]int{{960, 540}, {1280, 720}, {1920, 1080}} {
+		for _, fresh := range []bool{false, true} {
+			b.Run(fmt.Sprintf("frame=%dx%d/new_map=%v", size[0], size[1], fresh), func(b *testing.B) {
+				f := ingest.NewFrame(size[0], size[1])
+				f.Captured = time.Now()
+				r := newRenderer(960)
+				maps := []*detector.Map{hill(128, 64), hill(128, 64)}
+				i := 0
+				b.ReportAllocs()
+				for b.Loop() {
+					if fresh {
+						i++
+					}
+					r.render(view{camera: "front", frame: f, m: maps[i%2], now: f.Captured})
+				}
+			})
+		}
+	}
+}

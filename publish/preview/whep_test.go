@@ -1,0 +1,424 @@
+package preview_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pion/rtcp"
+	"github.com/pion/rtp"
+	"github.com/pion/rtp/codecs"
+	"github.com/pion/webrtc/v4"
+
+	"github.com/oodcast/oodcast/ingest"
+	"github.com/oodcast/oodcast/publish"
+	"github.com/oodcast/oodcast/publish/preview"
+	"github.com/oodcast/oodcast/publish/schema"
+	"github.com/oodcast/oodcast/publish/vp8"
+)
+
+// viewer is a WHEP player that decodes what it gets.
+type viewer struct {
+	pc       *webrtc.PeerConnection
+	location string
+	etag     string
+	answer   string
+	pictures chan vp8.Picture
+	keys     chan bool
+	ssrc     chan webrtc.SSRC
+}
+
+func offer(t *testing.T) (*webrtc.PeerConnection, string) {
+	t.Helper()
+	pc, err := webrtc.NewPeerConnection(webrtc.Configuration{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = pc.GracefulClose() })
+	if _, err := pc.AddTransceiverFromKind(webrtc.RTPCodecTypeVideo,
+		webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly}); err != nil {
+		t.Fatal(err)
+	}
+	o, err := pc.CreateOffer(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gathered := webrtc.GatheringCompletePromise(pc)
+	if err := pc.SetLocalDescription(o); err != nil {
+		t.Fatal(err)
+	}
+	<-gathered
+	return pc, pc.LocalDescription().SDP
+}
+
+// watch joins a camera.
+func watch(t *testing.T, s *preview.Server, camera string) *viewer {
+	t.Helper()
+	pc, sdp := offer(t)
+	v := &viewer{pc: pc, pictures: make(chan vp8.Picture, 64), keys: make(chan bool, 64), ssrc: make(chan webrtc.SSRC, 1)}
+	pc.OnTrack(func(tr *webrtc.TrackRemote, _ *webrtc.RTPReceiver) {
+		v.ssrc <- tr.SSRC()
+		v.read(t, tr)
+	})
+	r := send(t, "POST", s.URL()+"whep/"+camera, "application/sdp", sdp, nil)
+	if r.code != http.StatusCreated {
+		t.Fatalf("POST: %d %s", r.code, r.body)
+	}
+	v.location, v.etag, v.answer = r.header.Get("Location"), r.header.Get("ETag"), r.body
+	if err := pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: r.body}); err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// read puts packets together and decodes them until the track ends.
+func (v *viewer) read(t *testing.T, tr *webrtc.TrackRemote) {
+	dec, err := vp8.NewDecoder()
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer dec.Close()
+	var frame []byte
+	last := -1
+	for {
+		var p *rtp.Packet
+		if p, _, err = tr.ReadRTP(); err != nil {
+			return
+		}
+		if last >= 0 && p.SequenceNumber != uint16(last+1) {
+			t.Errorf("packet %d after %d", p.SequenceNumber, last)
+		}
+		last = int(p.SequenceNumber)
+		var part codecs.VP8Packet
+		b, err := part.Unmarshal(p.Payload)
+		if err != nil {
+			t.Errorf("vp8 packet: %v", err)
+			return
+		}
+		frame = append(frame, b...)
+		if !p.Marker {
+			continue
+		}
+		pic, err := dec.Decode(frame)
+		if err != nil {
+			t.Errorf("decode: %v", err)
+			return
+		}
+		select {
+		case v.pictures <- pic:
+		default: // the test does not look
+		}
+		select {
+		case v.keys <- frame[0]&1 == 0:
+		default:
+		}
+		frame = frame[:0]
+	}
+}
+
+func (v *viewer) picture(t *testing.T) vp8.Picture {
+	t.Helper()
+	select {
+	case p := <-v.pictures:
+		return p
+	case <-time.After(15 * time.Second):
+		t.Fatalf("no picture; connection is %v", v.pc.ConnectionState())
+		return vp8.Picture{}
+	}
+}
+
+type reply struct {
+	code   int
+	header http.Header
+	body   string
+}
+
+func send(t *testing.T, method, url, contentType, body string, header map[string]string) reply {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if contentType != "" {
+		req.Header.Set("Content-Type", contentType)
+	}
+	for k, h := range header {
+		if k == "Host" {
+			req.Host = h
+		}
+		req.Header.Set(k, h)
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return reply{resp.StatusCode, resp.Header, string(b)}
+}
+
+func wait(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for tick := time.NewTicker(5 * time.Millisecond); !ok(); <-tick.C {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+// still pushes one frame with a grey gradient and returns it with a reference of the test's own.
+func still(s *preview.Server, camera string, w, h int) *ingest.Frame {
+	f := ingest.NewFrame(w, h)
+	f.Camera, f.Captured = camera, time.Now()
+	for y := range h {
+		for x := range w {
+			for c := range 3 {
+				f.Pix[3*(y*w+x)+c] = byte(40 + 170*x/w)
+			}
+		}
+	}
+	s.Frame(f.Retain())
+	return f
+}
+
+// TestWHEP has two viewers of one camera that join at different times, one picture that stands still, and no camera
+// clock: both must see it at once, and leave no trace.
+func TestWHEP(t *testing.T) {
+	s := start(t, testConfig(), []publish.Camera{newCamera("front")})
+	f := still(s, "front", 640, 360)
+	defer f.Release()
+	for i := range 2 {
+		v := watch(t, s, "front")
+		if !strings.Contains(v.answer, "a=sendonly") || strings.Contains(v.answer, ".local") {
+			t.Errorf("answer:\n%s", v.answer)
+		}
+		p := v.picture(t)
+		if !<-v.keys {
+			t.Error("the first picture is no key frame")
+		}
+		if p.Width != 640 || p.Height != 360 {
+			t.Errorf("picture is %dx%d", p.Width, p.Height)
+		}
+		for _, at := range []int{80, 320, 560} { // the gradient, in limited range
+			want := 16 + (40+170*at/640)*219/255
+			if got := int(p.I420[100*640+at]); got < want-6 || got > want+6 {
+				t.Errorf("luma at x=%d is %d, want %d ± 6", at, got, want)
+			}
+		}
+		if got := s.Viewers("front"); got != i+1 {
+			t.Errorf("Viewers() = %d, want %d", got, i+1)
+		}
+		if i == 1 { // and the second one leaves by itself
+			if r := send(t, "DELETE", strings.TrimSuffix(s.URL(), "/")+v.location, "", "", nil); r.code != 200 {
+				t.Errorf("DELETE: %d %s", r.code, r.body)
+			}
+			wait(t, "the viewer to be gone", func() bool { return s.Viewers("front") == 1 })
+			if r := send(t, "DELETE", strings.TrimSuffix(s.URL(), "/")+v.location, "", "", nil); r.code != 404 {
+				t.Errorf("second DELETE: %d", r.code)
+			}
+		}
+	}
+}
+
+// TestKeyframeOnRequest asks for key frames faster than they are given.
+func TestKeyframeOnRequest(t *testing.T) {
+	cam := newCamera("street")
+	s := start(t, testConfig(), []publish.Camera{cam})
+	feed(t, s, cam, 15)
+	v := watch(t, s, "street")
+	v.picture(t)
+	ssrc := <-v.ssrc
+	keys, begin := 0, time.Now()
+	for i := 0; time.Since(begin) < 3*time.Second; i++ {
+		var ask rtcp.Packet = &rtcp.PictureLossIndication{MediaSSRC: uint32(ssrc)}
+		if i%2 == 1 {
+			ask = &rtcp.FullIntraRequest{MediaSSRC: uint32(ssrc), FIR: []rtcp.FIREntry{{SSRC: uint32(ssrc), SequenceNumber: uint8(i)}}}
+		}
+		if err := v.pc.WriteRTCP([]rtcp.Packet{ask}); err != nil {
+			t.Fatal(err)
+		}
+		v.picture(t)
+		if <-v.keys {
+			keys++
+		}
+	}
+	if keys < 3 || keys > 8 { // at most one in 500 ms, and the ones of the join
+		t.Errorf("%d key frames in 3 s, want 3..8", keys)
+	}
+}
+
+// TestResize changes the size of the frames while somebody watches.
+func TestResize(t *testing.T) {
+	s := start(t, testConfig(), []publish.Camera{newCamera("front")})
+	still(s, "front", 320, 240).Release()
+	v := watch(t, s, "front")
+	v.picture(t)
+	still(s, "front", 1921, 1081).Release()
+	wait(t, "the new size", func() bool {
+		p := v.picture(t)
+		return p.Width == 960 && p.Height == 540
+	})
+}
+
+func TestMaxViewers(t *testing.T) {
+	cfg := testConfig()
+	cfg.MaxViewers = 1
+	s := start(t, cfg, []publish.Camera{newCamera("front")})
+	watch(t, s, "front")
+	_, sdp := offer(t)
+	r := send(t, "POST", s.URL()+"whep/front", "application/sdp", sdp, nil)
+	if r.code != 503 || r.header.Get("Retry-After") == "" {
+		t.Errorf("second viewer: %d %v %s", r.code, r.header, r.body)
+	}
+}
+
+// TestHandshakeTimeout has a viewer that offers and is never heard of again.
+func TestHandshakeTimeout(t *testing.T) {
+	cfg := testConfig()
+	cfg.MaxViewers, cfg.WebRTC.HandshakeTimeout = 1, time.Second
+	s := start(t, cfg, []publish.Camera{newCamera("front")})
+	_, sdp := offer(t)
+	if r := send(t, "POST", s.URL()+"whep/front", "application/sdp", sdp, nil); r.code != 201 {
+		t.Fatalf("POST: %d %s", r.code, r.body)
+	}
+	wait(t, "the place to be free again", func() bool {
+		return send(t, "POST", s.URL()+"whep/front", "application/sdp", sdp, nil).code == 201
+	})
+}
+
+func TestWHEPProtocol(t *testing.T) {
+	s := start(t, testConfig(), []publish.Camera{newCamera("front")})
+	base := strings.TrimSuffix(s.URL(), "/")
+	v := watch(t, s, "front")
+	const frag = "application/trickle-ice-sdpfrag"
+	_, sdp := offer(t)
+	for _, c := range []struct {
+		name, method, path, contentType, body string
+		header                                map[string]string
+		want                                  int
+	}{
+		{"options", "OPTIONS", "/whep/front", "", "", nil, 204},
+		{"head", "HEAD", "/whep/front", "", "", nil, 200},
+		{"get", "GET", "/whep/front", "", "", nil, 405},
+		{"wrong type", "POST", "/whep/front", "text/plain", sdp, nil, 415},
+		{"no type", "POST", "/whep/front", "", sdp, nil, 415},
+		{"type with charset", "POST", "/whep/front", "application/sdp; charset=utf-8", sdp, nil, 201},
+		{"garbage", "POST", "/whep/front", "application/sdp", "hello", nil, 400},
+		{"empty", "POST", "/whep/front", "application/sdp", "", nil, 400},
+		{"audio only", "POST", "/whep/front", "application/sdp", strings.ReplaceAll(sdp, "m=video", "m=audio"), nil, 400},
+		{"no vp8", "POST", "/whep/front", "application/sdp", strings.ReplaceAll(sdp, "VP8/90000", "H265/90000"), nil, 400},
+		{"half", "POST", "/whep/front", "application/sdp", sdp[:len(sdp)/2], nil, 400},
+		{"huge", "POST", "/whep/front", "application/sdp", strings.Repeat("v=0\r\n", 20000), nil, 413},
+		{"no camera", "POST", "/whep/rear", "application/sdp", sdp, nil, 404},
+		{"trickle", "PATCH", v.location, frag, "a=mid:0\r\na=candidate:1 1 udp 2130706431 127.0.0.1 9 typ host\r\n", map[string]string{"If-Match": v.etag}, 204},
+		{"trickle end", "PATCH", v.location, frag, "a=mid:0\r\na=end-of-candidates\r\n", map[string]string{"If-Match": v.etag}, 204},
+		{"trickle garbage", "PATCH", v.location, frag, "a=candidate:nonsense\r\n", map[string]string{"If-Match": v.etag}, 400},
+		{"no etag", "PATCH", v.location, frag, "", nil, 428},
+		{"wrong etag", "PATCH", v.location, frag, "", map[string]string{"If-Match": `"x"`}, 412},
+		{"restart", "PATCH", v.location, frag, "", map[string]string{"If-Match": "*"}, 422},
+		{"patch type", "PATCH", v.location, "application/json", "{}", map[string]string{"If-Match": v.etag}, 415},
+		{"patch nobody", "PATCH", "/whep/front/nobody", frag, "", map[string]string{"If-Match": v.etag}, 404},
+		{"delete nobody", "DELETE", "/whep/front/nobody", "", "", nil, 404},
+		{"other site", "POST", "/whep/front", "application/sdp", sdp, map[string]string{"Sec-Fetch-Site": "cross-site", "Origin": "http://evil.example"}, 403},
+		{"foreign name", "POST", "/whep/front", "application/sdp", sdp, map[string]string{"Host": "evil.example"}, 403},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := send(t, c.method, base+c.path, c.contentType, c.body, c.header)
+			if r.code != c.want {
+				t.Errorf("%s %s = %d %s, want %d", c.method, c.path, r.code, r.body, c.want)
+			}
+			if c.want >= 400 && c.method != "GET" && !strings.Contains(r.body, `"error":"`) {
+				t.Errorf("no reason: %q", r.body)
+			}
+		})
+	}
+	if r := send(t, "HEAD", base+"/whep/front", "", "", nil); r.header.Get("Content-Type") != "application/sdp" {
+		t.Errorf("HEAD: %v", r.header)
+	}
+	if r := send(t, "OPTIONS", base+"/whep/front", "", "", nil); r.header.Get("Accept-Post") != "application/sdp" {
+		t.Errorf("OPTIONS: %v", r.header)
+	}
+}
+
+// TestNoSignal shows why nothing moves, and moves on.
+func TestNoSignal(t *testing.T) {
+	cam := newCamera("front")
+	cam.set(func(s *schema.Status) { s.State = schema.StateConnecting })
+	s := start(t, testConfig(), []publish.Camera{cam})
+	v := watch(t, s, "front")
+	if p := v.picture(t); p.Width != 640 || p.Height != 360 {
+		t.Errorf("slate is %dx%d", p.Width, p.Height)
+	}
+	f := still(s, "front", 320, 240)
+	defer f.Release()
+	wait(t, "the camera's picture", func() bool { return v.picture(t).Width == 320 })
+}
+
+func TestPortTaken(t *testing.T) {
+	s := start(t, testConfig(), nil)
+	cfg := testConfig()
+	cfg.Listen = strings.TrimSuffix(strings.TrimPrefix(s.URL(), "http://"), "/")
+	other, err := preview.New(cfg, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = other.Run(t.Context())
+	if want := fmt.Sprintf("http on %s: the port is taken: give another one with --http HOST:PORT", cfg.Listen); !errors.Is(err, preview.ErrPortTaken) || err.Error() != want {
+		t.Errorf("Run() = %v, want %q", err, want)
+	}
+}
+
+// FuzzOffer throws SDP at a server. Whatever it answers, it must stay able to answer.
+func FuzzOffer(f *testing.F) {
+	pc, err := webrtc.NewPeerConnection(webrtc.Configuration{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	if _, err := pc.AddTransceiverFromKind(webrtc.RTPCodecTypeVideo); err != nil {
+		f.Fatal(err)
+	}
+	o, err := pc.CreateOffer(nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	_ = pc.GracefulClose()
+	f.Add(o.SDP)
+	f.Add(strings.ReplaceAll(o.SDP, "sendrecv", "recvonly"))
+	f.Add("v=0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=rtpmap:96 VP8/90000\r\n")
+	s, err := preview.New(testConfig(), []publish.Camera{newCamera("front")})
+	if err != nil {
+		f.Fatal(err)
+	}
+	ctx := f.Context()
+	go func() { _ = s.Run(ctx) }()
+	<-s.Ready()
+	client := &http.Client{Timeout: 10 * time.Second}
+	f.Fuzz(func(t *testing.T, sdp string) {
+		r, err := client.Post(s.URL()+"whep/front", "application/sdp", bytes.NewReader([]byte(sdp)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Body.Close()
+		if r.StatusCode == http.StatusInternalServerError {
+			b, _ := io.ReadAll(r.Body)
+			t.Errorf("500: %s", b)
+		}
+		if place := r.Header.Get("Location"); place != "" {
+			req, _ := http.NewRequestWithContext(t.Context(), http.MethodDelete, strings.TrimSuffix(s.URL(), "/")+place, nil)
+			if d, err := client.Do(req); err == nil {
+				_ = d.Body.Close()
+			}
+		}
+	})
+}
