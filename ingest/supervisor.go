@@ -87,8 +87,7 @@ func (s *Supervisor) Run(ctx context.Context, sink Sink) error {
 			if ctx.Err() != nil {
 				err = nil
 			}
-			s.change(func(st *Status) { st.State, st.Err, st.Retry = Ended, err, 0 })
-			return err
+			return s.finish(err)
 		}
 		if stable {
 			pause = s.cfg.Min
@@ -105,8 +104,14 @@ func (s *Supervisor) Run(ctx context.Context, sink Sink) error {
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
+			return s.finish(nil)
 		}
 	}
+}
+
+func (s *Supervisor) finish(err error) error {
+	s.change(func(st *Status) { st.State, st.Err, st.Retry = Ended, err, 0 })
+	return err
 }
 
 // once runs the source one time. stable tells whether it delivered for at least Reconnect.Stable.

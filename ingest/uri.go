@@ -105,11 +105,8 @@ func redactUserinfo(s string) string {
 	if at < 0 {
 		return s
 	}
-	authority := s
-	if i := strings.IndexAny(s, "/?#"); i >= 0 {
-		authority = s[:i]
-	}
-	if !strings.ContainsAny(authority, "@:") {
+	host, _, _ := strings.Cut(strings.NewReplacer("?", "/", "#", "/").Replace(s), "/")
+	if !strings.Contains(host, "@") && !strings.Contains(s[:at], ":") {
 		return s // host/path@2
 	}
 	return "***" + s[at:]

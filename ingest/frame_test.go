@@ -1,0 +1,123 @@
+package ingest_test
+
+import (
+	"context"
+	"errors"
+	"image"
+	"image/color"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/oodcast/oodcast/ingest"
+)
+
+func TestFrameGoesBackAfterTheLastRelease(t *testing.T) {
+	pool := ingest.NewPool(2)
+	f := pool.TryGet(4, 2)
+	if f == nil || len(f.Pix) != 24 || pool.InFlight() != 1 {
+		t.Fatalf("TryGet = %v, %d in flight", f, pool.InFlight())
+	}
+	f.Retain()
+	f.Release()
+	if pool.InFlight() != 1 {
+		t.Error("the frame went back while somebody still held it")
+	}
+	f.Release()
+	if pool.InFlight() != 0 {
+		t.Error("the frame did not go back after the last Release")
+	}
+}
+
+func TestPoolIsTheBound(t *testing.T) {
+	pool := ingest.NewPool(1)
+	f := pool.TryGet(2, 2)
+	if pool.TryGet(2, 2) != nil {
+		t.Fatal("TryGet gave a second frame of a pool of one")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if _, err := pool.Get(ctx, 2, 2); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Get on an empty pool = %v", err)
+	}
+	f.Release()
+	g, err := pool.Get(t.Context(), 8, 8) // larger than before: the buffer grows
+	if err != nil || len(g.Pix) != 192 || g.Camera != "" || g.Seq != 0 {
+		t.Errorf("Get = %+v, %v", g, err)
+	}
+	g.Release()
+}
+
+func TestFrameMisusePanics(t *testing.T) {
+	for name, misuse := range map[string]func(*ingest.Frame){
+		"ingest: Frame released twice":                  (*ingest.Frame).Release,
+		"ingest: Frame retained after its last Release": func(f *ingest.Frame) { f.Retain() },
+		"ingest: frame of 0x5 pixels":                   func(*ingest.Frame) { ingest.NewFrame(0, 5) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := ingest.NewFrame(1, 1)
+			f.Release()
+			defer func() {
+				if got := recover(); got != name {
+					t.Errorf("panic %v, want %q", got, name)
+				}
+			}()
+			misuse(f)
+		})
+	}
+}
+
+func TestPoolConcurrently(t *testing.T) {
+	pool := ingest.NewPool(3)
+	var wg sync.WaitGroup
+	for g := range 6 {
+		wg.Go(func() {
+			for i := range 200 {
+				f, err := pool.Get(t.Context(), 1+i%7, 1+g)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				f.Pix[0] = byte(g) // the race detector sees it when two own the same frame
+				f.Retain().Release()
+				f.Release()
+			}
+		})
+	}
+	wg.Wait()
+	if pool.InFlight() != 0 {
+		t.Errorf("%d in flight", pool.InFlight())
+	}
+}
+
+func TestPoolDoesNotAllocate(t *testing.T) {
+	pool := ingest.NewPool(1)
+	if n := testing.AllocsPerRun(50, func() { pool.TryGet(64, 48).Release() }); n != 0 {
+		t.Errorf("%v allocations, want none", n)
+	}
+}
+
+func TestImageRoundTrip(t *testing.T) {
+	img := image.NewNRGBA(image.Rect(5, 7, 8, 9)) // does not start at 0, 0
+	img.Set(5, 7, color.NRGBA{200, 100, 50, 255})
+	img.Set(7, 8, color.NRGBA{1, 2, 3, 255})
+	f := ingest.ImageFrame(img)
+	if f.Width != 3 || f.Height != 2 {
+		t.Fatalf("%dx%d", f.Width, f.Height)
+	}
+	back := ingest.FrameImage(f)
+	if got := back.RGBAAt(0, 0); got != (color.RGBA{200, 100, 50, 255}) {
+		t.Errorf("pixel 0, 0 = %v", got)
+	}
+	if got := back.RGBAAt(2, 1); got != (color.RGBA{1, 2, 3, 255}) {
+		t.Errorf("pixel 2, 1 = %v", got)
+	}
+}
+
+func BenchmarkPool(b *testing.B) {
+	pool := ingest.NewPool(4)
+	b.ReportAllocs()
+	for b.Loop() {
+		pool.TryGet(768, 576).Release()
+	}
+}
