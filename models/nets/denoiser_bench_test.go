@@ -22,20 +22,31 @@ func flops(cfg nets.DenoiserConfig) float64 {
 	return 2 * f
 }
 
-func benchNets() map[string]nets.DenoiserConfig {
-	return map[string]nets.DenoiserConfig{
-		"C=160/W=128": {Channels: 160, Width: 128, Groups: 8, Blocks: [3]int{3, 1, 3}, InputProjection: true},
-		"C=160/W=160": {Channels: 160, Groups: 8, Blocks: [3]int{3, 1, 3}},
-		"C=128/W=128": {Channels: 128, Groups: 8, Blocks: [3]int{3, 1, 3}},
-		"C=768/W=768": {Channels: 768, Blocks: [3]int{6, 3, 6}},
+type benchNet struct {
+	name string
+	cfg  nets.DenoiserConfig
+}
+
+func benchNets() []benchNet {
+	short, long := [3]int{2, 0, 2}, [3]int{3, 1, 3}
+	return []benchNet{
+		{"C=96/W=96/groups=1/blocks=2-0-2", nets.DenoiserConfig{Channels: 96, Groups: 1, Blocks: short}},
+		{"C=96/W=96/groups=8/blocks=2-0-2", nets.DenoiserConfig{Channels: 96, Groups: 8, Blocks: short}},
+		{"C=160/W=128/groups=1/blocks=3-1-3", nets.DenoiserConfig{
+			Channels: 160, Width: 128, Groups: 1, Blocks: long, InputProjection: true,
+		}},
+		{"C=160/W=128/groups=8/blocks=3-1-3", nets.DenoiserConfig{
+			Channels: 160, Width: 128, Groups: 8, Blocks: long, InputProjection: true,
+		}},
+		{"C=768/W=768/groups=32/blocks=6-3-6", nets.DenoiserConfig{Channels: 768, Blocks: [3]int{6, 3, 6}}},
 	}
 }
 
 // BenchmarkScoring measures one session with one thread; rows are evaluations of the net (tokens × timesteps × 2).
 func BenchmarkScoring(b *testing.B) {
-	for name, cfg := range benchNets() {
-		for _, rows := range []int{128, 256, 512, 1024, 2048, 4096} {
-			b.Run(fmt.Sprintf("%s/rows=%d", name, rows), func(b *testing.B) { benchScoring(b, cfg, rows, 5) })
+	for _, n := range benchNets() {
+		for _, rows := range []int{128, 256, 512, 1024, 2048} {
+			b.Run(fmt.Sprintf("%s/rows=%d", n.name, rows), func(b *testing.B) { benchScoring(b, n.cfg, rows, 5) })
 		}
 	}
 }
@@ -70,7 +81,7 @@ func benchScoring(b *testing.B, cfg nets.DenoiserConfig, rows, k int) {
 
 // BenchmarkGemmChain is the ceiling: nothing but as many matrix products as the net has.
 func BenchmarkGemmChain(b *testing.B) {
-	for _, w := range []int64{128, 160, 768} {
+	for _, w := range []int64{96, 128, 768} {
 		for _, rows := range []int64{128, 256, 512, 1024, 2048, 4096} {
 			b.Run(fmt.Sprintf("W=%d/rows=%d", w, rows), func(b *testing.B) {
 				const layers = 23
