@@ -1,6 +1,7 @@
 package detector
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -8,6 +9,9 @@ import (
 
 	"github.com/oodcast/oodcast/detector/diffusion"
 )
+
+// ErrSetting says that a setting is out of the range that the bundle offers. Nothing was changed.
+var ErrSetting = errors.New("setting out of range")
 
 // Knob is what may be turned while a detector runs.
 type Knob struct {
@@ -52,26 +56,26 @@ func (c *Control) Get() Knob {
 	return k
 }
 
-// Set replaces the knob. The next frame uses it.
+// Set replaces the knob, or returns ErrSetting. The next frame uses it.
 func (c *Control) Set(k Knob) error {
 	switch {
 	case len(k.List) > 0:
 		if err := diffusion.ValidateTimesteps(k.List); err != nil {
-			return err
+			return fmt.Errorf("%w: %w", ErrSetting, err)
 		}
 		for _, t := range k.List {
 			if !slices.Contains(c.known, t) {
-				return fmt.Errorf("timesteps: %d is not calibrated, want some of %v", t, c.known)
+				return fmt.Errorf("%w: timesteps: %d is not calibrated, want some of %v", ErrSetting, t, c.known)
 			}
 		}
 		k.Timesteps = 0
 	case k.Timesteps < 0 || k.Timesteps > len(c.order):
-		return fmt.Errorf("timesteps: got %d, want 1..%d", k.Timesteps, len(c.order))
+		return fmt.Errorf("%w: timesteps: got %d, want 1..%d", ErrSetting, k.Timesteps, len(c.order))
 	case k.Timesteps == 0 && k.Budget <= 0:
-		return fmt.Errorf("timesteps: got auto without a latency budget")
+		return fmt.Errorf("%w: timesteps: got auto without a latency budget", ErrSetting)
 	}
 	if k.Threshold != k.Threshold {
-		return fmt.Errorf("threshold: got NaN, want a number")
+		return fmt.Errorf("%w: threshold: got NaN, want a number", ErrSetting)
 	}
 	k.List = slices.Clone(k.List)
 	c.knob.Store(&k)

@@ -160,7 +160,7 @@ func (c *camera) Apply(u schema.Update) (schema.Status, error) {
 	if t := u.Timesteps; t != nil {
 		knob.Timesteps, knob.List = t.N, t.List
 		if !t.Auto && t.N == 0 && len(t.List) == 0 {
-			return schema.Status{}, fmt.Errorf("timesteps: got 0, want 1..%d or \"auto\"", len(control.Order()))
+			return schema.Status{}, fmt.Errorf("%w: timesteps: got 0, want 1..%d or \"auto\"", detector.ErrSetting, len(control.Order()))
 		}
 	}
 	if u.Threshold != nil {

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 
 	"github.com/oodcast/oodcast/configs"
+	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/detector/eval"
 	"github.com/oodcast/oodcast/detector/ort"
 	"github.com/oodcast/oodcast/ingest"
@@ -16,7 +17,7 @@ func exitCode(err error) int {
 	var usage usageError
 	switch {
 	case errors.As(err, &usage), isAny(err, configs.ErrInvalid, models.ErrNotFound, models.ErrEncoderOnly,
-		eval.ErrUnknownDataset, ingest.ErrUnsupported):
+		detector.ErrSetting, eval.ErrUnknownDataset, ingest.ErrUnsupported):
 		return exitUsage
 	case isAny(err, ort.ErrNotInstalled, ort.ErrProvider, errMissing):
 		return exitNotInstalled
