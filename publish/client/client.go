@@ -1,0 +1,186 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/oodcast/oodcast/publish/schema"
+)
+
+// pendingMaps is how many maps wait for a slow handler before the oldest is dropped.
+const pendingMaps = 8
+
+// Map is one anomaly map.
+type Map struct {
+	*schema.AnomalyMap
+	Captured time.Time
+	Values   []float32 // Height × Width, row-major, standardised; higher is more anomalous
+}
+
+// At returns the value at pixel (x, y) of the image that was scored: that of the cell below it.
+func (m Map) At(x, y int) float32 {
+	cx := min(max(x*int(m.GetWidth())/max(int(m.GetImageWidth()), 1), 0), int(m.GetWidth())-1)
+	cy := min(max(y*int(m.GetHeight())/max(int(m.GetImageHeight()), 1), 0), int(m.GetHeight())-1)
+	return m.Values[cy*int(m.GetWidth())+cx]
+}
+
+// Client listens to cameras and controls them. It is safe for concurrent use.
+type Client struct {
+	nc       *nats.Conn
+	subjects schema.Subjects
+	camera   string
+	fault    func(error)
+}
+
+// Option chooses what a Client listens to.
+type Option func(*Client)
+
+// Camera listens to one camera; default all of them.
+func Camera(name string) Option { return func(c *Client) { c.camera = name } }
+
+// Site listens to one site; default "default", "*" is all of them.
+func Site(name string) Option { return func(c *Client) { c.subjects.Site = name } }
+
+// Prefix is the first token of the subjects; default "oodcast".
+func Prefix(name string) Option { return func(c *Client) { c.subjects.Prefix = name } }
+
+// OnFault is called with messages that could not be understood; default: they are passed over.
+func OnFault(f func(error)) Option { return func(c *Client) { c.fault = f } }
+
+// New returns a client on a connection, which stays the caller's.
+func New(nc *nats.Conn, opts ...Option) *Client {
+	c := &Client{
+		nc: nc, subjects: schema.Subjects{Prefix: "oodcast", Site: "default"}, camera: "*", fault: func(error) {},
+	}
+	for _, o := range opts {
+		o(c)
+	}
+	return c
+}
+
+// Maps calls handle with every map until stop is called.
+func (c *Client) Maps(handle func(Map)) (stop func(), err error) {
+	dec, err := schema.NewDecoder()
+	if err != nil {
+		return nil, err
+	}
+	newest := make(chan *nats.Msg, pendingMaps)
+	sub, err := c.nc.Subscribe(c.subjects.Of(c.camera, schema.KindMap), func(m *nats.Msg) {
+		for {
+			select {
+			case newest <- m:
+				return
+			default:
+			}
+			select {
+			case <-newest: // the handler is slow: make room
+			default:
+			}
+		}
+	})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("subscribe to maps: %w", err), dec.Close())
+	}
+	quit, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case m := <-newest:
+				c.decode(dec, m, handle)
+			case <-quit:
+				return
+			}
+		}
+	}()
+	return func() {
+		_ = sub.Unsubscribe() // only fails on a connection that is closed already
+		close(quit)
+		<-done
+		_ = dec.Close()
+	}, nil
+}
+
+func (c *Client) decode(dec *schema.Decoder, m *nats.Msg, handle func(Map)) {
+	msg, values, err := dec.Decode(m.Data)
+	if err != nil {
+		c.fault(fmt.Errorf("%s: %w", m.Subject, err))
+		return
+	}
+	handle(Map{AnomalyMap: msg, Captured: msg.GetStamp().AsTime(), Values: values})
+}
+
+// Scores calls handle with the score of every map.
+func (c *Client) Scores(handle func(schema.Score)) (stop func(), err error) {
+	return subscribe(c, schema.KindScore, handle)
+}
+
+// Events calls handle with every event. For events that happened before, read the stream "EVENTS".
+func (c *Client) Events(handle func(schema.Event)) (stop func(), err error) {
+	return subscribe(c, schema.KindEvent+".*", handle)
+}
+
+// Statuses calls handle whenever a camera's state or settings change.
+func (c *Client) Statuses(handle func(schema.Status)) (stop func(), err error) {
+	return subscribe(c, schema.KindStatus, handle)
+}
+
+func subscribe[T any](c *Client, kind string, handle func(T)) (stop func(), err error) {
+	sub, err := c.nc.Subscribe(c.subjects.Of(c.camera, kind), func(m *nats.Msg) {
+		var v T
+		if err := json.Unmarshal(m.Data, &v); err != nil {
+			c.fault(fmt.Errorf("%s: %w", m.Subject, err))
+			return
+		}
+		handle(v)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("subscribe to %s: %w", kind, err)
+	}
+	return func() { _ = sub.Unsubscribe() }, nil
+}
+
+// Get asks a camera for its state and the settings in force.
+func (c *Client) Get(ctx context.Context, camera string) (schema.Status, error) {
+	return c.request(ctx, camera, "get", nil)
+}
+
+// Set changes settings from the next frame on and returns what is in force then.
+func (c *Client) Set(ctx context.Context, camera string, u schema.Update) (schema.Status, error) {
+	b, err := json.Marshal(u)
+	if err != nil {
+		return schema.Status{}, err
+	}
+	return c.request(ctx, camera, "set", b)
+}
+
+// Pause stops scoring; Resume goes on with it.
+func (c *Client) Pause(ctx context.Context, camera string) (schema.Status, error) {
+	return c.request(ctx, camera, "pause", nil)
+}
+
+// Resume goes on with scoring.
+func (c *Client) Resume(ctx context.Context, camera string) (schema.Status, error) {
+	return c.request(ctx, camera, "resume", nil)
+}
+
+func (c *Client) request(ctx context.Context, camera, verb string, body []byte) (schema.Status, error) {
+	var st schema.Status
+	r, err := c.nc.RequestWithContext(ctx, c.subjects.Control(camera, verb), body)
+	if err != nil {
+		return st, fmt.Errorf("%s %s: %w", verb, camera, err)
+	}
+	var f schema.Fault
+	if json.Unmarshal(r.Data, &f) == nil && f.Error != "" {
+		return st, fmt.Errorf("%s %s: %s", verb, camera, f.Error)
+	}
+	if err := json.Unmarshal(r.Data, &st); err != nil {
+		return st, fmt.Errorf("%s %s: %w", verb, camera, err)
+	}
+	return st, nil
+}

@@ -1,0 +1,271 @@
+package client_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/goleak"
+
+	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/publish"
+	"github.com/oodcast/oodcast/publish/client"
+	"github.com/oodcast/oodcast/publish/schema"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// camera takes |T| from 1 to 25.
+type camera struct {
+	mu sync.Mutex
+	st schema.Status
+}
+
+func (c *camera) Name() string { return "front" }
+
+func (c *camera) Status() schema.Status {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.st
+}
+
+func (c *camera) Apply(u schema.Update) (schema.Status, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if u.Timesteps != nil {
+		if u.Timesteps.N > 25 {
+			return c.st, fmt.Errorf("timesteps: got %d, want 1..25", u.Timesteps.N)
+		}
+		c.st.Timesteps = *u.Timesteps
+	}
+	if u.Paused != nil {
+		c.st.Paused = *u.Paused
+	}
+	return c.st, nil
+}
+
+// serve runs a publisher with one camera and a NATS server of its own until stop.
+func serve(dir string) (p *publish.Publisher, stop func(), err error) {
+	cfg := publish.DefaultConfig()
+	cfg.URL, cfg.StateDir = "embedded://127.0.0.1:0", dir
+	cam := &camera{st: schema.Status{Camera: "front", State: schema.StateLive, Timesteps: schema.Timesteps{N: 5}}}
+	if p, err = publish.New(cfg, []publish.Camera{cam}, publish.WithLogger(slog.New(slog.DiscardHandler))); err != nil {
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- p.Run(ctx) }()
+	select {
+	case <-p.Ready():
+		return p, func() { cancel(); <-done }, nil
+	case err := <-done:
+		cancel()
+		return nil, nil, err
+	}
+}
+
+func hill(seq uint64) *detector.Map {
+	m := &detector.Map{
+		Camera: "front", Seq: seq, Captured: time.Now(), Width: 8, Height: 4, ImageWidth: 800, ImageHeight: 400,
+		Values: make([]float32, 32), Timesteps: []int{3, 1, 7, 2, 9}, Threshold: 4, Peak: 10, Bundle: "roadscene", Provider: "cpu",
+	}
+	m.Values[2*8+5] = 10
+	return m
+}
+
+func connect(t *testing.T) (*publish.Publisher, *nats.Conn) {
+	t.Helper()
+	p, stop, err := serve(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(stop)
+	nc, err := nats.Connect(p.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	return p, nc
+}
+
+func TestClient(t *testing.T) {
+	p, nc := connect(t)
+	c := client.New(nc, client.Camera("front"), client.OnFault(func(err error) { t.Error(err) }))
+	maps, events := make(chan client.Map, 1), make(chan schema.Event, 1)
+	stopMaps, err := c.Maps(func(m client.Map) { maps <- m })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stopMaps()
+	stopEvents, err := c.Events(func(e schema.Event) { events <- e })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stopEvents()
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	in := hill(4)
+	p.Map(in)
+	m := <-maps
+	if m.GetSeq() != 4 || !m.Captured.Equal(in.Captured) || m.At(550, 250) != 10 || m.At(0, 0) != 0 || m.At(9999, -5) != 0 {
+		t.Errorf("map %d of %v: %v %v", m.GetSeq(), m.Captured, m.At(550, 250), m.At(0, 0))
+	}
+	p.Event(detector.Event{ID: "a", Revision: 1, Type: detector.EventStart, Camera: "front", Peak: 9})
+	if e := <-events; e.ID != "a" || e.Type != "start" || e.Peak != 9 {
+		t.Errorf("event %+v", e)
+	}
+	st, err := c.Set(t.Context(), "front", schema.Update{Timesteps: &schema.Timesteps{N: 12}})
+	if err != nil || st.Timesteps.N != 12 {
+		t.Errorf("Set() = %+v, %v", st, err)
+	}
+	_, err = c.Set(t.Context(), "front", schema.Update{Timesteps: &schema.Timesteps{N: 99}})
+	if want := "set front: timesteps: got 99, want 1..25"; err == nil || err.Error() != want {
+		t.Errorf("Set(99) = %v, want %q", err, want)
+	}
+	if st, err := c.Pause(t.Context(), "front"); err != nil || !st.Paused {
+		t.Errorf("Pause() = %+v, %v", st, err)
+	}
+	if st, err := c.Resume(t.Context(), "front"); err != nil || st.Paused {
+		t.Errorf("Resume() = %+v, %v", st, err)
+	}
+	if st, err := c.Get(t.Context(), "front"); err != nil || st.Timesteps.N != 12 {
+		t.Errorf("Get() = %+v, %v", st, err)
+	}
+	if _, err := c.Get(t.Context(), "nobody"); err == nil {
+		t.Error("Get(nobody) = nil error")
+	}
+}
+
+// TestSlowHandler must see the newest map soon, whatever it missed.
+func TestSlowHandler(t *testing.T) {
+	p, nc := connect(t)
+	release, seen := make(chan struct{}), make(chan uint64, 100)
+	stop, err := client.New(nc).Maps(func(m client.Map) {
+		<-release
+		seen <- m.GetSeq()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	count := 0
+	sub, err := nc.SubscribeSync("oodcast.v1.*.*.map")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range uint64(60) {
+		p.Map(hill(i))
+		if _, err := sub.NextMsg(5 * time.Second); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(release)
+	for seq := range seen {
+		count++
+		if seq == 59 {
+			break
+		}
+	}
+	if count > 10 {
+		t.Errorf("%d old maps before the newest", count)
+	}
+}
+
+func Example() {
+	dir, err := os.MkdirTemp("", "client")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	publisher, stop, err := serve(dir) // in your program: oodcast run
+	if err != nil {
+		panic(err)
+	}
+	defer stop()
+
+	nc, err := nats.Connect(publisher.URL())
+	if err != nil {
+		panic(err)
+	}
+	defer nc.Close()
+	c := client.New(nc, client.Camera("front"))
+	done := make(chan struct{})
+	stopMaps, err := c.Maps(func(m client.Map) {
+		fmt.Printf("%s: %dx%d cells, peak %.0f, pixel (550, 250) %.0f\n",
+			m.GetCamera(), m.GetWidth(), m.GetHeight(), m.GetPeak(), m.At(550, 250))
+		close(done)
+	})
+	if err != nil {
+		panic(err)
+	}
+	defer stopMaps()
+	st, err := c.Set(context.Background(), "front", schema.Update{Timesteps: &schema.Timesteps{N: 8}})
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println("timesteps in force:", st.Timesteps.N)
+	publisher.Map(hill(0))
+	<-done
+	// Output:
+	// timesteps in force: 8
+	// front: 8x4 cells, peak 10, pixel (550, 250) 10
+}
+
+// TestPython runs the example that reads maps without any NATS or protobuf library.
+func TestPython(t *testing.T) {
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		t.Fatal("python3 is missing: run `make deps`")
+	}
+	p, _ := connect(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, python, filepath.Join("examples", "subscribe.py"),
+		"--url", p.URL(), "--camera", "front", "--maps", "3")
+	var out strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	feeding, fed := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(fed)
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for i := uint64(0); ; i++ {
+			select {
+			case <-tick.C:
+				p.Map(hill(i))
+			case <-feeding:
+				return
+			}
+		}
+	}()
+	err = cmd.Wait()
+	close(feeding)
+	<-fed
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out.String())
+	}
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	if len(lines) != 3 {
+		t.Fatalf("%d lines:\n%s", len(lines), out.String())
+	}
+	for _, l := range lines {
+		if !strings.Contains(l, "front") || !strings.Contains(l, "8x4") || !strings.Contains(l, "peak 10.00 at (5, 2)") || !strings.Contains(l, "T=5") {
+			t.Errorf("line %q", l)
+		}
+	}
+}
