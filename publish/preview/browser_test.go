@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -161,5 +162,53 @@ func screenshot(t *testing.T, ctx context.Context, file string) {
 	}
 	if err := os.WriteFile(file, b, 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestBrowserComesBack stops the server under the page and starts it again: the page finds it by itself.
+func TestBrowserComesBack(t *testing.T) {
+	cfg := testConfig()
+	ctx := browser(t, 390, 844)
+	t.Run("before", func(t *testing.T) {
+		cam := newCamera("street")
+		s := start(t, cfg, []publish.Camera{cam})
+		cfg.Listen = strings.TrimSuffix(strings.TrimPrefix(s.URL(), "http://"), "/")
+		feed(t, s, cam, 15)
+		if _, err := chromedp.Run(ctx, chromedp.Navigate(s.URL())); err != nil {
+			t.Fatal(err)
+		}
+		until(t, ctx, `oodcast.stats.framesDecoded > 5`)
+		if width := evaluate[int](t, ctx, `document.documentElement.scrollWidth - innerWidth`); width > 0 {
+			t.Errorf("on a phone the page is %d px wider than its window", width)
+		}
+	})
+	until(t, ctx, `document.getElementById("state-text").textContent === "no connection"`)
+	cam := newCamera("street")
+	s := start(t, cfg, []publish.Camera{cam})
+	feed(t, s, cam, 15)
+	until(t, ctx, `oodcast.mode === "webrtc" && oodcast.pc.connectionState === "connected" && document.getElementById("state-text").textContent === "live"`)
+	frames := evaluate[int](t, ctx, `oodcast.stats.framesDecoded`)
+	until(t, ctx, fmt.Sprintf(`oodcast.stats.framesDecoded !== %d`, frames))
+}
+
+// TestBrowserFallsBack has a browser without WebRTC and a server that asks for a token.
+func TestBrowserFallsBack(t *testing.T) {
+	cfg := testConfig()
+	cfg.Token = "correct-horse-battery"
+	cam := newCamera("street")
+	s := start(t, cfg, []publish.Camera{cam})
+	feed(t, s, cam, 15)
+	ctx := browser(t, 1200, 900)
+	if _, err := chromedp.Run(ctx, chromedp.Navigate(s.URL())); err != nil {
+		t.Fatal(err)
+	}
+	until(t, ctx, `document.getElementById("login").open`)
+	evaluate[bool](t, ctx, `delete window.RTCPeerConnection`)
+	evaluate[bool](t, ctx, `(() => { document.getElementById("token").value = "correct-horse-battery";
+		document.querySelector("#login button").click(); return true; })()`)
+	until(t, ctx, `oodcast.mode === "mjpeg" && document.getElementById("mjpeg").naturalWidth === 768`)
+	until(t, ctx, `oodcast.maps > 3`)
+	if n := s.Viewers("street"); n != 1 {
+		t.Errorf("Viewers() = %d, want 1", n)
 	}
 }
