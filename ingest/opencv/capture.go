@@ -50,8 +50,8 @@ func newCapture(s *source, r reader) *capture {
 
 // run opens, reads and closes.
 func (c *capture) run() {
-	runtime.LockOSThread() // FFmpeg's messages are kept by thread
-	defer runtime.UnlockOSThread()
+	runtime.LockOSThread() // FFmpeg's messages are kept by thread; it ends with the goroutine
+	c.reader.begin(beginLog())
 	defer func() {
 		c.call.Lock()
 		defer c.call.Unlock()

@@ -89,6 +89,8 @@ type pictureReader struct {
 	next int
 }
 
+func (p *pictureReader) begin(int) {}
+
 func (p *pictureReader) open() (err error) {
 	p.next, p.list = 0, p.files
 	if p.folder != "" {

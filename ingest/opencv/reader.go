@@ -19,6 +19,8 @@ var errChanged = errors.New("pictures changed their size or format")
 
 // reader is an opened video, stream, device or list of pictures. All methods are called from one goroutine.
 type reader interface {
+	// begin comes first, with the number of this capture in FFmpeg's log.
+	begin(log int)
 	open() error
 	// read decodes the next picture into m: 8 bits, 1, 3 (BGR) or 4 (BGRA) channels, not empty. io.EOF at the end,
 	// errChanged when pictures changed their size and the reader must be opened again to follow.
@@ -112,7 +114,15 @@ type videoReader struct {
 	cap    *gocv.VideoCapture
 	rate   float64
 	frames int // since open
+	log    int
+
+	// The pictures changed, and the reader is to be opened again at reopen: not at once if it was only just opened for
+	// that, or a stream that changes all the time would never deliver.
+	changed bool
+	reopen  time.Time
 }
+
+func (v *videoReader) begin(log int) { v.log = log }
 
 func (v *videoReader) open() error {
 	resetLog()
@@ -146,7 +156,17 @@ func (v *videoReader) read(m *gocv.Mat) error {
 		return io.EOF
 	}
 	v.frames++
-	if v.frames > 1 && logChanged() {
+	if v.frames == 1 {
+		logChanged(v.log) // the decoder started: that is no change
+		return nil
+	}
+	restarted, misfit := logChanged(v.log)
+	if misfit || restarted && !v.file { // a stream is soon opened again; a file must not end for a mere guess
+		v.changed = true
+	}
+	if now := time.Now(); v.changed && now.After(v.reopen) {
+		const rest = 5 * time.Second
+		v.changed, v.reopen = false, now.Add(rest)
 		return errChanged
 	}
 	return nil

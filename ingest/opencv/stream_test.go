@@ -80,6 +80,7 @@ func TestMJPEGBreaksOff(t *testing.T) {
 
 // Whatever the server does, Run returns an error in bounded time and leaves nothing behind.
 func TestStreamFaults(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name   string
 		fault  func(*ingesttest.RTSPServer)
@@ -91,6 +92,7 @@ func TestStreamFaults(t *testing.T) {
 		{"noise", func(s *ingesttest.RTSPServer) { s.SetFault(ingesttest.Noise) }, 4 * time.Second},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			server := ingesttest.StartRTSP(t, ingesttest.RTSPConfig{})
 			pool := ingest.NewPool(3)
 			src, err := opencv.New(streamConfig(server.URL()), pool)
@@ -124,6 +126,7 @@ func TestStreamFaults(t *testing.T) {
 
 // A server that accepts and says nothing: the open ends by FFmpeg's timeout or the watchdog, whichever is first.
 func TestOpenTimeout(t *testing.T) {
+	t.Parallel()
 	server := ingesttest.StartRTSP(t, ingesttest.RTSPConfig{})
 	server.SetFault(ingesttest.Mute)
 	for _, tt := range []struct {
@@ -154,6 +157,7 @@ func TestOpenTimeout(t *testing.T) {
 }
 
 func TestStopDuringStall(t *testing.T) {
+	t.Parallel()
 	server := ingesttest.StartRTSP(t, ingesttest.RTSPConfig{})
 	cfg := streamConfig(server.URL())
 	cfg.ReadTimeout = 5 * time.Second
@@ -179,11 +183,11 @@ func TestStopDuringStall(t *testing.T) {
 	waitFor(t, 5*time.Second, "the abandoned capture to end", func() bool {
 		return src.(ingest.Counter).Stats().Hanging == 0
 	})
-	checkMats(t)
 }
 
 // OpenCV 4.6 itself goes on with a frozen picture when the new size is larger, and with a garbled one when it is smaller.
 func TestResolutionChangesMidStream(t *testing.T) {
+	t.Parallel()
 	size := func(w int) (int, int) { return w, w * 3 / 4 }
 	t.Run("RTSP VP8 grows", func(t *testing.T) {
 		server := ingesttest.StartRTSP(t, ingesttest.RTSPConfig{})
@@ -200,9 +204,6 @@ func TestResolutionChangesMidStream(t *testing.T) {
 			}})
 			followSize(t, uri, widths, func() { second.Store(true) })
 		})
-		if widths[0] > widths[1] {
-			continue // not yet
-		}
 		t.Run(fmt.Sprintf("H.264 %d to %d", widths[0], widths[1]), func(t *testing.T) {
 			uri, change := serveH264(t, widths)
 			followSize(t, uri, widths, change)
@@ -238,6 +239,9 @@ func followSize(t *testing.T, uri string, widths [2]int, change func()) {
 	})
 	if err != nil || !slices.Equal(seen, widths[:]) {
 		t.Errorf("Run() = %v, widths %v, want %v", err, seen, widths)
+	}
+	if opens := src.(ingest.Counter).Stats().Opens; opens != 2 {
+		t.Errorf("opened %d times, want 2", opens)
 	}
 }
 
@@ -278,6 +282,7 @@ func serveH264(t *testing.T, widths [2]int) (uri string, change func()) {
 
 // The lag experiment: a consumer five times slower than the camera sees frames of constant age.
 func TestSlowConsumerSeesFreshFrames(t *testing.T) {
+	t.Parallel()
 	server := ingesttest.StartRTSP(t, ingesttest.RTSPConfig{FPS: 10})
 	pool := ingest.NewPool(4)
 	src, err := opencv.New(streamConfig(server.URL()), pool)

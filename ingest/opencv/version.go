@@ -11,6 +11,7 @@ import "C"
 
 import (
 	"strings"
+	"sync/atomic"
 	"unsafe"
 
 	"gocv.io/x/gocv"
@@ -33,11 +34,26 @@ func Backends() []string {
 
 func silenceOpenCV() { C.oodcast_silence() }
 
-// resetLog, logReason and logChanged are about FFmpeg's messages of the calling thread: see shim.h. The goroutine must be
-// locked to its thread.
+// beginLog names the calling thread, to which the goroutine must be locked, and those that it will make, in FFmpeg's
+// log: see shim.h. The other functions are about that log.
+func beginLog() (id int) {
+	id = int(logIDs.Add(1)%C.OODCAST_LOG_IDS) + 1
+	C.oodcast_log_begin(C.int(id))
+	return id
+}
+
+// logIDs numbers captures: what they name is shared by the process.
+//
+//nolint:gochecknoglobals // see above
+var logIDs atomic.Uint32
+
 func resetLog() { C.oodcast_log_reset() }
 
-func logChanged() bool { return C.oodcast_log_changed() != 0 }
+// logChanged tells whether the pictures may have changed their size (restarted) or certainly have (misfit).
+func logChanged(id int) (restarted, misfit bool) {
+	bits := C.oodcast_log_changed(C.int(id))
+	return bits&C.OODCAST_LOG_RESTARTED != 0, bits&C.OODCAST_LOG_MISFIT != 0
+}
 
 func logReason() string {
 	var buf [256]C.char
