@@ -272,7 +272,7 @@ func TestErrorsNameTheThing(t *testing.T) {
 		{"no such device", "camera:77", ingest.ErrConnect, "no such device"},
 		{"closed port", "rtsp://admin:hunter2@127.0.0.1:1/live", ingest.ErrConnect, `open stream "rtsp://***@127.0.0.1:1/live"`},
 		{"unknown scheme", "ftp://admin:hunter2@host/x", ingest.ErrUnsupported, "want a file, a folder, rtsp://"},
-		{"bad pipeline", "gst:nosuchelement ! appsink", ingest.ErrConnect, "open pipeline"},
+		{"bad pipeline", "gst:nosuchelement ! appsink", ingest.ErrConnect, "gst-launch-1.0"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, _, err := collect(t, config(tt.uri), 0)

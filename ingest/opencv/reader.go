@@ -138,6 +138,9 @@ func (v *videoReader) open() error {
 		if os.IsNotExist(err) {
 			reason = "no such device"
 		}
+		if v.what == "pipeline" { // GStreamer's own words are not to be had
+			reason = "the pipeline did not start: check it and its plugins with gst-launch-1.0"
+		}
 		if reason == "" || v.file {
 			return fmt.Errorf("open %s %q: %w", v.what, v.name, v.err)
 		}

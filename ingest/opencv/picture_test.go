@@ -1,0 +1,126 @@
+package opencv_test
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/oodcast/oodcast/ingest"
+	"github.com/oodcast/oodcast/ingest/opencv"
+)
+
+func TestPictureRoundTrip(t *testing.T) {
+	const w, h = 7, 5 // odd on purpose
+	rgb := make([]byte, 3*w*h)
+	for i := range rgb {
+		rgb[i] = byte(7 * i)
+	}
+	dir := t.TempDir()
+	for _, ext := range []string{".png", ".bmp", ".tif", ".ppm"} { // without loss
+		path := filepath.Join(dir, "picture"+ext)
+		if err := opencv.WriteImage(path, w, h, rgb); err != nil {
+			t.Fatal(err)
+		}
+		f, err := opencv.ReadImage(path)
+		if err != nil || f.Width != w || f.Height != h || !bytes.Equal(f.Pix, rgb) {
+			t.Errorf("%s: %v, the pixels came back different", ext, err)
+		}
+	}
+	left, err := filepath.Glob(filepath.Join(dir, ".*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %q", left)
+	}
+	checkMats(t)
+}
+
+func TestWriteImageErrors(t *testing.T) {
+	dir := t.TempDir()
+	rgb := make([]byte, 12)
+	for _, tt := range []struct {
+		name, path string
+		w          int
+		is         error
+		has        string
+	}{
+		{"no folder", filepath.Join(dir, "none", "x.png"), 2, fs.ErrNotExist, "write picture"},
+		{"unknown format", filepath.Join(dir, "x.gif"), 2, ingest.ErrUnsupported, "want .png"},
+		{"wrong size", filepath.Join(dir, "x.png"), 3, nil, "12 bytes for 3x2 pixels"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			err := opencv.WriteImage(tt.path, tt.w, 2, rgb)
+			if err == nil || !strings.Contains(err.Error(), tt.has) || tt.is != nil && !errors.Is(err, tt.is) {
+				t.Errorf("WriteImage = %v, want %q", err, tt.has)
+			}
+		})
+	}
+}
+
+// A picture and its labels must lie on top of each other, so a rotation in the EXIF data is not applied.
+func TestExifRotationIsNotApplied(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "turned.jpg")
+	if err := opencv.WriteImage(path, 40, 20, slices.Repeat([]byte{1, 2, 3}, 800)); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// One TIFF directory with one entry: tag 0x0112 (orientation), a short, 6 = turn by 90 degrees.
+	exif := "Exif\x00\x00MM\x00\x2A\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03\x00\x00\x00\x01\x00\x06\x00\x00\x00\x00\x00\x00"
+	segment := append([]byte{0xFF, 0xE1, 0, byte(len(exif) + 2)}, exif...)
+	if err := os.WriteFile(path, slices.Insert(raw, 2, segment...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := opencv.ReadImage(path)
+	if err != nil || f.Width != 40 || f.Height != 20 {
+		t.Errorf("ReadImage = %dx%d, %v, want 40x20", f.Width, f.Height, err)
+	}
+}
+
+// Foreign bytes are a picture or an error, never the end of the process.
+func FuzzReadImage(f *testing.F) {
+	for _, ext := range []string{".png", ".jpg", ".bmp", ".tif", ".webp", ".ppm"} {
+		path := filepath.Join(f.TempDir(), "seed"+ext)
+		if err := opencv.WriteImage(path, 4, 3, make([]byte, 36)); err != nil {
+			f.Fatal(err)
+		}
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(raw, ext)
+	}
+	f.Fuzz(func(t *testing.T, raw []byte, ext string) {
+		if !opencv.IsPicture("x"+ext) || strings.ContainsAny(ext, "/\x00") {
+			t.Skip()
+		}
+		path := filepath.Join(t.TempDir(), "x"+ext)
+		if err := os.WriteFile(path, raw, 0o600); err != nil {
+			t.Skip()
+		}
+		got, err := opencv.ReadImage(path)
+		if (got == nil) == (err == nil) {
+			t.Errorf("ReadImage = %v, %v", got, err)
+		}
+		if got != nil && len(got.Pix) != 3*got.Width*got.Height {
+			t.Errorf("%d bytes for %dx%d pixels", len(got.Pix), got.Width, got.Height)
+		}
+	})
+}
+
+func BenchmarkReadImage(b *testing.B) {
+	path := filepath.Join(b.TempDir(), "x.jpg")
+	if err := opencv.WriteImage(path, 1024, 512, make([]byte, 3*1024*512)); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := opencv.ReadImage(path); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
