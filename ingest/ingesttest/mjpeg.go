@@ -20,6 +20,8 @@ type MJPEGConfig struct {
 	FPS float64
 	// Frames is how many a client gets before the connection ends; 0 is no limit.
 	Frames int
+	// StallAfter is how many a client gets before nothing comes any more, on an open connection; 0 is never.
+	StallAfter int
 	// Picture draws the stream. Default Bars. The clock is stamped over it.
 	Picture Picture
 }
@@ -54,6 +56,10 @@ func (cfg MJPEGConfig) serve(rw http.ResponseWriter, r *http.Request) {
 		select {
 		case <-tick.C:
 		case <-r.Context().Done():
+			return
+		}
+		if cfg.StallAfter > 0 && i >= cfg.StallAfter {
+			<-r.Context().Done()
 			return
 		}
 		w, h := cfg.Size(i)

@@ -7,17 +7,31 @@ import (
 	"runtime"
 
 	"gocv.io/x/gocv"
+
+	"github.com/oodcast/oodcast/ingest"
 )
 
-// maxSide bounds what is decoded, in pixels: a forged header must not allocate gigabytes.
-const maxSide = 16384
+// maxSide and maxPixels bound what is decoded: a forged header must not allocate gigabytes.
+const (
+	maxSide   = 16384
+	maxPixels = 1 << 26
+)
+
+// checkSize returns an error when a picture of w x h pixels is not to be decoded.
+func checkSize(w, h int) error {
+	if w <= 0 || h <= 0 || w > maxSide || h > maxSide || w*h > maxPixels {
+		return fmt.Errorf("%w: %dx%d pixels, want at most %d a side and %d megapixels", ingest.ErrUnreadable, w, h, maxSide,
+			maxPixels>>20)
+	}
+	return nil
+}
 
 // toRGBSource returns the picture that copyRGB converts: m itself, or scratch with m scaled to width x height (0 = as
 // it is).
 func toRGBSource(m, scratch *gocv.Mat, width, height int) (*gocv.Mat, error) {
 	w, h := m.Cols(), m.Rows()
-	if w <= 0 || h <= 0 || w > maxSide || h > maxSide {
-		return nil, fmt.Errorf("picture of %dx%d pixels, want at most %d a side", w, h, maxSide)
+	if err := checkSize(w, h); err != nil {
+		return nil, err
 	}
 	if width == 0 || height == 0 || width == w && height == h {
 		return m, nil

@@ -71,10 +71,7 @@ func checkHeader(path string) error {
 	if err != nil {
 		return ingest.ErrUnreadable
 	}
-	if w <= 0 || h <= 0 || w > maxSide || h > maxSide {
-		return fmt.Errorf("%w: %dx%d pixels, want at most %d a side", ingest.ErrUnreadable, w, h, maxSide)
-	}
-	return nil
+	return checkSize(w, h)
 }
 
 // netpbmSize reads the header of a PPM or PGM file: a magic, then numbers between white space and comments.

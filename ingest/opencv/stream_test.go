@@ -78,6 +78,17 @@ func TestMJPEGBreaksOff(t *testing.T) {
 	}
 }
 
+func TestMJPEGStalls(t *testing.T) {
+	start := time.Now()
+	got, _, err := collect(t, streamConfig(ingesttest.StartMJPEG(t, ingesttest.MJPEGConfig{FPS: 20, StallAfter: 10})), 0)
+	if !errors.Is(err, ingest.ErrDisconnected) && !errors.Is(err, ingest.ErrTimeout) || len(got) == 0 {
+		t.Errorf("Run() = %v after %d frames, want ErrDisconnected or ErrTimeout", err, len(got))
+	}
+	if took := time.Since(start); took > 5*time.Second {
+		t.Errorf("noticed after %v, with a read timeout of 1s", took)
+	}
+}
+
 // Whatever the server does, Run returns an error in bounded time and leaves nothing behind.
 func TestStreamFaults(t *testing.T) {
 	t.Parallel()
