@@ -25,12 +25,12 @@ class Item(NamedTuple):
 
 # Probability of a source and the range of its zoom (crop pixels per stored pixel).
 SOURCES = {
-    "camvid": (0.40, (1.2, 2.7)),
-    "cityscapes": (0.21, (0.35, 1.1)),
+    "camvid": (0.46, (1.2, 2.7)),
+    "cityscapes": (0.24, (0.35, 1.1)),
     "carnd": (0.06, (0.7, 1.6)),
     "intel": (0.05, (0.8, 1.6)),
     "vtest": (0.05, (0.8, 1.8)),
-    "photo": (0.23, (0.45, 1.5)),
+    "photo": (0.14, (0.45, 1.5)),
 }
 LONG_SIDE = 1280  # larger photographs are reduced to this
 

@@ -32,7 +32,7 @@ class Batches(torch.utils.data.IterableDataset):
         self.args, self.seed = args, seed
 
     def __iter__(self):
-        torch.set_num_threads(1)
+        torch.set_num_threads(2)  # with one, PyTorch 1.13 takes a slow path for 1x1 convolutions
         worker = torch.utils.data.get_worker_info()
         seed = self.seed * 1000 + (worker.id if worker else 0)
         sampler = augment.Sampler(data.Cache(self.args.cache), self.args.height, self.args.width, seed)
@@ -59,6 +59,16 @@ class Ema:
                 e.lerp_(s, 1 - d)
             else:
                 e.copy_(s)
+
+
+def replayed(batches, size, seed):
+    """Every batch twice: when it arrives and once more, later, from a buffer.  Halves the teacher's cost."""
+    rng, buffer = np.random.default_rng(seed), []
+    for batch in batches:
+        yield batch
+        buffer.append(batch)
+        if len(buffer) > size:
+            yield buffer.pop(int(rng.integers(len(buffer))))
 
 
 def forward(net, x, t, forcing):
@@ -148,10 +158,11 @@ def parse():
     p.add_argument("--batch", type=int, default=4)
     p.add_argument("--height", type=int, default=256)
     p.add_argument("--width", type=int, default=512)
-    p.add_argument("--lr", type=float, default=2e-3)
+    p.add_argument("--lr", type=float, default=5e-3)
     p.add_argument("--weight-decay", type=float, default=0.02)
     p.add_argument("--label-weight", type=float, default=0.25)
     p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--replay", type=int, default=40, help="batches kept to be used a second time")
     p.add_argument("--workers", type=int, default=1)
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--save-every", type=float, default=120, help="seconds")
@@ -179,8 +190,9 @@ def main():
         ema.net.load_state_dict(state["ema"])
         opt.load_state_dict(state["opt"])
         elapsed, step, ema.steps, loss.var = state["elapsed"], state["step"], state["step"], state["var"]
-    batches = iter(torch.utils.data.DataLoader(Batches(args, args.seed + step), batch_size=None,
-                                               num_workers=args.workers, prefetch_factor=3))
+    loader = torch.utils.data.DataLoader(Batches(args, args.seed + step), batch_size=None, num_workers=args.workers,
+                                         prefetch_factor=3, multiprocessing_context="spawn")  # fork breaks OpenMP
+    batches = replayed(loader, args.replay, args.seed)
     budget, last, saved, sums, count = args.minutes * 60, time.time(), elapsed, {}, 0
     while elapsed < budget:
         progress = elapsed / budget
