@@ -3,8 +3,8 @@
 // publish/schema.
 //
 // The detector never waits for NATS. Publisher.Map and Publisher.Event hand over and return at once: maps that cannot
-// be sent now are dropped and counted (the newest wins), events are kept in a bounded queue and sent, in order, when
-// NATS is back. Whatever is handed over must not be changed afterwards.
+// be sent now are dropped and counted (the newest wins), events are kept in a bounded spool on disk and sent, in order,
+// when NATS is back. Whatever is handed over must not be changed afterwards.
 //
 // Events go to a JetStream stream, deduplicated by id and revision. Presence is an entry in a key-value bucket that
 // expires when nobody refreshes it: NATS has no last will.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -19,19 +20,50 @@ const (
 	MapStream   = "MAPS"
 )
 
-// sendEvents sends events in order until ctx is done. One that JetStream has not acknowledged is sent again: its id
-// makes sure that it counts once.
-func (p *Publisher) sendEvents(ctx context.Context, nc *nats.Conn) error {
-	s := &eventSender{p: p, nc: nc}
+// keepEvents writes events to the spool until ctx is done and those that were handed over before are written.
+func (p *Publisher) keepEvents(ctx context.Context, sp *spool) error {
+	keep := func(e schema.Event) {
+		if err := sp.add(e); err != nil {
+			p.count(schema.KindEvent, "dropped")
+			p.log.Warn("event lost", "camera", e.Camera, "event", e.ID, "err", err)
+		}
+	}
 	for e := range p.events.All(ctx) {
-		s.send(ctx, e)
+		keep(e)
 	}
 	p.events.Close()
-	rest, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	for e := range p.events.All(context.WithoutCancel(ctx)) {
+		keep(e)
+	}
+	close(sp.more)
+	return nil
+}
+
+// sendEvents sends what is in the spool, in order, until ctx is done, and then what is left, for a second at most; the
+// rest waits for the next start. An event that JetStream has not acknowledged is sent again: its id makes sure that it
+// counts once.
+func (p *Publisher) sendEvents(ctx context.Context, nc *nats.Conn, sp *spool) error {
+	s := &eventSender{p: p, nc: nc}
+	rest, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	for e := range p.events.All(rest) {
-		if !s.send(rest, e) {
-			p.count(schema.KindEvent, "dropped")
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(drainTime, cancel) })
+	defer stop()
+	for open := true; open; {
+		_, open = <-sp.more
+		for {
+			e, size, err := sp.next()
+			if err != nil {
+				return err
+			}
+			if size == 0 {
+				break
+			}
+			if !s.send(rest, e) {
+				return nil
+			}
+			if err := sp.done(size); err != nil {
+				return fmt.Errorf("spool of events: %w", err)
+			}
 		}
 	}
 	return nil
@@ -46,7 +78,7 @@ type eventSender struct {
 	warned bool
 }
 
-// send tries until the event is acknowledged or ctx is done, and says which.
+// send tries until the event is acknowledged, refused for good, or ctx is done; then it returns false.
 func (s *eventSender) send(ctx context.Context, e schema.Event) bool {
 	pause := 100 * time.Millisecond
 	for {
@@ -54,6 +86,11 @@ func (s *eventSender) send(ctx context.Context, e schema.Event) bool {
 		if err == nil {
 			s.p.count(schema.KindEvent, "sent")
 			s.warned = false
+			return true
+		}
+		if refused(err) {
+			s.p.count(schema.KindEvent, "refused")
+			s.p.log.Warn("event refused", "camera", e.Camera, "event", e.ID, "err", err)
 			return true
 		}
 		if !s.warned && ctx.Err() == nil {
@@ -67,6 +104,12 @@ func (s *eventSender) send(ctx context.Context, e schema.Event) bool {
 			return false
 		}
 	}
+}
+
+// refused says that the server will never take this event: it is in the way of the others.
+func refused(err error) bool {
+	var api *jetstream.APIError
+	return errors.Is(err, nats.ErrMaxPayload) || errors.As(err, &api) && api.Code == http.StatusBadRequest
 }
 
 func (s *eventSender) try(ctx context.Context, e schema.Event) error {

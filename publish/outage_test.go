@@ -40,9 +40,10 @@ func stopServer(s *server.Server) {
 	s.WaitForShutdown()
 }
 
-func remote(url string) publish.Config {
+func remote(t *testing.T, url string) publish.Config {
+	t.Helper()
 	c := publish.DefaultConfig()
-	c.URL = url
+	c.URL, c.StateDir = url, t.TempDir()
 	return c
 }
 
@@ -61,7 +62,7 @@ func TestOutage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := start(t, remote(url), nil, publish.WithMetrics(metrics))
+	p := start(t, remote(t, url), nil, publish.WithMetrics(metrics))
 	const n = 60
 	for i := range 20 {
 		p.Event(event("e", i))
@@ -133,7 +134,7 @@ func TestServerComesLate(t *testing.T) {
 		t.Fatal(err)
 	}
 	url := fmt.Sprintf("nats://127.0.0.1:%d", port)
-	p := start(t, remote(url), []publish.Camera{newCamera("front")})
+	p := start(t, remote(t, url), []publish.Camera{newCamera("front")})
 	runServer(t, server.Options{Port: port}) // and has no JetStream
 	nc := connect(t, url)
 	events := subscribe(t, nc, "oodcast.v1.default.front.event.>")
@@ -148,7 +149,7 @@ func TestServerComesLate(t *testing.T) {
 
 func TestAuth(t *testing.T) {
 	s := runServer(t, server.Options{Port: -1, Username: "me", Password: "secret"})
-	good := remote(s.ClientURL())
+	good := remote(t, s.ClientURL())
 	good.User, good.Password = "me", "secret"
 	p := start(t, good, nil)
 	sub := subscribe(t, connect(t, s.ClientURL(), nats.UserInfo("me", "secret")), "oodcast.>")
@@ -187,7 +188,7 @@ func TestSmallPayloads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := start(t, remote(s.ClientURL()), nil, publish.WithMetrics(metrics))
+	p := start(t, remote(t, s.ClientURL()), nil, publish.WithMetrics(metrics))
 	sub := subscribe(t, connect(t, s.ClientURL()), "oodcast.v1.default.front.map")
 	dec, err := schema.NewDecoder()
 	if err != nil {
@@ -233,5 +234,27 @@ func TestSlowConsumer(t *testing.T) {
 	}
 	if got := metric(t, reg, "oodcast_nats_publish_total", "map", "sent"); got != n {
 		t.Errorf("%v maps sent, want %d", got, n)
+	}
+}
+
+// TestEventsSurvive ends the publisher while NATS is away: the events that wait go out when the next one starts.
+func TestEventsSurvive(t *testing.T) {
+	s := runServer(t, server.Options{Port: -1, JetStream: true, StoreDir: t.TempDir()})
+	cfg := remote(t, "nats://127.0.0.1:1") // nobody
+	t.Run("away", func(t *testing.T) {
+		p := start(t, cfg, nil)
+		for i := range 50 {
+			p.Event(event("e", i))
+		}
+	})
+	cfg.URL = s.ClientURL()
+	nc := connect(t, cfg.URL)
+	sub := subscribe(t, nc, "oodcast.v1.default.front.event.>")
+	p := start(t, cfg, nil)
+	p.Event(event("e", 50))
+	for i := range 51 {
+		if got, want := next(t, sub).Header.Get("Nats-Msg-Id"), fmt.Sprintf("e.%d", i); got != want {
+			t.Fatalf("event %q, want %q", got, want)
+		}
 	}
 }

@@ -146,6 +146,11 @@ func (p *Publisher) Run(ctx context.Context) error {
 		}
 		defer srv.stop()
 	}
+	sp, err := openSpool(p.cfg.StateDir, maxSpool, p.log)
+	if err != nil {
+		return err
+	}
+	defer sp.close()
 	closed := make(chan error, 1)
 	nc, err := p.connect(srv, closed)
 	if err != nil {
@@ -167,14 +172,15 @@ func (p *Publisher) Run(ctx context.Context) error {
 	}
 	p.url.Store(&url)
 	close(p.ready)
-	return p.pump(ctx, nc, closed)
+	return p.pump(ctx, nc, sp, closed)
 }
 
 // pump runs the loops until ctx is done or the connection is closed for good.
-func (p *Publisher) pump(ctx context.Context, nc *nats.Conn, closed chan error) error {
+func (p *Publisher) pump(ctx context.Context, nc *nats.Conn, sp *spool, closed chan error) error {
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return p.sendMaps(gctx, nc) })
-	g.Go(func() error { return p.sendEvents(gctx, nc) })
+	g.Go(func() error { return p.keepEvents(gctx, sp) })
+	g.Go(func() error { return p.sendEvents(gctx, nc, sp) })
 	g.Go(func() error { return p.sendStatus(gctx, nc) })
 	g.Go(func() error {
 		select {

@@ -91,15 +91,15 @@ func portFree(ctx context.Context, host string, port int) error {
 // lockDir makes dir and keeps other processes from running a server in it, which would destroy its streams.
 func lockDir(dir string) (*os.File, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("nats state: %w", err)
+		return nil, fmt.Errorf("state directory: %w", err)
 	}
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("nats state: %w", err)
+		return nil, fmt.Errorf("state directory: %w", err)
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		_ = f.Close()
-		return nil, fmt.Errorf("nats state %q: %w: give this one another state_dir", dir, ErrStateBusy)
+		return nil, fmt.Errorf("state directory %q: %w: give this one another publish.state_dir", dir, ErrStateBusy)
 	}
 	return f, nil
 }
