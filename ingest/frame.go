@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// Frame is one picture of a stream. Its pixels belong to a Pool and are only valid until the last reference is released.
+// Frame is one picture of a stream. Its pixels belong to a Pool and are only valid until the last reference is
+// released.
 type Frame struct {
 	// Camera is the name of the stream (Config.Name).
 	Camera string

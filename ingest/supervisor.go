@@ -50,8 +50,8 @@ type Supervisor struct {
 	}
 }
 
-// NewSupervisor returns a supervisor of src. notify, which may be nil, is called at every change of state, one call at a
-// time, from the goroutines of Run; it must not block. seed makes the jitter repeatable.
+// NewSupervisor returns a supervisor of src. notify, which may be nil, is called at every change of state, one call at
+// a time, from the goroutines of Run; it must not block. seed makes the jitter repeatable.
 func NewSupervisor(src Source, cfg Reconnect, notify func(Status), seed uint64) *Supervisor {
 	if notify == nil {
 		notify = func(Status) {}

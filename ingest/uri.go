@@ -72,11 +72,13 @@ func ParseURI(s string) (URI, error) {
 
 // secretParam matches query and pipeline parameters that carry secrets.
 var secretParam = regexp.MustCompile(`(?i)((?:^|[?&;\s!])[a-z0-9_.-]*` +
-	`(?:passw(?:or)?d|pwd|pass|token|secret|key|auth|sig(?:nature)?|user(?:name)?(?:-?id)?|user-?pw|login|usr|credentials?)` +
+	`(?:passw(?:or)?d|pwd|pass|token|secret|key|auth|sig(?:nature)?|` +
+	`user(?:name)?(?:-?id)?|user-?pw|login|usr|credentials?)` +
 	`\s*=\s*)("[^"]*"|'[^']*'|[^&;\s!"']+)`)
 
 // RedactURI returns s, a stream address or a text that contains some, with user names, passwords and parameters that
-// carry secrets replaced by "***". When it cannot tell whether an @ ends a password or belongs to a path, it hides more.
+// carry secrets replaced by "***". When it cannot tell whether an @ ends a password or belongs to a path, it hides
+// more.
 func RedactURI(s string) string {
 	var b strings.Builder
 	for {

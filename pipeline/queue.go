@@ -47,8 +47,8 @@ type Queue[T any] struct {
 	}
 }
 
-// NewQueue returns a queue for depth values (at least 1). drop is called, outside any lock, with every value that is not
-// handed out; nil does nothing.
+// NewQueue returns a queue for depth values (at least 1). drop is called, outside any lock, with every value that is
+// not handed out; nil does nothing.
 func NewQueue[T any](depth int, policy Overflow, drop func(T)) *Queue[T] {
 	if _, err := ParseOverflow(string(policy)); err != nil {
 		panic("pipeline: " + err.Error())

@@ -90,7 +90,8 @@ func (o outline) cut(photo *image.RGBA) *image.NRGBA {
 		}
 		at := image.Pt(int(x), int(y))
 		box = image.Rectangle{
-			Min: image.Pt(min(box.Min.X, at.X), min(box.Min.Y, at.Y)), Max: image.Pt(max(box.Max.X, at.X+1), max(box.Max.Y, at.Y+1)),
+			Min: image.Pt(min(box.Min.X, at.X), min(box.Min.Y, at.Y)),
+			Max: image.Pt(max(box.Max.X, at.X+1), max(box.Max.Y, at.Y+1)),
 		}
 	}
 	raster.ClosePath()

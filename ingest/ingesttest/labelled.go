@@ -54,8 +54,8 @@ func NewPaster(tb testing.TB, w, h int, places []Placement) *Paster {
 	return p
 }
 
-// Paste draws the objects of frame i over packed RGB pixels and returns the truth: one label a pixel, row by row. rgb may
-// be nil when only the truth is wanted.
+// Paste draws the objects of frame i over packed RGB pixels and returns the truth: one label a pixel, row by row. rgb
+// may be nil when only the truth is wanted.
 func (p *Paster) Paste(rgb []byte, i int) []byte {
 	mask := make([]byte, p.W*p.H)
 	for _, pl := range p.Places {
@@ -106,8 +106,8 @@ func (p *Paster) draw(rgb, mask []byte, object *image.NRGBA, corner image.Point,
 	}
 }
 
-// Places returns n objects that cross the lower two thirds of a clip one after the other between the frames from and to,
-// about as large as people; some grow, some pass behind something. The seed decides everything.
+// Places returns n objects that cross the lower two thirds of a clip one after the other between the frames from and
+// to, about as large as people; some grow, some pass behind something. The seed decides everything.
 func Places(seed uint64, n, from, to int) []Placement {
 	random := rand.New(rand.NewPCG(seed, 0x6f6f64))
 	between := func(a, b float64) float64 { return a + (b-a)*random.Float64() }
@@ -151,8 +151,8 @@ func (l *Labelled) Mask(i int) []byte { return l.paster.Paste(nil, i) }
 // Places is where the objects are.
 func (l *Labelled) Places() []Placement { return l.paster.Places }
 
-// WriteLabelled writes frames first to first+n-1 of the video src with the objects in it to dst, which is a .mp4 or .avi
-// file. Placements count frames from the start of dst.
+// WriteLabelled writes frames first to first+n-1 of the video src with the objects in it to dst, which is a .mp4 or
+// .avi file. Placements count frames from the start of dst.
 func WriteLabelled(tb testing.TB, dst, src string, first, n int, places []Placement) *Labelled {
 	tb.Helper()
 	l := &Labelled{Path: dst, FPS: 10}

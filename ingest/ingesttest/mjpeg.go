@@ -26,8 +26,8 @@ type MJPEGConfig struct {
 	Picture Picture
 }
 
-// StartMJPEG serves Motion JPEG over HTTP, with the time of each picture in its pixels (ReadClock), until the end of the
-// test, and returns the address.
+// StartMJPEG serves Motion JPEG over HTTP, with the time of each picture in its pixels (ReadClock), until the end of
+// the test, and returns the address.
 func StartMJPEG(tb testing.TB, cfg MJPEGConfig) string {
 	tb.Helper()
 	if cfg.Size == nil {

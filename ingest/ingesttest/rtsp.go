@@ -40,8 +40,8 @@ type RTSPConfig struct {
 
 const anyPort = "127.0.0.1:0"
 
-// RTSPServer sends one VP8 stream over RTSP 1.0, interleaved in TCP, to everybody who asks, with the time of each picture
-// in its pixels (ReadClock). It is safe for concurrent use.
+// RTSPServer sends one VP8 stream over RTSP 1.0, interleaved in TCP, to everybody who asks, with the time of each
+// picture in its pixels (ReadClock). It is safe for concurrent use.
 type RTSPServer struct {
 	cfg  RTSPConfig
 	addr string

@@ -13,8 +13,8 @@ var ffmpegEnv envGate
 // optionsVariable is what OpenCV reads when it opens a video: key;value|key;value.
 const optionsVariable = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 
-// envGate lets captures with equal options open at the same time and makes others wait: OpenCV reads its options from the
-// environment somewhere inside of open.
+// envGate lets captures with equal options open at the same time and makes others wait: OpenCV reads its options from
+// the environment somewhere inside of open.
 type envGate struct {
 	mu      sync.Mutex
 	cond    *sync.Cond

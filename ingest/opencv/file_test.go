@@ -213,7 +213,8 @@ func TestMaxFPSAndSize(t *testing.T) {
 func TestFolderOfDifferentSizes(t *testing.T) {
 	dir := t.TempDir()
 	for name, side := range map[string]int{"f10.png": 40, "f2.jpg": 32, "f1.bmp": 24, "f003.ppm": 20} {
-		if err := opencv.WriteImage(filepath.Join(dir, name), side, side, slices.Repeat([]byte{9, 80, 200}, side*side)); err != nil {
+		blue := slices.Repeat([]byte{9, 80, 200}, side*side)
+		if err := opencv.WriteImage(filepath.Join(dir, name), side, side, blue); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -270,7 +271,7 @@ func TestErrorsNameTheThing(t *testing.T) {
 		{"text as picture", write("text.png", "this is not a picture\n"), ingest.ErrUnreadable, `read picture "`},
 		{"folder without pictures", empty, ingest.ErrUnreadable, "it holds no .png"},
 		{"no such device", "camera:77", ingest.ErrConnect, "no such device"},
-		{"closed port", "rtsp://admin:hunter2@127.0.0.1:1/live", ingest.ErrConnect, `open stream "rtsp://***@127.0.0.1:1/live"`},
+		{"closed port", "rtsp://admin:hunter2@127.0.0.1:1/live", ingest.ErrConnect, `"rtsp://***@127.0.0.1:1/live"`},
 		{"unknown scheme", "ftp://admin:hunter2@host/x", ingest.ErrUnsupported, "want a file, a folder, rtsp://"},
 		{"bad pipeline", "gst:nosuchelement ! appsink", ingest.ErrConnect, "gst-launch-1.0"},
 	} {

@@ -71,7 +71,8 @@ func TestExifRotationIsNotApplied(t *testing.T) {
 		t.Fatal(err)
 	}
 	// One TIFF directory with one entry: tag 0x0112 (orientation), a short, 6 = turn by 90 degrees.
-	exif := "Exif\x00\x00MM\x00\x2A\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03\x00\x00\x00\x01\x00\x06\x00\x00\x00\x00\x00\x00"
+	exif := "Exif\x00\x00MM\x00\x2A\x00\x00\x00\x08" +
+		"\x00\x01\x01\x12\x00\x03\x00\x00\x00\x01\x00\x06\x00\x00\x00\x00\x00\x00"
 	segment := append([]byte{0xFF, 0xE1, 0, byte(len(exif) + 2)}, exif...)
 	if err := os.WriteFile(path, slices.Insert(raw, 2, segment...), 0o600); err != nil {
 		t.Fatal(err)

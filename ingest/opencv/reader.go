@@ -194,8 +194,9 @@ func (v *videoReader) close() {
 
 // streamOptions is what FFmpeg is told about network streams.
 //
-// TCP, because lost packets make a picture anomalous; low delay and a short probe: the first frame is 0.2 s old instead
-// of 2 s, most of which FFmpeg would spend on measuring the frame rate. "nobuffer" is not among them: it breaks VP8 over RTSP.
+// TCP, because lost packets make a picture anomalous; low delay and a short probe: the first frame is 0.2 s old
+// instead of 2 s, most of which FFmpeg would spend on measuring the frame rate. "nobuffer" is not among them: it
+// breaks VP8 over RTSP.
 func streamOptions(timeout time.Duration) string {
 	return strings.Join([]string{
 		"rtsp_transport;tcp", "flags;low_delay", "analyzeduration;500000", "probesize;65536", "fpsprobesize;0",

@@ -18,10 +18,10 @@ void oodcast_silence(void);
 // decodes in threads of its own.
 //
 // oodcast_log_begin names the calling thread and all threads that are made by it: id is 1 to OODCAST_LOG_IDS.
-// oodcast_log_reset forgets the reason of the calling thread; oodcast_log_reason copies its last warning or error to buf,
-// "" when there was none.
-// oodcast_log_changed tells what happened to id since it was asked last: a decoder started anew, which may be because of
-// another size, or the conversion to RGB got a picture that is certainly too large.
+// oodcast_log_reset forgets the reason of the calling thread; oodcast_log_reason copies its last warning or error to
+// buf, "" when there was none. oodcast_log_changed tells what happened to id since it was asked last: a decoder
+// started anew, which may be because of another size, or the conversion to RGB got a picture that is certainly too
+// large.
 #define OODCAST_LOG_IDS 4096
 #define OODCAST_LOG_RESTARTED 1
 #define OODCAST_LOG_MISFIT 2

@@ -196,7 +196,8 @@ func TestStopDuringStall(t *testing.T) {
 	})
 }
 
-// OpenCV 4.6 itself goes on with a frozen picture when the new size is larger, and with a garbled one when it is smaller.
+// OpenCV 4.6 itself goes on with a frozen picture when the new size is larger, and with a garbled one when it is
+// smaller.
 func TestResolutionChangesMidStream(t *testing.T) {
 	t.Parallel()
 	size := func(w int) (int, int) { return w, w * 3 / 4 }

@@ -21,9 +21,9 @@ type VideoWriter struct {
 	codec         string
 }
 
-// Open makes a video of w x h pixels at fps frames a second. The ending of path says how: .mp4, .mov and .mkv are H.264,
-// or MPEG-4 part 2 where there is no H.264 encoder; .avi is Motion JPEG. Odd sides lose their last pixel: H.264 has
-// none.
+// Open makes a video of w x h pixels at fps frames a second. The ending of path says how: .mp4, .mov and .mkv are
+// H.264, or MPEG-4 part 2 where there is no H.264 encoder; .avi is Motion JPEG. Odd sides lose their last pixel: H.264
+// has none.
 func Open(path string, fps float64, w, h int) (*VideoWriter, error) {
 	if !(fps > 0 && fps <= 1000) || w < 2 || h < 2 || w > maxSide || h > maxSide {
 		return nil, fmt.Errorf("write video %q: %v frames a second of %dx%d pixels", path, fps, w, h)
