@@ -194,7 +194,7 @@ func TestBrowserComesBack(t *testing.T) {
 // TestBrowserFallsBack has a browser without WebRTC and a server that asks for a token.
 func TestBrowserFallsBack(t *testing.T) {
 	cfg := testConfig()
-	cfg.Token = "correct-horse-battery"
+	cfg.Token = testToken
 	cam := newCamera("street")
 	s := start(t, cfg, []publish.Camera{cam})
 	feed(t, s, cam, 15)

@@ -235,7 +235,7 @@ func TestLive(t *testing.T) {
 
 func TestToken(t *testing.T) {
 	cfg := testConfig()
-	cfg.Token = "correct-horse-battery"
+	cfg.Token = testToken
 	s := start(t, cfg, []publish.Camera{newCamera("front")})
 	for _, c := range []struct {
 		path, bearer string

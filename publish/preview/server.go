@@ -214,10 +214,19 @@ func (s *Server) serve(ctx context.Context, ln net.Listener) error {
 		}
 		return nil
 	})
-	url := "http://" + ln.Addr().String() + "/"
+	url := "http://" + reachable(ln.Addr().String()) + "/"
 	s.url.Store(&url)
 	close(s.ready)
 	return g.Wait()
+}
+
+// reachable replaces the address that stands for all interfaces by one that a browser here can open.
+func reachable(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if ip := net.ParseIP(host); err == nil && ip != nil && ip.IsUnspecified() {
+		return net.JoinHostPort("localhost", port)
+	}
+	return addr
 }
 
 // sessions returns the WebRTC sessions, nil when Run does not run.

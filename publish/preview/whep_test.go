@@ -55,6 +55,8 @@ func offer(t *testing.T) (*webrtc.PeerConnection, string) {
 	return pc, pc.LocalDescription().SDP
 }
 
+const testToken = "correct-horse-battery"
+
 // watch joins a camera.
 func watch(t *testing.T, s *preview.Server, camera string) *viewer {
 	t.Helper()
@@ -64,7 +66,7 @@ func watch(t *testing.T, s *preview.Server, camera string) *viewer {
 		v.ssrc <- tr.SSRC()
 		v.read(t, tr)
 	})
-	r := send(t, "POST", s.URL()+"whep/"+camera, "application/sdp", sdp, nil)
+	r := send(t, "POST", s.URL()+"whep/"+camera, "application/sdp", sdp, map[string]string{"Authorization": "Bearer " + testToken})
 	if r.code != http.StatusCreated {
 		t.Fatalf("POST: %d %s", r.code, r.body)
 	}
@@ -235,6 +237,23 @@ func TestWHEP(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestAllInterfaces serves the network, behind an address translator that viewers are told of.
+func TestAllInterfaces(t *testing.T) {
+	cfg := testConfig()
+	cfg.Listen, cfg.Token = "0.0.0.0:0", testToken
+	cfg.WebRTC.ListenUDP, cfg.WebRTC.AdditionalHosts = ":0", []string{"203.0.113.7"}
+	s := start(t, cfg, []publish.Camera{newCamera("front")})
+	still(s, "front", 320, 240).Release()
+	v := watch(t, s, "front")
+	if !strings.Contains(v.answer, " 203.0.113.7 ") {
+		t.Errorf("the answer does not offer the additional host:\n%s", v.answer)
+	}
+	if !strings.Contains(v.answer, " 127.0.0.1 ") {
+		t.Errorf("the answer does not offer the loopback interface:\n%s", v.answer)
+	}
+	v.picture(t)
 }
 
 // TestKeyframeOnRequest asks for key frames faster than they are given.
