@@ -27,8 +27,8 @@ type Calibration struct {
 	Max []float64 `json:"max"`
 	// LSE is the segmenter's logsumexp over logit cells.
 	LSE Moments `json:"lse"`
-	// Levels are the compounded scores for numbers of timesteps that the knob offers, ascending in |T|; the last is
-	// the reference to which the others are matched.
+	// Levels are the compounded scores for numbers of timesteps that the knob offers, ascending in |T|. Maps are
+	// scaled by them, so that a value means the same at every |T|.
 	Levels []Level `json:"levels"`
 }
 
@@ -53,10 +53,12 @@ type Quantile struct {
 	Value float64 `json:"value"`
 }
 
-// The quantiles that tie the scale of one |T| to another's: the middle of normal and its tail.
+// The scale of maps: the middle of normal is 0, and the tail, exceeded by one normal pixel in a hundred, is where it
+// would be for a normal distribution of deviation 1.
 const (
 	middleP = 0.5
 	tailP   = 0.99
+	tailZ   = 2.3263
 )
 
 // ValueProbabilities and PeakProbabilities are the quantiles that calibration stores.
@@ -209,41 +211,40 @@ func (c *Calibration) moments(timesteps []int, w []float64) (Moments, error) {
 	return m, nil
 }
 
-// match returns the straight line a·x + b that carries the compounded scores of n timesteps onto the reference's: equal
-// middle, equal tail. Between the calibrated |T| it is interpolated.
-func (c *Calibration) match(n int) (a, b float64) {
-	if len(c.Levels) == 0 {
-		return 1, 0
-	}
-	ref := c.Levels[len(c.Levels)-1]
-	line := func(l Level) (a, b float64) {
-		refMid, refTail := quantile(ref.Values, middleP), quantile(ref.Values, tailP)
-		mid, tail := quantile(l.Values, middleP), quantile(l.Values, tailP)
-		if tail-mid < 1e-9 || refTail-refMid < 1e-9 {
-			return 1, 0
-		}
-		a = (refTail - refMid) / (tail - mid)
-		return a, refMid - a*mid
-	}
+// scale returns the straight line a·x + b that carries the compounded scores of n timesteps onto the scale of maps.
+// Between the calibrated |T| it is interpolated; without levels it changes nothing.
+func (c *Calibration) scale(n int) (a, b float64) {
 	for i, l := range c.Levels {
-		switch {
-		case n == l.Timesteps || i == 0 && n < l.Timesteps:
-			return line(l)
-		case n < l.Timesteps:
+		if n < l.Timesteps && i > 0 {
 			prev := c.Levels[i-1]
 			f := float64(n-prev.Timesteps) / float64(l.Timesteps-prev.Timesteps)
-			a0, b0 := line(prev)
-			a1, b1 := line(l)
+			a0, b0 := prev.line()
+			a1, b1 := l.line()
 			return a0 + f*(a1-a0), b0 + f*(b1-b0)
+		}
+		if n <= l.Timesteps || i == len(c.Levels)-1 {
+			return l.line()
 		}
 	}
 	return 1, 0
 }
 
-// DefaultThreshold returns the value that 95 % of normal frames never reach; without levels it is 4 deviations.
+func (l Level) line() (a, b float64) {
+	middle, tail := quantile(l.Values, middleP), quantile(l.Values, tailP)
+	a = tailZ / max(tail-middle, 1e-6)
+	return a, -a * middle
+}
+
+// DefaultThreshold returns the value that 95 % of normal frames never reach, at most over the calibrated |T|: it holds for
+// all of them. Without levels it is 4.
 func (c *Calibration) DefaultThreshold() float32 {
-	if len(c.Levels) == 0 {
+	threshold := 0.0
+	for _, l := range c.Levels {
+		a, b := l.line()
+		threshold = max(threshold, a*quantile(l.Peaks, 0.95)+b)
+	}
+	if threshold == 0 {
 		return 4
 	}
-	return float32(quantile(c.Levels[len(c.Levels)-1].Peaks, 0.95))
+	return float32(threshold)
 }

@@ -40,7 +40,7 @@ func (c *Compound) To(dst, scores []float32, timesteps []int, enc *Encoding) ([]
 		c.addUncertainty(dst, enc)
 	}
 	if c.part == PartCompound {
-		a, b := c.cal.match(len(timesteps))
+		a, b := c.cal.scale(len(timesteps))
 		for i, v := range dst {
 			dst[i] = float32(a)*v + float32(b)
 		}
@@ -73,23 +73,39 @@ func (c *Compound) diffusionTo(dst, scores []float32, timesteps []int, enc *Enco
 
 // standardise returns the line (v-shift)·scale of a compounding rule: deviations from the mean, or parts of the range.
 func (m Moments) standardise(rule string) (scale, shift float32) {
-	if rule == "min_max" {
+	if rule == models.RuleMinMax {
 		return float32(1 / max(m.Max-m.Min, 1e-9)), float32(m.Min)
 	}
 	return float32(1 / m.Std), float32(m.Mean)
 }
 
-// addUncertainty adds the weighted, standardised U = 1 - logsumexp to dst. With U = 1 - L, mean and range mirror.
+// The gate of the gated rule: where the diffusion score is gateAt deviations above normal, half of the uncertainty counts,
+// and gateSlope says how fast that changes. Measured with EfficientViT-B0; it is flat around these values.
+const (
+	gateAt    = 1
+	gateSlope = 2
+)
+
+// addUncertainty adds the weighted, standardised U = 1 - logsumexp to the diffusion score in dst. With U = 1 - L, mean and
+// range mirror.
+//
+// Plain addition is a bad compromise: segmenters are unsure of hedges and kerbs, which are normal, and small obstacles,
+// which are not. The gated rule lets U count where the features are strange too: D + w·U·σ(gateSlope·(D - gateAt)).
 func (c *Compound) addUncertainty(dst []float32, enc *Encoding) {
 	l := c.cal.LSE
 	u := Moments{Mean: 1 - l.Mean, Std: l.Std, Min: 1 - l.Max, Max: 1 - l.Min}
 	scale, shift := u.standardise(c.rules.Rule)
 	weight := float32(c.rules.LSEWeight)
+	gated := c.rules.Rule == models.RuleGated
 	if c.part == PartLSE {
-		weight = 1
+		weight, gated = 1, false
 	}
 	for i, v := range enc.LSE {
-		dst[i] += weight * (1 - v - shift) * scale
+		part := weight * (1 - v - shift) * scale
+		if gated {
+			part *= float32(1 / (1 + math.Exp(-gateSlope*(float64(dst[i])-gateAt))))
+		}
+		dst[i] += part
 	}
 }
 

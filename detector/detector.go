@@ -105,7 +105,7 @@ func New(enc Encoder, scorer Scorer, m models.Manifest, cal Calibration, provide
 		return nil, err
 	}
 	if cfg.Paper {
-		m.Compound.LSEWeight, m.Compound.Upsample = 1, "nearest"
+		m.Compound = models.Compound{Rule: models.RuleStandardised, LSEWeight: 1, Upsample: "nearest"}
 		m.Diffusion.Timesteps = paperOrder(cal.Timesteps)
 		if len(m.Diffusion.Timesteps) == 0 {
 			return nil, fmt.Errorf("detector: the paper's timesteps 0, 1, … are not calibrated in this bundle: " +

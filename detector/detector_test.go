@@ -120,30 +120,31 @@ func TestAnySubsetIsStandardised(t *testing.T) {
 	}
 }
 
-func TestLevelsMatchAcrossTimesteps(t *testing.T) {
+func TestScaleIsTheSameForEveryT(t *testing.T) {
 	c := Calibration{Levels: []Level{
-		{Timesteps: 1, Values: []Quantile{{middleP, 1}, {tailP, 5}}},
-		{Timesteps: 3, Values: []Quantile{{middleP, 0}, {tailP, 4}}},
-		{Timesteps: 5, Values: []Quantile{{middleP, 0}, {tailP, 2}}},
+		{Timesteps: 1, Values: []Quantile{{middleP, 1}, {tailP, 5}}, Peaks: []Quantile{{0.95, 9}}},
+		{Timesteps: 3, Values: []Quantile{{middleP, 0}, {tailP, 4}}, Peaks: []Quantile{{0.95, 6}}},
+		{Timesteps: 5, Values: []Quantile{{middleP, 0}, {tailP, 2}}, Peaks: []Quantile{{0.95, 3}}},
 	}}
-	for _, tt := range []struct{ n int }{{1}, {3}, {5}} {
-		a, b := c.match(tt.n)
-		for _, l := range c.Levels {
-			if l.Timesteps != tt.n {
-				continue
-			}
-			if got := a*quantile(l.Values, middleP) + b; math.Abs(got) > 1e-12 {
-				t.Errorf("|T|=%d: middle at %v, want 0", tt.n, got)
-			}
-			if got := a*quantile(l.Values, tailP) + b; math.Abs(got-2) > 1e-12 {
-				t.Errorf("|T|=%d: tail at %v, want 2", tt.n, got)
-			}
+	for _, l := range c.Levels {
+		a, b := c.scale(l.Timesteps)
+		if got := a*quantile(l.Values, middleP) + b; math.Abs(got) > 1e-12 {
+			t.Errorf("|T|=%d: middle at %v, want 0", l.Timesteps, got)
+		}
+		if got := a*quantile(l.Values, tailP) + b; math.Abs(got-tailZ) > 1e-12 {
+			t.Errorf("|T|=%d: tail at %v, want %v", l.Timesteps, got, tailZ)
 		}
 	}
-	a1, _ := c.match(1)
-	a3, _ := c.match(3)
-	if a, _ := c.match(2); math.Abs(a-(a1+a3)/2) > 1e-12 {
+	a1, _ := c.scale(1)
+	a3, _ := c.scale(3)
+	if a, _ := c.scale(2); math.Abs(a-(a1+a3)/2) > 1e-12 {
 		t.Errorf("|T|=2 has slope %v, want the middle of %v and %v", a, a1, a3)
+	}
+	if a, b := c.scale(9); a != tailZ/2 || b != 0 {
+		t.Errorf("above the last level: %v, %v, want the last level's line", a, b)
+	}
+	if got, want := c.DefaultThreshold(), float32(2*tailZ); got != want { // |T|=1: 9 is 8 above the middle, tail 4 above
+		t.Errorf("DefaultThreshold() = %v, want %v", got, want)
 	}
 }
 
@@ -156,13 +157,23 @@ func TestParts(t *testing.T) {
 		}
 		return m.Values
 	}
+	rule := models.RuleStandardised
 	part := func(p string) func(*Config, *models.Manifest, *Calibration) {
-		return func(c *Config, m *models.Manifest, _ *Calibration) { c.Part, m.Compound.LSEWeight = p, 0.5 }
+		return func(c *Config, m *models.Manifest, _ *Calibration) {
+			c.Part, m.Compound.LSEWeight, m.Compound.Rule = p, 0.5, rule
+		}
 	}
 	both, d, u := values(part(PartCompound)), values(part(PartDiffusion)), values(part(PartLSE))
 	for i := range both {
 		if want := d[i] + 0.5*u[i]; math.Abs(float64(both[i]-want)) > 1e-4 {
 			t.Fatalf("value %d = %v, want %v + 0.5·%v", i, both[i], d[i], u[i])
+		}
+	}
+	rule = models.RuleGated
+	for i, v := range values(part(PartCompound)) {
+		gate := 1 / (1 + math.Exp(-gateSlope*(float64(d[i])-gateAt)))
+		if want := float64(d[i]) + 0.5*gate*float64(u[i]); math.Abs(float64(v)-want) > 1e-4 {
+			t.Fatalf("gated value %d = %v, want %v", i, v, want)
 		}
 	}
 	minMax := values(func(c *Config, m *models.Manifest, _ *Calibration) {
@@ -208,7 +219,7 @@ func TestControlRefuses(t *testing.T) {
 		{Knob{List: []int{215, 215}}, "timesteps: 215 is named twice"},
 		{Knob{Timesteps: 1, Threshold: float32(math.NaN())}, "threshold: got NaN, want a number"},
 	} {
-		if err := d.Control().Set(tt.knob); err == nil || !strings.HasPrefix(err.Error(), tt.want) {
+		if err := d.Control().Set(tt.knob); !errors.Is(err, ErrSetting) || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("Set(%+v) = %v, want %q", tt.knob, err, tt.want)
 		}
 	}

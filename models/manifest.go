@@ -87,9 +87,17 @@ type Diffusion struct {
 	Score string `yaml:"score" json:"score"`
 }
 
+// The values of Compound.Rule.
+const (
+	RuleStandardised = "standardised"
+	RuleMinMax       = "min_max"
+	RuleGated        = "gated"
+)
+
 // Compound says how the diffusion score and the segmenter's uncertainty (−logsumexp of the logits) become one map.
 type Compound struct {
-	// Rule is standardised (both as deviations from normal footage) or min_max.
+	// Rule is standardised (both as deviations from normal footage, added), min_max (both as parts of their range on
+	// normal footage, added) or gated (standardised, with the uncertainty counting where the features are strange too).
 	Rule string `yaml:"rule" json:"rule"`
 	// LSEWeight is the weight of the uncertainty beside the diffusion score's 1; the paper has 1.
 	LSEWeight float64 `yaml:"lse_weight" json:"lse_weight"`
@@ -123,7 +131,7 @@ func DefaultManifest() Manifest {
 			Score:     "cosine",
 		},
 		Normalise: "per_channel",
-		Compound:  Compound{Rule: "standardised", LSEWeight: 0.25, Upsample: "bilinear"},
+		Compound:  Compound{Rule: RuleGated, LSEWeight: 1, Upsample: "bilinear"},
 	}
 }
 
@@ -195,7 +203,7 @@ func (m *Manifest) Validate() error {
 	m.Encoder.validate(&f)
 	m.Diffusion.validate(&f)
 	f.oneOf("normalise", m.Normalise, "per_channel", "global")
-	f.oneOf("compound.rule", m.Compound.Rule, "standardised", "min_max")
+	f.oneOf("compound.rule", m.Compound.Rule, RuleStandardised, RuleMinMax, RuleGated)
 	f.oneOf("compound.upsample", m.Compound.Upsample, "bilinear", "nearest")
 	if w := m.Compound.LSEWeight; !(w >= 0 && w <= 1000) {
 		f.bad("compound.lse_weight", w, "0 to 1000")

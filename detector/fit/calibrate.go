@@ -103,6 +103,7 @@ func statistics(order []int, held []detector.Encoding, scores [][]float32) detec
 	return cal
 }
 
+// moments are those of the uncertainty over all cells.
 func moments(held []detector.Encoding) detector.Moments {
 	m := detector.Moments{Min: math.Inf(1), Max: math.Inf(-1)}
 	n := 0.0

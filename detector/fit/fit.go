@@ -182,7 +182,7 @@ func (r *run) describe(std float64) {
 	m.Normalise, m.Diffusion.Noise = "per_channel", nets.NoiseAntithetic
 	if c.Paper {
 		m.Normalise, m.Diffusion.Noise = "global", nets.NoiseIndependent
-		m.Compound.LSEWeight, m.Compound.Upsample = 1, "nearest"
+		m.Compound = models.Compound{Rule: models.RuleStandardised, LSEWeight: 1, Upsample: "nearest"}
 	}
 	m.Diffusion.Timesteps = c.order(std)
 }
