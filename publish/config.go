@@ -85,7 +85,8 @@ func (c Config) Validate() error {
 		bad("cert_file", c.CertFile, "cert_file and key_file together")
 	}
 	for key, file := range map[string]string{
-		"nkey_file": c.NKeyFile, "creds_file": c.CredsFile, "ca_file": c.CAFile, "cert_file": c.CertFile, "key_file": c.KeyFile,
+		"nkey_file": c.NKeyFile, "creds_file": c.CredsFile, "ca_file": c.CAFile,
+		"cert_file": c.CertFile, "key_file": c.KeyFile,
 	} {
 		if _, err := os.Stat(file); file != "" && err != nil {
 			bad(key, file, "a file that can be read")

@@ -86,7 +86,8 @@ func TestPresence(t *testing.T) {
 	cam := newCamera("front")
 	p := start(t, embeddedConfig(t), []publish.Camera{cam})
 	nc := connect(t, p.URL())
-	status, stats := subscribe(t, nc, "oodcast.v1.default.front.status"), subscribe(t, nc, "oodcast.v1.default.front.stats")
+	status := subscribe(t, nc, "oodcast.v1.default.front.status")
+	stats := subscribe(t, nc, "oodcast.v1.default.front.stats")
 	cam.mu.Lock()
 	cam.st.State, cam.st.Reason = schema.StateDown, "timed out"
 	cam.mu.Unlock()

@@ -43,7 +43,10 @@ func (p *Publisher) sendMap(nc *nats.Conn, enc *schema.Encoder, m *detector.Map)
 		return
 	}
 	p.count(schema.KindMap, p.result(p.publishMap(nc, enc, m)))
-	p.count(schema.KindScore, p.result(p.publishJSON(nc, p.subjects.Of(m.Camera, schema.KindScore), scoreMessage(p.cfg.Site, m))))
+	p.count(
+		schema.KindScore,
+		p.result(p.publishJSON(nc, p.subjects.Of(m.Camera, schema.KindScore), scoreMessage(p.cfg.Site, m))),
+	)
 	p.metrics.age.WithLabelValues(m.Camera, "nats").Observe(time.Since(m.Captured).Seconds())
 }
 

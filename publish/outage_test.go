@@ -110,7 +110,10 @@ func TestOutage(t *testing.T) {
 		}
 	}
 	p.Map(testMap("front", 99, 16, 8))
-	wait(t, "a map after the outage", func() bool { return metric(t, reg, "oodcast_nats_publish_total", "map", "sent") == 1 })
+	wait(
+		t, "a map after the outage",
+		func() bool { return metric(t, reg, "oodcast_nats_publish_total", "map", "sent") == 1 },
+	)
 }
 
 func wait(t *testing.T, what string, ok func() bool) {
@@ -199,7 +202,9 @@ func TestSmallPayloads(t *testing.T) {
 	p.Map(in)
 	checkMap(t, dec, next(t, sub), in)
 	p.Map(testMap("front", 1, 256, 128))
-	wait(t, "a map too large", func() bool { return metric(t, reg, "oodcast_nats_publish_total", "map", "too_large") == 1 })
+	wait(
+		t, "a map too large", func() bool { return metric(t, reg, "oodcast_nats_publish_total", "map", "too_large") == 1 },
+	)
 }
 
 // TestSlowConsumer has a subscriber that never reads. The others must get every map, and no map may be lost.

@@ -67,7 +67,9 @@ func (s *statusSender) refresh(ctx context.Context) {
 			return
 		}
 		now := cam.Status()
-		s.p.count(schema.KindStats, s.p.result(s.p.publishJSON(s.nc, s.p.subjects.Of(cam.Name(), schema.KindStats), now.Stats)))
+		s.p.count(
+			schema.KindStats, s.p.result(s.p.publishJSON(s.nc, s.p.subjects.Of(cam.Name(), schema.KindStats), now.Stats)),
+		)
 		s.present(ctx, now)
 	}
 }

@@ -75,7 +75,9 @@ func testMap(camera string, seq uint64, w, h int) *detector.Map {
 		Camera: camera, Seq: seq, FrameSeq: 2 * seq, Captured: time.Now(), Width: w, Height: h,
 		ImageWidth: 1024, ImageHeight: 512, Values: make([]float32, w*h), Timesteps: []int{10, 3, 40, 7, 22},
 		Threshold: 4, Bundle: "roadscene", Provider: "cpu",
-		Latency: detector.Latency{Wait: time.Millisecond, Encode: 20 * time.Millisecond, Score: 5 * time.Millisecond, Total: 26 * time.Millisecond},
+		Latency: detector.Latency{
+			Wait: time.Millisecond, Encode: 20 * time.Millisecond, Score: 5 * time.Millisecond, Total: 26 * time.Millisecond,
+		},
 	}
 	for i := range m.Values {
 		m.Values[i] = float32(rng.NormFloat64())
@@ -226,7 +228,8 @@ func checkMap(t *testing.T, dec *schema.Decoder, msg *nats.Msg, in *detector.Map
 	}
 	if m.GetSeq() != in.Seq || m.GetFrameSeq() != in.FrameSeq || !m.GetStamp().AsTime().Equal(in.Captured) ||
 		int(m.GetWidth()) != in.Width || int(m.GetHeight()) != in.Height || m.GetFrameId() != in.Camera+"_optical_frame" ||
-		len(m.GetModel().GetTimesteps()) != 5 || m.GetModel().GetTimesteps()[2] != 40 || m.GetLatency().GetTotalUs() != 26000 ||
+		len(m.GetModel().GetTimesteps()) != 5 || m.GetModel().GetTimesteps()[2] != 40 ||
+		m.GetLatency().GetTotalUs() != 26000 ||
 		m.GetCellHeight() != 512/float32(in.Height) || m.GetPeak() != in.Peak || m.GetThreshold() != 4 {
 		m.Data = nil
 		t.Errorf("message differs: %v", m)
@@ -349,15 +352,33 @@ func TestConfigValidate(t *testing.T) {
 		{"default", func(*publish.Config) {}, ""},
 		{"nats", func(c *publish.Config) { c.URL = "nats://a:4222,nats://b:4222" }, ""},
 		{"off", func(c *publish.Config) { c.URL = "off" }, ""},
-		{"prefix", func(c *publish.Config) { c.Prefix = "Ood.cast" }, `publish.prefix: name "Ood.cast": want a lower-case letter, then lower-case letters, digits or _ (63 at most)`},
+		{
+			"prefix", func(c *publish.Config) { c.Prefix = "Ood.cast" },
+			`publish.prefix: name "Ood.cast": want a lower-case letter, then lower-case letters, digits or _ (63 at most)`,
+		},
 		{"encoding", func(c *publish.Config) { c.Encoding = "f32" }, `publish.encoding: got "f32", want u8 or u16`},
 		{"interval", func(c *publish.Config) { c.StatusInterval = 0 }, `publish.status_interval: got "0s", want 1s to 1h`},
 		{"user", func(c *publish.Config) { c.User = "me" }, `publish.user: got "me", want user and password together`},
-		{"ca", func(c *publish.Config) { c.CAFile = "/nowhere.pem" }, `publish.ca_file: got "/nowhere.pem", want a file that can be read`},
-		{"port", func(c *publish.Config) { c.URL = "embedded://127.0.0.1:99999" }, `publish.url: got "embedded://127.0.0.1:99999", want embedded, embedded://127.0.0.1:PORT, nats://HOST:PORT or off`},
-		{"open", func(c *publish.Config) { c.URL = "embedded://0.0.0.0:4222" }, `publish.url: "embedded://0.0.0.0:4222" lets the network in: set publish.token, or user and password`},
-		{"scheme", func(c *publish.Config) { c.URL = "http://me:secret@h:1" }, `publish.url: got "http://%2A%2A%2A@h:1", want embedded, embedded://127.0.0.1:PORT, nats://HOST:PORT or off`},
-		{"two", func(c *publish.Config) { c.Encoding, c.StatusInterval = "", 0 }, "publish.encoding: got \"\", want u8 or u16\npublish.status_interval: got \"0s\", want 1s to 1h"},
+		{
+			"ca", func(c *publish.Config) { c.CAFile = "/nowhere.pem" },
+			`publish.ca_file: got "/nowhere.pem", want a file that can be read`,
+		},
+		{
+			"port", func(c *publish.Config) { c.URL = "embedded://127.0.0.1:99999" },
+			`publish.url: got "embedded://127.0.0.1:99999", want embedded, embedded://127.0.0.1:PORT, nats://HOST:PORT or off`,
+		},
+		{
+			"open", func(c *publish.Config) { c.URL = "embedded://0.0.0.0:4222" },
+			`publish.url: "embedded://0.0.0.0:4222" lets the network in: set publish.token, or user and password`,
+		},
+		{
+			"scheme", func(c *publish.Config) { c.URL = "http://me:secret@h:1" },
+			`publish.url: got "http://%2A%2A%2A@h:1", want embedded, embedded://127.0.0.1:PORT, nats://HOST:PORT or off`,
+		},
+		{
+			"two", func(c *publish.Config) { c.Encoding, c.StatusInterval = "", 0 },
+			"publish.encoding: got \"\", want u8 or u16\npublish.status_interval: got \"0s\", want 1s to 1h",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cfg := publish.DefaultConfig()
@@ -375,7 +396,10 @@ func TestNewRefusesCameras(t *testing.T) {
 		names []string
 		want  string
 	}{
-		{[]string{"Front"}, `publish: camera name "Front": want a lower-case letter, then lower-case letters, digits or _ (63 at most)`},
+		{
+			[]string{"Front"},
+			`publish: camera name "Front": want a lower-case letter, then lower-case letters, digits or _ (63 at most)`,
+		},
 		{[]string{"a", "a"}, `publish: two cameras are named "a"`},
 	} {
 		var cams []publish.Camera

@@ -82,7 +82,9 @@ func New(cfg Config, cameras []Camera, opts ...Option) (*Publisher, error) {
 		p.metrics = m
 	}
 	p.maps = pipeline.NewQueue(mapQueue, pipeline.DropOldest, func(*detector.Map) { p.count(schema.KindMap, "dropped") })
-	p.events = pipeline.NewQueue(eventQueue, pipeline.DropOldest, func(schema.Event) { p.count(schema.KindEvent, "dropped") })
+	p.events = pipeline.NewQueue(
+		eventQueue, pipeline.DropOldest, func(schema.Event) { p.count(schema.KindEvent, "dropped") },
+	)
 	return p, nil
 }
 

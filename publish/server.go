@@ -66,7 +66,9 @@ func startServer(ctx context.Context, cfg Config, log *slog.Logger) (_ *embedded
 	e.srv.SetLoggerV2(faults, false, false, false)
 	e.srv.Start()
 	if !e.srv.ReadyForConnections(10 * time.Second) {
-		return nil, fmt.Errorf("nats server on %s: not ready after 10s: %s", net.JoinHostPort(host, strconv.Itoa(port)), faults.last())
+		return nil, fmt.Errorf(
+			"nats server on %s: not ready after 10s: %s", net.JoinHostPort(host, strconv.Itoa(port)), faults.last(),
+		)
 	}
 	if !e.srv.JetStreamEnabled() {
 		return nil, fmt.Errorf("nats server: JetStream in %q: %s", dir, faults.last())

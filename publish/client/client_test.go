@@ -75,7 +75,8 @@ func serve(dir string) (p *publish.Publisher, stop func(), err error) {
 func hill(seq uint64) *detector.Map {
 	m := &detector.Map{
 		Camera: "front", Seq: seq, Captured: time.Now(), Width: 8, Height: 4, ImageWidth: 800, ImageHeight: 400,
-		Values: make([]float32, 32), Timesteps: []int{3, 1, 7, 2, 9}, Threshold: 4, Peak: 10, Bundle: "roadscene", Provider: "cpu",
+		Values: make([]float32, 32), Timesteps: []int{3, 1, 7, 2, 9}, Threshold: 4, Peak: 10,
+		Bundle: "roadscene", Provider: "cpu",
 	}
 	m.Values[2*8+5] = 10
 	return m
@@ -116,7 +117,8 @@ func TestClient(t *testing.T) {
 	in := hill(4)
 	p.Map(in)
 	m := <-maps
-	if m.GetSeq() != 4 || !m.Captured.Equal(in.Captured) || m.At(550, 250) != 10 || m.At(0, 0) != 0 || m.At(9999, -5) != 0 {
+	if m.GetSeq() != 4 || !m.Captured.Equal(in.Captured) || m.At(550, 250) != 10 || m.At(0, 0) != 0 ||
+		m.At(9999, -5) != 0 {
 		t.Errorf("map %d of %v: %v %v", m.GetSeq(), m.Captured, m.At(550, 250), m.At(0, 0))
 	}
 	p.Event(detector.Event{ID: "a", Revision: 1, Type: detector.EventStart, Camera: "front", Peak: 9})
@@ -264,7 +266,8 @@ func TestPython(t *testing.T) {
 		t.Fatalf("%d lines:\n%s", len(lines), out.String())
 	}
 	for _, l := range lines {
-		if !strings.Contains(l, "front") || !strings.Contains(l, "8x4") || !strings.Contains(l, "peak 10.00 at (5, 2)") || !strings.Contains(l, "T=5") {
+		if !strings.Contains(l, "front") || !strings.Contains(l, "8x4") ||
+			!strings.Contains(l, "peak 10.00 at (5, 2)") || !strings.Contains(l, "T=5") {
 			t.Errorf("line %q", l)
 		}
 	}

@@ -165,7 +165,7 @@ func (s *Server) streamMJPEG(w http.ResponseWriter, r *http.Request, st *stream)
 	}
 }
 
-// mapPNG serves the newest map on its own grid: 16 bit grey from X-Value-Min to X-Value-Max, or in colour with ?color=1.
+// mapPNG serves the newest map on its own grid: 16 bit grey from X-Value-Min to X-Value-Max, or colours with ?color=1.
 func (s *Server) mapPNG(w http.ResponseWriter, r *http.Request, st *stream) {
 	st.mu.Lock()
 	m := st.mu.m

@@ -59,7 +59,9 @@ func evaluate[T any](t *testing.T, ctx context.Context, js string) T {
 func until(t *testing.T, ctx context.Context, js string) {
 	t.Helper()
 	if _, err := chromedp.Run(ctx, chromedp.Poll[bool](js, chromedp.WithPollingTimeout(30*time.Second))); err != nil {
-		state, _ := chromedp.Run(ctx, chromedp.Evaluate[string](`JSON.stringify({...oodcast, pc: oodcast.pc?.connectionState})`))
+		state, _ := chromedp.Run(
+			ctx, chromedp.Evaluate[string](`JSON.stringify({...oodcast, pc: oodcast.pc?.connectionState})`),
+		)
 		t.Fatalf("waited in vain for %s: %v\npage: %s", js, err, state)
 	}
 }
@@ -67,7 +69,8 @@ func until(t *testing.T, ctx context.Context, js string) {
 // grab returns what the video element shows.
 func grab(t *testing.T, ctx context.Context) image.Image {
 	t.Helper()
-	text := evaluate[string](t, ctx, `(() => { const v = document.getElementById("video"), c = document.createElement("canvas");
+	text := evaluate[string](t, ctx, `(() => { const v = document.getElementById("video");
+		const c = document.createElement("canvas");
 		c.width = v.videoWidth; c.height = v.videoHeight; c.getContext("2d").drawImage(v, 0, 0);
 		return c.toDataURL("image/png").split(",")[1]; })()`)
 	raw, err := base64.StdEncoding.DecodeString(text)
@@ -186,7 +189,11 @@ func TestBrowserComesBack(t *testing.T) {
 	cam := newCamera("street")
 	s := start(t, cfg, []publish.Camera{cam})
 	feed(t, s, cam, 15)
-	until(t, ctx, `oodcast.mode === "webrtc" && oodcast.pc.connectionState === "connected" && document.getElementById("state-text").textContent === "live"`)
+	until(
+		t, ctx,
+		`oodcast.mode === "webrtc" && oodcast.pc.connectionState === "connected" &&
+			document.getElementById("state-text").textContent === "live"`,
+	)
 	frames := evaluate[int](t, ctx, `oodcast.stats.framesDecoded`)
 	until(t, ctx, fmt.Sprintf(`oodcast.stats.framesDecoded !== %d`, frames))
 }

@@ -127,7 +127,9 @@ func openFootage(t *testing.T) *footage {
 		t.Fatalf("%v: run `make deps`", err)
 	}
 	f := &footage{w: 768, h: 576}
-	f.cmd = exec.Command("ffmpeg", "-v", "error", "-stream_loop", "-1", "-i", file, "-f", "rawvideo", "-pix_fmt", "rgb24", "-")
+	f.cmd = exec.Command(
+		"ffmpeg", "-v", "error", "-stream_loop", "-1", "-i", file, "-f", "rawvideo", "-pix_fmt", "rgb24", "-",
+	)
 	var err error
 	if f.pipe, err = f.cmd.StdoutPipe(); err == nil {
 		err = f.cmd.Start()
@@ -223,7 +225,9 @@ func (d *differ) compare(f *ingest.Frame, st schema.Status) *detector.Map {
 		Camera: f.Camera, Seq: d.seq, FrameSeq: f.Seq, Captured: f.Captured, Width: d.w, Height: d.h,
 		ImageWidth: f.Width, ImageHeight: f.Height, Values: make([]float32, d.w*d.h), Timesteps: make([]int, steps),
 		Threshold: st.Threshold, Peak: -100, Bundle: st.Bundle, Provider: st.Provider,
-		Latency: detector.Latency{Wait: 2 * time.Millisecond, Encode: 38 * time.Millisecond, Score: time.Duration(steps) * 3 * time.Millisecond},
+		Latency: detector.Latency{
+			Wait: 2 * time.Millisecond, Encode: 38 * time.Millisecond, Score: time.Duration(steps) * 3 * time.Millisecond,
+		},
 	}
 	m.Latency.Total = m.Latency.Wait + m.Latency.Encode + m.Latency.Score
 	d.seq++

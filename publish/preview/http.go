@@ -139,7 +139,8 @@ func servePage(w http.ResponseWriter, _ *http.Request) {
 	h.Set("Cache-Control", "no-cache")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "+
-		"img-src 'self' data:; media-src 'self' blob:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
+		"img-src 'self' data:; media-src 'self' blob:; connect-src 'self'; frame-ancestors 'none'; "+
+		"base-uri 'none'; form-action 'none'")
 	_, _ = w.Write(page)
 }
 
@@ -243,7 +244,8 @@ func (s *Server) whepPatch(w http.ResponseWriter, r *http.Request, st *stream) {
 		fault(w, http.StatusNotFound, err)
 		return
 	}
-	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != "application/trickle-ice-sdpfrag" {
+	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil ||
+		t != "application/trickle-ice-sdpfrag" {
 		fault(w, http.StatusUnsupportedMediaType, errors.New("want Content-Type application/trickle-ice-sdpfrag"))
 		return
 	}

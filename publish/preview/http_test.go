@@ -35,6 +35,11 @@ func peakMap(camera string, seq uint64) *detector.Map {
 	return m
 }
 
+// fresh is a client that leaves no idle connection behind.
+func fresh() *http.Client {
+	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+}
+
 func TestAPI(t *testing.T) {
 	cam := newCamera("front")
 	s := start(t, testConfig(), []publish.Camera{cam, newCamera("rear")}, preview.WithVersion("1.2.3"))
@@ -135,7 +140,7 @@ func TestMJPEG(t *testing.T) {
 	cam := newCamera("street")
 	s := start(t, testConfig(), []publish.Camera{cam})
 	feed(t, s, cam, 15)
-	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Get(s.URL() + "api/v1/cameras/street/stream.mjpg")
+	resp, err := fresh().Get(s.URL() + "api/v1/cameras/street/stream.mjpg")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,9 +176,19 @@ func TestEvents(t *testing.T) {
 	s := start(t, testConfig(), []publish.Camera{newCamera("front")}, preview.WithSite("yard"))
 	begin := time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
 	for i := range 300 {
-		s.Event(detector.Event{ID: fmt.Sprint("e", i), Revision: 1, Type: detector.EventStart, Camera: "front", Start: begin, Time: begin.Add(time.Duration(i) * time.Second)})
+		s.Event(
+			detector.Event{
+				ID: fmt.Sprint("e", i), Revision: 1, Type: detector.EventStart, Camera: "front", Start: begin,
+				Time: begin.Add(time.Duration(i) * time.Second),
+			},
+		)
 	}
-	s.Event(detector.Event{ID: "e299", Revision: 2, Type: detector.EventEnd, Camera: "front", Start: begin, Time: begin.Add(400 * time.Second)})
+	s.Event(
+		detector.Event{
+			ID: "e299", Revision: 2, Type: detector.EventEnd, Camera: "front", Start: begin,
+			Time: begin.Add(400 * time.Second),
+		},
+	)
 	list := func(query string) []schema.Event {
 		t.Helper()
 		var out struct{ Events []schema.Event }
@@ -200,7 +215,7 @@ func TestEvents(t *testing.T) {
 // TestLive reads server-sent events: the status at once, then every map, and the end when the server stops.
 func TestLive(t *testing.T) {
 	s := start(t, testConfig(), []publish.Camera{newCamera("front")})
-	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Get(s.URL() + "api/v1/cameras/front/live")
+	resp, err := fresh().Get(s.URL() + "api/v1/cameras/front/live")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -263,7 +278,9 @@ func TestToken(t *testing.T) {
 	if r := send(t, "POST", s.URL()+"whep/front", "application/sdp", sdp, nil); r.code != 401 {
 		t.Errorf("WHEP without token: %d", r.code)
 	}
-	if r := send(t, "POST", s.URL()+"whep/front", "application/sdp", sdp, map[string]string{"Authorization": "Bearer " + cfg.Token}); r.code != 201 {
+	if r := send(
+		t, "POST", s.URL()+"whep/front", "application/sdp", sdp, map[string]string{"Authorization": "Bearer " + cfg.Token},
+	); r.code != 201 {
 		t.Errorf("WHEP with token: %d %s", r.code, r.body)
 	}
 }
@@ -284,7 +301,10 @@ func TestOrigins(t *testing.T) {
 func TestHealth(t *testing.T) {
 	cam, reg := newCamera("front"), prometheus.NewRegistry()
 	var broken error
-	s := start(t, testConfig(), []publish.Camera{cam}, preview.WithRegistry(reg), preview.WithReady(func() error { return broken }))
+	s := start(
+		t, testConfig(), []publish.Camera{cam}, preview.WithRegistry(reg),
+		preview.WithReady(func() error { return broken }),
+	)
 	check := func(path string, code int, want string) {
 		t.Helper()
 		if r := send(t, "GET", s.URL()+path, "", "", nil); r.code != code || !strings.Contains(r.body, want) {
@@ -302,7 +322,8 @@ func TestHealth(t *testing.T) {
 	check("readyz", 503, "unexpected EOF")
 	check("metrics", 200, "")
 	r := send(t, "GET", s.URL(), "", "", nil)
-	if !strings.Contains(r.body, "<title>oodcast</title>") || !strings.Contains(r.header.Get("Content-Security-Policy"), "default-src 'none'") {
+	if !strings.Contains(r.body, "<title>oodcast</title>") ||
+		!strings.Contains(r.header.Get("Content-Security-Policy"), "default-src 'none'") {
 		t.Errorf("page: %v", r.header)
 	}
 	if bytes.Contains([]byte(r.body), []byte("https://")) {
@@ -348,13 +369,28 @@ func TestConfigValidate(t *testing.T) {
 		{"token", func(c *preview.Config) { c.Listen, c.Token = "0.0.0.0:80", "0123456789abcdef" }, ""},
 		{"insecure", func(c *preview.Config) { c.Listen, c.Insecure = ":80", true }, ""},
 		{"ipv6", func(c *preview.Config) { c.Listen = "[::1]:8080" }, ""},
-		{"open", func(c *preview.Config) { c.Listen = ":8080" }, `preview.listen: ":8080" lets the network in: set preview.token, or preview.insecure: true`},
-		{"no port", func(c *preview.Config) { c.Listen = "localhost" }, `preview.listen: got "localhost", want HOST:PORT or off`},
+		{
+			"open", func(c *preview.Config) { c.Listen = ":8080" },
+			`preview.listen: ":8080" lets the network in: set preview.token, or preview.insecure: true`,
+		},
+		{
+			"no port", func(c *preview.Config) { c.Listen = "localhost" },
+			`preview.listen: got "localhost", want HOST:PORT or off`,
+		},
 		{"short", func(c *preview.Config) { c.Token = "abc" }, `preview.token: too short, want at least 16 characters`},
 		{"width", func(c *preview.Config) { c.MaxWidth = 7 }, `preview.max_width: got "7", want 160..3840`},
-		{"origin", func(c *preview.Config) { c.Origins = []string{"wall"} }, `preview.origins: got "wall", want "https://host"`},
-		{"host", func(c *preview.Config) { c.WebRTC.AdditionalHosts = []string{"me"} }, `preview.webrtc.additional_hosts: got "me", want an IP address`},
-		{"two", func(c *preview.Config) { c.MaxFPS, c.Bitrate = 0, 1 }, "preview.max_fps: got \"0\", want 1..60\npreview.bitrate: got \"1\", want 100..20000"},
+		{
+			"origin", func(c *preview.Config) { c.Origins = []string{"wall"} },
+			`preview.origins: got "wall", want "https://host"`,
+		},
+		{
+			"host", func(c *preview.Config) { c.WebRTC.AdditionalHosts = []string{"me"} },
+			`preview.webrtc.additional_hosts: got "me", want an IP address`,
+		},
+		{
+			"two", func(c *preview.Config) { c.MaxFPS, c.Bitrate = 0, 1 },
+			"preview.max_fps: got \"0\", want 1..60\npreview.bitrate: got \"1\", want 100..20000",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cfg := preview.DefaultConfig()

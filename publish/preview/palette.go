@@ -14,8 +14,8 @@ func turbo(t float64) (r, g, b float64) {
 
 const shades = 256
 
-// palette maps how far a value is from normal to a colour: clear below half the threshold, yellow at it, red and densest
-// at twice the threshold. It stays clear enough to see what is below.
+// palette maps how far a value is from normal to a colour: clear below half the threshold, yellow at it, red and
+// densest at twice the threshold. It stays clear enough to see what is below.
 type palette [shades]struct{ r, g, b, a uint8 } // r, g, b multiplied with a/255
 
 func newPalette() *palette {

@@ -29,7 +29,9 @@ func TestFit(t *testing.T) {
 
 // TestScaleKeepsRamps scales linear ramps, whose value at every place is known whatever the factor.
 func TestScaleKeepsRamps(t *testing.T) {
-	for _, c := range [][4]int{{64, 48, 64, 48}, {100, 60, 64, 38}, {128, 96, 64, 48}, {200, 130, 64, 42}, {64, 48, 100, 80}, {5, 5, 2, 2}} {
+	for _, c := range [][4]int{
+		{64, 48, 64, 48}, {100, 60, 64, 38}, {128, 96, 64, 48}, {200, 130, 64, 42}, {64, 48, 100, 80}, {5, 5, 2, 2},
+	} {
 		sw, sh, dw, dh := c[0], c[1], c[2], c[3]
 		src := make([]byte, 3*sw*sh)
 		for y := range sh {
@@ -90,14 +92,18 @@ func TestRenderSizes(t *testing.T) {
 			}
 		}
 	}
-	if rgb, w, h := newRenderer(960).render(view{camera: "front", banner: "WAITING"}); w != 640 || h != 360 || len(rgb) != 3*w*h {
+	if rgb, w, h := newRenderer(960).render(view{camera: "front", banner: "WAITING"}); w != 640 || h != 360 ||
+		len(rgb) != 3*w*h {
 		t.Errorf("slate is %dx%d", w, h)
 	}
 }
 
 func hill(w, h int) *detector.Map {
 	rng := rand.New(rand.NewPCG(1, 1))
-	m := &detector.Map{Width: w, Height: h, Values: make([]float32, w*h), Timesteps: make([]int, 5), Threshold: 4, Peak: 9, Captured: time.Now()}
+	m := &detector.Map{
+		Width: w, Height: h, Values: make([]float32, w*h), Timesteps: make([]int, 5), Threshold: 4, Peak: 9,
+		Captured: time.Now(),
+	}
 	for i := range m.Values {
 		m.Values[i] = float32(rng.NormFloat64())
 	}

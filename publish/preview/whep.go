@@ -100,7 +100,8 @@ func settingsFor(cfg Config) (webrtc.SettingEngine, io.Closer, error) {
 	}
 	if len(cfg.WebRTC.AdditionalHosts) > 0 {
 		err := s.SetICEAddressRewriteRules(webrtc.ICEAddressRewriteRule{
-			External: cfg.WebRTC.AdditionalHosts, AsCandidateType: webrtc.ICECandidateTypeHost, Mode: webrtc.ICEAddressRewriteAppend,
+			External: cfg.WebRTC.AdditionalHosts, AsCandidateType: webrtc.ICECandidateTypeHost,
+			Mode: webrtc.ICEAddressRewriteAppend,
 		})
 		if err != nil {
 			return s, nil, fmt.Errorf("webrtc.additional_hosts: %w", err)
@@ -145,7 +146,9 @@ func (r *rooms) join(ctx context.Context, s *stream, offer string) (_ *session, 
 	if err := r.attach(v, pc); err != nil {
 		return nil, "", errors.Join(err, pc.Close())
 	}
-	t, err := pc.AddTransceiverFromTrack(s.track, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionSendonly})
+	t, err := pc.AddTransceiverFromTrack(
+		s.track, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionSendonly},
+	)
 	if err != nil {
 		return nil, "", err
 	}
@@ -194,7 +197,8 @@ func (r *rooms) admit(s *stream) (*session, error) {
 	return v, nil
 }
 
-// negotiate answers an offer and waits until all our addresses are in the answer; they are local, so that takes milliseconds.
+// negotiate answers an offer and waits until all our addresses are in the answer; they are local, so that takes
+// milliseconds.
 func negotiate(ctx context.Context, pc *webrtc.PeerConnection, offer string) (string, error) {
 	if err := pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: offer}); err != nil {
 		return "", fmt.Errorf("%w: %w", errOffer, err)

@@ -66,7 +66,10 @@ func watch(t *testing.T, s *preview.Server, camera string) *viewer {
 		v.ssrc <- tr.SSRC()
 		v.read(t, tr)
 	})
-	r := send(t, "POST", s.URL()+"whep/"+camera, "application/sdp", sdp, map[string]string{"Authorization": "Bearer " + testToken})
+	r := send(
+		t, "POST", s.URL()+"whep/"+camera, "application/sdp", sdp,
+		map[string]string{"Authorization": "Bearer " + testToken},
+	)
 	if r.code != http.StatusCreated {
 		t.Fatalf("POST: %d %s", r.code, r.body)
 	}
@@ -268,7 +271,9 @@ func TestKeyframeOnRequest(t *testing.T) {
 	for i := 0; time.Since(begin) < 3*time.Second; i++ {
 		var ask rtcp.Packet = &rtcp.PictureLossIndication{MediaSSRC: uint32(ssrc)}
 		if i%2 == 1 {
-			ask = &rtcp.FullIntraRequest{MediaSSRC: uint32(ssrc), FIR: []rtcp.FIREntry{{SSRC: uint32(ssrc), SequenceNumber: uint8(i)}}}
+			ask = &rtcp.FullIntraRequest{
+				MediaSSRC: uint32(ssrc), FIR: []rtcp.FIREntry{{SSRC: uint32(ssrc), SequenceNumber: uint8(i)}},
+			}
 		}
 		if err := v.pc.WriteRTCP([]rtcp.Packet{ask}); err != nil {
 			t.Fatal(err)
@@ -346,16 +351,32 @@ func TestWHEPProtocol(t *testing.T) {
 		{"half", "POST", "/whep/front", "application/sdp", sdp[:len(sdp)/2], nil, 400},
 		{"huge", "POST", "/whep/front", "application/sdp", strings.Repeat("v=0\r\n", 20000), nil, 413},
 		{"no camera", "POST", "/whep/rear", "application/sdp", sdp, nil, 404},
-		{"trickle", "PATCH", v.location, frag, "a=mid:0\r\na=candidate:1 1 udp 2130706431 127.0.0.1 9 typ host\r\n", map[string]string{"If-Match": v.etag}, 204},
-		{"trickle end", "PATCH", v.location, frag, "a=mid:0\r\na=end-of-candidates\r\n", map[string]string{"If-Match": v.etag}, 204},
-		{"trickle garbage", "PATCH", v.location, frag, "a=candidate:nonsense\r\n", map[string]string{"If-Match": v.etag}, 400},
+		{
+			"trickle", "PATCH", v.location, frag, "a=mid:0\r\na=candidate:1 1 udp 2130706431 127.0.0.1 9 typ host\r\n",
+			map[string]string{"If-Match": v.etag},
+			204,
+		},
+		{
+			"trickle end", "PATCH", v.location, frag, "a=mid:0\r\na=end-of-candidates\r\n",
+			map[string]string{"If-Match": v.etag},
+			204,
+		},
+		{
+			"trickle garbage", "PATCH", v.location, frag, "a=candidate:nonsense\r\n",
+			map[string]string{"If-Match": v.etag},
+			400,
+		},
 		{"no etag", "PATCH", v.location, frag, "", nil, 428},
 		{"wrong etag", "PATCH", v.location, frag, "", map[string]string{"If-Match": `"x"`}, 412},
 		{"restart", "PATCH", v.location, frag, "", map[string]string{"If-Match": "*"}, 422},
 		{"patch type", "PATCH", v.location, "application/json", "{}", map[string]string{"If-Match": v.etag}, 415},
 		{"patch nobody", "PATCH", "/whep/front/nobody", frag, "", map[string]string{"If-Match": v.etag}, 404},
 		{"delete nobody", "DELETE", "/whep/front/nobody", "", "", nil, 404},
-		{"other site", "POST", "/whep/front", "application/sdp", sdp, map[string]string{"Sec-Fetch-Site": "cross-site", "Origin": "http://evil.example"}, 403},
+		{
+			"other site", "POST", "/whep/front", "application/sdp", sdp,
+			map[string]string{"Sec-Fetch-Site": "cross-site", "Origin": "http://evil.example"},
+			403,
+		},
 		{"foreign name", "POST", "/whep/front", "application/sdp", sdp, map[string]string{"Host": "evil.example"}, 403},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -399,7 +420,9 @@ func TestPortTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = other.Run(t.Context())
-	if want := fmt.Sprintf("http on %s: the port is taken: give another one with --http HOST:PORT", cfg.Listen); !errors.Is(err, preview.ErrPortTaken) || err.Error() != want {
+	if want := fmt.Sprintf(
+		"http on %s: the port is taken: give another one with --http HOST:PORT", cfg.Listen,
+	); !errors.Is(err, preview.ErrPortTaken) || err.Error() != want {
 		t.Errorf("Run() = %v, want %q", err, want)
 	}
 }

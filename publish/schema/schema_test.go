@@ -105,7 +105,9 @@ func TestEncodeRefuses(t *testing.T) {
 	}
 	for _, bad := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
 		v := []float32{0, float32(bad)}
-		if _, _, err := enc.Encode(&schema.AnomalyMap{Width: 2, Height: 1, Encoding: 1}, v); !errors.Is(err, schema.ErrNotFinite) {
+		if _, _, err := enc.Encode(
+			&schema.AnomalyMap{Width: 2, Height: 1, Encoding: 1}, v,
+		); !errors.Is(err, schema.ErrNotFinite) {
 			t.Errorf("Encode(%v) = %v, want ErrNotFinite", bad, err)
 		}
 	}
@@ -125,8 +127,14 @@ func TestValuesRefuses(t *testing.T) {
 		want string
 	}{
 		{"no cells", func(m *schema.AnomalyMap) { m.Width = 0 }, "map of 0x2 cells: want 1..4194304 cells"},
-		{"overflow", func(m *schema.AnomalyMap) { m.Width, m.Height = 1<<31, 1<<31 }, "map of 2147483648x2147483648 cells: want 1..4194304 cells"},
-		{"short", func(m *schema.AnomalyMap) { m.Data = m.Data[:3] }, "map of 2x2 cells has 3 bytes in rows of 2, want 4 in rows of 2"},
+		{
+			"overflow", func(m *schema.AnomalyMap) { m.Width, m.Height = 1<<31, 1<<31 },
+			"map of 2147483648x2147483648 cells: want 1..4194304 cells",
+		},
+		{
+			"short", func(m *schema.AnomalyMap) { m.Data = m.Data[:3] },
+			"map of 2x2 cells has 3 bytes in rows of 2, want 4 in rows of 2",
+		},
 		{"step", func(m *schema.AnomalyMap) { m.Step = 3 }, "map of 2x2 cells has 4 bytes in rows of 3, want 4 in rows of 2"},
 		{"encoding", func(m *schema.AnomalyMap) { m.Encoding = 0 }, "map encoding ENCODING_UNSPECIFIED: want u8 or u16"},
 		{"range", func(m *schema.AnomalyMap) { m.ValueMin = 2 }, "map value range 2..1"},
@@ -160,14 +168,22 @@ func TestParseUpdate(t *testing.T) {
 			"",
 		},
 		{`{"threshold":3.5,"paused":true}`, schema.Update{Threshold: &threshold, Paused: &paused}, ""},
-		{`{"timesteps":"many"}`, schema.Update{}, `timesteps: got "many", want a whole number, a list of timesteps or "auto"`},
+		{
+			`{"timesteps":"many"}`,
+			schema.Update{},
+			`timesteps: got "many", want a whole number, a list of timesteps or "auto"`,
+		},
 		{`{"timesteps":2.5}`, schema.Update{}, `timesteps: got 2.5, want a whole number, a list of timesteps or "auto"`},
 		{`{"threshold":"high"}`, schema.Update{}, "threshold: got a string, want a number"},
 		{`{"threshold":1e300}`, schema.Update{}, "threshold: got a number 1e300, want a number"},
 		{`{"latency_budget":120}`, schema.Update{}, `duration: got 120, want a string such as "120ms"`},
 		{`{"latency_budget":"-1s"}`, schema.Update{}, `duration: got "-1s", want a string such as "120ms"`},
 		{`{"step":5}`, schema.Update{}, `unknown field "step"`},
-		{`{}`, schema.Update{}, `request sets nothing: want one or more of "timesteps", "latency_budget", "threshold", "paused"`},
+		{
+			`{}`,
+			schema.Update{},
+			`request sets nothing: want one or more of "timesteps", "latency_budget", "threshold", "paused"`,
+		},
 		{`[]`, schema.Update{}, "request is a JSON array, want an object"},
 		{``, schema.Update{}, `request is not JSON: want an object such as {"timesteps": 5}`},
 		{`{"timesteps":5}x`, schema.Update{}, "request has something behind its JSON object"},

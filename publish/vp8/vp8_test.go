@@ -101,7 +101,9 @@ func TestFFmpegDecodes(t *testing.T) {
 	defer enc.Close()
 	var ivf bytes.Buffer
 	ivf.WriteString("DKIF")
-	for _, v := range []any{uint16(0), uint16(32), []byte("VP80"), uint16(w), uint16(h), uint32(30), uint32(1), uint64(n)} {
+	for _, v := range []any{
+		uint16(0), uint16(32), []byte("VP80"), uint16(w), uint16(h), uint32(30), uint32(1), uint64(n),
+	} {
 		if err := binary.Write(&ivf, binary.LittleEndian, v); err != nil {
 			t.Fatal(err)
 		}
