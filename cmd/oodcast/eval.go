@@ -5,42 +5,50 @@ import (
 	"io"
 	"text/tabwriter"
 
+	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/detector/eval"
+	"github.com/oodcast/oodcast/detector/ort"
+	"github.com/oodcast/oodcast/ingest/opencv"
+	"github.com/oodcast/oodcast/models"
 )
 
 // EvalCmd measures AP, AUROC and FPR95 on labelled images.
 type EvalCmd struct {
-	Dataset   string `required:"" help:"roadanomaly, roadanomaly21, roadobstacle21, fs_lostfound, fs_static, ade_ood, folder."`
-	Root      string `required:"" type:"existingdir" help:"Folder of the data set."`
-	Scores    string `required:"" type:"existingdir" help:"Folder of score files: evaluate these."`
-	Suffix    string `default:"_scores.npy" help:"Ending of a score file after the image's name."`
-	OODValue  int    `name:"ood-value" default:"-1" help:"Label of anomalous pixels; default: the data set's own."`
-	FPR       string `name:"fpr" enum:"nearest,first" default:"nearest" help:"FPR at the TPR nearest to 0.95, or at the first TPR above."`
-	Bootstrap int    `placeholder:"N" help:"Also mean and deviation over N random subsets of 90 % of the images."`
-	JSON      string `name:"json" placeholder:"FILE" help:"Write the rows as JSON; - for stdout."`
+	Dataset       string   `required:"" help:"roadanomaly, roadanomaly21, roadobstacle21, fs_lostfound, fs_static, ade_ood, folder."`
+	Root          string   `required:"" type:"existingdir" help:"Folder of the data set."`
+	Bundle        string   `placeholder:"NAME|DIR" default:"roadscene" help:"Bundle to evaluate."`
+	Method        []string `default:"dood" help:"dood (compound), dood-diffusion, lse; may be repeated."`
+	Timesteps     []int    `default:"5" help:"The |T| to evaluate."`
+	Scores        string   `type:"existingdir" help:"Folder of score files: evaluate these instead of a bundle."`
+	Suffix        string   `default:"_scores.npy" help:"Ending of a score file after the image's name."`
+	Limit         int      `placeholder:"N" help:"Only the first N images."`
+	OODValue      int      `name:"ood-value" default:"-1" help:"Label of anomalous pixels; default: the data set's own."`
+	FPR           string   `name:"fpr" enum:"nearest,first" default:"nearest" help:"FPR at the TPR nearest to 0.95, or at the first TPR above."`
+	Bootstrap     int      `placeholder:"N" help:"Also mean and deviation over N random subsets of 90 % of the images."`
+	JSON          string   `name:"json" placeholder:"FILE" help:"Write the rows as JSON; - for stdout."`
+	providerFlags `embed:""`
 }
 
 // Run evaluates and prints a table.
 func (c *EvalCmd) Run(e *env) error {
-	d, err := eval.Open(c.Dataset, c.Root)
+	d, err := c.dataset()
 	if err != nil {
-		return usageError{err}
+		return err
 	}
-	if c.OODValue >= 0 {
-		if c.OODValue >= eval.Ignore {
-			return usagef("--ood-value: got %d, want 0 to 254", c.OODValue)
+	var rows []eval.Result
+	if c.Scores != "" {
+		pool, err := eval.Scores(e, d, c.Scores, c.Suffix)
+		if err != nil {
+			return err
 		}
-		d.OOD = uint8(c.OODValue)
-	}
-	pool, err := eval.Scores(e, d, c.Scores, c.Suffix)
-	if err != nil {
+		row, err := eval.NewResult(eval.Result{Dataset: d.Name, Method: "scores"}, pool, eval.FPRConvention(c.FPR), c.Bootstrap)
+		if err != nil {
+			return err
+		}
+		rows = append(rows, row)
+	} else if rows, err = c.bundle(e, d); err != nil {
 		return err
 	}
-	row := eval.Result{Dataset: d.Name, Method: "scores"}
-	if row, err = eval.NewResult(row, pool, eval.FPRConvention(c.FPR), c.Bootstrap); err != nil {
-		return err
-	}
-	rows := []eval.Result{row}
 	if c.JSON != "-" {
 		if err := evalTable(e.Stdout, rows); err != nil {
 			return err
@@ -49,12 +57,83 @@ func (c *EvalCmd) Run(e *env) error {
 	return writeJSON(e, c.JSON, rows)
 }
 
+func (c *EvalCmd) dataset() (*eval.Dataset, error) {
+	d, err := eval.Open(c.Dataset, c.Root)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	if c.OODValue >= eval.Ignore {
+		return nil, usagef("--ood-value: got %d, want 0 to 254", c.OODValue)
+	}
+	if c.OODValue >= 0 {
+		d.OOD = uint8(c.OODValue)
+	}
+	if c.Limit > 0 {
+		d.Items = d.Items[:min(c.Limit, len(d.Items))]
+	}
+	return d, nil
+}
+
+// bundle evaluates each method at each |T|, one row each; LSE has no timesteps.
+func (c *EvalCmd) bundle(e *env, d *eval.Dataset) ([]eval.Result, error) {
+	parts := map[string]string{
+		"dood": detector.PartCompound, "dood-diffusion": detector.PartDiffusion, "lse": detector.PartLSE,
+	}
+	b, err := models.Open(c.Bundle)
+	if err != nil {
+		return nil, err
+	}
+	engine, err := ort.OpenEngine(b, detector.DefaultConfig(), c.options())
+	if err != nil {
+		return nil, err
+	}
+	defer engine.Close()
+	var rows []eval.Result
+	for _, method := range c.Method {
+		part, ok := parts[method]
+		if !ok {
+			return nil, usagef("--method: got %q, want dood, dood-diffusion or lse", method)
+		}
+		steps := c.Timesteps
+		if part == detector.PartLSE {
+			steps = steps[:min(1, len(steps))]
+		}
+		for _, n := range steps {
+			cfg := detector.DefaultConfig()
+			cfg.Part, cfg.Timesteps = part, n
+			det, err := engine.NewDetector(cfg)
+			if err != nil {
+				return nil, err
+			}
+			pool, ms, err := eval.Maps(e, d, opencv.ReadImage, det.Score)
+			if err != nil {
+				return nil, err
+			}
+			if part == detector.PartLSE {
+				n = 0
+			}
+			row := eval.Result{
+				Dataset: d.Name, Bundle: b.Name, Method: method, Timesteps: n, LatencyMS: eval.NewLatency(ms),
+			}
+			if row, err = eval.NewResult(row, pool, eval.FPRConvention(c.FPR), c.Bootstrap); err != nil {
+				return nil, err
+			}
+			rows = append(rows, row)
+		}
+	}
+	return rows, nil
+}
+
 func evalTable(w io.Writer, rows []eval.Result) error {
 	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "dataset\tmethod\t|T|\timages\tAP\tAUROC\tFPR95\t")
+	fmt.Fprintln(t, "dataset\tmethod\t|T|\timages\tAP\tAUROC\tFPR95\tms\t")
 	for _, r := range rows {
-		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%.1f\t%.1f\t%.1f\t\n",
-			r.Dataset, r.Method, r.Timesteps, r.Images, 100*r.AP, 100*r.AUROC, 100*r.FPR95)
+		ms := "-"
+		if r.LatencyMS != nil {
+			ms = fmt.Sprintf("%.0f", r.LatencyMS.P50)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%.1f\t%.1f\t%.1f\t%s\t\n",
+			r.Dataset, r.Method, r.Timesteps, r.Images, 100*r.AP, 100*r.AUROC, 100*r.FPR95, ms)
 	}
 	return t.Flush()
 }
