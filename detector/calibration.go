@@ -27,8 +27,8 @@ type Calibration struct {
 	Max []float64 `json:"max"`
 	// LSE is the segmenter's logsumexp over logit cells.
 	LSE Moments `json:"lse"`
-	// Levels are the compounded scores for numbers of timesteps that the knob offers, ascending in |T|. Maps are
-	// scaled by them, so that a value means the same at every |T|.
+	// Levels are the compounded scores for every |T|, ascending. Maps are scaled by them, so that a value means the
+	// same whatever |T| is.
 	Levels []Level `json:"levels"`
 }
 
@@ -53,17 +53,18 @@ type Quantile struct {
 	Value float64 `json:"value"`
 }
 
-// The scale of maps: the middle of normal is 0, and the tail, exceeded by one normal pixel in a hundred, is where it
-// would be for a normal distribution of deviation 1.
+// The scale of maps: the middle of normal is 0, and the tail, exceeded by one normal pixel in a thousand, is where it
+// would be for a normal distribution of deviation 1. So far out, the maps of all |T| have the same shape: thresholds agree
+// within some percent, where a scale by deviations leaves a fifth.
 const (
 	middleP = 0.5
-	tailP   = 0.99
-	tailZ   = 2.3263
+	tailP   = 0.999
+	tailZ   = 3.0902
 )
 
 // ValueProbabilities and PeakProbabilities are the quantiles that calibration stores.
 func ValueProbabilities() []float64 {
-	return []float64{0.01, 0.05, 0.1, 0.25, middleP, 0.75, 0.9, 0.95, tailP, 0.995, 0.999, 0.9999}
+	return []float64{0.01, 0.05, 0.1, 0.25, middleP, 0.75, 0.9, 0.95, 0.99, 0.995, tailP, 0.9999}
 }
 
 // PeakProbabilities are the stored quantiles of frame peaks.
@@ -87,7 +88,7 @@ func quantiles(x []float32, ps []float64) []Quantile {
 		lo := min(int(at), max(0, len(x)-2))
 		hi := min(lo+1, len(x)-1)
 		f := at - float64(lo)
-		out[i] = Quantile{P: p, Value: float64(x[lo])*(1-f) + float64(x[hi])*f}
+		out[i] = Quantile{P: p, Value: float64(x[lo]) + f*(float64(x[hi])-float64(x[lo]))}
 	}
 	return out
 }
@@ -235,16 +236,17 @@ func (l Level) line() (a, b float64) {
 	return a, -a * middle
 }
 
-// DefaultThreshold returns the value that 95 % of normal frames never reach, at most over the calibrated |T|: it holds for
-// all of them. Without levels it is 4.
+// DefaultThreshold returns the value that 95 % of normal frames never reach: the median over the calibrated |T|, as it
+// holds for all of them. Without levels it is 4.
 func (c *Calibration) DefaultThreshold() float32 {
-	threshold := 0.0
-	for _, l := range c.Levels {
-		a, b := l.line()
-		threshold = max(threshold, a*quantile(l.Peaks, 0.95)+b)
-	}
-	if threshold == 0 {
+	if len(c.Levels) == 0 {
 		return 4
 	}
-	return float32(threshold)
+	var list []float64
+	for _, l := range c.Levels {
+		a, b := l.line()
+		list = append(list, a*quantile(l.Peaks, 0.95)+b)
+	}
+	slices.Sort(list)
+	return float32(list[len(list)/2])
 }

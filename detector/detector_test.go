@@ -143,7 +143,8 @@ func TestScaleIsTheSameForEveryT(t *testing.T) {
 	if a, b := c.scale(9); a != tailZ/2 || b != 0 {
 		t.Errorf("above the last level: %v, %v, want the last level's line", a, b)
 	}
-	if got, want := c.DefaultThreshold(), float32(2*tailZ); got != want { // |T|=1: 9 is 8 above the middle, tail 4 above
+	// Peaks at 2, 1.5 and 1.5 times the tail.
+	if got, want := c.DefaultThreshold(), float32(1.5*tailZ); got != want {
 		t.Errorf("DefaultThreshold() = %v, want %v", got, want)
 	}
 }

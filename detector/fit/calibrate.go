@@ -11,17 +11,6 @@ import (
 	"github.com/oodcast/oodcast/models"
 )
 
-// offered are the |T| that calibration stores quantiles for; those above the length of the order are left out.
-func offered(n int) []int {
-	var list []int
-	for _, t := range []int{1, 2, 3, 5, 10, 15, 25} {
-		if t < n {
-			list = append(list, t)
-		}
-	}
-	return append(list, n)
-}
-
 // calibrate measures the scores of the held-back frames.
 func calibrate(
 	ctx context.Context, scorer detector.Scorer, m models.Manifest, held []detector.Encoding, tell func(Progress),
@@ -47,8 +36,8 @@ func calibrate(
 	if err := cal.Validate(); err != nil {
 		return cal, fmt.Errorf("fit: calibrate: %w", err)
 	}
-	for _, n := range offered(len(order)) {
-		level, err := level(m, cal, n, held, scores)
+	for n := range order {
+		level, err := level(m, cal, n+1, held, scores)
 		if err != nil {
 			return cal, fmt.Errorf("fit: calibrate: %w", err)
 		}

@@ -189,7 +189,7 @@ func BenchmarkFrame(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer func() { _ = r.Close() }()
-	for _, features := range []string{"head@16,stage4@16", "head@32,stage4@32"} {
+	for _, features := range []string{nets.DefaultFeatures, "head@32,stage3@32"} {
 		cfg, err := nets.InferEfficientViT(weights)
 		if err != nil {
 			b.Fatal(err)
@@ -223,7 +223,7 @@ func benchmarkFrame(b *testing.B, features string, e *Encoder) {
 		b.ReportMetric((cpuTime(b)-before).Seconds()*1e3/float64(b.N), "cpu-ms/op")
 	})
 	net := nets.DenoiserConfig{
-		Channels: enc.Channels, Width: enc.Channels, Groups: 8, Blocks: [3]int{3, 1, 3}, Time: "sinusoidal",
+		Channels: enc.Channels, Width: enc.Channels, Groups: 1, Blocks: [3]int{2, 0, 2}, Time: "sinusoidal",
 	}
 	n := enc.Width * enc.Height
 	cfg := ScorerConfig{Denoiser: net, Weights: denoiser(net, 1), Noise: "antithetic", Score: "cosine"}
