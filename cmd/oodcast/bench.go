@@ -18,14 +18,12 @@ import (
 
 // BenchCmd measures what |T| costs on this machine.
 type BenchCmd struct {
-	Bundle           string `default:"roadscene" placeholder:"NAME|DIR" help:"Bundle to measure."`
-	Size             string `default:"1024x512" placeholder:"WxH" help:"Size of the frames, and working size."`
-	Timesteps        []int  `default:"1,5,10,25" help:"The |T| to measure."`
-	Frames           int    `default:"20" help:"Frames for each |T|, after two that are not counted."`
-	Provider         string `default:"cpu" enum:"cpu,cuda,tensorrt" help:"cpu, cuda or tensorrt."`
-	ProviderRequired bool   `help:"Fail with exit code 3 instead of falling back to the CPU."`
-	Threads          int    `help:"CPU threads; 0 is one a core."`
-	JSON             string `name:"json" placeholder:"FILE" help:"Write the figures as JSON; - for stdout."`
+	Bundle        string `default:"roadscene" placeholder:"NAME|DIR" help:"Bundle to measure."`
+	Size          string `default:"1024x512" placeholder:"WxH" help:"Size of the frames, and working size."`
+	Timesteps     []int  `default:"1,5,10,25" help:"The |T| to measure."`
+	Frames        int    `default:"20" help:"Frames for each |T|, after two that are not counted."`
+	JSON          string `name:"json" placeholder:"FILE" help:"Write the figures as JSON; - for stdout."`
+	providerFlags `embed:""`
 }
 
 // benchReport is what bench measures. Times are milliseconds.
@@ -63,8 +61,7 @@ func (c *BenchCmd) Run(e *env) error {
 	}
 	cfg := detector.DefaultConfig()
 	cfg.Width, cfg.Height = w, h
-	engine, err := ort.OpenEngine(bundle, cfg,
-		ort.Options{Provider: ort.Provider(c.Provider), Required: c.ProviderRequired, Threads: c.Threads})
+	engine, err := ort.OpenEngine(bundle, cfg, c.options())
 	if err != nil {
 		return err
 	}
@@ -139,17 +136,6 @@ func (r benchReport) print(e *env) error {
 	}
 	_, err := fmt.Fprintf(e.Stdout, "peak resident memory %d MB\n", r.MaxRSS>>20)
 	return err
-}
-
-// parseSize reads WxH.
-func parseSize(s string) (w, h int, err error) {
-	ws, hs, ok := strings.Cut(s, "x")
-	w, errW := strconv.Atoi(ws)
-	h, errH := strconv.Atoi(hs)
-	if !ok || errW != nil || errH != nil || w < 32 || h < 32 || w > 8192 || h > 8192 {
-		return 0, 0, usagef("size: got %q, want WIDTHxHEIGHT such as 1024x512", s)
-	}
-	return w, h, nil
 }
 
 // maxRSS is the most memory this process ever had resident, in bytes; 0 where the kernel does not tell.

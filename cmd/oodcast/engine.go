@@ -39,30 +39,50 @@ func (f detectorFlags) config() (detector.Config, error) {
 	c := detector.Config{
 		LatencyBudget: f.LatencyBudget, Threshold: f.Threshold, Paper: f.Paper, Part: f.Part,
 	}
-	if f.Timesteps != "auto" {
-		list, err := integers(f.Timesteps)
-		if err != nil {
-			return c, usagef("--timesteps: got %q, want a number, a list of numbers, or auto", f.Timesteps)
-		}
-		if len(list) == 1 && !strings.Contains(f.Timesteps, ",") {
-			c.Timesteps = list[0]
-		} else {
-			c.List = list
-		}
+	if err := setTimesteps(&c, f.Timesteps); err != nil {
+		return c, err
 	}
 	if f.Size != "" {
-		w, h, ok := strings.Cut(f.Size, "x")
-		var errW, errH error
-		c.Width, errW = strconv.Atoi(w)
-		c.Height, errH = strconv.Atoi(h)
-		if !ok || errW != nil || errH != nil {
-			return c, usagef("--size: got %q, want WIDTHxHEIGHT, for instance 1024x512", f.Size)
+		var err error
+		if c.Width, c.Height, err = parseSize(f.Size); err != nil {
+			return c, err
 		}
 	}
 	if err := c.Validate(); err != nil {
 		return c, usageError{err}
 	}
 	return c, nil
+}
+
+// setTimesteps reads a number of timesteps (5), a list of them (0,4,9) or auto into c; "" changes nothing.
+func setTimesteps(c *detector.Config, v string) error {
+	switch v {
+	case "":
+		return nil
+	case "auto":
+		c.Timesteps, c.List = 0, nil
+		return nil
+	}
+	list, err := integers(v)
+	if err != nil {
+		return usagef("--timesteps: got %q, want a number, a list of numbers, or auto", v)
+	}
+	c.Timesteps, c.List = 0, list
+	if len(list) == 1 && !strings.Contains(v, ",") {
+		c.Timesteps, c.List = list[0], nil
+	}
+	return nil
+}
+
+// parseSize reads WIDTHxHEIGHT.
+func parseSize(s string) (w, h int, err error) {
+	ws, hs, ok := strings.Cut(s, "x")
+	w, errW := strconv.Atoi(ws)
+	h, errH := strconv.Atoi(hs)
+	if !ok || errW != nil || errH != nil || w < 32 || h < 32 || w > 8192 || h > 8192 {
+		return 0, 0, usagef("--size: got %q, want WIDTHxHEIGHT such as 1024x512", s)
+	}
+	return w, h, nil
 }
 
 func integers(s string) ([]int, error) {
