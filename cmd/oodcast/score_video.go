@@ -21,6 +21,9 @@ type videoScore struct {
 	out    *opencv.VideoWriter
 	frames []frameScore
 	full   []float32
+
+	first         []byte // overlay of the first frame
+	width, height int
 }
 
 // video scores a video: scores on the map's own grid as one array [frames, height, width], an overlay video, and a JSON
@@ -83,28 +86,41 @@ func (v *videoScore) frame(ctx context.Context, f *ingest.Frame) error {
 	return nil
 }
 
-// overlay writes the frame with the map over it. The video opens with the second frame, when its rate is known.
+// overlay writes the frame with the map over it. The video opens with the second frame, when its rate is known; until then
+// the first waits.
 func (v *videoScore) overlay(f *ingest.Frame, m *detector.Map) (err error) {
+	v.full = m.ResizeTo(v.full, f.Width, f.Height)
+	rgb := overlay(f.Pix, v.full, m.Threshold)
+	if v.out == nil && len(v.frames) == 1 {
+		v.first, v.width, v.height = rgb, f.Width, f.Height
+		return nil
+	}
 	if v.out == nil {
 		if f.PTS > 0 {
 			v.rate = float64(len(v.frames)-1) / f.PTS.Seconds()
 		}
-		if len(v.frames) == 1 {
-			return nil
-		}
-		v.out, err = opencv.Open(v.cmd.path(v.path, "_overlay.mp4"), v.rate, f.Width, f.Height)
-		if err != nil {
+		if err := v.openOut(); err != nil {
 			return err
 		}
 	}
-	v.full = m.ResizeTo(v.full, f.Width, f.Height)
-	return v.out.Write(overlay(f.Pix, v.full, m.Threshold))
+	return v.out.Write(rgb)
+}
+
+func (v *videoScore) openOut() (err error) {
+	v.out, err = opencv.Open(v.cmd.path(v.path, "_overlay.mp4"), v.rate, v.width, v.height)
+	if err != nil {
+		return err
+	}
+	return v.out.Write(v.first)
 }
 
 func (v *videoScore) close() error {
 	var err error
 	if v.npy != nil {
 		err = v.npy.close()
+	}
+	if v.out == nil && v.first != nil {
+		err = errors.Join(err, v.openOut()) // a video of one frame
 	}
 	if v.out != nil {
 		err = errors.Join(err, v.out.Close())
