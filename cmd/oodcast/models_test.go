@@ -135,7 +135,7 @@ func TestModelsRefuses(t *testing.T) {
 		code int
 		want string
 	}{
-		{"no checkpoint", []string{"models", "import", "efficientvit-seg", dir, "--out", dir}, exitFailed, "no such file"},
+		{"no checkpoint", []string{"models", "import", "efficientvit-seg", dir, "--out", dir}, exitUsage, "no such file"},
 		{"no out", []string{"models", "import", "efficientvit-seg", dir}, exitUsage, "--out"},
 		{"size", onnx("--features", features, "--size", "big"), exitUsage, `--size "big"`},
 		{"odd size", onnx("--features", features, "--size", "80x48"), exitUsage, "a positive multiple of 32"},
