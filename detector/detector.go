@@ -108,8 +108,8 @@ func New(enc Encoder, scorer Scorer, m models.Manifest, cal Calibration, provide
 		m.Compound = models.Compound{Rule: models.RuleStandardised, LSEWeight: 1, Upsample: "nearest"}
 		m.Diffusion.Timesteps = paperOrder(cal.Timesteps)
 		if len(m.Diffusion.Timesteps) == 0 {
-			return nil, fmt.Errorf("detector: the paper's timesteps 0, 1, … are not calibrated in this bundle: " +
-				"run oodcast fit --paper")
+			return nil, fmt.Errorf("detector: %w: the paper's timesteps 0, 1, … are not calibrated in this bundle: "+
+				"run oodcast fit --paper", ErrSetting)
 		}
 	}
 	d := &Detector{

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"strconv"
+	"strings"
 
 	ortgo "github.com/yalue/onnxruntime_go"
 )
@@ -86,28 +87,41 @@ func (o Options) appendProvider(so *ortgo.SessionOptions, provider Provider) err
 	case CUDA:
 		cuda, err := ortgo.NewCUDAProviderOptions()
 		if err != nil {
-			return fmt.Errorf("%w: cuda: %w", ErrProvider, err)
+			return unavailable(CUDA, err)
 		}
 		defer func() { _ = cuda.Destroy() }()
 		// Full float32: TensorFloat-32 keeps 10 bits, so scores would differ from the CPU's by more than 1e-3.
 		if err := cuda.Update(map[string]string{"device_id": device, "use_tf32": "0"}); err != nil {
-			return fmt.Errorf("%w: cuda: %w", ErrProvider, err)
+			return unavailable(CUDA, err)
 		}
 		if err := so.AppendExecutionProviderCUDA(cuda); err != nil {
-			return fmt.Errorf("%w: cuda: %w", ErrProvider, err)
+			return unavailable(CUDA, err)
 		}
 	case TensorRT:
 		trt, err := ortgo.NewTensorRTProviderOptions()
 		if err != nil {
-			return fmt.Errorf("%w: tensorrt: %w", ErrProvider, err)
+			return unavailable(TensorRT, err)
 		}
 		defer func() { _ = trt.Destroy() }()
 		if err := trt.Update(map[string]string{"device_id": device}); err != nil {
-			return fmt.Errorf("%w: tensorrt: %w", ErrProvider, err)
+			return unavailable(TensorRT, err)
 		}
 		if err := so.AppendExecutionProviderTensorRT(trt); err != nil {
-			return fmt.Errorf("%w: tensorrt: %w", ErrProvider, err)
+			return unavailable(TensorRT, err)
 		}
 	}
 	return nil
+}
+
+// unavailable says what is missing, without the place in ONNX Runtime's source code that its message begins with.
+func unavailable(p Provider, err error) error {
+	text := strings.Join(strings.Fields(err.Error()), " ")
+	if _, after, ok := strings.Cut(text, " FAIL : "); ok {
+		text = after
+	}
+	// "Failed to load library L with error: L: …" names the library twice.
+	if _, after, ok := strings.Cut(text, " with error: "); ok {
+		text = after
+	}
+	return fmt.Errorf("%w: %s: %s (run: make deps-cuda)", ErrProvider, p, text)
 }

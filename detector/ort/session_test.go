@@ -107,6 +107,8 @@ func TestProviderFallback(t *testing.T) {
 		mustBe(t, err, ErrProvider)
 		if err == nil {
 			_ = s.Close()
+		} else if strings.Contains(err.Error(), ".cc:") || strings.Contains(err.Error(), "\n") {
+			t.Errorf("the message is not for people: %v", err)
 		}
 	}
 	if _, err := NewSession(model, Options{Provider: "abacus"}); err == nil {
