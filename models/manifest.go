@@ -131,7 +131,7 @@ func DefaultManifest() Manifest {
 			Score:     "cosine",
 		},
 		Normalise: "per_channel",
-		Compound:  Compound{Rule: RuleGated, LSEWeight: 1, Upsample: "bilinear"},
+		Compound:  Compound{Rule: RuleGated, LSEWeight: 0.75, Upsample: "bilinear"},
 	}
 }
 
