@@ -26,8 +26,8 @@ type Encoding struct {
 	Features                  []float32 // Height × Width × Channels
 	LogitsWidth, LogitsHeight int       // grid of the segmenter's output
 	Classes                   int
-	Logits                    []float32 // Classes × LogitsHeight × LogitsWidth; nil when the encoder was told to leave it out
-	LSE                       []float32 // LogitsHeight × LogitsWidth: log Σ exp over classes, high where the segmenter is sure
+	Logits                    []float32 // Classes × LogitsHeight × LogitsWidth
+	LSE                       []float32 // LogitsHeight × LogitsWidth: log Σ exp over classes, high where sure
 }
 
 // Scorer computes the per-timestep scores e_t of features. It is not safe for concurrent use.

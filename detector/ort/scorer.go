@@ -28,7 +28,8 @@ type ScorerConfig struct {
 	Rows int
 }
 
-// Rows of one run. On a CPU activations of 400 rows stay in the cache (1000 cost 5 % more, 2000 15 %); a GPU wants few, large runs.
+// Rows of one run. On a CPU activations of 400 rows stay in the cache (1000 cost 5 % more, 2000 15 %); a GPU wants few,
+// large runs.
 const (
 	rowsCPU = 400
 	rowsGPU = 1 << 17
