@@ -176,7 +176,7 @@ func (f *importFlags) golden(model []byte, multiple int) ([]byte, error) {
 
 const cardText = `# {{.M.Name}}
 
-Encoder-only bundle: the segmentation network alone. Run ` + "`oodcast fit`" + ` on normal footage to complete it.
+The segmentation network below, and the denoiser that ` + "`oodcast fit`" + ` adds to it.
 
 | | |
 |---|---|
@@ -186,7 +186,7 @@ Encoder-only bundle: the segmentation network alone. Run ` + "`oodcast fit`" + `
 | working size | {{.M.Encoder.Size.Width}}×{{.M.Encoder.Size.Height}} |
 | classes | {{range $i, $c := .M.Encoder.Classes}}{{if $i}}, {{end}}{{$c}}{{end}} |
 
-The licence of the weights is that of their source. Nothing has been measured with this bundle yet.
+The licence of the weights is that of their source.
 `
 
 func modelCard(m models.Manifest, what string) ([]byte, error) {

@@ -236,6 +236,7 @@ func (r *run) write(cal detector.Calibration) error {
 	if r.opt.Name != "" {
 		r.manifest.Name = r.opt.Name
 	}
+	files[models.CardFile] = r.card(files[models.CardFile], cal)
 	if err := models.Write(r.opt.Out, r.manifest, files); err != nil {
 		return err
 	}

@@ -1,0 +1,36 @@
+package fit
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"github.com/oodcast/oodcast/detector"
+)
+
+// The sections of a model card that a fit writes; one of the same kind in the given bundle's card is replaced.
+const (
+	fitSection         = "\n## Denoiser\n"
+	calibrationSection = "\n## Calibration\n"
+)
+
+// card returns the model card of the new bundle: the given bundle's, and what this fit did.
+func (r *run) card(old []byte, cal detector.Calibration) []byte {
+	old, _, _ = bytes.Cut(old, []byte(calibrationSection))
+	if !r.opt.CalibrateOnly {
+		old, _, _ = bytes.Cut(old, []byte(fitSection))
+	}
+	b := bytes.NewBuffer(bytes.Clone(bytes.TrimRight(old, "\n")))
+	b.WriteByte('\n')
+	sources := strings.Join(r.opt.SourceNames, ", ")
+	if !r.opt.CalibrateOnly {
+		d := r.manifest.Denoiser
+		fmt.Fprintf(b, "%s\nTrained by `oodcast fit` on %d frames (%d tokens) of %s: %d steps of %d, seed %d, loss %.3f.\n"+
+			"Width %d, blocks %d/%d/%d, %s time embedding, %s normalisation.\n", fitSection, r.result.Frames, r.result.Tokens,
+			sources, r.result.Steps, r.opt.Batch, r.opt.Seed, r.result.Loss,
+			d.Defaults().Width, d.Blocks[0], d.Blocks[1], d.Blocks[2], d.Time, r.manifest.Normalise)
+	}
+	fmt.Fprintf(b, "%s\nOn %d other frames of %s. Default threshold %.2f deviations: 95 %% of these frames never reach it.\n",
+		calibrationSection, r.result.CalibrationFrames, sources, cal.DefaultThreshold())
+	return b.Bytes()
+}
