@@ -40,7 +40,7 @@ var (
 	ErrEncoderOnly = errors.New("models: the bundle has no denoiser: run oodcast fit first")
 )
 
-//go:embed bundles
+//go:embed bundles/*/*.yaml bundles/*/*.onnx bundles/*/*.safetensors bundles/*/*.json bundles/*/*.md
 var embedded embed.FS
 
 // Bundle is an opened bundle. It is safe for concurrent use.
