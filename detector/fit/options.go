@@ -43,7 +43,7 @@ type Config struct {
 	MaxFrames int `yaml:"max_frames"`
 	// MaxTokens bounds the sample of features kept in memory. Default 400000.
 	MaxTokens int `yaml:"max_tokens"`
-	// MaxCalibration bounds the number of whole frames kept for calibration. Default 24.
+	// MaxCalibration bounds the number of whole frames kept for calibration. Default 60: the threshold is a quantile of their peaks.
 	MaxCalibration int `yaml:"max_calibration"`
 	// Paper takes the paper's normalisation, noise and timesteps. Default false.
 	Paper bool `yaml:"paper"`
@@ -57,7 +57,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		Steps: 1500, Batch: 1024, LR: 1e-3, WeightDecay: 0.01, Seed: 1, Focus: 0.8, Blocks: [3]int{2, 0, 2}, Groups: 1,
-		Scales: []float64{1}, Jitter: true, MaxFrames: 400, MaxTokens: 400_000, MaxCalibration: 24, LSEWeight: -1,
+		Scales: []float64{1}, Jitter: true, MaxFrames: 400, MaxTokens: 400_000, MaxCalibration: 60, LSEWeight: -1,
 		Checkpoint: 20 * time.Second,
 	}
 }
