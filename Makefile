@@ -19,9 +19,10 @@ ORT_PKG    := onnxruntime-node@1.30.0
 ORT_SHA512 := b7086cd42d82fc1164cf5c9ce4e634288536194aba0d444eee10f86f1e50d90cb79c0309c115d6f31537355733136f5503d96894b3987a9a03f1f8d318e7c8ab
 ORT_LIB    := bin/libonnxruntime.so.1
 
-# The CUDA 13 build of ONNX Runtime 1.29.0, in two packages (library, providers).
-CUDA_PKG    := com.github.asus4.onnxruntime@0.4.9
-CUDA_SHA512 := 064cf176e499f4891e0cfe90f25cf64c553689eee1492bd2ed921fccca28131a2ad02373267bae19a509ec8b288c182a3b8a2e0f58d76a1f0e63225b08ddbd16
+# For CUDA 13: the core of the same version as the providers (1.29.0), because the interface between them is private to a
+# version, and it must be one that was built to load them.
+CUDA_CORE_PKG    := onnxruntime-node@1.29.0
+CUDA_CORE_SHA512 := 5a3895541ef6ae220bcfc1db62fc6f9a32b213f5a6918a127ca63ef9ac68e63011eb4f47420f0cc221bf1e14a1a537097e6980773c71981f8c3124f703e4a23c
 CUDA_PROVIDERS_PKG    := com.github.asus4.onnxruntime.linux-x64-gpu@0.4.9
 CUDA_PROVIDERS_SHA512 := 168a4884d13f360fafd97eb9c1573d7253c2042be1bc0e771f1a3653429fe5f19d56c0bb88203e999d0a2d6820710023ed3219ea9362751e000b5d20ef85e8eb
 
@@ -57,8 +58,7 @@ build: deps ## Build bin/oodcast
 test: deps deps-test $(DEMO_CLIP) ## Run every test, the browser test included
 	go vet ./...
 	go test -count=1 -timeout 20m ./...
-	go test -count=1 -timeout 10m -race $$(go list ./... | grep -E '/(ingest|pipeline|publish)(/|$$)')
-	go test -count=1 -timeout 5m -tags matprofile -run 'Mat' ./ingest/opencv
+	go test -count=1 -timeout 10m -race -tags matprofile $$(go list ./... | grep -E '/(ingest|pipeline|publish)(/|$$)')
 
 .PHONY: deps
 deps: apt-run $(ORT_LIB) ## Install what building and running need
@@ -84,16 +84,17 @@ echo "$(2)  $$tgz" | sha512sum --check --quiet || { echo "$(1): checksum differs
 endef
 
 $(ORT_LIB):
-	$(call npm_pack,$(ORT_PKG),$(ORT_SHA512)); \
+	@echo "fetching $(ORT_PKG)"
+	@$(call npm_pack,$(ORT_PKG),$(ORT_SHA512)); \
 	tar xzf "$$tgz" --strip-components=5 -C ../bin package/bin/napi-v6/linux/$(ORT_ARCH)/libonnxruntime.so.1; rm "$$tgz"
 
 .PHONY: deps-cuda
-deps-cuda: deps ## Replace ONNX Runtime by its CUDA 13 build (x64; CUDA 13 and cuDNN 9 on the host)
+deps-cuda: deps ## Replace ONNX Runtime by one with CUDA 13 (x64; CUDA 13 and cuDNN 9 on the host)
 	@[ "$(ORT_ARCH)" = x64 ] || { echo "deps-cuda: only x86-64 builds exist" >&2; exit 1; }
-	$(call npm_pack,$(CUDA_PKG),$(CUDA_SHA512)); \
-	tar xzf "$$tgz" --strip-components=4 -C ../bin package/Plugins/Linux/x64/libonnxruntime.so; rm "$$tgz"; \
-	mv ../bin/libonnxruntime.so ../$(ORT_LIB)
-	$(call npm_pack,$(CUDA_PROVIDERS_PKG),$(CUDA_PROVIDERS_SHA512)); \
+	@echo "fetching $(CUDA_CORE_PKG), $(CUDA_PROVIDERS_PKG)"
+	@$(call npm_pack,$(CUDA_CORE_PKG),$(CUDA_CORE_SHA512)); \
+	tar xzf "$$tgz" --strip-components=5 -C ../bin package/bin/napi-v6/linux/x64/libonnxruntime.so.1; rm "$$tgz"
+	@$(call npm_pack,$(CUDA_PROVIDERS_PKG),$(CUDA_PROVIDERS_SHA512)); \
 	tar xzf "$$tgz" --strip-components=4 -C ../bin --wildcards 'package/Plugins/Linux/x64/*.so'; rm "$$tgz"
 
 # Minimal images drop /usr/share/doc, so the clip is taken from the package itself when it is not there.
@@ -111,7 +112,8 @@ bench: deps ## Run the benchmarks
 fuzz: deps ## Run every fuzz target for FUZZTIME (20s)
 	@for pkg in $$(go list ./...); do dir=$$(go list -f '{{.Dir}}' $$pkg); \
 	  for t in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' $$dir/*_test.go 2>/dev/null | sed 's/func //'); do \
-	    echo "$$pkg $$t"; go test -run '^$$' -fuzz "^$$t\$$" -fuzztime $(FUZZTIME) $$pkg; done; done
+	    echo "$$pkg $$t"; \
+	    go test -run '^$$' -fuzz "^$$t\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$pkg; done; done
 
 .PHONY: lint
 lint: deps $(LINT) $(GOFUMPT) ## Check format, vet and golangci-lint

@@ -5,12 +5,12 @@ import (
 	"io/fs"
 )
 
-// errNotFound is a sentinel that is fs.ErrNotExist too.
-type errNotFound struct{}
+// notFoundError is a sentinel that is fs.ErrNotExist too.
+type notFoundError struct{}
 
-func (errNotFound) Error() string { return "no such file or folder" }
+func (notFoundError) Error() string { return "no such file or folder" }
 
-func (errNotFound) Is(target error) bool { return target == fs.ErrNotExist }
+func (notFoundError) Is(target error) bool { return target == fs.ErrNotExist }
 
 // Permanent reports whether trying again is of no use: the address is wrong or the file is no video.
 func Permanent(err error) bool {

@@ -43,7 +43,7 @@ var (
 	// ErrUnreadable means that the file is there but is no picture or video that can be decoded.
 	ErrUnreadable = errors.New("not a readable picture or video")
 	// ErrNotFound means that the file or folder does not exist; it also matches fs.ErrNotExist.
-	ErrNotFound = errNotFound{}
+	ErrNotFound = notFoundError{}
 	// ErrConnect means that a stream or a camera did not open.
 	ErrConnect = errors.New("no connection")
 	// ErrDisconnected means that a stream that was open gave no further frame.

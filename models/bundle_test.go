@@ -125,7 +125,7 @@ func TestEncoderOnly(t *testing.T) {
 }
 
 func TestOpenRefuses(t *testing.T) {
-	edit := func(name, old, new string) func(*testing.T, string) {
+	edit := func(name, was, now string) func(*testing.T, string) {
 		return func(t *testing.T, dir string) {
 			t.Helper()
 			path := filepath.Join(dir, name)
@@ -133,9 +133,9 @@ func TestOpenRefuses(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			changed := strings.Replace(string(raw), old, new, 1)
+			changed := strings.Replace(string(raw), was, now, 1)
 			if changed == string(raw) {
-				t.Fatalf("%s does not hold %q", name, old)
+				t.Fatalf("%s does not hold %q", name, was)
 			}
 			if err := os.WriteFile(path, []byte(changed), 0o600); err != nil {
 				t.Fatal(err)

@@ -161,7 +161,7 @@ func (p *Publisher) Run(ctx context.Context) error {
 	p.nc = nc
 	defer func() {
 		nc.Close()
-		<-closed // its goroutines have ended
+		<-closed //nolint:errcheck // its goroutines have ended; Run tells errors itself
 	}()
 	svc, err := p.serveControl(nc)
 	if err != nil {

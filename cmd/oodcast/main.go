@@ -40,9 +40,9 @@ type cli struct {
 
 // env is what a verb may use of the process it runs in.
 type env struct {
-	context.Context
-	Stdout, Stderr io.Writer
-	Log            *slog.Logger
+	context.Context //nolint:containedctx // an env lives as long as one call of a verb's Run
+	Stdout, Stderr  io.Writer
+	Log             *slog.Logger
 }
 
 // usageError is wrong usage or configuration: exit code 2.

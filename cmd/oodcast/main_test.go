@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -183,14 +182,4 @@ func demoClip(t *testing.T) string {
 	}
 	t.Fatal("vtest.avi is missing: make deps installs it")
 	return ""
-}
-
-// data is the folder of weights and labelled images that may not be redistributed.
-func data(t *testing.T, path ...string) string {
-	t.Helper()
-	root := os.Getenv("OODCAST_DATA")
-	if root == "" {
-		t.Skip("OODCAST_DATA is not set: the weights and images it names are not part of the repository")
-	}
-	return filepath.Join(append([]string{root}, path...)...)
 }

@@ -97,7 +97,9 @@ func TestRunPublishesEveryMap(t *testing.T) {
 	const frames = 25
 	clip := filepath.Join(t.TempDir(), "clip.avi")
 	ingesttest.WriteLabelled(t, clip, demoClip(t), 0, frames, nil)
-	p := start(t, "run", "--source", clip, "--nats", nc.ConnectedUrl(), "--http", "off", "--exit-on-end", "--timesteps", "3")
+	p := start(t, "run", "--source", clip, "--nats", nc.ConnectedUrl(), "--http", "off", "--exit-on-end", "--timesteps", "3",
+		"--provider", "cuda") // where there is none it falls back, and says what really computes
+	provider := p.find(t, "provider ")
 	for i := range uint64(frames) {
 		m, values := next(t, sub, 60*time.Second)
 		if m.GetSeq() != i || m.GetFrameSeq() != i {
@@ -108,6 +110,9 @@ func TestRunPublishesEveryMap(t *testing.T) {
 		}
 		if m.GetImageWidth() != 768 || m.GetImageHeight() != 576 || len(m.GetModel().GetTimesteps()) != 3 {
 			t.Errorf("image %d×%d, timesteps %v", m.GetImageWidth(), m.GetImageHeight(), m.GetModel().GetTimesteps())
+		}
+		if got := m.GetModel().GetProvider(); got != provider || got != "cpu" && got != "cuda" {
+			t.Errorf("the map says provider %q, the terminal %q", got, provider)
 		}
 		checkRange(t, m, values)
 	}

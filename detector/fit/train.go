@@ -30,7 +30,6 @@ type trainer struct {
 	net     nets.DenoiserConfig
 	lo, hi  int // timesteps that scoring uses
 	session *ort.Session
-	in, out []int // positions of the ports below
 	x, eps  *ort.Tensor
 	t       *ort.Tensor
 	hyper   *ort.Tensor

@@ -132,8 +132,8 @@ func findAt(path string) (string, error) {
 func searchFolders() []string {
 	var folders []string
 	if exe, err := os.Executable(); err == nil {
-		if real, err := filepath.EvalSymlinks(exe); err == nil {
-			exe = real
+		if target, err := filepath.EvalSymlinks(exe); err == nil {
+			exe = target
 		}
 		dir := filepath.Dir(exe)
 		folders = append(folders, dir, filepath.Join(filepath.Dir(dir), "lib"))
