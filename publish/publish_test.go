@@ -23,7 +23,11 @@ import (
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		// One clock a process, which the server's stores share; the last store to close does not wait for it.
+		goleak.IgnoreTopFunction("github.com/nats-io/nats-server/v2/server/ats.Register.func1"))
+}
 
 // camera is the smallest Camera: settings with a range, guarded by a lock.
 type camera struct {

@@ -21,7 +21,11 @@ import (
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		// One clock a process, which the server's stores share; the last store to close does not wait for it.
+		goleak.IgnoreTopFunction("github.com/nats-io/nats-server/v2/server/ats.Register.func1"))
+}
 
 // camera takes |T| from 1 to 25.
 type camera struct {
