@@ -1,7 +1,7 @@
 # syntax=docker/dockerfile:1
 # Two stages on Debian bookworm; each step is a make target that is also run without Docker.
 #   docker build -t oodcast .
-#   docker run --rm -p 8080:8080 -p 8189:8189/udp -e OODCAST_HTTP__TOKEN=… oodcast run --config /etc/oodcast/docker.yaml --source rtsp://…
+#   docker run --rm -p 8080:8080 -p 8189:8189/udp -e OODCAST_PREVIEW__TOKEN=… oodcast run --config /etc/oodcast/docker.yaml --source rtsp://…
 
 FROM golang:1.26-bookworm AS build
 RUN apt-get update && apt-get install -y --no-install-recommends make npm && rm -rf /var/lib/apt/lists/*
@@ -24,4 +24,4 @@ USER oodcast
 WORKDIR /var/lib/oodcast
 EXPOSE 8080/tcp 8189/udp 4222/tcp
 ENTRYPOINT ["oodcast"]
-CMD ["run", "--config", "/etc/oodcast/default.yaml"]
+CMD ["run", "--config", "/etc/oodcast/docker.yaml"]

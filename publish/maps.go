@@ -61,6 +61,8 @@ func (p *Publisher) result(err error) string {
 		return "dropped"
 	case errors.Is(err, schema.ErrNotFinite):
 		return "not_finite"
+	case errors.Is(err, context.Canceled): // stopping; an event waits in the spool
+		return "stopped"
 	default:
 		p.log.Warn("publish", "err", err)
 		return "error"
