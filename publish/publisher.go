@@ -168,6 +168,11 @@ func (p *Publisher) Run(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = svc.Stop() }()
+	if nc.IsConnected() { // the server must know our subscriptions before anybody is told that we answer
+		if err := nc.FlushTimeout(readyTimeout); err != nil {
+			p.log.Warn("nats does not answer yet", "err", err)
+		}
+	}
 	url := redact(p.cfg.URL)
 	if srv != nil {
 		url = srv.srv.ClientURL()
@@ -176,6 +181,9 @@ func (p *Publisher) Run(ctx context.Context) error {
 	close(p.ready)
 	return p.pump(ctx, nc, sp, closed)
 }
+
+// readyTimeout is how long the start waits for a server that is connected but slow.
+const readyTimeout = 2 * time.Second
 
 // pump runs the loops until ctx is done or the connection is closed for good.
 func (p *Publisher) pump(ctx context.Context, nc *nats.Conn, sp *spool, closed chan error) error {
