@@ -23,7 +23,7 @@ import (
 var ErrInvalid = errors.New("configuration")
 
 //go:embed default.yaml
-var files embed.FS //nolint:gochecknoglobals // go:embed needs a package variable
+var files embed.FS // go:embed needs a package variable
 
 // Config is a whole configuration.
 type Config struct {

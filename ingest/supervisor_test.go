@@ -83,7 +83,7 @@ func (s *states) names() (names []ingest.State) {
 	return names
 }
 
-var errBroke = fmt.Errorf("camera: %w", ingest.ErrDisconnected) //nolint:gochecknoglobals // a constant
+var errBroke = fmt.Errorf("camera: %w", ingest.ErrDisconnected) // a constant
 
 func supervise(s *scripted, edit func(*ingest.Reconnect)) (*ingest.Supervisor, *states) {
 	cfg := ingest.DefaultConfig().Reconnect

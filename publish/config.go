@@ -107,7 +107,7 @@ func (c Config) checkURL() error {
 		if c.StateDir == "" {
 			return fmt.Errorf("publish.state_dir: empty; the embedded server needs a folder")
 		}
-		host, _, err := c.embeddedAddr()
+		host, _, err := c.EmbeddedAddr()
 		if err != nil {
 			return fmt.Errorf("publish.url: got %q, want %s", c.URL, want)
 		}
@@ -129,8 +129,8 @@ func isNATS(scheme string) bool {
 	return scheme == "nats" || scheme == "tls" || scheme == "ws" || scheme == "wss"
 }
 
-// embeddedAddr returns where the embedded server listens.
-func (c Config) embeddedAddr() (host string, port int, err error) {
+// EmbeddedAddr returns where the embedded server listens.
+func (c Config) EmbeddedAddr() (host string, port int, err error) {
 	addr := strings.TrimPrefix(strings.TrimPrefix(c.URL, "embedded"), "://")
 	if addr == "" {
 		addr = "127.0.0.1:4222"

@@ -31,7 +31,7 @@ type embedded struct {
 
 // startServer starts an embedded server with JetStream in cfg.StateDir/nats and waits until it accepts connections.
 func startServer(ctx context.Context, cfg Config, log *slog.Logger) (_ *embedded, err error) {
-	host, port, err := cfg.embeddedAddr()
+	host, port, err := cfg.EmbeddedAddr()
 	if err != nil {
 		return nil, fmt.Errorf("nats server: %w", err)
 	}

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -51,18 +49,9 @@ func browser(t *testing.T) context.Context {
 
 // A person opens the page: the picture moves, nothing is lost, and the slider changes |T| in the maps on NATS.
 func TestPageShowsTheStream(t *testing.T) {
-	config := write(t, filepath.Join(t.TempDir(), "run.yaml"), fmt.Sprintf(`
-publish: {url: "embedded://127.0.0.1:0", state_dir: %q}
-preview: {listen: "127.0.0.1:0"}
-cameras: [{name: yard, uri: %q, realtime: true, loop: true}]
-`, t.TempDir(), demoClip(t)))
-	p := start(t, "run", "--config", config)
+	p, nc := yard(t)
 	address := p.find(t, "page")
-	var url string
-	if _, err := fmt.Sscan(p.find(t, "nats "), &url); err != nil {
-		t.Fatal(err)
-	}
-	sub := maps(t, dial(t, url))
+	sub := maps(t, nc)
 
 	ctx := browser(t)
 	if err := chromedp.Do(ctx, chromedp.Navigate(address), chromedp.WaitVisible("#video")); err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"runtime"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -46,11 +47,11 @@ func (c *DoctorCmd) Run(e *env) error {
 	list = append(list, checkProviders(cfg)...)
 	list = append(list, checkPort("page", cfg.Preview.Listen))
 	if cfg.Publish.Embedded() {
-		addr := strings.TrimPrefix(strings.TrimPrefix(cfg.Publish.URL, "embedded"), "://")
-		if addr == "" {
-			addr = "127.0.0.1:4222"
+		host, port, err := cfg.Publish.EmbeddedAddr()
+		if err != nil {
+			return usageError{err}
 		}
-		list = append(list, checkPort("nats", addr))
+		list = append(list, checkPort("nats", net.JoinHostPort(host, strconv.Itoa(port))))
 	}
 	if c.JSON != "-" {
 		t := tabwriter.NewWriter(e.Stdout, 0, 4, 2, ' ', 0)

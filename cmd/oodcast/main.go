@@ -16,7 +16,7 @@ import (
 )
 
 // version is set by the linker.
-var version = "dev" //nolint:gochecknoglobals // -ldflags -X needs a package variable
+var version = "dev" // -ldflags -X needs a package variable
 
 // The documented exit codes.
 const (

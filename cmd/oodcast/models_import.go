@@ -115,13 +115,8 @@ func (f *importFlags) manifest(classes int) (models.Manifest, error) {
 
 // size reads --size.
 func (f *importFlags) size() (models.Size, error) {
-	var s models.Size
-	n, err := fmt.Sscanf(f.Size, "%dx%d", &s.Width, &s.Height)
-	if n != 2 || err != nil || f.Size != fmt.Sprintf("%dx%d", s.Width, s.Height) || s.Width < 1 || s.Height < 1 ||
-		s.Width > 16384 || s.Height > 16384 {
-		return s, usagef("--size %q: want WIDTHxHEIGHT up to 16384, for instance 1024x512", f.Size)
-	}
-	return s, nil
+	w, h, err := parseSize(f.Size)
+	return models.Size{Width: w, Height: h}, err
 }
 
 // write computes the golden outputs and writes the folder.

@@ -137,7 +137,7 @@ func TestModelsRefuses(t *testing.T) {
 	}{
 		{"no checkpoint", []string{"models", "import", "efficientvit-seg", dir, "--out", dir}, exitUsage, "no such file"},
 		{"no out", []string{"models", "import", "efficientvit-seg", dir}, exitUsage, "--out"},
-		{"size", onnx("--features", features, "--size", "big"), exitUsage, `--size "big"`},
+		{"size", onnx("--features", features, "--size", "big"), exitUsage, `--size: got "big"`},
 		{"odd size", onnx("--features", features, "--size", "80x48"), exitUsage, "a positive multiple of 32"},
 		{"classes", onnx("--features", features, "--classes", "a,b", "--size", "64x64"), exitUsage, "has 4 classes"},
 		{"tensor", onnx("--features", "keys"), exitUsage, `makes a tensor "keys"`},

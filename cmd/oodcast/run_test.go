@@ -146,8 +146,9 @@ func checkRange(t *testing.T, m *schema.AnomalyMap, values []float32) {
 	}
 }
 
-// Requests on NATS change |T| and threshold from the next frame on, bad ones change nothing, and a signal ends it all.
-func TestControlAndStop(t *testing.T) {
+// yard runs the demo clip as the camera "yard", with a NATS server and a page of its own.
+func yard(t *testing.T) (*process, *nats.Conn) {
+	t.Helper()
 	config := write(t, filepath.Join(t.TempDir(), "run.yaml"), fmt.Sprintf(`
 publish: {url: "embedded://127.0.0.1:0", state_dir: %q}
 preview: {listen: "127.0.0.1:0"}
@@ -158,7 +159,12 @@ cameras: [{name: yard, uri: %q, realtime: true, loop: true}]
 	if _, err := fmt.Sscan(p.find(t, "nats "), &url); err != nil {
 		t.Fatal(err)
 	}
-	nc := dial(t, url)
+	return p, dial(t, url)
+}
+
+// Requests on NATS change |T| and threshold from the next frame on, bad ones change nothing, and a signal ends it all.
+func TestControlAndStop(t *testing.T) {
+	p, nc := yard(t)
 	sub := maps(t, nc)
 	subjects := schema.Subjects{Prefix: "oodcast", Site: "default"}
 	ask := func(verb, body string) (st schema.Status, fault string) {

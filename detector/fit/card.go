@@ -30,7 +30,11 @@ func (r *run) card(old []byte, cal detector.Calibration) []byte {
 			sources, r.result.Steps, r.opt.Batch, r.opt.Seed, r.result.Loss,
 			d.Defaults().Width, d.Blocks[0], d.Blocks[1], d.Blocks[2], d.Time, r.manifest.Normalise)
 	}
-	fmt.Fprintf(b, "%s\nOn %d other frames of %s. Default threshold %.2f deviations: 95 %% of these frames never reach it.\n",
-		calibrationSection, r.result.CalibrationFrames, sources, cal.DefaultThreshold())
+	held := "held back from "
+	if r.opt.CalibrateOnly {
+		held = "of "
+	}
+	fmt.Fprintf(b, "%s\nOn %d frames %s%s. Default threshold %.2f deviations: 95 %% of these frames never reach it.\n",
+		calibrationSection, r.result.CalibrationFrames, held, sources, cal.DefaultThreshold())
 	return b.Bytes()
 }

@@ -6,8 +6,6 @@ import (
 )
 
 // ffmpegEnv guards the C environment, which there is one of in a process.
-//
-//nolint:gochecknoglobals // see above
 var ffmpegEnv envGate
 
 // optionsVariable is what OpenCV reads when it opens a video: key;value|key;value.

@@ -56,7 +56,7 @@ func checkHeader(path string) error {
 		return ingest.ErrNotFound
 	}
 	if err != nil {
-		return err //nolint:wrapcheck // wrapped by the caller
+		return err // wrapped by the caller
 	}
 	defer file.Close()
 	var w, h int
@@ -79,7 +79,7 @@ func netpbmSize(file *os.File) (w, h int, err error) {
 	head := make([]byte, 512)
 	n, err := file.Read(head)
 	if err != nil {
-		return 0, 0, err //nolint:wrapcheck // replaced by the caller
+		return 0, 0, err // replaced by the caller
 	}
 	var text strings.Builder
 	for line := range strings.Lines(string(head[:n])) {

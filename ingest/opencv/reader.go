@@ -96,7 +96,7 @@ func (s *source) cameraReader(name string) (reader, error) {
 		what: "camera", name: name, err: ingest.ErrConnect,
 		start: func() (*gocv.VideoCapture, error) {
 			if _, err := os.Stat(device); err != nil {
-				return nil, err //nolint:wrapcheck // open wraps it with the operand
+				return nil, err // open wraps it with the operand
 			}
 			return gocv.VideoCaptureFileWithAPI(device, gocv.VideoCaptureV4L2)
 		},

@@ -43,8 +43,6 @@ func beginLog() (id int) {
 }
 
 // logIDs numbers captures: what they name is shared by the process.
-//
-//nolint:gochecknoglobals // see above
 var logIDs atomic.Uint32
 
 func resetLog() { C.oodcast_log_reset() }
