@@ -81,7 +81,7 @@ func watch(t *testing.T, s *preview.Server, camera string) *viewer {
 }
 
 // read puts packets together and decodes them until the track ends. On a busy machine the socket of this player may
-// overflow: like any player, it then waits for the next key frame.
+// overflow: like any player, it then asks for a key frame until one comes.
 func (v *viewer) read(t *testing.T, tr *webrtc.TrackRemote) {
 	dec, err := vp8.NewDecoder()
 	if err != nil {
@@ -89,8 +89,12 @@ func (v *viewer) read(t *testing.T, tr *webrtc.TrackRemote) {
 		return
 	}
 	defer dec.Close()
-	var frame []byte
-	last, broken := uint16(0), true
+	var (
+		frame  []byte
+		last   uint16
+		broken = true
+		asked  = time.Now()
+	)
 	for {
 		p, _, err := tr.ReadRTP()
 		if err != nil {
@@ -108,6 +112,10 @@ func (v *viewer) read(t *testing.T, tr *webrtc.TrackRemote) {
 		begins := part.S == 1 && part.PID == 0
 		broken = broken || p.SequenceNumber != last+1
 		if last = p.SequenceNumber; broken && (!begins || b[0]&1 != 0) {
+			if time.Since(asked) > time.Second/2 {
+				asked = time.Now()
+				_ = v.pc.WriteRTCP([]rtcp.Packet{&rtcp.PictureLossIndication{MediaSSRC: uint32(tr.SSRC())}})
+			}
 			continue
 		}
 		if begins {
