@@ -157,8 +157,6 @@ func (d *Detector) Score(ctx context.Context, f *ingest.Frame) (*Map, error) {
 		return nil, err
 	}
 	encoded := time.Now()
-	knob := d.control.Get()
-	m.Timesteps, m.Threshold = d.timesteps(knob), knob.Threshold
 	if err := d.fill(m, enc); err != nil {
 		return nil, err
 	}
@@ -173,8 +171,17 @@ func (d *Detector) Score(ctx context.Context, f *ingest.Frame) (*Map, error) {
 	return m, nil
 }
 
-// fill computes the values of the map from an encoding.
+// ScoreEncoding makes the map of a picture that is encoded already, for an evaluation that shares one encoding between
+// detectors. The map names no frame.
+func (d *Detector) ScoreEncoding(enc *Encoding) (*Map, error) {
+	m := &Map{Bundle: d.manifest.Name, Provider: d.provider}
+	return m, d.fill(m, enc)
+}
+
+// fill sets the knob and computes the values of the map from an encoding.
 func (d *Detector) fill(m *Map, enc *Encoding) error {
+	knob := d.control.Get()
+	m.Timesteps, m.Threshold = d.timesteps(knob), knob.Threshold
 	m.Width, m.Height = enc.LogitsWidth, enc.LogitsHeight
 	if d.cfg.Part != PartLSE {
 		n := enc.Width * enc.Height

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -8,6 +9,7 @@ import (
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/detector/eval"
 	"github.com/oodcast/oodcast/detector/ort"
+	"github.com/oodcast/oodcast/ingest"
 	"github.com/oodcast/oodcast/ingest/opencv"
 	"github.com/oodcast/oodcast/models"
 )
@@ -37,7 +39,7 @@ func (c *EvalCmd) Run(e *env) error {
 	}
 	var rows []eval.Result
 	if c.Scores != "" {
-		pool, err := eval.Scores(e, d, c.Scores, c.Suffix)
+		pool, err := d.Pool(e, d.ScoreFiles(c.Scores, c.Suffix))
 		if err != nil {
 			return err
 		}
@@ -74,11 +76,8 @@ func (c *EvalCmd) dataset() (*eval.Dataset, error) {
 	return d, nil
 }
 
-// bundle evaluates each method at each |T|, one row each; LSE has no timesteps.
+// bundle evaluates each method at each |T|, one row each.
 func (c *EvalCmd) bundle(e *env, d *eval.Dataset) ([]eval.Result, error) {
-	parts := map[string]string{
-		"dood": detector.PartCompound, "dood-diffusion": detector.PartDiffusion, "lse": detector.PartLSE,
-	}
 	b, err := models.Open(c.Bundle)
 	if err != nil {
 		return nil, err
@@ -88,7 +87,42 @@ func (c *EvalCmd) bundle(e *env, d *eval.Dataset) ([]eval.Result, error) {
 		return nil, err
 	}
 	defer engine.Close()
-	var rows []eval.Result
+	rows, err := c.rows(engine)
+	if err != nil {
+		return nil, err
+	}
+	encode := func(ctx context.Context, f *ingest.Frame) (*detector.Encoding, error) {
+		w, h := engine.Detector.WorkingSize(f.Width, f.Height)
+		return engine.Encoder.Encode(ctx, f, w, h)
+	}
+	maps, err := eval.Score(e, d, opencv.ReadImage, encode, rows)
+	if err != nil {
+		return nil, err
+	}
+	var results []eval.Result
+	for i, r := range rows {
+		pool, err := d.Pool(e, maps.Visits(i))
+		if err != nil {
+			return nil, err
+		}
+		row := eval.Result{
+			Dataset: d.Name, Bundle: b.Name, Method: r.Method, Timesteps: r.Timesteps,
+			LatencyMS: eval.NewLatency(maps.Milliseconds(i)),
+		}
+		if row, err = eval.NewResult(row, pool, eval.FPRConvention(c.FPR), c.Bootstrap); err != nil {
+			return nil, err
+		}
+		results = append(results, row)
+	}
+	return results, nil
+}
+
+// rows are the methods, at each |T| where they have timesteps.
+func (c *EvalCmd) rows(engine *ort.Engine) ([]eval.Row, error) {
+	parts := map[string]string{
+		"dood": detector.PartCompound, "dood-diffusion": detector.PartDiffusion, "lse": detector.PartLSE,
+	}
+	var rows []eval.Row
 	for _, method := range c.Method {
 		part, ok := parts[method]
 		if !ok {
@@ -105,20 +139,13 @@ func (c *EvalCmd) bundle(e *env, d *eval.Dataset) ([]eval.Result, error) {
 			if err != nil {
 				return nil, err
 			}
-			pool, ms, err := eval.Maps(e, d, opencv.ReadImage, det.Score)
-			if err != nil {
-				return nil, err
-			}
 			if part == detector.PartLSE {
 				n = 0
 			}
-			row := eval.Result{
-				Dataset: d.Name, Bundle: b.Name, Method: method, Timesteps: n, LatencyMS: eval.NewLatency(ms),
-			}
-			if row, err = eval.NewResult(row, pool, eval.FPRConvention(c.FPR), c.Bootstrap); err != nil {
-				return nil, err
-			}
-			rows = append(rows, row)
+			rows = append(rows, eval.Row{
+				Method: method, Timesteps: n,
+				Score: func(_ context.Context, x *eval.Encoded) (*detector.Map, error) { return det.ScoreEncoding(x.Encoding) },
+			})
 		}
 	}
 	return rows, nil

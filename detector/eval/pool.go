@@ -17,10 +17,13 @@ var (
 const Ignore = 255
 
 // Pool collects the scores of labelled pixels, one block an image. It keeps four bytes a valid pixel: a hundred maps
-// of 2048×1024 take 0.8 GB. It is not safe for concurrent use.
+// of 2048×1024 take 0.8 GB. It is not safe for concurrent use, but for Set.
 type Pool struct {
 	blocks []block
 }
+
+// NewPool returns a pool with room for so many images, to be filled by Set.
+func NewPool(images int) *Pool { return &Pool{blocks: make([]block, images)} }
 
 // block holds the sorted keys of one image, those of anomalous and those of in-distribution pixels.
 type block struct {
@@ -30,8 +33,22 @@ type block struct {
 // Add takes the scores and labels of one image, equally long, row-major. A label equal to ood is anomalous, one equal
 // to [Ignore] is left out, any other is in-distribution. A NaN or infinite score is [ErrNotFinite] and adds nothing.
 func (p *Pool) Add(scores []float32, labels []uint8, ood uint8) error {
+	b, err := newBlock(scores, labels, ood)
+	if err == nil {
+		p.blocks = append(p.blocks, b)
+	}
+	return err
+}
+
+// Set is Add for image number i of [NewPool]; different images may be set at the same time.
+func (p *Pool) Set(i int, scores []float32, labels []uint8, ood uint8) (err error) {
+	p.blocks[i], err = newBlock(scores, labels, ood)
+	return err
+}
+
+func newBlock(scores []float32, labels []uint8, ood uint8) (block, error) {
 	if len(scores) != len(labels) {
-		return fmt.Errorf("eval: %d scores for %d labels", len(scores), len(labels))
+		return block{}, fmt.Errorf("eval: %d scores for %d labels", len(scores), len(labels))
 	}
 	positives, negatives := 0, 0
 	for _, l := range labels {
@@ -50,7 +67,7 @@ func (p *Pool) Add(scores []float32, labels []uint8, ood uint8) error {
 		}
 		s := scores[i]
 		if math.IsNaN(float64(s)) || math.IsInf(float64(s), 0) {
-			return fmt.Errorf("%w: pixel %d is %v", ErrNotFinite, i, s)
+			return block{}, fmt.Errorf("%w: pixel %d is %v", ErrNotFinite, i, s)
 		}
 		if l == ood {
 			b.pos = append(b.pos, key(s))
@@ -60,8 +77,7 @@ func (p *Pool) Add(scores []float32, labels []uint8, ood uint8) error {
 	}
 	sortKeys(b.pos)
 	sortKeys(b.neg)
-	p.blocks = append(p.blocks, b)
-	return nil
+	return b, nil
 }
 
 // Images returns the number of images added.

@@ -15,28 +15,14 @@ import (
 // label mask.
 var ErrScores = errors.New("eval: score file")
 
-// Scores evaluates anyone's score files: for each image of d, dir/<name><suffix> as a NumPy array [H,W] of float32 or
-// float64, higher = more anomalous, of the mask's size. Every image must have one.
-func Scores(ctx context.Context, d *Dataset, dir, suffix string) (*Pool, error) {
-	pool := &Pool{}
-	for _, it := range d.Items {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		labels, w, h, err := it.Labels()
-		if err != nil {
-			return nil, err
-		}
-		path := filepath.Join(dir, it.Name+suffix)
-		scores, err := readNPY(path, w, h)
-		if err != nil {
-			return nil, err
-		}
-		if err := pool.Add(scores, labels, d.OOD); err != nil {
-			return nil, fmt.Errorf("%q: %w", path, err)
-		}
+// ScoreFiles returns the visits of anyone's score files: for each image, dir/<name><suffix> as a NumPy array [H,W] of
+// float32 or float64, higher = more anomalous, of the mask's size. Every image must have one.
+func (d *Dataset) ScoreFiles(dir, suffix string) Visits {
+	return func(ctx context.Context, visit func(x *Labelled) error) error {
+		return d.visit(ctx, func(x *Labelled, _ []float32) ([]float32, error) {
+			return readNPY(filepath.Join(dir, x.Item.Name+suffix), x.Width, x.Height)
+		}, visit)
 	}
-	return pool, nil
 }
 
 func readNPY(path string, w, h int) (scores []float32, err error) {

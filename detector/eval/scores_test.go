@@ -20,7 +20,7 @@ func TestScores(t *testing.T) {
 	}
 	path := filepath.Join(dir, "1_scores.npy")
 	scores := func() error {
-		pool, err := eval.Scores(t.Context(), d, dir, "_scores.npy")
+		pool, err := d.Pool(t.Context(), d.ScoreFiles(dir, "_scores.npy"))
 		if err != nil {
 			return err
 		}
