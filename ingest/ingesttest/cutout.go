@@ -6,7 +6,6 @@ import (
 	"image/color"
 	"math"
 	"path/filepath"
-	"testing"
 
 	"golang.org/x/image/draw"
 	"golang.org/x/image/vector"
@@ -63,17 +62,16 @@ func ObjectNames() []string {
 }
 
 // Cutouts reads the objects from the photographs of Debian's package opencv-doc.
-func Cutouts(tb testing.TB) map[string]Cutout {
-	tb.Helper()
+func Cutouts() (map[string]Cutout, error) {
 	cut := map[string]Cutout{}
 	for _, o := range outlines() {
 		f, err := opencv.ReadImage(filepath.Join(Photographs, o.file))
 		if err != nil {
-			tb.Fatalf("cut out %s: %v: \"make deps\" installs opencv-doc", o.name, err)
+			return nil, fmt.Errorf("cut out %s: %w: \"make deps\" installs opencv-doc", o.name, err)
 		}
 		cut[o.name] = Cutout{o.name, o.cut(ingest.FrameImage(f))}
 	}
-	return cut
+	return cut, nil
 }
 
 func (o outline) cut(photo *image.RGBA) *image.NRGBA {

@@ -3,10 +3,13 @@ package ingesttest_test
 import (
 	"bytes"
 	"context"
+	"math"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
 	"github.com/oodcast/oodcast/ingest"
@@ -19,9 +22,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestPasteChangesWhatTheMaskSays(t *testing.T) {
 	const w, h = 768, 576
 	places := ingesttest.Places(1, 6, 10, 130)
-	paster := ingesttest.NewPaster(t, w, h, places)
+	paster := newPaster(t, w, h, places, ingesttest.VTestForeground())
 	for _, pl := range places {
-		i := (pl.From + pl.To) / 2
+		i := pl.From + (pl.To-pl.From)/4
 		before := bytes.Repeat([]byte{90}, 3*w*h)
 		after := bytes.Clone(before)
 		mask := paster.Paste(after, i)
@@ -45,41 +48,76 @@ func TestPasteChangesWhatTheMaskSays(t *testing.T) {
 			t.Errorf("%s: the mask of frame %d is not the same the second time", pl.Object, i)
 		}
 	}
-	for _, i := range []int{0, 9, 130} {
-		if bytes.ContainsFunc(paster.Paste(nil, i), func(r rune) bool { return r != 0 }) {
-			t.Errorf("frame %d has an object, want none outside of 10..129", i)
+	for i := range 140 {
+		want := slices.ContainsFunc(places, func(p ingesttest.Placement) bool { return p.From <= i && i < p.To })
+		if got := bytes.IndexByte(paster.Paste(nil, i), ingesttest.Anomalous) >= 0; got != want {
+			t.Errorf("frame %d: an object is visible: %v, want %v", i, got, want)
 		}
 	}
+}
+
+func newPaster(
+	t *testing.T, w, h int, places []ingesttest.Placement, foreground []ingesttest.Occluder,
+) *ingesttest.Paster {
+	t.Helper()
+	p, err := ingesttest.NewPaster(w, h, places, foreground)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
 }
 
 func TestPlacesDependOnTheSeedAlone(t *testing.T) {
 	a, b := ingesttest.Places(7, 5, 0, 100), ingesttest.Places(7, 5, 0, 100)
-	for i := range a {
-		if a[i] != b[i] {
-			t.Errorf("placement %d: %+v and %+v", i, a[i], b[i])
-		}
+	if diff := cmp.Diff(a, b); diff != "" {
+		t.Error(diff)
 	}
-	if c := ingesttest.Places(8, 5, 0, 100); c[0] == a[0] {
+	if c := ingesttest.Places(8, 5, 0, 100); cmp.Equal(a[0], c[0]) {
 		t.Error("another seed gave the same placement")
 	}
 }
 
+// area is the number of anomalous pixels of frame i.
+func area(p *ingesttest.Paster, i int) int {
+	return bytes.Count(p.Paste(nil, i), []byte{ingesttest.Anomalous})
+}
+
 func TestOcclusionHides(t *testing.T) {
-	pl := ingesttest.Placement{
-		Object: "apple", From: 0, To: 1, X0: 0.5, X1: 0.5, Y0: 0.8, Y1: 0.8, Height0: 0.4, Height1: 0.4,
-	}
-	area := func() (n int) {
-		for _, v := range ingesttest.NewPaster(t, 320, 240, []ingesttest.Placement{pl}).Paste(nil, 0) {
-			if v == ingesttest.Anomalous {
-				n++
-			}
-		}
-		return n
-	}
-	whole := area()
-	pl.Behind = [4]float64{0.5, 0, 1, 1}
-	if half := area(); half < whole*4/10 || half > whole*6/10 {
+	places := []ingesttest.Placement{{
+		Object: "apple", From: 0, To: 1, Path: []ingesttest.Waypoint{{X: 0.5, Y: 0.8, Height: 0.4}},
+	}}
+	right := ingesttest.Occluder{Outline: []float32{0.5, 0, 1, 0, 1, 1, 0.5, 1}, Foot: 1}
+	whole := area(newPaster(t, 320, 240, places, nil), 0)
+	if half := area(newPaster(t, 320, 240, places, []ingesttest.Occluder{right}), 0); half < whole*4/10 || half > whole*6/10 {
 		t.Errorf("half hidden: %d of %d pixels", half, whole)
+	}
+	right.Foot = 0.7 // now it stands behind the apple
+	if all := area(newPaster(t, 320, 240, places, []ingesttest.Occluder{right}), 0); all != whole {
+		t.Errorf("in front of it: %d of %d pixels", all, whole)
+	}
+}
+
+// An object rests, grows fourfold in area, and leaves at the border.
+func TestPath(t *testing.T) {
+	p := newPaster(t, 400, 400, []ingesttest.Placement{{
+		Object: "orange", From: 5, To: 14, // frames 5, 7, 9, 11, 13 are the waypoints
+		Path: []ingesttest.Waypoint{
+			{X: 0.5, Y: 0.6, Height: 0.2},
+			{X: 0.5, Y: 0.6, Height: 0.2},
+			{X: 0.5, Y: 0.6, Height: 0.4},
+			{X: 1, Y: 0.6, Height: 0.4},
+			{X: 1.5, Y: 0.6, Height: 0.4},
+		},
+	}}, nil)
+	start := area(p, 5)
+	for _, c := range []struct {
+		frame int
+		share float64
+	}{{4, 0}, {6, 1}, {7, 1}, {9, 4}, {11, 2}, {13, 0}, {14, 0}} {
+		got := float64(area(p, c.frame)) / float64(start)
+		if math.Abs(got-c.share) > 0.05*c.share {
+			t.Errorf("frame %d: %.3f of the first area, want %.0f", c.frame, got, c.share)
+		}
 	}
 }
 
@@ -113,7 +151,7 @@ func TestWriteLabelledFolder(t *testing.T) {
 	if err != nil || len(pictures) != 2 {
 		t.Fatalf("pictures %q, %v", pictures, err)
 	}
-	mask, err := opencv.ReadImage(filepath.Join(dir, "labels_masks", "5.png"))
+	mask, err := opencv.ReadImage(filepath.Join(dir, "labels_masks", "000005.png"))
 	if err != nil || mask.Width != 768 || !bytes.Contains(mask.Pix, []byte{1, 1, 1}) {
 		t.Errorf("mask %v, %v", mask.Width, err)
 	}

@@ -1,0 +1,108 @@
+package ingesttest
+
+import (
+	"image"
+	"math"
+	"math/rand/v2"
+
+	"golang.org/x/image/vector"
+)
+
+// Waypoint is where an object is at one moment, in shares of the picture: the middle of its lower edge, and its height.
+type Waypoint struct {
+	X, Y, Height float64
+}
+
+// Placement is where and when an object is pasted into a clip.
+type Placement struct {
+	Object   string
+	From, To int // frames: From is the first with the object, To the first without it again
+	// Path is what the object walks along, in straight lines and with as much time for each of them. Equal waypoints are
+	// a rest; waypoints outside of the picture let the object enter or leave it.
+	Path []Waypoint
+}
+
+// at returns where the object is in frame i.
+func (p Placement) at(i int) Waypoint {
+	legs := len(p.Path) - 1
+	if legs < 1 {
+		return p.Path[0]
+	}
+	s := float64(legs*(i-p.From)) / float64(max(p.To-p.From-1, 1))
+	leg := min(int(s), legs-1)
+	s -= float64(leg)
+	a, b := p.Path[leg], p.Path[leg+1]
+	return Waypoint{a.X + (b.X-a.X)*s, a.Y + (b.Y-a.Y)*s, a.Height + (b.Height-a.Height)*s}
+}
+
+// Occluder is a thing in the footage that stands in front of whatever is farther away.
+type Occluder struct {
+	// Outline is x, y, x, y, … in shares of the picture.
+	Outline []float32
+	// Foot is how far down the thing reaches the ground: objects whose lower edge is above it pass behind the thing.
+	Foot float64
+}
+
+// VTestForeground is what stands in front of the pavement in VTest: the lamp post and the sign on it.
+func VTestForeground() []Occluder {
+	return []Occluder{
+		{Outline: []float32{0.551, 0.06, 0.560, 0.06, 0.571, 0.69, 0.556, 0.69}, Foot: 0.69},
+		{Outline: []float32{0.536, 0.348, 0.581, 0.348, 0.581, 0.428, 0.536, 0.428}, Foot: 0.69},
+	}
+}
+
+// mask draws the outline: opaque where the thing is.
+func (o Occluder) mask(w, h int) *image.Alpha {
+	raster := vector.NewRasterizer(w, h)
+	for i := 0; i+1 < len(o.Outline); i += 2 {
+		x, y := o.Outline[i]*float32(w), o.Outline[i+1]*float32(h)
+		if i == 0 {
+			raster.MoveTo(x, y)
+		} else {
+			raster.LineTo(x, y)
+		}
+	}
+	raster.ClosePath()
+	m := image.NewAlpha(image.Rect(0, 0, w, h))
+	raster.Draw(m, m.Rect, image.Opaque, image.Point{})
+	return m
+}
+
+// Places returns n objects that come one after the other between the frames from and to and are gone for a fifth of the
+// time. They are about as large as people, larger the nearer they are, and come in four ways in turn: one appears, rests
+// and moves on; one walks in at the left or right border, where it is cut; one crosses the middle, behind what may stand
+// there; one comes nearer and grows. The seed decides everything.
+func Places(seed uint64, n, from, to int) []Placement {
+	random := rand.New(rand.NewPCG(seed, 0x6f6f64))
+	between := func(a, b float64) float64 { return a + (b-a)*random.Float64() }
+	names := ObjectNames()
+	random.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
+	places := make([]Placement, 0, n)
+	slot := float64(to-from) / float64(n)
+	const visible = 0.8
+	for i := range n {
+		begin := float64(from) + (float64(i)+0.5*(1-visible))*slot
+		size := between(0.14, 0.24)
+		// point is on the ground; what is nearer is larger: as high as size two thirds down the picture.
+		point := func(x, y float64) Waypoint { return Waypoint{x, y, size * (0.4 + 0.9*y)} }
+		x, y := between(0.15, 0.85), between(0.5, 0.95)
+		side := math.Copysign(1, x-0.5)
+		var path []Waypoint
+		switch i % 4 {
+		case 0:
+			path = []Waypoint{point(x, y), point(x, y), point(x-side*between(0.1, 0.3), y+between(-0.08, 0.04))}
+		case 1:
+			out := 0.5 + 0.53*side
+			path = []Waypoint{point(out, y), point(x, y+between(-0.08, 0.04)), point(out, y+between(-0.08, 0.04))}
+		case 2:
+			y = between(0.48, 0.66)
+			path = []Waypoint{point(0.5+0.3*side, y), point(0.5-0.2*side, y+between(-0.04, 0.02))}
+		case 3:
+			path = []Waypoint{point(x, 0.45), point(x+between(-0.1, 0.1), between(0.85, 1))}
+		}
+		places = append(places, Placement{
+			Object: names[i%len(names)], From: int(math.Round(begin)), To: int(math.Round(begin + visible*slot)), Path: path,
+		})
+	}
+	return places
+}
