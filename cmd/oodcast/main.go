@@ -35,7 +35,22 @@ type cli struct {
 	Models  ModelsCmd  `cmd:"" help:"List, show, verify and import bundles."`
 	Config  ConfigCmd  `cmd:"" help:"Check and print configuration."`
 	Doctor  DoctorCmd  `cmd:"" help:"Say what is installed and what is missing."`
+	Watch   WatchCmd   `cmd:"" help:"Live terminal view of what is on NATS."`
 	Version VersionCmd `cmd:"" help:"Print the version."`
+
+	LogFormat string `enum:"text,json" default:"text" help:"Log as text or json, on stderr."`
+	LogLevel  string `enum:"debug,info,warn,error" default:"info" help:"Least severe level that is logged: debug, info, warn or error."`
+}
+
+// logger writes what the flags ask for.
+func (c *cli) logger(w io.Writer) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(c.LogLevel)) // kong let only levels pass
+	opts := &slog.HandlerOptions{Level: level}
+	if c.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, opts))
+	}
+	return slog.New(slog.NewTextHandler(w, opts))
 }
 
 // env is what a verb may use of the process it runs in.
@@ -73,9 +88,10 @@ func main() {
 
 // run parses args, runs one verb and returns the exit code; an error is one line on stderr.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	e := &env{Context: ctx, Stdout: stdout, Stderr: stderr, Log: slog.New(slog.NewTextHandler(stderr, nil))}
+	e := &env{Context: ctx, Stdout: stdout, Stderr: stderr}
 	exited := -1
-	parser, err := kong.New(&cli{},
+	var c cli
+	parser, err := kong.New(&c,
 		kong.Name("oodcast"),
 		kong.Description("Streaming video anomaly detection: what does not belong in the picture."),
 		kong.Writers(stdout, stderr),
@@ -96,6 +112,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return report(stderr, usagef("%w; see oodcast --help", err))
 	}
+	e.Log = c.logger(stderr)
 	return report(stderr, kctx.Run())
 }
 

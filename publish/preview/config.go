@@ -20,6 +20,8 @@ type Config struct {
 	Insecure bool `yaml:"insecure"`
 	// Origins are web origins ("https://host") other than our own that may use the API from a browser. Default none.
 	Origins []string `yaml:"origins,omitempty"`
+	// Pprof serves Go's profiles at /debug/pprof/, to those who have the token. Default false.
+	Pprof bool `yaml:"pprof"`
 	// MaxWidth of the preview in pixels, 160 to 3840. Larger frames are reduced. Default 960.
 	MaxWidth int `yaml:"max_width"`
 	// MaxFPS of the preview, 1 to 60. Default 15.

@@ -10,6 +10,7 @@ import (
 	"mime"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -54,8 +55,19 @@ func (s *Server) Handler() http.Handler {
 	} {
 		closed.HandleFunc(pattern, s.withCamera(h))
 	}
+	if s.cfg.Pprof {
+		profiles(closed)
+	}
 	open.Handle("/", s.authorised(closed))
 	return s.sameOrigin(open)
+}
+
+// profiles serves what package pprof would on the default mux, but for the command line, which may hold secrets.
+func profiles(mux *http.ServeMux) {
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.Handle("GET /debug/pprof/cmdline", http.NotFoundHandler())
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 }
 
 // withCamera looks up the camera of a request.

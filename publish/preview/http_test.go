@@ -285,6 +285,28 @@ func TestToken(t *testing.T) {
 	}
 }
 
+// Profiles are for those who ask for them in the configuration and have the token.
+func TestPprof(t *testing.T) {
+	cfg := testConfig()
+	cfg.Token = testToken
+	for _, on := range []bool{false, true} {
+		cfg.Pprof = on
+		s := start(t, cfg, []publish.Camera{newCamera("front")})
+		get := func(path string) reply {
+			return send(t, "GET", s.URL()+path, "", "", map[string]string{"Authorization": "Bearer " + testToken})
+		}
+		if r := get("debug/pprof/goroutine?debug=1"); (r.code == 200 && strings.Contains(r.body, "goroutine profile")) != on {
+			t.Errorf("pprof %v: %d %.80s", on, r.code, r.body)
+		}
+		if r := get("debug/pprof/cmdline"); r.code != 404 {
+			t.Errorf("cmdline: %d", r.code)
+		}
+		if r := send(t, "GET", s.URL()+"debug/pprof/goroutine", "", "", nil); r.code != 401 {
+			t.Errorf("without a token: %d", r.code)
+		}
+	}
+}
+
 func TestOrigins(t *testing.T) {
 	cfg := testConfig()
 	cfg.Origins = []string{"https://wall.example"}

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+	"github.com/nats-io/nats.go"
+	"golang.org/x/term"
+
+	"github.com/oodcast/oodcast/configs"
+	"github.com/oodcast/oodcast/publish"
+	"github.com/oodcast/oodcast/publish/client"
+	"github.com/oodcast/oodcast/publish/schema"
+)
+
+// WatchCmd shows what is on NATS: in a terminal a live view with keys, elsewhere one line an event and one a second for
+// each camera.
+type WatchCmd struct {
+	NATS   string `name:"nats" placeholder:"URL" help:"Server to listen to; default the configuration's, or nats://127.0.0.1:4222."`
+	Config string `placeholder:"FILE" help:"Configuration whose publish section says where the server is and how to log in."`
+	Camera string `placeholder:"NAME" help:"Only this camera."`
+	Site   string `placeholder:"NAME" help:"Site to watch; default the configuration's."`
+}
+
+// Run watches until q, Ctrl-C or a signal.
+func (c *WatchCmd) Run(e *env) error {
+	cfg := configs.Default()
+	if c.Config != "" {
+		var err error
+		if cfg, err = configs.Load(c.Config); err != nil {
+			return err
+		}
+	}
+	set(&cfg.Publish.URL, c.NATS)
+	set(&cfg.Publish.Site, c.Site)
+	if cfg.Publish.Off() {
+		return usagef("--nats: the configuration says off: give the server's URL")
+	}
+	if c.Camera != "" {
+		if err := schema.CheckName(c.Camera); err != nil {
+			return usagef("--camera: %w", err)
+		}
+	}
+	nc, err := publish.Dial(cfg.Publish, nats.Name("oodcast watch"), nats.MaxReconnects(-1), nats.ReconnectWait(time.Second))
+	if err != nil {
+		return fmt.Errorf("%w; is oodcast run there?", err)
+	}
+	defer nc.Close()
+	opts := []client.Option{client.Prefix(cfg.Publish.Prefix), client.Site(cfg.Publish.Site)}
+	if c.Camera != "" {
+		opts = append(opts, client.Camera(c.Camera))
+	}
+	w := &watcher{client: client.New(nc, opts...), url: nc.ConnectedUrlRedacted, news: make(chan string, 64)}
+	w.state.cameras = map[string]*watched{}
+	stop, err := w.listen(e)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	if out, ok := e.Stdout.(*os.File); ok && term.IsTerminal(int(out.Fd())) {
+		return w.interactive(e, out)
+	}
+	return w.lines(e)
+}
+
+// listen subscribes, and asks who is there already.
+func (w *watcher) listen(ctx context.Context) (stop func(), err error) {
+	var stops []func()
+	stop = func() {
+		for _, f := range stops {
+			f()
+		}
+	}
+	for _, subscribe := range []func() (func(), error){
+		func() (func(), error) { return w.client.Scores(w.score) },
+		func() (func(), error) { return w.client.Events(w.event) },
+		func() (func(), error) { return w.client.Statuses(w.status) },
+	} {
+		f, err := subscribe()
+		if err != nil {
+			stop()
+			return nil, err
+		}
+		stops = append(stops, f)
+	}
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	statuses, err := w.client.Cameras(ctx)
+	if err != nil {
+		w.say("cameras show up when they speak: " + err.Error()) // no JetStream there, say
+	}
+	for _, st := range statuses {
+		w.status(st)
+	}
+	return stop, nil
+}
+
+// interactive runs the view in a terminal.
+func (w *watcher) interactive(ctx context.Context, out io.Writer) error {
+	p := tea.NewProgram(newWatchView(w), tea.WithContext(ctx), tea.WithAltScreen(), tea.WithOutput(out),
+		tea.WithoutSignalHandler()) // ours ends ctx
+	_, err := p.Run()
+	if errors.Is(err, tea.ErrProgramKilled) && ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// lines prints for pipes and logs.
+func (w *watcher) lines(e *env) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case line := <-w.news:
+			if _, err := fmt.Fprintln(e.Stdout, line); err != nil {
+				return err
+			}
+		case <-tick.C:
+			if _, err := io.WriteString(e.Stdout, w.summary(time.Now())); err != nil {
+				return err
+			}
+		case <-e.Done():
+			return nil
+		}
+	}
+}
+
+// summary is one line for each camera.
+func (w *watcher) summary(now time.Time) string {
+	var b strings.Builder
+	for _, c := range w.snapshot() {
+		fmt.Fprintf(&b, "%s  %-10s %-10s peak %5.1f of %.1f  |T|=%d%s  %.1f maps/s  %.0f ms\n", now.Format("15:04:05"),
+			c.status.Camera, c.state(now), c.last.Peak, c.threshold(), len(c.last.Timesteps), c.auto(), c.rate(now), c.last.LatencyMS.Total)
+	}
+	return b.String()
+}

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+	"github.com/charmbracelet/lipgloss"
+
+	"github.com/oodcast/oodcast/publish/schema"
+)
+
+// watchView draws a watcher four times a second and turns keys into control requests.
+type watchView struct {
+	w             *watcher
+	chosen        string // camera that the keys act on
+	width, height int
+	now           time.Time
+	styles        watchStyles
+}
+
+type watchStyles struct{ bold, dim, alarm, calm lipgloss.Style }
+
+func newWatchView(w *watcher) watchView {
+	return watchView{w: w, now: time.Now(), width: 100, height: 30, styles: watchStyles{
+		bold: lipgloss.NewStyle().Bold(true), dim: lipgloss.NewStyle().Faint(true),
+		alarm: lipgloss.NewStyle().Foreground(lipgloss.Color("9")), calm: lipgloss.NewStyle().Foreground(lipgloss.Color("10")),
+	}}
+}
+
+type watchTick time.Time
+
+func nextTick() tea.Cmd {
+	return tea.Tick(time.Second/4, func(t time.Time) tea.Msg { return watchTick(t) })
+}
+
+// Init starts the clock.
+func (v watchView) Init() tea.Cmd { return nextTick() }
+
+// Update takes the clock, the size of the terminal and keys.
+func (v watchView) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	switch msg := msg.(type) {
+	case watchTick:
+		v.now = time.Time(msg)
+		return v, nextTick()
+	case tea.WindowSizeMsg:
+		v.width, v.height = msg.Width, msg.Height
+	case tea.KeyMsg:
+		return v.key(msg.String())
+	}
+	return v, nil
+}
+
+func (v watchView) key(key string) (tea.Model, tea.Cmd) {
+	cameras := v.w.snapshot()
+	at := v.index(cameras)
+	switch key {
+	case "q", "ctrl+c", "esc":
+		return v, tea.Quit
+	case "up", "k":
+		at--
+	case "down", "j", "tab":
+		at++
+	}
+	if len(cameras) == 0 {
+		return v, nil
+	}
+	at = (at + len(cameras)) % len(cameras)
+	v.chosen = cameras[at].status.Camera
+	if u, ok := turned(cameras[at], key); ok {
+		return v, v.w.set(v.chosen, u)
+	}
+	return v, nil
+}
+
+// index is where the chosen camera is in the list.
+func (v watchView) index(cameras []watched) int {
+	for i, c := range cameras {
+		if c.status.Camera == v.chosen {
+			return i
+		}
+	}
+	return 0
+}
+
+// turned is what a key asks of a camera.
+func turned(c watched, key string) (u schema.Update, ok bool) {
+	steps, threshold, paused := schema.Timesteps{N: len(c.last.Timesteps)}, c.threshold(), !c.status.Paused
+	switch key {
+	case "left", "h", "-":
+		steps.N = max(1, steps.N-1)
+		u.Timesteps = &steps
+	case "right", "l", "+", "=":
+		if steps.N++; c.status.TimestepsMax > 0 {
+			steps.N = min(steps.N, c.status.TimestepsMax)
+		}
+		u.Timesteps = &steps
+	case "a":
+		steps = schema.Timesteps{Auto: true}
+		u.Timesteps = &steps
+	case "[":
+		threshold -= 0.25
+		u.Threshold = &threshold
+	case "]":
+		threshold += 0.25
+		u.Threshold = &threshold
+	case " ", "p":
+		u.Paused = &paused
+	default:
+		return u, false
+	}
+	return u, true
+}
+
+// set sends a control request; what comes back is shown.
+func (w *watcher) set(camera string, u schema.Update) tea.Cmd {
+	return func() tea.Msg {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		defer cancel()
+		st, err := w.client.Set(ctx, camera, u)
+		if err != nil {
+			w.say(err.Error())
+			return nil
+		}
+		w.say("")
+		w.status(st)
+		return nil
+	}
+}
+
+// View draws everything.
+func (v watchView) View() string {
+	cameras := v.w.snapshot()
+	events, note := v.w.recent()
+	var b strings.Builder
+	where := v.w.url()
+	if where == "" {
+		where = v.styles.alarm.Render("NATS is away, trying again")
+	}
+	fmt.Fprintf(&b, "%s  %s  %s\n\n", v.styles.bold.Render("oodcast watch"), where, v.now.Format("15:04:05"))
+	if len(cameras) == 0 {
+		b.WriteString(v.styles.dim.Render("no camera yet") + "\n")
+	}
+	room := v.height - 6 - 3*len(cameras) // lines left for events
+	for i, c := range cameras {
+		b.WriteString(v.camera(c, i == v.index(cameras)))
+	}
+	if room > 1 {
+		b.WriteString("\n" + v.styles.bold.Render("events") + "\n")
+		for _, e := range events[:min(len(events), room-1)] {
+			line := eventLine(e)
+			if e.Type == "end" {
+				line = v.styles.dim.Render(line)
+			}
+			b.WriteString(line + "\n")
+		}
+	}
+	b.WriteString("\n")
+	if note != "" {
+		b.WriteString(v.styles.alarm.Render(note) + "\n")
+	}
+	b.WriteString(v.styles.dim.Render("↑↓ camera   ←→ |T|   a auto   [ ] threshold   space pause   q quit"))
+	return lipgloss.NewStyle().MaxWidth(v.width).Render(b.String())
+}
+
+// camera draws one: a line of figures and a line of history.
+func (v watchView) camera(c watched, chosen bool) string {
+	mark := "  "
+	if chosen {
+		mark = v.styles.bold.Render("▸ ")
+	}
+	state := c.state(v.now)
+	style := v.styles.calm
+	if state != schema.StateLive {
+		style = v.styles.alarm
+	}
+	l := c.last.LatencyMS
+	figures := fmt.Sprintf("%4.1f maps/s  |T|=%d%s of %d  %.0f ms (wait %.0f, encode %.0f, score %.0f)  threshold %.2f",
+		c.rate(v.now), len(c.last.Timesteps), c.auto(), c.status.TimestepsMax, l.Total, l.Wait, l.Encode, l.Score, c.threshold())
+	peak := fmt.Sprintf("peak %5.1f", c.last.Peak)
+	if c.last.Peak > c.threshold() && state == schema.StateLive {
+		peak = v.styles.alarm.Render(peak)
+	}
+	head := fmt.Sprintf("%s%s  %s  %s\n", mark, v.styles.bold.Render(fmt.Sprintf("%-12s", c.status.Camera)),
+		style.Render(fmt.Sprintf("%-10s", state)), figures)
+	if reason := c.status.Reason; reason != "" && state != schema.StateLive {
+		head += "  " + v.styles.alarm.Render(reason) + "\n"
+	}
+	c.advance(v.now)
+	return head + "  " + v.spark(c.peaks, c.threshold()) + "  " + peak + "\n"
+}
+
+// spark draws peaks as bars: the threshold is at five eighths, what is above it is red.
+func (v watchView) spark(peaks []float32, threshold float32) string {
+	const bars = "▁▂▃▄▅▆▇█"
+	var b strings.Builder
+	b.WriteString(strings.Repeat(" ", watchBins-len(peaks)))
+	for _, p := range peaks {
+		at := 0
+		if threshold > 0 && p > 0 {
+			at = min(7, int(p/threshold*5))
+		}
+		bar := string([]rune(bars)[at])
+		if p > threshold {
+			bar = v.styles.alarm.Render(bar)
+		}
+		b.WriteString(bar)
+	}
+	return b.String()
+}

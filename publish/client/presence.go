@@ -1,0 +1,59 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/oodcast/oodcast/publish/schema"
+)
+
+// Cameras returns the cameras that are there now, by name: the entries of the presence bucket, which expire when their
+// service is gone. It needs JetStream on the server.
+func (c *Client) Cameras(ctx context.Context) ([]schema.Status, error) {
+	js, err := jetstream.New(c.nc)
+	if err != nil {
+		return nil, err
+	}
+	kv, err := js.KeyValue(ctx, c.subjects.Prefix+"_status")
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		return nil, nil // nobody has been there yet
+	}
+	if err != nil {
+		return nil, fmt.Errorf("presence: %w", err)
+	}
+	keys, err := kv.Keys(ctx)
+	if errors.Is(err, jetstream.ErrNoKeysFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("presence: %w", err)
+	}
+	slices.Sort(keys)
+	var list []schema.Status
+	for _, key := range keys {
+		site, camera, _ := strings.Cut(key, ".")
+		if c.subjects.Site != "*" && site != c.subjects.Site || c.camera != "*" && camera != c.camera {
+			continue
+		}
+		entry, err := kv.Get(ctx, key)
+		if errors.Is(err, jetstream.ErrKeyNotFound) {
+			continue // it expired meanwhile
+		}
+		if err != nil {
+			return nil, fmt.Errorf("presence of %s: %w", key, err)
+		}
+		var st schema.Status
+		if err := json.Unmarshal(entry.Value(), &st); err != nil {
+			c.fault(fmt.Errorf("presence of %s: %w", key, err))
+			continue
+		}
+		list = append(list, st)
+	}
+	return list, nil
+}

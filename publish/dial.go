@@ -1,0 +1,31 @@
+package publish
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+
+	"github.com/nats-io/nats.go"
+)
+
+// Dial connects to the server that c names, as a program beside the service does: with c's credentials and certificates,
+// to an embedded server at its address. The error does not show credentials.
+func Dial(c Config, opts ...nats.Option) (*nats.Conn, error) {
+	url := c.URL
+	if c.Embedded() {
+		host, port, err := c.EmbeddedAddr()
+		if err != nil {
+			return nil, fmt.Errorf("nats %s: %w", redact(url), err)
+		}
+		url = "nats://" + net.JoinHostPort(host, strconv.Itoa(port))
+	}
+	auth, err := c.authenticate()
+	if err != nil {
+		return nil, err
+	}
+	nc, err := nats.Connect(url, append(opts, auth...)...)
+	if err != nil {
+		return nil, fmt.Errorf("nats %s: %w", redact(url), err)
+	}
+	return nc, nil
+}
