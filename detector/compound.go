@@ -1,7 +1,6 @@
 package detector
 
 import (
-	"fmt"
 	"math"
 
 	"github.com/oodcast/oodcast/detector/diffusion"
@@ -107,18 +106,4 @@ func (c *Compound) addUncertainty(dst []float32, enc *Encoding) {
 		}
 		dst[i] += part
 	}
-}
-
-// summarise sets Peak and Mean, and fails when a value is not finite.
-func (m *Map) summarise() error {
-	sum, peak := 0.0, float32(math.Inf(-1))
-	for _, v := range m.Values {
-		sum += float64(v)
-		peak = max(peak, v)
-	}
-	if math.IsNaN(sum) || math.IsInf(sum, 0) {
-		return fmt.Errorf("%w: camera %q, frame %d", ErrNotFinite, m.Camera, m.FrameSeq)
-	}
-	m.Peak, m.Mean = peak, float32(sum/float64(len(m.Values)))
-	return nil
 }

@@ -34,6 +34,9 @@ type Config struct {
 	Paper bool `yaml:"paper"`
 	// Part chooses what the map shows: compound, diffusion or lse. Default compound.
 	Part string `yaml:"part"`
+	// ROI is the part of the image that is judged: the rest has no share in peak, mean, area, events and drift, and its
+	// tokens are not scored. Default: the whole image.
+	ROI ROI `yaml:"roi,omitempty"`
 }
 
 // The values of Config.Part.
@@ -80,6 +83,7 @@ func (c Config) Validate() error {
 	if math.IsNaN(float64(c.Threshold)) {
 		bad("threshold", c.Threshold, "a number")
 	}
+	errs = append(errs, c.ROI.Validate())
 	return errors.Join(errs...)
 }
 
@@ -95,7 +99,8 @@ type Detector struct {
 	budget   budget
 	next     uint64
 
-	scores []float32 // reused between frames
+	judged regionOfInterest
+	scores tokenScores
 }
 
 // New joins an encoder and a scorer with a bundle's manifest and calibration. Provider is what the maps say computed
@@ -114,6 +119,7 @@ func New(enc Encoder, scorer Scorer, m models.Manifest, cal Calibration, provide
 	}
 	d := &Detector{
 		enc: enc, scorer: scorer, manifest: m, compound: NewCompound(m, cal, cfg.Part), cfg: cfg, provider: provider,
+		judged: regionOfInterest{roi: cfg.ROI}, scores: tokenScores{scorer: scorer, cal: &cal},
 	}
 	if _, err := d.compound.schedule.Weights(m.Diffusion.Aggregate, nil); err != nil {
 		return nil, err
@@ -183,15 +189,18 @@ func (d *Detector) fill(m *Map, enc *Encoding) error {
 	knob := d.control.Get()
 	m.Timesteps, m.Threshold = d.timesteps(knob), knob.Threshold
 	m.Width, m.Height = enc.LogitsWidth, enc.LogitsHeight
+	if err := d.judged.fit(enc); err != nil {
+		return err
+	}
+	m.ROI = d.judged.mask
+	var scores []float32
+	var err error
 	if d.cfg.Part != PartLSE {
-		n := enc.Width * enc.Height
-		d.scores = grow(d.scores, n*len(m.Timesteps))
-		if err := d.scorer.ScoreTo(d.scores, enc.Features, n, m.Timesteps); err != nil {
+		if scores, err = d.scores.of(enc, d.judged.tokens, m.Timesteps); err != nil {
 			return err
 		}
 	}
-	var err error
-	if m.Values, err = d.compound.To(nil, d.scores, m.Timesteps, enc); err != nil {
+	if m.Values, err = d.compound.To(nil, scores, m.Timesteps, enc); err != nil {
 		return err
 	}
 	return m.summarise()

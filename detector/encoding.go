@@ -37,3 +37,11 @@ type Scorer interface {
 	ScoreTo(dst, features []float32, n int, timesteps []int) error
 	Close() error
 }
+
+// TokenScorer is a Scorer that can leave tokens out.
+type TokenScorer interface {
+	Scorer
+	// ScoreTokensTo is ScoreTo for some of the features: tokens are their indices in ascending order, and dst has
+	// len(timesteps) rows of len(tokens). A token gets the score that it gets among all.
+	ScoreTokensTo(dst, features []float32, tokens []int, timesteps []int) error
+}

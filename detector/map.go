@@ -1,6 +1,8 @@
 package detector
 
 import (
+	"fmt"
+	"math"
 	"time"
 )
 
@@ -22,6 +24,7 @@ type Map struct {
 	Width, Height           int           // grid of Values
 	ImageWidth, ImageHeight int           // size of the frame
 	Values                  []float32     // Height × Width, row-major; standardised, higher is more anomalous
+	ROI                     *Mask         // the cells that are judged; nil: all. Others hold the smallest value of these
 	Timesteps               []int         // the timesteps that were used
 	Threshold               float32       // values above count as anomalous
 	Peak, Mean              float32
@@ -35,13 +38,49 @@ func (m *Map) ResizeTo(dst []float32, width, height int) []float32 {
 	return resizeTo(dst, m.Values, m.Width, m.Height, width, height)
 }
 
-// AboveThreshold returns the share of values above the threshold, 0 … 1.
+// Judged reports that cell i lies in the region of interest.
+func (m *Map) Judged(i int) bool { return m.ROI == nil || m.ROI.Inside[i] }
+
+// JudgedCells returns the number of cells in the region of interest.
+func (m *Map) JudgedCells() int {
+	if m.ROI == nil {
+		return len(m.Values)
+	}
+	return m.ROI.count
+}
+
+// AboveThreshold returns the share of the judged cells whose value is above the threshold, 0 … 1.
 func (m *Map) AboveThreshold() float64 {
 	n := 0
-	for _, v := range m.Values {
-		if v > m.Threshold {
+	for i, v := range m.Values {
+		if v > m.Threshold && m.Judged(i) {
 			n++
 		}
 	}
-	return float64(n) / float64(max(1, len(m.Values)))
+	return float64(n) / float64(max(1, m.JudgedCells()))
+}
+
+// summarise sets Peak and Mean over the judged cells and gives the others their smallest value. It fails when a value is
+// not finite.
+func (m *Map) summarise() error {
+	sum, peak, least := 0.0, float32(math.Inf(-1)), float32(math.Inf(1))
+	for i, v := range m.Values {
+		if !m.Judged(i) {
+			continue
+		}
+		sum += float64(v)
+		peak, least = max(peak, v), min(least, v)
+	}
+	if math.IsNaN(sum) || math.IsInf(sum, 0) {
+		return fmt.Errorf("%w: camera %q, frame %d", ErrNotFinite, m.Camera, m.FrameSeq)
+	}
+	if m.ROI != nil {
+		for i, in := range m.ROI.Inside {
+			if !in {
+				m.Values[i] = least
+			}
+		}
+	}
+	m.Peak, m.Mean = peak, float32(sum/float64(max(1, m.JudgedCells())))
+	return nil
 }

@@ -39,7 +39,7 @@ func (f *regionFinder) regions(m *Map, level float32, minCells int) []region {
 	clear(f.visited)
 	f.found = f.found[:0]
 	for i, v := range m.Values {
-		if v > level && !f.visited[i] {
+		if v > level && !f.visited[i] && m.Judged(i) {
 			if r := f.flood(m, level, i); r.count >= minCells {
 				f.found = append(f.found, r)
 			}
@@ -64,7 +64,7 @@ func (f *regionFinder) flood(m *Map, level float32, start int) region {
 		r.box = cells{min(r.box.x0, x), min(r.box.y0, y), max(r.box.x1, x+1), max(r.box.y1, y+1)}
 		for ny := max(0, y-1); ny <= min(m.Height-1, y+1); ny++ {
 			for nx := max(0, x-1); nx <= min(m.Width-1, x+1); nx++ {
-				if j := ny*m.Width + nx; m.Values[j] > level && !f.visited[j] {
+				if j := ny*m.Width + nx; m.Values[j] > level && !f.visited[j] && m.Judged(j) {
 					f.visited[j] = true
 					f.stack = append(f.stack, j)
 				}

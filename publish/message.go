@@ -15,7 +15,12 @@ func mapMessage(site string, encoding schema.AnomalyMap_Encoding, m *detector.Ma
 	for i, t := range m.Timesteps {
 		timesteps[i] = uint32(t)
 	}
+	var roi []byte
+	if m.ROI != nil {
+		roi = m.ROI.Bits()
+	}
 	return &schema.AnomalyMap{
+		Roi:     roi,
 		Stamp:   timestamppb.New(m.Captured),
 		FrameId: m.Camera + "_optical_frame",
 		Seq:     m.Seq, FrameSeq: m.FrameSeq,

@@ -14,7 +14,7 @@ import (
 	"github.com/oodcast/oodcast/models/nets"
 )
 
-var _ detector.Scorer = (*Scorer)(nil)
+var _ detector.TokenScorer = (*Scorer)(nil)
 
 // ScorerConfig describes the denoiser and how it is run.
 type ScorerConfig struct {
@@ -35,8 +35,12 @@ const (
 	rowsGPU = 1 << 17
 )
 
-// noiseKept is how many noise tensors stay cached, one for each grid and list of timesteps in use.
-const noiseKept = 3
+// How much noise stays cached, one plan for each grid, region and list of timesteps in use: so many plans, and more while
+// they are small.
+const (
+	plansKept = 3
+	noiseKept = 64 << 20 // bytes
+)
 
 // Scorer runs the scoring graph over tiles of tokens, on a CPU with one single-threaded session a core: faster than one
 // session with as many threads. Scores depend on features, timesteps and seed alone, not on tiles or threads.
@@ -47,6 +51,8 @@ type Scorer struct {
 	rows     int
 	noise    diffusion.Noise
 	plans    []*plan // most recently used first
+	gathered []float32
+	scored   atomic.Uint64
 }
 
 // NewScorer builds and prepares the scoring graph. The caller closes it.
@@ -111,14 +117,39 @@ func (s *Scorer) Note() string { return s.sessions[0].Note() }
 
 // ScoreTo stores e_t of n features in dst, len(timesteps) rows of n. It is not safe for concurrent use.
 func (s *Scorer) ScoreTo(dst, features []float32, n int, timesteps []int) error {
+	return s.score(dst, features, n, nil, timesteps)
+}
+
+// ScoreTokensTo is ScoreTo for the features of some tokens, given in ascending order.
+func (s *Scorer) ScoreTokensTo(dst, features []float32, tokens []int, timesteps []int) error {
+	n, c := len(tokens), s.channels
+	if n == 0 || tokens[0] < 0 || !slices.IsSorted(tokens) || c*(tokens[n-1]+1) > len(features) {
+		return fmt.Errorf("score: got %d tokens, want some of %d in ascending order", n, len(features)/c)
+	}
+	if cap(s.gathered) < n*c {
+		s.gathered = make([]float32, n*c)
+	}
+	s.gathered = s.gathered[:n*c]
+	for i, token := range tokens {
+		copy(s.gathered[i*c:][:c], features[token*c:])
+	}
+	return s.score(dst, s.gathered, n, tokens, timesteps)
+}
+
+// Scored returns how many rows (tokens × timesteps) were scored since the start. It is safe for concurrent use.
+func (s *Scorer) Scored() uint64 { return s.scored.Load() }
+
+// score scores the features of n tokens; the indices are those of the noise, nil for 0 … n-1.
+func (s *Scorer) score(dst, features []float32, n int, tokens, timesteps []int) error {
 	if len(features) != n*s.channels || len(dst) != n*len(timesteps) {
 		return fmt.Errorf("score: got %d features and room for %d scores, want %d and %d",
 			len(features), len(dst), n*s.channels, n*len(timesteps))
 	}
-	p, err := s.plan(n, timesteps)
+	p, err := s.plan(n, tokens, timesteps)
 	if err != nil {
 		return fmt.Errorf("score: %w", err)
 	}
+	s.scored.Add(uint64(len(dst)))
 	var next atomic.Int64
 	errs := make([]error, len(s.sessions))
 	var wg sync.WaitGroup
@@ -156,6 +187,7 @@ func (s *Scorer) Close() error {
 // plan is what stays the same from frame to frame: the cut into tiles, the noise and the output buffers.
 type plan struct {
 	n         int
+	tokens    []int // nil: 0 … n-1
 	timesteps []int
 	steps     *Tensor // int64[K]
 	tiles     []*tile
@@ -168,20 +200,23 @@ type tile struct {
 	scores        *Tensor // [K, tokens]
 }
 
-// plan returns the plan for a grid of n tokens, from the cache if it is there.
-func (s *Scorer) plan(n int, timesteps []int) (*plan, error) {
-	at := slices.IndexFunc(s.plans, func(p *plan) bool { return p.n == n && slices.Equal(p.timesteps, timesteps) })
+// plan returns the plan for n tokens, from the cache if it is there.
+func (s *Scorer) plan(n int, tokens, timesteps []int) (*plan, error) {
+	at := slices.IndexFunc(s.plans, func(p *plan) bool {
+		return p.n == n && (p.tokens == nil) == (tokens == nil) && slices.Equal(p.timesteps, timesteps) &&
+			slices.Equal(p.tokens, tokens)
+	})
 	if at >= 0 {
 		p := s.plans[at]
 		s.plans = slices.Insert(slices.Delete(s.plans, at, at+1), 0, p)
 		return p, nil
 	}
-	p, err := s.newPlan(n, timesteps)
+	p, err := s.newPlan(n, tokens, timesteps)
 	if err != nil {
 		return nil, errors.Join(err, p.close())
 	}
 	s.plans = slices.Insert(s.plans, 0, p)
-	for len(s.plans) > noiseKept {
+	for len(s.plans) > plansKept && s.noiseBytes() > noiseKept {
 		last := len(s.plans) - 1
 		err = errors.Join(err, s.plans[last].close())
 		s.plans = slices.Delete(s.plans, last, last+1)
@@ -189,8 +224,16 @@ func (s *Scorer) plan(n int, timesteps []int) (*plan, error) {
 	return p, err
 }
 
-func (s *Scorer) newPlan(n int, timesteps []int) (*plan, error) {
-	p := &plan{n: n, timesteps: slices.Clone(timesteps)}
+func (s *Scorer) noiseBytes() int {
+	rows := 0
+	for _, p := range s.plans {
+		rows += p.n * len(p.timesteps)
+	}
+	return 4 * s.channels * rows
+}
+
+func (s *Scorer) newPlan(n int, tokens, timesteps []int) (*plan, error) {
+	p := &plan{n: n, tokens: slices.Clone(tokens), timesteps: slices.Clone(timesteps)}
 	k := len(timesteps)
 	if n < 1 || k < 1 {
 		return p, fmt.Errorf("got %d tokens and %d timesteps, want at least one of each", n, k)
@@ -230,12 +273,23 @@ func (s *Scorer) fillNoise(p *plan) {
 				t := p.tiles[i]
 				data, size := Data[float32](t.noise), t.tokens*s.channels
 				for k, step := range p.timesteps {
-					s.noise.FillTo(data[k*size:][:size], step, t.first, s.channels)
+					s.fillRows(data[k*size:][:size], p.tokens, step, t.first)
 				}
 			}
 		})
 	}
 	wg.Wait()
+}
+
+// fillRows draws the noise of a tile's tokens at timestep t. A token's noise depends on its place in the grid alone.
+func (s *Scorer) fillRows(dst []float32, tokens []int, t, first int) {
+	if tokens == nil {
+		s.noise.FillTo(dst, t, first, s.channels)
+		return
+	}
+	for i := 0; i < len(dst); i += s.channels {
+		s.noise.FillTo(dst[i:][:s.channels], t, tokens[first+i/s.channels], s.channels)
+	}
 }
 
 // run scores one tile and puts the result in its place in dst.

@@ -29,6 +29,13 @@ func (m Map) At(x, y int) float32 {
 	return m.Values[cy*int(m.GetWidth())+cx]
 }
 
+// Judged reports that cell (x, y) lies in the camera's region of interest; the others hold the smallest value of those
+// that do.
+func (m Map) Judged(x, y int) bool {
+	i := y*int(m.GetWidth()) + x
+	return len(m.GetRoi()) == 0 || i/8 < len(m.GetRoi()) && m.GetRoi()[i/8]>>(i%8)&1 == 1
+}
+
 // Client listens to cameras and controls them. It is safe for concurrent use.
 type Client struct {
 	nc       *nats.Conn

@@ -83,6 +83,7 @@ func hill(seq uint64) *detector.Map {
 		Bundle: "roadscene", Provider: "cpu",
 	}
 	m.Values[2*8+5] = 10
+	m.ROI = detector.ROI{Include: []detector.Polygon{{{0.5, 0}, {1, 0}, {1, 1}, {0.5, 1}}}}.Mask(8, 4)
 	return m
 }
 
@@ -124,6 +125,11 @@ func TestClient(t *testing.T) {
 	if m.GetSeq() != 4 || !m.Captured.Equal(in.Captured) || m.At(550, 250) != 10 || m.At(0, 0) != 0 ||
 		m.At(9999, -5) != 0 {
 		t.Errorf("map %d of %v: %v %v", m.GetSeq(), m.Captured, m.At(550, 250), m.At(0, 0))
+	}
+	for x := range 8 {
+		if got := m.Judged(x, 3); got != (x >= 4) {
+			t.Errorf("cell %d judged %v, want the right half to be", x, got)
+		}
 	}
 	p.Event(detector.Event{ID: "a", Revision: 1, Type: detector.EventStart, Camera: "front", Peak: 9})
 	if e := <-events; e.ID != "a" || e.Type != "start" || e.Peak != 9 {

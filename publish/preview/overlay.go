@@ -36,6 +36,27 @@ func (l *layer) set(m *detector.Map, w, h int) {
 		l.fillRow(y, lo, k)
 	}
 	l.contour(m.Threshold)
+	if m.ROI != nil {
+		l.darken(m.ROI)
+	}
+}
+
+// outsideAlpha darkens what is not judged by a third.
+const outsideAlpha = 85
+
+// darken darkens the pixels outside of the region of interest.
+func (l *layer) darken(roi *detector.Mask) {
+	for y := range l.h {
+		row := roi.Inside[y*roi.Height/l.h*roi.Width:][:roi.Width]
+		for x := range l.w {
+			if row[x*roi.Width/l.w] {
+				continue
+			}
+			o := l.pix[4*(l.w*y+x):][:4:4]
+			o[0], o[1], o[2], o[3] = 0, 0, 0, outsideAlpha
+			l.first[y], l.last[y] = min(l.first[y], x), max(l.last[y], x+1)
+		}
+	}
 }
 
 func (l *layer) fillRow(y int, lo, k float32) {

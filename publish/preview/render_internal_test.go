@@ -132,6 +132,29 @@ func TestLayerIsKept(t *testing.T) {
 	}
 }
 
+func TestLayerDarkensWhatIsNotJudged(t *testing.T) {
+	m := hill(64, 32)
+	m.ROI = detector.ROI{Include: []detector.Polygon{{{0, 0}, {0.5, 0}, {0.5, 1}, {0, 1}}}}.Mask(64, 32)
+	for i := range m.Values {
+		m.Values[i] = 0 // clear
+	}
+	l := newLayer()
+	l.set(m, 320, 160)
+	rgb := make([]byte, 3*320*160)
+	for i := range rgb {
+		rgb[i] = 150
+	}
+	l.blend(rgb)
+	for _, c := range []struct {
+		x    int
+		want byte
+	}{{0, 150}, {159, 150}, {160, 99}, {319, 99}} {
+		if got := rgb[3*(320*80+c.x)]; got != c.want {
+			t.Errorf("pixel %d of grey 150 became %d, want %d", c.x, got, c.want)
+		}
+	}
+}
+
 func TestBanner(t *testing.T) {
 	for _, c := range []struct {
 		state string

@@ -12,7 +12,7 @@ type Score struct {
 	Peak      float32   `json:"peak"` // largest standardised value
 	Mean      float32   `json:"mean"`
 	Threshold float32   `json:"threshold"`
-	Area      float32   `json:"area"`      // share of cells above the threshold, 0..1
+	Area      float32   `json:"area"`      // share of the judged cells above the threshold, 0..1
 	Timesteps []int     `json:"timesteps"` // that were scored; |T| is their number
 	LatencyMS LatencyMS `json:"latency_ms"`
 	Bundle    string    `json:"bundle"`

@@ -116,17 +116,21 @@ type AnomalyMap struct {
 	// Smallest and largest value in the map.
 	ValueMin float32 `protobuf:"fixed32,16,opt,name=value_min,json=valueMin,proto3" json:"value_min,omitempty"`
 	ValueMax float32 `protobuf:"fixed32,17,opt,name=value_max,json=valueMax,proto3" json:"value_max,omitempty"`
-	// Largest and average value, before quantisation.
+	// Largest and average value of the judged cells (see roi), before quantisation.
 	Peak float32 `protobuf:"fixed32,18,opt,name=peak,proto3" json:"peak,omitempty"`
 	Mean float32 `protobuf:"fixed32,19,opt,name=mean,proto3" json:"mean,omitempty"`
 	// A cell above the threshold in force is anomalous.
 	Threshold float32 `protobuf:"fixed32,20,opt,name=threshold,proto3" json:"threshold,omitempty"`
-	// Share of cells above the threshold, 0..1.
+	// Share of the judged cells that are above the threshold, 0..1.
 	Area float32 `protobuf:"fixed32,21,opt,name=area,proto3" json:"area,omitempty"`
 	// What made the map.
 	Model *Model `protobuf:"bytes,22,opt,name=model,proto3" json:"model,omitempty"`
 	// How long it took.
-	Latency       *Latency `protobuf:"bytes,23,opt,name=latency,proto3" json:"latency,omitempty"`
+	Latency *Latency `protobuf:"bytes,23,opt,name=latency,proto3" json:"latency,omitempty"`
+	// Which cells lie in the camera's region of interest and are judged: one bit a cell, in the order of the cells, the
+	// first in the lowest bit of the first byte. Empty: all of them. Cells outside hold the smallest value of those inside
+	// and count nowhere.
+	Roi           []byte `protobuf:"bytes,24,opt,name=roi,proto3" json:"roi,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -322,6 +326,13 @@ func (x *AnomalyMap) GetLatency() *Latency {
 	return nil
 }
 
+func (x *AnomalyMap) GetRoi() []byte {
+	if x != nil {
+		return x.Roi
+	}
+	return nil
+}
+
 // Model names the weights and the settings behind a map.
 type Model struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -464,7 +475,7 @@ var File_oodcast_proto protoreflect.FileDescriptor
 const file_oodcast_proto_rawDesc = "" +
 	"\n" +
 	"\roodcast.proto\x12\n" +
-	"oodcast.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x80\x06\n" +
+	"oodcast.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x92\x06\n" +
 	"\n" +
 	"AnomalyMap\x120\n" +
 	"\x05stamp\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05stamp\x12\x19\n" +
@@ -493,7 +504,8 @@ const file_oodcast_proto_rawDesc = "" +
 	"\tthreshold\x18\x14 \x01(\x02R\tthreshold\x12\x12\n" +
 	"\x04area\x18\x15 \x01(\x02R\x04area\x12'\n" +
 	"\x05model\x18\x16 \x01(\v2\x11.oodcast.v1.ModelR\x05model\x12-\n" +
-	"\alatency\x18\x17 \x01(\v2\x13.oodcast.v1.LatencyR\alatency\"G\n" +
+	"\alatency\x18\x17 \x01(\v2\x13.oodcast.v1.LatencyR\alatency\x12\x10\n" +
+	"\x03roi\x18\x18 \x01(\fR\x03roi\"G\n" +
 	"\bEncoding\x12\x18\n" +
 	"\x14ENCODING_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vENCODING_U8\x10\x01\x12\x10\n" +
