@@ -6,6 +6,31 @@ import (
 	"time"
 )
 
+// TrackerConfig says when a region becomes an event.
+type TrackerConfig struct {
+	// Exit is the share of the threshold at which a region that was above it ends: hysteresis. 0 … 1, default 0.8.
+	Exit float64 `yaml:"exit"`
+	// MinArea is the smallest region in parts of the image. Default 0.0005.
+	MinArea float64 `yaml:"min_area"`
+	// MinDuration is how long a region must be there, more often than not, before it starts an event. Default 500 ms.
+	MinDuration time.Duration `yaml:"min_duration"`
+	// Hold is how long an event outlives its region: one that returns in time goes on with the old event. Two regions that
+	// join or part stay one or two events for as long. Default 1 s.
+	Hold time.Duration `yaml:"hold"`
+	// CoolDown is how long after an end nothing new starts in the same place. Default 5 s.
+	CoolDown time.Duration `yaml:"cool_down"`
+	// UpdateEvery is the shortest time between two updates of an event. Default 1 s.
+	UpdateEvery time.Duration `yaml:"update_every"`
+}
+
+// DefaultTrackerConfig returns the defaults.
+func DefaultTrackerConfig() TrackerConfig {
+	return TrackerConfig{
+		Exit: 0.8, MinArea: 0.0005, MinDuration: 500 * time.Millisecond, Hold: time.Second, CoolDown: 5 * time.Second,
+		UpdateEvery: time.Second,
+	}
+}
+
 // Validate reports all faults at once.
 func (c TrackerConfig) Validate() error {
 	var errs []error
@@ -16,10 +41,13 @@ func (c TrackerConfig) Validate() error {
 	}
 	check(c.Exit > 0 && c.Exit <= 1, "exit", c.Exit, "more than 0, at most 1")
 	check(c.MinArea >= 0 && c.MinArea < 1, "min_area", c.MinArea, "0 or more, less than 1")
-	for key, d := range map[string]time.Duration{
-		"min_duration": c.MinDuration, "hold": c.Hold, "update_every": c.UpdateEvery,
+	for _, d := range []struct {
+		key string
+		v   time.Duration
+	}{
+		{"min_duration", c.MinDuration}, {"hold", c.Hold}, {"cool_down", c.CoolDown}, {"update_every", c.UpdateEvery},
 	} {
-		check(d >= 0 && d <= time.Hour, key, d, "0 to 1h")
+		check(d.v >= 0 && d.v <= time.Hour, d.key, d.v, "0 to 1h")
 	}
 	return errors.Join(errs...)
 }

@@ -20,12 +20,12 @@ func ExampleTracker() {
 		}
 		for _, e := range tracker.Update(m) {
 			fmt.Printf("%v %s peak %.0f box %.2f,%.2f %.2f×%.2f after %d ms\n",
-				e.Type, e.ID, e.Peak, e.Box.X, e.Box.Y, e.Box.Width, e.Box.Height, e.DurationMS)
+				e.Type, e.Camera, e.Peak, e.Box.X, e.Box.Y, e.Box.Width, e.Box.Height, e.Duration.Milliseconds())
 		}
 	}
 	// Output:
-	// start yard-500-1 peak 5 box 0.25,0.50 0.50×0.50 after 500 ms
-	// end yard-500-1 peak 5 box 0.25,0.50 0.50×0.50 after 1000 ms
+	// start yard peak 5 box 0.25,0.50 0.50×0.50 after 500 ms
+	// end yard peak 5 box 0.25,0.50 0.50×0.50 after 1000 ms
 }
 
 // A map is resized to the picture that it belongs to.

@@ -1,75 +1,116 @@
 package detector
 
-// cells is a rectangle of grid cells: x0 ≤ x < x1, y0 ≤ y < y1.
-type cells struct{ x0, y0, x1, y1 int }
+// cell is a place on the grid of a map.
+type cell struct{ x, y int }
 
-func (c cells) grown(by int) cells { return cells{c.x0 - by, c.y0 - by, c.x1 + by, c.y1 + by} }
+// rect is a rectangle of cells: x0 ≤ x < x1, y0 ≤ y < y1.
+type rect struct{ x0, y0, x1, y1 int }
+
+func (r rect) grown(by int) rect { return rect{r.x0 - by, r.y0 - by, r.x1 + by, r.y1 + by} }
+
+func (r rect) union(o rect) rect {
+	return rect{min(r.x0, o.x0), min(r.y0, o.y0), max(r.x1, o.x1), max(r.y1, o.y1)}
+}
 
 // overlap returns the number of common cells.
-func (c cells) overlap(o cells) int {
-	w, h := min(c.x1, o.x1)-max(c.x0, o.x0), min(c.y1, o.y1)-max(c.y0, o.y0)
+func (r rect) overlap(o rect) int {
+	w, h := min(r.x1, o.x1)-max(r.x0, o.x0), min(r.y1, o.y1)-max(r.y0, o.y0)
 	if w <= 0 || h <= 0 {
 		return 0
 	}
 	return w * h
 }
 
+func (r rect) contains(c cell) bool { return c.x >= r.x0 && c.x < r.x1 && c.y >= r.y0 && c.y < r.y1 }
+
 // region is a connected set of cells.
 type region struct {
-	box   cells
-	count int
+	box   rect
+	cells []cell
 	sum   float64
 	peak  float32
 }
 
+// centre is the mean place of the cells.
+func (r *region) centre() (x, y float64) {
+	for _, c := range r.cells {
+		x += float64(c.x)
+		y += float64(c.y)
+	}
+	n := float64(len(r.cells))
+	return x / n, y / n
+}
+
 // regionFinder keeps its buffers between maps.
 type regionFinder struct {
-	visited []bool
-	stack   []int
-	found   []region
+	labels []int // of each cell: 0 not looked at or outside, -1 in a region that is too small, else the region's number + 1
+	cells  []cell
+	found  []region
 }
 
 // regions returns the connected regions (eight neighbours) of values above level with at least minCells cells. The
 // result is valid until the next call.
 func (f *regionFinder) regions(m *Map, level float32, minCells int) []region {
-	if cap(f.visited) < len(m.Values) {
-		f.visited = make([]bool, len(m.Values))
+	f.labels = grow(f.labels, len(m.Values))
+	clear(f.labels)
+	if cap(f.cells) < len(m.Values) {
+		f.cells = make([]cell, 0, len(m.Values)) // room for all: what regions point into never moves
 	}
-	f.visited = f.visited[:len(m.Values)]
-	clear(f.visited)
-	f.found = f.found[:0]
+	f.cells, f.found = f.cells[:0], f.found[:0]
 	for i, v := range m.Values {
-		if v > level && !f.visited[i] && m.Judged(i) {
-			if r := f.flood(m, level, i); r.count >= minCells {
-				f.found = append(f.found, r)
-			}
+		if v <= level || f.labels[i] != 0 || !m.Judged(i) {
+			continue
 		}
+		label := len(f.found) + 1
+		r := f.flood(m, level, i, label)
+		if len(r.cells) >= minCells {
+			f.found = append(f.found, r)
+			continue
+		}
+		for _, c := range r.cells {
+			f.labels[c.y*m.Width+c.x] = -1
+		}
+		f.cells = f.cells[:len(f.cells)-len(r.cells)]
 	}
 	return f.found
 }
 
-func (f *regionFinder) flood(m *Map, level float32, start int) region {
+// flood labels the region around a cell. Its list of cells is also the queue of those whose neighbours are not looked at.
+func (f *regionFinder) flood(m *Map, level float32, start, label int) region {
+	first := len(f.cells)
 	x, y := start%m.Width, start/m.Width
-	r := region{box: cells{x, y, x + 1, y + 1}, peak: m.Values[start]}
-	f.visited[start] = true
-	f.stack = append(f.stack[:0], start)
-	for len(f.stack) > 0 {
-		i := f.stack[len(f.stack)-1]
-		f.stack = f.stack[:len(f.stack)-1]
-		x, y := i%m.Width, i/m.Width
-		v := m.Values[i]
-		r.count++
+	r := region{box: rect{x, y, x + 1, y + 1}, peak: m.Values[start]}
+	f.labels[start] = label
+	f.cells = append(f.cells, cell{x, y})
+	for next := first; next < len(f.cells); next++ {
+		x, y := f.cells[next].x, f.cells[next].y
+		v := m.Values[y*m.Width+x]
 		r.sum += float64(v)
 		r.peak = max(r.peak, v)
-		r.box = cells{min(r.box.x0, x), min(r.box.y0, y), max(r.box.x1, x+1), max(r.box.y1, y+1)}
+		r.box = r.box.union(rect{x, y, x + 1, y + 1})
 		for ny := max(0, y-1); ny <= min(m.Height-1, y+1); ny++ {
 			for nx := max(0, x-1); nx <= min(m.Width-1, x+1); nx++ {
-				if j := ny*m.Width + nx; m.Values[j] > level && !f.visited[j] && m.Judged(j) {
-					f.visited[j] = true
-					f.stack = append(f.stack, j)
+				if j := ny*m.Width + nx; m.Values[j] > level && f.labels[j] == 0 && m.Judged(j) {
+					f.labels[j] = label
+					f.cells = append(f.cells, cell{nx, ny})
 				}
 			}
 		}
 	}
+	r.cells = f.cells[first:len(f.cells):len(f.cells)]
 	return r
+}
+
+// under counts how many of the cells, moved by dx and dy, lie in each region; counts has one entry a region.
+func (f *regionFinder) under(cells []cell, dx, dy, width, height int, counts []int) {
+	clear(counts)
+	for _, c := range cells {
+		x, y := c.x+dx, c.y+dy
+		if x < 0 || y < 0 || x >= width || y >= height {
+			continue
+		}
+		if l := f.labels[y*width+x]; l > 0 {
+			counts[l-1]++
+		}
+	}
 }

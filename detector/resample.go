@@ -64,9 +64,9 @@ func nearestTo(dst, src []float32, sw, sh, w, h int) []float32 {
 }
 
 // grow returns s with length n, reallocated when its capacity is too small.
-func grow(s []float32, n int) []float32 {
+func grow[T any](s []T, n int) []T {
 	if cap(s) < n {
-		return make([]float32, n)
+		return make([]T, n)
 	}
 	return s[:n]
 }

@@ -64,8 +64,10 @@ func EventMessage(site string, e detector.Event) schema.Event {
 	return schema.Event{
 		ID: e.ID, Revision: e.Revision, Type: string(e.Type), Site: site, Camera: e.Camera,
 		Start: e.Start.UTC(), Time: e.Time.UTC(),
-		Box:  schema.Box{X: e.Box.X, Y: e.Box.Y, Width: e.Box.Width, Height: e.Box.Height},
-		Peak: e.Peak, Mean: e.Mean, Area: e.Area, DurationMS: e.DurationMS,
-		Timesteps: e.Timesteps, Bundle: e.Bundle,
+		Box:     schema.Box{X: e.Box.X, Y: e.Box.Y, Width: e.Box.Width, Height: e.Box.Height},
+		Polygon: e.Polygon,
+		Peak:    e.Peak, PeakTime: e.PeakTime.UTC(), Mean: e.Mean, Threshold: e.Threshold, Area: e.Area,
+		DurationMS: e.Duration.Milliseconds(), Timesteps: e.Timesteps, Bundle: e.Bundle,
+		Reason: string(e.Reason), Into: e.Into, Snapshot: e.Snapshot, Clip: e.Clip,
 	}
 }

@@ -29,20 +29,27 @@ type LatencyMS struct {
 
 // Event is the JSON message on …{camera}.event.{start|update|end}. Nats-Msg-Id is "{id}.{revision}".
 type Event struct {
-	ID         string    `json:"id"`
-	Revision   int       `json:"revision"` // from 1
-	Type       string    `json:"type"`     // start, update or end
-	Site       string    `json:"site"`
-	Camera     string    `json:"camera"`
-	Start      time.Time `json:"start"` // capture time of the first frame
-	Time       time.Time `json:"time"`  // capture time of the newest frame
-	Box        Box       `json:"box"`
-	Peak       float32   `json:"peak"`
-	Mean       float32   `json:"mean"`
-	Area       float64   `json:"area"` // share of the image, 0..1
-	DurationMS int64     `json:"duration_ms"`
-	Timesteps  []int     `json:"timesteps"` // that were scored; |T| is their number
-	Bundle     string    `json:"bundle"`
+	ID         string       `json:"id"`       // unique among all events of all runs
+	Revision   int          `json:"revision"` // from 1
+	Type       string       `json:"type"`     // start, update or end
+	Site       string       `json:"site"`
+	Camera     string       `json:"camera"`
+	Start      time.Time    `json:"start"` // capture time of the first frame
+	Time       time.Time    `json:"time"`  // capture time of the newest frame
+	Box        Box          `json:"box"`
+	Polygon    [][2]float64 `json:"polygon,omitempty"` // outline: x, y in 0..1, clockwise, at most 32 corners
+	Peak       float32      `json:"peak"`
+	PeakTime   time.Time    `json:"peak_time"` // capture time of the frame with the peak
+	Mean       float32      `json:"mean"`
+	Threshold  float32      `json:"threshold"`
+	Area       float64      `json:"area"` // share of the image, 0..1
+	DurationMS int64        `json:"duration_ms"`
+	Timesteps  []int        `json:"timesteps"` // that were scored; |T| is their number
+	Bundle     string       `json:"bundle"`
+	Reason     string       `json:"reason,omitempty"`   // of an end: gone, merged, stream_end, paused or no_signal
+	Into       string       `json:"into,omitempty"`     // id of the event that a merged one became part of
+	Snapshot   string       `json:"snapshot,omitempty"` // picture: path below archive.dir, and name in the object store
+	Clip       string       `json:"clip,omitempty"`     // film: likewise, in the end message; written some seconds later
 }
 
 // Box is a rectangle in normalised image coordinates, 0..1 from the top left.

@@ -1,0 +1,124 @@
+package detector
+
+import (
+	"math"
+	"slices"
+)
+
+const (
+	maxCorners = 32
+	closeTo    = 0.75 // cells that an outline may lie off the cells' edges, where so many corners do
+)
+
+// outline returns the border of connected cells (eight neighbours) on a grid of width × height in parts of the image:
+// clockwise, at most maxCorners corners. Holes are not drawn. Of cells that are not connected it is the part with the
+// first cell of the first row.
+func outline(cells []cell, width, height int) [][2]float64 {
+	if len(cells) == 0 {
+		return nil
+	}
+	ring := border(cells)
+	for off := closeTo; ; off *= 1.5 {
+		if short := simplified(ring, off); len(short) <= maxCorners {
+			out := make([][2]float64, len(short))
+			for i, c := range short {
+				out[i] = [2]float64{round4(float64(c.x) / float64(width)), round4(float64(c.y) / float64(height))}
+			}
+			return out
+		}
+	}
+}
+
+// round4 keeps four digits: less than a pixel of a picture 8000 pixels wide.
+func round4(v float64) float64 { return math.Round(v*1e4) / 1e4 }
+
+// border follows the edges of the cells, with the cells on the right hand, and returns the corners.
+func border(cells []cell) []cell {
+	box := rect{cells[0].x, cells[0].y, cells[0].x + 1, cells[0].y + 1}
+	first := cells[0]
+	for _, c := range cells {
+		box = box.union(rect{c.x, c.y, c.x + 1, c.y + 1})
+		if c.y < first.y || c.y == first.y && c.x < first.x {
+			first = c
+		}
+	}
+	w := box.x1 - box.x0
+	in := make([]bool, w*(box.y1-box.y0))
+	for _, c := range cells {
+		in[(c.y-box.y0)*w+c.x-box.x0] = true
+	}
+	has := func(c cell) bool { return box.contains(c) && in[(c.y-box.y0)*w+c.x-box.x0] }
+	// East, south, west, north, and the two cells ahead of a corner on the left and on the right hand.
+	steps := [4]cell{{1, 0}, {0, 1}, {-1, 0}, {0, -1}}
+	left := [4]cell{{0, -1}, {0, 0}, {-1, 0}, {-1, -1}}
+	right := [4]cell{{0, 0}, {-1, 0}, {-1, -1}, {0, -1}}
+	at, dir := first, 0
+	ring := []cell{first}
+	for {
+		at = cell{at.x + steps[dir].x, at.y + steps[dir].y}
+		turn := 1 // to the right: nothing ahead
+		switch {
+		case has(cell{at.x + left[dir].x, at.y + left[dir].y}):
+			turn = 3
+		case has(cell{at.x + right[dir].x, at.y + right[dir].y}):
+			turn = 0
+		}
+		dir = (dir + turn) % 4
+		if at == first && dir == 0 {
+			return ring
+		}
+		if turn != 0 {
+			ring = append(ring, at)
+		}
+	}
+}
+
+// simplified drops corners of a closed line that lie closer than off to the line without them (Ramer 1972, Douglas and
+// Peucker 1973), starting from two corners far apart.
+func simplified(ring []cell, off float64) []cell {
+	far, most := 0, -1
+	for i, c := range ring {
+		dx, dy := c.x-ring[0].x, c.y-ring[0].y
+		if d := dx*dx + dy*dy; d > most {
+			far, most = i, d
+		}
+	}
+	keep := make([]bool, len(ring)+1)
+	keep[0], keep[far], keep[len(ring)] = true, true, true
+	closed := append(slices.Clip(ring), ring[0])
+	split(closed, keep, 0, far, off)
+	split(closed, keep, far, len(ring), off)
+	var short []cell
+	for i, c := range ring {
+		if keep[i] {
+			short = append(short, c)
+		}
+	}
+	return short
+}
+
+// split keeps the corner between first and last that lies farthest off their line, if that is more than off.
+func split(line []cell, keep []bool, first, last int, off float64) {
+	at, most := 0, off
+	for i := first + 1; i < last; i++ {
+		if d := distance(line[i], line[first], line[last]); d > most {
+			at, most = i, d
+		}
+	}
+	if at == 0 {
+		return
+	}
+	keep[at] = true
+	split(line, keep, first, at, off)
+	split(line, keep, at, last, off)
+}
+
+// distance of a corner from the line through a and b, or from a when they are the same.
+func distance(c, a, b cell) float64 {
+	dx, dy := float64(b.x-a.x), float64(b.y-a.y)
+	cx, cy := float64(c.x-a.x), float64(c.y-a.y)
+	if dx == 0 && dy == 0 {
+		return math.Hypot(cx, cy)
+	}
+	return math.Abs(dx*cy-dy*cx) / math.Hypot(dx, dy)
+}
