@@ -287,9 +287,9 @@ func (s *service) capture(c *camera) ingest.Sink {
 // scoreAll scores what the source delivers until it ends.
 func (s *service) scoreAll(ctx context.Context, c *camera, stop func()) error {
 	for {
-		f, err := c.frames.Get(ctx)
+		f, err := s.next(ctx, c)
 		if err != nil { // closed and empty, or stopped
-			s.announce(c, c.tracker.End(time.Now()))
+			s.announce(c, c.tracker.End(time.Now(), detector.EndStream))
 			return nil
 		}
 		s.scoring.Lock()
@@ -299,17 +299,38 @@ func (s *service) scoreAll(ctx context.Context, c *camera, stop func()) error {
 			return fmt.Errorf("camera %s: %w", c.cfg.Name, err)
 		}
 		if m == nil {
+			if c.paused.Load() {
+				s.announce(c, c.tracker.End(time.Now(), detector.EndPaused))
+			}
 			continue
 		}
 		s.publisher.Map(m)
 		s.preview.Map(m)
 		s.announce(c, c.tracker.Update(m))
 		if s.maxFrames > 0 && c.scored.Load() >= s.maxFrames {
-			s.announce(c, c.tracker.End(m.Captured))
+			s.announce(c, c.tracker.End(m.Captured, detector.EndStream))
 			stop()
 			return nil
 		}
 	}
+}
+
+// silence is how long a camera may deliver nothing before its events end.
+const silence = 5 * time.Second
+
+// next returns the next frame. When none comes for a while, the events that are open end first: nobody knows how they
+// go on.
+func (s *service) next(ctx context.Context, c *camera) (*ingest.Frame, error) {
+	if len(c.tracker.Open()) > 0 {
+		soon, cancel := context.WithTimeout(ctx, silence+s.cfg.Events.Hold)
+		f, err := c.frames.Get(soon)
+		cancel()
+		if err == nil || !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+			return f, err
+		}
+		s.announce(c, c.tracker.End(time.Now(), detector.EndNoSignal))
+	}
+	return c.frames.Get(ctx)
 }
 
 // announce publishes events and prints a line for each that starts or ends.
