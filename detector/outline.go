@@ -6,12 +6,12 @@ import (
 )
 
 const (
-	maxCorners = 32
+	outlineCorners = 32
 	closeTo    = 0.75 // cells that an outline may lie off the cells' edges, where so many corners do
 )
 
 // outline returns the border of connected cells (eight neighbours) on a grid of width × height in parts of the image:
-// clockwise, at most maxCorners corners. Holes are not drawn. Of cells that are not connected it is the part with the
+// clockwise, at most outlineCorners corners. Holes are not drawn. Of cells that are not connected it is the part with the
 // first cell of the first row.
 func outline(cells []cell, width, height int) [][2]float64 {
 	if len(cells) == 0 {
@@ -19,7 +19,7 @@ func outline(cells []cell, width, height int) [][2]float64 {
 	}
 	ring := border(cells)
 	for off := closeTo; ; off *= 1.5 {
-		if short := simplified(ring, off); len(short) <= maxCorners {
+		if short := simplified(ring, off); len(short) <= outlineCorners {
 			out := make([][2]float64, len(short))
 			for i, c := range short {
 				out[i] = [2]float64{round4(float64(c.x) / float64(width)), round4(float64(c.y) / float64(height))}
