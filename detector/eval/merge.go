@@ -1,20 +1,20 @@
 package eval
 
-// run is one sorted list of keys being merged.
+// run is a sorted list of keys being merged.
 type run struct {
-	keys     []uint32
+	keyed
 	positive bool
 }
 
-// sweep visits the distinct scores of all blocks from the highest down with the number of anomalous (tp) and
-// in-distribution (fp) pixels that score at least as high. It merges the sorted runs with a binary heap.
-func (p *Pool) sweep(visit func(tp, fp int)) {
+// sweep visits the distinct scores of all blocks from the highest down with their key and the number of anomalous (tp)
+// and in-distribution (fp) pixels that score at least as high. It merges the sorted runs with a binary heap.
+func (p *Pool) sweep(visit func(key uint32, tp, fp int)) {
 	heap := make([]run, 0, 2*len(p.blocks))
 	for _, b := range p.blocks {
-		if len(b.pos) > 0 {
+		if len(b.pos.keys) > 0 {
 			heap = append(heap, run{b.pos, true})
 		}
-		if len(b.neg) > 0 {
+		if len(b.neg.keys) > 0 {
 			heap = append(heap, run{b.neg, false})
 		}
 	}
@@ -25,23 +25,19 @@ func (p *Pool) sweep(visit func(tp, fp int)) {
 	for len(heap) > 0 {
 		k := heap[0].keys[0]
 		for len(heap) > 0 && heap[0].keys[0] == k {
-			n := 1 // ties within a run, at once
-			for n < len(heap[0].keys) && heap[0].keys[n] == k {
-				n++
-			}
+			n := heap[0].pop(k)
 			if heap[0].positive {
 				tp += n
 			} else {
 				fp += n
 			}
-			heap[0].keys = heap[0].keys[n:]
 			if len(heap[0].keys) == 0 {
 				heap[0] = heap[len(heap)-1]
 				heap = heap[:len(heap)-1]
 			}
 			siftDown(heap, 0)
 		}
-		visit(tp, fp)
+		visit(k, tp, fp)
 	}
 }
 
@@ -60,4 +56,18 @@ func siftDown(heap []run, i int) {
 		heap[i], heap[least] = heap[least], heap[i]
 		i = least
 	}
+}
+
+// pop removes the keys equal to k, the first, and returns how many pixels had them.
+func (r *run) pop(k uint32) (pixels int) {
+	if r.counts != nil { // keys are distinct
+		pixels = int(r.counts[0])
+		r.keys, r.counts = r.keys[1:], r.counts[1:]
+		return pixels
+	}
+	for pixels = 1; pixels < len(r.keys) && r.keys[pixels] == k; {
+		pixels++
+	}
+	r.keys = r.keys[pixels:]
+	return pixels
 }

@@ -14,23 +14,47 @@ type Metrics struct {
 	FPR95 float64
 	// FPR95First is taken at the first TPR ≥ 0.95: the convention of Fishyscapes and SegmentMeIfYouCan.
 	FPR95First float64
+	// F1 is the best harmonic mean of precision and recall over all thresholds, Threshold the highest score where it is
+	// reached when pixels at or above it count as anomalous.
+	F1        float64
+	Threshold float32
 }
 
 // Metrics computes the pooled metrics. It returns [ErrNoPositive] or [ErrNoNegative] when a class is empty.
 func (p *Pool) Metrics() (Metrics, error) {
+	m, _, err := p.metrics(nil)
+	return m, err
+}
+
+// Curves also returns the curves through the metrics, from one pass over the scores.
+func (p *Pool) Curves() (Metrics, Curves, error) { return p.metrics(&Curves{}) }
+
+func (p *Pool) metrics(c *Curves) (Metrics, Curves, error) {
 	positives, negatives := p.Count()
 	switch {
 	case positives == 0:
-		return Metrics{}, ErrNoPositive
+		return Metrics{}, Curves{}, ErrNoPositive
 	case negatives == 0:
-		return Metrics{}, ErrNoNegative
+		return Metrics{}, Curves{}, ErrNoNegative
 	}
 	acc := accumulator{positives: float64(positives), negatives: float64(negatives), best: math.Inf(1)}
 	acc.window = append(acc.window, point{})
 	acc.near(point{}) // the curve starts at (0, 0)
-	p.sweep(acc.add)
+	if c == nil {
+		p.sweep(acc.add)
+	} else {
+		trace := newTracer(c, positives, negatives)
+		p.sweep(func(key uint32, tp, fp int) {
+			acc.add(key, tp, fp)
+			trace.add(key, tp, fp)
+		})
+		trace.close()
+	}
 	acc.near(acc.window[len(acc.window)-1])
-	return acc.m, nil
+	if c == nil {
+		return acc.m, Curves{}, nil
+	}
+	return acc.m, *c, nil
 }
 
 // point is a point of the ROC curve in counts.
@@ -46,7 +70,7 @@ type accumulator struct {
 	reached              bool
 }
 
-func (a *accumulator) add(tp, fp int) {
+func (a *accumulator) add(key uint32, tp, fp int) {
 	cur := point{tp, fp}
 	if dtp := cur.tp - a.prev.tp; dtp > 0 {
 		a.m.AP += float64(dtp) / a.positives * float64(cur.tp) / float64(cur.tp+cur.fp)
@@ -54,6 +78,9 @@ func (a *accumulator) add(tp, fp int) {
 	a.m.AUROC += float64(cur.fp-a.prev.fp) / a.negatives * float64(cur.tp+a.prev.tp) / 2 / a.positives
 	if !a.reached && float64(cur.tp)/a.positives >= TPRTarget {
 		a.reached, a.m.FPR95First = true, float64(cur.fp)/a.negatives
+	}
+	if f1 := 2 * float64(cur.tp) / (a.positives + float64(cur.tp+cur.fp)); f1 > a.m.F1 {
+		a.m.F1, a.m.Threshold = f1, score(key)
 	}
 	a.prev = cur
 	// sklearn keeps the first and the last point, and an inner one where the second difference of either count is

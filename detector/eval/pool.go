@@ -16,24 +16,43 @@ var (
 // Ignore is the label of a pixel that does not count.
 const Ignore = 255
 
-// Pool collects the scores of labelled pixels, one block an image. It keeps four bytes a valid pixel: a hundred maps
-// of 2048×1024 take 0.8 GB. It is not safe for concurrent use, but for Set.
+// Pool collects the scores of labelled pixels, one block an image. An exact one keeps four bytes a valid pixel: a
+// hundred maps of 2048×1024 take 0.8 GB; a binned one keeps some hundred kilobytes an image. It is not safe for
+// concurrent use, but for Set.
 type Pool struct {
 	blocks []block
+	binned bool
 }
 
-// NewPool returns a pool with room for so many images, to be filled by Set.
+// NewPool returns an exact pool with room for so many images, to be filled by Set.
 func NewPool(images int) *Pool { return &Pool{blocks: make([]block, images)} }
 
-// block holds the sorted keys of one image, those of anomalous and those of in-distribution pixels.
+// block holds the scores of one image, those of anomalous and those of in-distribution pixels.
 type block struct {
-	pos, neg []uint32
+	pos, neg keyed
+}
+
+// keyed is a list of ascending keys, one a pixel, or with counts, one a distinct score.
+type keyed struct {
+	keys, counts []uint32
+}
+
+// pixels is the number of pixels in the list.
+func (k keyed) pixels() int {
+	if k.counts == nil {
+		return len(k.keys)
+	}
+	n := 0
+	for _, c := range k.counts {
+		n += int(c)
+	}
+	return n
 }
 
 // Add takes the scores and labels of one image, equally long, row-major. A label equal to ood is anomalous, one equal
 // to [Ignore] is left out, any other is in-distribution. A NaN or infinite score is [ErrNotFinite] and adds nothing.
 func (p *Pool) Add(scores []float32, labels []uint8, ood uint8) error {
-	b, err := newBlock(scores, labels, ood)
+	b, err := p.block(scores, labels, ood)
 	if err == nil {
 		p.blocks = append(p.blocks, b)
 	}
@@ -42,59 +61,63 @@ func (p *Pool) Add(scores []float32, labels []uint8, ood uint8) error {
 
 // Set is Add for image number i of [NewPool]; different images may be set at the same time.
 func (p *Pool) Set(i int, scores []float32, labels []uint8, ood uint8) (err error) {
-	p.blocks[i], err = newBlock(scores, labels, ood)
+	p.blocks[i], err = p.block(scores, labels, ood)
 	return err
 }
 
-func newBlock(scores []float32, labels []uint8, ood uint8) (block, error) {
+func (p *Pool) block(scores []float32, labels []uint8, ood uint8) (block, error) {
 	if len(scores) != len(labels) {
 		return block{}, fmt.Errorf("eval: %d scores for %d labels", len(scores), len(labels))
 	}
 	positives, negatives := 0, 0
-	for _, l := range labels {
-		switch l {
-		case ood:
-			positives++
-		case Ignore:
-		default:
-			negatives++
-		}
-	}
-	b := block{pos: make([]uint32, 0, positives), neg: make([]uint32, 0, negatives)}
 	for i, l := range labels {
 		if l == Ignore && ood != Ignore {
 			continue
 		}
-		s := scores[i]
-		if math.IsNaN(float64(s)) || math.IsInf(float64(s), 0) {
-			return block{}, fmt.Errorf("%w: pixel %d is %v", ErrNotFinite, i, s)
+		if s := float64(scores[i]); math.IsNaN(s) || math.IsInf(s, 0) {
+			return block{}, fmt.Errorf("%w: pixel %d is %v", ErrNotFinite, i, scores[i])
 		}
 		if l == ood {
-			b.pos = append(b.pos, key(s))
+			positives++
 		} else {
-			b.neg = append(b.neg, key(s))
+			negatives++
 		}
 	}
-	sortKeys(b.pos)
-	sortKeys(b.neg)
-	return b, nil
+	if p.binned {
+		return binnedBlock(scores, labels, ood), nil
+	}
+	pos, neg := make([]uint32, 0, positives), make([]uint32, 0, negatives)
+	for i, l := range labels {
+		switch {
+		case l == ood:
+			pos = append(pos, key(scores[i]))
+		case l != Ignore:
+			neg = append(neg, key(scores[i]))
+		}
+	}
+	sortKeys(pos)
+	sortKeys(neg)
+	return block{pos: keyed{keys: pos}, neg: keyed{keys: neg}}, nil
 }
 
 // Images returns the number of images added.
 func (p *Pool) Images() int { return len(p.blocks) }
 
+// Binned says that scores were rounded: see [NewBinnedPool].
+func (p *Pool) Binned() bool { return p.binned }
+
 // Count returns the number of anomalous and of in-distribution pixels.
 func (p *Pool) Count() (positives, negatives int) {
 	for _, b := range p.blocks {
-		positives += len(b.pos)
-		negatives += len(b.neg)
+		positives += b.pos.pixels()
+		negatives += b.neg.pixels()
 	}
 	return positives, negatives
 }
 
 // Subset returns a pool of the images with the given indices; it shares their scores.
 func (p *Pool) Subset(images []int) *Pool {
-	sub := &Pool{blocks: make([]block, len(images))}
+	sub := &Pool{blocks: make([]block, len(images)), binned: p.binned}
 	for i, j := range images {
 		sub.blocks[i] = p.blocks[j]
 	}
@@ -109,6 +132,14 @@ func key(s float32) uint32 {
 		return b
 	}
 	return ^b &^ (1 << 31)
+}
+
+// score is the inverse of key.
+func score(k uint32) float32 {
+	if k>>31 != 0 {
+		return math.Float32frombits(k)
+	}
+	return math.Float32frombits(^k &^ (1 << 31))
 }
 
 // sortKeys sorts ascending: least significant digit first, three passes of eleven bits, linear in len(k).
