@@ -2,9 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"io"
-	"text/tabwriter"
 
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/detector/eval"
@@ -25,9 +22,7 @@ type EvalCmd struct {
 	Suffix        string   `default:"_scores.npy" help:"Ending of a score file after the image's name."`
 	Limit         int      `placeholder:"N" help:"Only the first N images."`
 	OODValue      int      `name:"ood-value" default:"-1" help:"Label of anomalous pixels; default: the data set's own."`
-	FPR           string   `name:"fpr" enum:"nearest,first" default:"nearest" help:"FPR at the TPR nearest to 0.95, or at the first TPR above."`
-	Bootstrap     int      `placeholder:"N" help:"Also mean and deviation over N random subsets of 90 % of the images."`
-	JSON          string   `name:"json" placeholder:"FILE" help:"Write the rows as JSON; - for stdout."`
+	evalOutput    `embed:""`
 	providerFlags `embed:""`
 }
 
@@ -37,13 +32,9 @@ func (c *EvalCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	var rows []eval.Result
+	var rows []*eval.Measured
 	if c.Scores != "" {
-		pool, err := d.Pool(e, d.ScoreFiles(c.Scores, c.Suffix))
-		if err != nil {
-			return err
-		}
-		row, err := eval.NewResult(eval.Result{Dataset: d.Name, Method: "scores"}, pool, eval.FPRConvention(c.FPR), c.Bootstrap)
+		row, err := d.Measure(e, eval.Result{Dataset: d.Name, Method: "scores"}, d.ScoreFiles(c.Scores, c.Suffix), c.measure())
 		if err != nil {
 			return err
 		}
@@ -51,12 +42,7 @@ func (c *EvalCmd) Run(e *env) error {
 	} else if rows, err = c.bundle(e, d); err != nil {
 		return err
 	}
-	if c.JSON != "-" {
-		if err := evalTable(e.Stdout, rows); err != nil {
-			return err
-		}
-	}
-	return writeJSON(e, c.JSON, rows)
+	return c.output(e, rows)
 }
 
 func (c *EvalCmd) dataset() (*eval.Dataset, error) {
@@ -77,7 +63,7 @@ func (c *EvalCmd) dataset() (*eval.Dataset, error) {
 }
 
 // bundle evaluates each method at each |T|, one row each.
-func (c *EvalCmd) bundle(e *env, d *eval.Dataset) ([]eval.Result, error) {
+func (c *EvalCmd) bundle(e *env, d *eval.Dataset) ([]*eval.Measured, error) {
 	b, err := models.Open(c.Bundle)
 	if err != nil {
 		return nil, err
@@ -99,17 +85,13 @@ func (c *EvalCmd) bundle(e *env, d *eval.Dataset) ([]eval.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	var results []eval.Result
+	var results []*eval.Measured
 	for i, r := range rows {
-		pool, err := d.Pool(e, maps.Visits(i))
-		if err != nil {
-			return nil, err
-		}
-		row := eval.Result{
+		row, err := d.Measure(e, eval.Result{
 			Dataset: d.Name, Bundle: b.Name, Method: r.Method, Timesteps: r.Timesteps,
 			LatencyMS: eval.NewLatency(maps.Milliseconds(i)),
-		}
-		if row, err = eval.NewResult(row, pool, eval.FPRConvention(c.FPR), c.Bootstrap); err != nil {
+		}, maps.Visits(i), c.measure())
+		if err != nil {
 			return nil, err
 		}
 		results = append(results, row)
@@ -149,18 +131,4 @@ func (c *EvalCmd) rows(engine *ort.Engine) ([]eval.Row, error) {
 		}
 	}
 	return rows, nil
-}
-
-func evalTable(w io.Writer, rows []eval.Result) error {
-	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "dataset\tmethod\t|T|\timages\tAP\tAUROC\tFPR95\tms\t")
-	for _, r := range rows {
-		ms := "-"
-		if r.LatencyMS != nil {
-			ms = fmt.Sprintf("%.0f", r.LatencyMS.P50)
-		}
-		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%.1f\t%.1f\t%.1f\t%s\t\n",
-			r.Dataset, r.Method, r.Timesteps, r.Images, 100*r.AP, 100*r.AUROC, 100*r.FPR95, ms)
-	}
-	return t.Flush()
 }

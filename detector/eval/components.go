@@ -1,7 +1,7 @@
 package eval
 
 import (
-	"errors"
+	"fmt"
 	"math"
 )
 
@@ -40,79 +40,80 @@ const f1Thresholds = 11
 
 // ComponentCounter gathers component metrics over images.
 type ComponentCounter struct {
-	Threshold float32
-	Sizes     ComponentSizes
-
-	siou, ppv []float64
-	labels    labeller
-	truth     []int32
-	predicted []int32
+	threshold float32
+	sizes     ComponentSizes
+	images    []componentRates
 }
 
-// Add compares the components of one image: scores and labels of width × height pixels, row-major. A pixel that scores at
-// least the threshold is predicted, except where the label is [Ignore]. Components hang together over edges and
-// corners. True ones smaller than Sizes.Truth turn into regions that do not count, and what was predicted there is cut
-// off, after small predictions were dropped: the order of the benchmark's own code.
-func (c *ComponentCounter) Add(scores []float32, labels []uint8, ood uint8, width, height int) error {
-	n := width * height
-	if len(scores) != n || len(labels) != n {
-		return errors.New("eval: components: scores, labels and size do not match")
+// componentRates are the sIoU of the true and the PPV of the predicted components of one image.
+type componentRates struct{ siou, ppv []float64 }
+
+// NewComponentCounter returns a counter with room for so many images, for maps that are cut at threshold.
+func NewComponentCounter(images int, threshold float32, sizes ComponentSizes) *ComponentCounter {
+	return &ComponentCounter{threshold: threshold, sizes: sizes, images: make([]componentRates, images)}
+}
+
+// Set compares the components of image number i: scores and labels of width × height pixels, row-major. A pixel that
+// scores at least the threshold is predicted, except where the label is [Ignore]. Components hang together over edges
+// and corners. True ones that are too small turn into regions that do not count, and what was predicted there is cut
+// off, after small predictions were dropped: the order of the benchmark's own code. Different images may be set at the
+// same time.
+func (c *ComponentCounter) Set(i int, scores []float32, labels []uint8, ood uint8, width, height int) error {
+	if n := width * height; len(scores) != n || len(labels) != n {
+		return fmt.Errorf("eval: %d scores and %d labels for %d×%d pixels", len(scores), len(labels), width, height)
 	}
 	for i, l := range labels {
-		if s := scores[i]; l != Ignore && (math.IsNaN(float64(s)) || math.IsInf(float64(s), 0)) {
-			return ErrNotFinite
+		if s := float64(scores[i]); l != Ignore && (math.IsNaN(s) || math.IsInf(s, 0)) {
+			return fmt.Errorf("%w: pixel %d is %v", ErrNotFinite, i, scores[i])
 		}
 	}
-	var truthSizes, predictedSizes []int
-	c.truth, truthSizes = c.labels.label(c.truth, width, height, func(i int) bool { return labels[i] == ood })
-	c.predicted, predictedSizes = c.labels.label(c.predicted, width, height, func(i int) bool {
-		return labels[i] != Ignore && scores[i] >= c.Threshold
+	truth, truthSizes := components(width, height, func(i int) bool { return labels[i] == ood })
+	predicted, predictedSizes := components(width, height, func(i int) bool {
+		return labels[i] != Ignore && scores[i] >= c.threshold
 	})
 	o := newOverlaps(len(truthSizes), len(predictedSizes))
 	for i, l := range labels {
-		t, p := c.truth[i], c.predicted[i]
-		if p > 0 && predictedSizes[p] < c.Sizes.Predicted {
+		t, p := truth[i], predicted[i]
+		if p > 0 && predictedSizes[p] < c.sizes.Predicted {
 			p = 0
 		}
-		if l == Ignore || t > 0 && truthSizes[t] < c.Sizes.Truth {
+		if l == Ignore || t > 0 && truthSizes[t] < c.sizes.Truth {
 			continue
 		}
 		o.add(t, p)
 	}
-	siou, ppv := o.measure()
-	c.siou, c.ppv = append(c.siou, siou...), append(c.ppv, ppv...)
+	c.images[i] = o.rates()
 	return nil
 }
 
-// Result returns the metrics of all images added.
+// Result returns the metrics of all images set.
 func (c *ComponentCounter) Result() Components {
-	r := Components{Threshold: c.Threshold, Sizes: c.Sizes, Truth: len(c.siou), Predicted: len(c.ppv)}
-	for _, v := range c.siou {
-		r.SIoU += v / float64(len(c.siou))
+	var all componentRates
+	for _, im := range c.images {
+		all.siou, all.ppv = append(all.siou, im.siou...), append(all.ppv, im.ppv...)
 	}
-	for _, v := range c.ppv {
-		r.PPV += v / float64(len(c.ppv))
-	}
+	r := Components{Threshold: c.threshold, Sizes: c.sizes, Truth: len(all.siou), Predicted: len(all.ppv)}
+	r.SIoU, _ = meanStd(all.siou)
+	r.PPV, _ = meanStd(all.ppv)
 	for i := range f1Thresholds {
 		at := 0.25 + 0.05*float64(i)
-		var tp, fn, fp float64
-		for _, v := range c.siou {
-			if v >= at {
-				tp++
-			} else {
-				fn++
-			}
-		}
-		for _, v := range c.ppv {
-			if v < at {
-				fp++
-			}
-		}
-		if tp > 0 {
-			r.F1 += 2 * tp / (2*tp + fn + fp) / f1Thresholds
+		found, fn := split(all.siou, at)
+		_, fp := split(all.ppv, at)
+		if found > 0 {
+			r.F1 += 2 * found / (2*found + fn + fp) / f1Thresholds
 		}
 	}
 	return r
+}
+
+// split counts the rates that reach at, and those that do not.
+func split(rates []float64, at float64) (reach, below float64) {
+	for _, v := range rates {
+		if v >= at {
+			reach++
+		}
+	}
+	return reach, float64(len(rates)) - reach
 }
 
 // overlaps counts the pixels that each pair of a true and a predicted component share; index 0 is no component.
@@ -136,12 +137,12 @@ func (o *overlaps) add(t, p int32) {
 	}
 }
 
-// measure returns sIoU for each true and PPV for each predicted component that has pixels left.
+// rates returns sIoU for each true and PPV for each predicted component that has pixels left.
 //
 // For a true component k and the union P of all predicted components that touch it,
 // sIoU(k) = |k ∩ P| / |k ∪ P \ (other true components)|: a prediction that covers two objects is not punished twice.
 // For a predicted component p and the union K of the true ones, PPV(p) = |p ∩ K| / |p|.
-func (o *overlaps) measure() (siou, ppv []float64) {
+func (o *overlaps) rates() (r componentRates) {
 	hitTruth, hitPredicted := make([]int, len(o.truth)), make([]int, len(o.predicted))
 	for pair, n := range o.shared {
 		hitTruth[pair[0]] += n
@@ -153,13 +154,13 @@ func (o *overlaps) measure() (siou, ppv []float64) {
 	}
 	for k := 1; k < len(o.truth); k++ {
 		if o.truth[k] > 0 {
-			siou = append(siou, float64(hitTruth[k])/float64(o.truth[k]+union[k]-hitTruth[k]))
+			r.siou = append(r.siou, float64(hitTruth[k])/float64(o.truth[k]+union[k]-hitTruth[k]))
 		}
 	}
 	for p := 1; p < len(o.predicted); p++ {
 		if o.predicted[p] > 0 {
-			ppv = append(ppv, float64(hitPredicted[p])/float64(o.predicted[p]))
+			r.ppv = append(r.ppv, float64(hitPredicted[p])/float64(o.predicted[p]))
 		}
 	}
-	return siou, ppv
+	return r
 }

@@ -53,11 +53,10 @@ func TestComponentsMatchDefinition(t *testing.T) {
 			if m.Threshold != c.Threshold || math.Abs(m.F1-c.BestF1) > 1e-12 {
 				t.Errorf("best F1 %.15f at %v, want %.15f at %v", m.F1, m.Threshold, c.BestF1, c.Threshold)
 			}
-			counter := eval.ComponentCounter{
-				Threshold: m.Threshold, Sizes: eval.ComponentSizes{Predicted: c.MinPredicted, Truth: c.MinTruth},
-			}
+			sizes := eval.ComponentSizes{Predicted: c.MinPredicted, Truth: c.MinTruth}
+			counter := eval.NewComponentCounter(len(c.Images), m.Threshold, sizes)
 			for i, im := range c.Images {
-				if err := counter.Add(im.Scores, labels[i], 1, im.Width, im.Height); err != nil {
+				if err := counter.Set(i, im.Scores, labels[i], 1, im.Width, im.Height); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -77,18 +76,18 @@ func TestComponentsMatchDefinition(t *testing.T) {
 }
 
 func TestComponentsRefuse(t *testing.T) {
-	var c eval.ComponentCounter
-	if err := c.Add(make([]float32, 4), make([]uint8, 4), 1, 3, 1); err == nil {
+	c := eval.NewComponentCounter(1, 0, eval.ComponentSizes{})
+	if err := c.Set(0, make([]float32, 4), make([]uint8, 4), 1, 3, 1); err == nil {
 		t.Error("sizes that differ: no error")
 	}
 	nan := []float32{0, float32(math.NaN())}
-	if err := c.Add(nan, []uint8{0, 1}, 1, 2, 1); !errors.Is(err, eval.ErrNotFinite) {
+	if err := c.Set(0, nan, []uint8{0, 1}, 1, 2, 1); !errors.Is(err, eval.ErrNotFinite) {
 		t.Errorf("NaN: %v, want ErrNotFinite", err)
 	}
-	if err := c.Add(nan, []uint8{1, eval.Ignore}, 1, 2, 1); err != nil {
+	if err := c.Set(0, nan, []uint8{1, eval.Ignore}, 1, 2, 1); err != nil {
 		t.Errorf("NaN outside the valid pixels: %v", err)
 	}
-	if got := (&eval.ComponentCounter{}).Result(); got.F1 != 0 || got.SIoU != 0 || got.PPV != 0 {
+	if got := eval.NewComponentCounter(0, 0, eval.ComponentSizes{}).Result(); got.F1 != 0 || got.SIoU != 0 || got.PPV != 0 {
 		t.Errorf("no image: %+v", got)
 	}
 }
@@ -104,10 +103,10 @@ func BenchmarkComponents(b *testing.B) {
 		}
 		scores[i] += float32(r.NormFloat64()) * 0.2
 	}
-	c := eval.ComponentCounter{Threshold: 0.5, Sizes: eval.ComponentSizes{Predicted: 500, Truth: 100}}
+	c := eval.NewComponentCounter(1, 0.5, eval.ComponentSizes{Predicted: 500, Truth: 100})
 	b.SetBytes(4 * w * h)
 	for b.Loop() {
-		if err := c.Add(scores, labels, 1, w, h); err != nil {
+		if err := c.Set(0, scores, labels, 1, w, h); err != nil {
 			b.Fatal(err)
 		}
 	}

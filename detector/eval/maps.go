@@ -97,7 +97,11 @@ func (m *Maps) Visits(row int) Visits {
 // Pool collects all valid pixels of the visits; further visitors see each image in the same pass.
 func (d *Dataset) Pool(ctx context.Context, visits Visits, further ...func(x *Labelled) error) (*Pool, error) {
 	pool := NewPool(len(d.Items))
-	err := visits(ctx, func(x *Labelled) error {
+	return pool, d.fill(ctx, pool, visits, further...)
+}
+
+func (d *Dataset) fill(ctx context.Context, pool *Pool, visits Visits, further ...func(x *Labelled) error) error {
+	return visits(ctx, func(x *Labelled) error {
 		err := pool.Set(x.Index, x.Scores, x.Labels, d.OOD)
 		for _, visit := range further {
 			if err == nil {
@@ -106,7 +110,6 @@ func (d *Dataset) Pool(ctx context.Context, visits Visits, further ...func(x *La
 		}
 		return err
 	})
-	return pool, err
 }
 
 // visit loads truth and scores of every image and calls visit with them, for as many images at a time as there are cores.

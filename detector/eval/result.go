@@ -1,7 +1,6 @@
 package eval
 
 import (
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -30,6 +29,9 @@ type Result struct {
 	FPR95     float64    `json:"fpr95"`
 	Bootstrap *Bootstrap `json:"bootstrap,omitempty"`
 	LatencyMS *Latency   `json:"latency_ms,omitempty"`
+	// Components are the component-level metrics, Binned says that scores were rounded (--fast).
+	Components *Components `json:"components,omitempty"`
+	Binned     bool        `json:"binned,omitempty"`
 }
 
 // Bootstrap is the mean and the sample standard deviation of the metrics over random subsets of 90 % of the images
@@ -48,22 +50,12 @@ type Latency struct {
 	P95 float64 `json:"p95"`
 }
 
-// NewResult fills a row from the pool of one method. bootstraps is the number of subsets, 0 for none.
-func NewResult(row Result, p *Pool, fpr FPRConvention, bootstraps int) (Result, error) {
-	m, err := p.Metrics()
-	if err != nil {
-		return row, err
-	}
+// fill sets what follows from the pool of one method and its metrics.
+func (row *Result) fill(p *Pool, m Metrics, fpr FPRConvention) {
 	pos, neg := p.Count()
-	row.Images, row.Pixels = p.Images(), pos+neg
+	row.Images, row.Pixels, row.Binned = p.Images(), pos+neg, p.Binned()
 	row.OODShare = float64(pos) / float64(pos+neg)
 	row.AP, row.AUROC, row.FPR95 = m.AP, m.AUROC, m.fpr(fpr)
-	if bootstraps > 0 {
-		if row.Bootstrap, err = p.bootstrap(bootstraps, fpr); err != nil {
-			return row, fmt.Errorf("bootstrap: %w", err)
-		}
-	}
-	return row, nil
 }
 
 func (m Metrics) fpr(c FPRConvention) float64 {

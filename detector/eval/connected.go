@@ -1,46 +1,40 @@
 package eval
 
-// labeller finds connected components; it keeps its memory for the next image. The zero labeller is ready.
-type labeller struct {
-	parent []int32
-}
-
-// label numbers the 8-connected components of the pixels where set is true, from 1 in the order of their first pixel,
-// and stores each pixel's number, or 0, in dst. sizes[i] is the number of pixels of component i. Two passes with a
-// union-find over the labels (Rosenfeld and Pfaltz, 1966).
-func (l *labeller) label(dst []int32, width, height int, set func(i int) bool) (numbers []int32, sizes []int) {
-	if cap(dst) < width*height {
-		dst = make([]int32, width*height)
-	}
-	dst = dst[:width*height]
-	l.parent = append(l.parent[:0], 0)
+// components numbers the 8-connected components of the pixels where set is true, from 1 in the order of their first
+// pixel: numbers holds each pixel's, or 0, and sizes[i] is the number of pixels of component i. Two passes with a
+// union-find over provisional labels (Rosenfeld and Pfaltz, 1966).
+func components(width, height int, set func(i int) bool) (numbers []int32, sizes []int) {
+	numbers = make([]int32, width*height)
+	l := labeller{parent: []int32{0}}
 	for y := range height {
 		for x := range width {
-			i := y*width + x
-			if !set(i) {
-				dst[i] = 0
-				continue
+			if i := y*width + x; set(i) {
+				numbers[i] = l.join(numbers, i, x, y, width)
 			}
-			dst[i] = l.join(dst, i, x, y, width)
 		}
 	}
 	// Number the roots in order; a root is smaller than what hangs from it, so its number is there before it is needed.
-	number := make([]int32, len(l.parent))
-	next := int32(0)
+	final := make([]int32, len(l.parent))
+	n := int32(0)
 	for i := 1; i < len(l.parent); i++ {
 		if l.parent[i] == int32(i) {
-			next++
-			number[i] = next
+			n++
+			final[i] = n
 		} else {
-			number[i] = number[l.find(int32(i))]
+			final[i] = final[l.find(int32(i))]
 		}
 	}
-	sizes = make([]int, next+1)
-	for i, v := range dst {
-		dst[i] = number[v]
-		sizes[number[v]]++
+	sizes = make([]int, n+1)
+	for i, v := range numbers {
+		numbers[i] = final[v]
+		sizes[final[v]]++
 	}
-	return dst, sizes
+	return numbers, sizes
+}
+
+// labeller is the union-find: a label's parent is smaller than itself, a root's is itself.
+type labeller struct {
+	parent []int32
 }
 
 // join gives pixel i = (x, y) the label of its left and upper neighbours, which become one, or a new label.
