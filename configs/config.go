@@ -1,19 +1,14 @@
 package configs
 
 import (
-	"bytes"
 	"embed"
 	"errors"
 	"fmt"
-	"io"
+	"io/fs"
 	"os"
-	"strings"
-
-	"go.yaml.in/yaml/v3"
 
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/detector/ort"
-	"github.com/oodcast/oodcast/ingest"
 	"github.com/oodcast/oodcast/models"
 	"github.com/oodcast/oodcast/publish"
 	"github.com/oodcast/oodcast/publish/preview"
@@ -41,24 +36,6 @@ type Config struct {
 	Preview preview.Config `yaml:"preview"`
 	// Cameras are the streams to watch; each needs name and uri.
 	Cameras []Camera `yaml:"cameras"`
-}
-
-// Camera is one stream. What its entry leaves out has ingest's defaults.
-type Camera struct {
-	ingest.Config `yaml:",inline"`
-}
-
-// UnmarshalYAML reads an entry over the defaults.
-func (c *Camera) UnmarshalYAML(node *yaml.Node) error {
-	c.Config = ingest.DefaultConfig()
-	raw, err := yaml.Marshal(node) // a node's own Decode would accept unknown keys
-	if err != nil {
-		return err
-	}
-	if err := decode(raw, &c.Config); err != nil {
-		return fmt.Errorf("camera at line %d: %s", node.Line, oneLine(err))
-	}
-	return nil
 }
 
 // Provider says what computes.
@@ -116,7 +93,27 @@ func DefaultYAML() []byte {
 	return raw
 }
 
-// Load reads the file at path over the defaults.
+// Read puts a whole configuration together: the file at path (none if empty) over the defaults, the environment (as
+// os.Environ returns it) over the file, and what flags changes over all. It reports the faults of all of them at once.
+func Read(path string, environ []string, flags func(*Config) error) (Config, error) {
+	c, err := Default(), error(nil)
+	if path != "" {
+		if c, err = Load(path); errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+			return c, err
+		}
+	}
+	faults := []error{err, c.ApplyEnv(environ)}
+	if flags != nil {
+		faults = append(faults, flags(&c))
+	}
+	err = c.Validate()
+	if path != "" && err != nil {
+		err = fmt.Errorf("%s: %w", path, err)
+	}
+	return c, errors.Join(append(faults, err)...)
+}
+
+// Load reads the file at path over the defaults. With an error about its content comes what could be read of it.
 func Load(path string) (Config, error) {
 	raw, err := os.ReadFile(path)
 	if err != nil {
@@ -124,30 +121,22 @@ func Load(path string) (Config, error) {
 	}
 	c, err := Parse(raw)
 	if err != nil {
-		return Config{}, fmt.Errorf("%s: %w", path, err)
+		return c, fmt.Errorf("%s: %w", path, err)
 	}
 	return c, nil
 }
 
-// Parse reads YAML over the defaults. Keys that nobody knows are errors; values are not judged, see [Config.Validate].
+// Parse reads YAML over the defaults. Keys that nobody knows and values of the wrong kind are errors, all reported at
+// once, each with its path; whatever else there is comes with them. Values are not judged, see [Config.Validate].
 func Parse(raw []byte) (Config, error) {
 	c := Default()
-	if err := decode(raw, &c); err != nil {
-		return Config{}, fmt.Errorf("%w: %s", ErrInvalid, oneLine(err))
-	}
-	return c, nil
+	return c, invalid(decode(raw, &c))
 }
 
-func decode(raw []byte, into any) error {
-	dec := yaml.NewDecoder(bytes.NewReader(raw))
-	dec.KnownFields(true)
-	if err := dec.Decode(into); err != nil && !errors.Is(err, io.EOF) {
-		return err
+// invalid joins faults under ErrInvalid; nil when there is none.
+func invalid(faults []error) error {
+	if len(faults) == 0 {
+		return nil
 	}
-	return nil
-}
-
-// oneLine turns the decoder's list of faults into one line.
-func oneLine(err error) string {
-	return strings.Join(strings.Fields(strings.TrimPrefix(err.Error(), "yaml: ")), " ")
+	return fmt.Errorf("%w: %w", ErrInvalid, errors.Join(faults...))
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/oodcast/oodcast/configs"
+	"github.com/oodcast/oodcast/detector"
 )
 
 func TestDefaultYAMLIsDefault(t *testing.T) {
@@ -45,19 +46,52 @@ func TestShippedFilesAreValid(t *testing.T) {
 }
 
 func TestFaultsAreNamed(t *testing.T) {
-	cases := []struct {
-		name, yaml string
-		want       []string
-	}{
-		{"unknown key", "detector: {timestep: 5}", []string{"timestep", "line 1"}},
-		{"unknown key of a camera", "cameras:\n- {name: a, uri: camera:0, fsp: 3}", []string{"fsp", "camera"}},
-		{"not YAML", "cameras: [", []string{"configuration"}},
+	const cam = "cameras:\n- {name: a, uri: camera:0}\n- {name: b, uri: camera:1, "
+	cases := []struct{ name, yaml, want string }{
 		{
-			"all at once", "provider: {name: gpu, threads: -1}\ndetector: {width: 33, height: 32}\n" +
-				"cameras:\n- {name: A, uri: camera:0}\n- {name: b, uri: camera:0}\n- {name: b, uri: camera:1}",
-			[]string{`provider.name: got "gpu"`, "provider.threads", "detector.width", "cameras[0].name", "cameras[2].name"},
+			"unknown key", "detector: {timestep: 5}",
+			"configuration: detector.timestep: unknown key, did you mean timesteps? (line 1)",
 		},
-		{"events", "events: {exit: 2, min_area: -1}", []string{"events.exit", "events.min_area"}},
+		{
+			"unknown key of a camera's detector", cam + "detector: {timestep: 3}}",
+			"configuration: cameras[1].detector.timestep: unknown key, did you mean timesteps? (line 3)",
+		},
+		{
+			"two unknown keys", cam + "fsp: 3}\nbundel: x",
+			"configuration: cameras[1].fsp: unknown key, did you mean fps? (line 3)\n" +
+				"bundel: unknown key, did you mean bundle? (line 4)",
+		},
+		{
+			"a key in the wrong place", "threshold: 5",
+			"configuration: threshold: unknown key, did you mean detector.threshold? (line 1)",
+		},
+		{"like no other", "zebra: 5", "configuration: zebra: unknown key (line 1)"},
+		{
+			"wrong kinds", "detector: {timesteps: many, width: 1.5}\nevents: {hold: long}\npublish: {compress: 3}\n" +
+				"cameras: {a: b}\npreview: 8080",
+			`configuration: detector.timesteps: got "many", want a whole number (line 1)` + "\n" +
+				`detector.width: got "1.5", want a whole number (line 1)` + "\n" +
+				`events.hold: got "long", want a time such as 500ms, 10s or 5m (line 2)` + "\n" +
+				`publish.compress: got "3", want true or false (line 3)` + "\n" +
+				"cameras: want a list (line 4)\npreview: want keys with values (line 5)",
+		},
+		{"twice", "bundle: a\nbundle: b", "configuration: bundle: twice (line 2)"},
+		{"a secret in the wrong place", "preview: {token: [hunter2]}", "configuration: preview.token: want one text (line 1)"},
+		{"not YAML", "cameras: [", "configuration: line 1: did not find expected node content"},
+		{
+			"values, all at once", "provider: {name: gpu, threads: -1}\ndetector: {width: 33, height: 32}\n" +
+				"cameras:\n- {name: A, uri: camera:0}\n- {name: b, uri: camera:0}\n- {name: b, uri: camera:1}",
+			`configuration: provider.name: got "gpu", want cpu, cuda or tensorrt` + "\n" +
+				"provider.threads: got -1, want 0 (one a core) or more\n" +
+				"detector.width: got 33, want 0 or a multiple of 32 up to 8192\n" +
+				`cameras[0].name: got "A", want lower-case letters, digits and _, a letter first` + "\n" +
+				`cameras[2].name: got "b" twice, want a name of its own`,
+		},
+		{
+			"values of one camera", cam + "detector: {width: 33, height: 32}, events: {exit: 2}}",
+			"configuration: cameras[1].detector.width: got 33, want 0 or a multiple of 32 up to 8192\n" +
+				"cameras[1].events.exit: got 2, want more than 0, at most 1",
+		},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -65,15 +99,79 @@ func TestFaultsAreNamed(t *testing.T) {
 			if err == nil {
 				err = cfg.Validate()
 			}
-			if !errors.Is(err, configs.ErrInvalid) {
-				t.Fatalf("got %v, want ErrInvalid", err)
-			}
-			for _, part := range c.want {
-				if !strings.Contains(err.Error(), part) {
-					t.Errorf("%q does not name %q", err, part)
-				}
+			if !errors.Is(err, configs.ErrInvalid) || err.Error() != c.want {
+				t.Errorf("got\n%v\nwant\n%s", err, c.want)
 			}
 		})
+	}
+}
+
+// A file's unknown keys and bad values, a wrong variable and what flags break come in one go.
+func TestReadReportsEverything(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "run.yaml")
+	if err := os.WriteFile(path, []byte("detector: {timestep: 5, width: 33, height: 32}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := configs.Read(path, []string{"OODCAST_EVENTS__HOLDS=1s"}, func(c *configs.Config) error {
+		c.Provider.Name = "gpu"
+		return nil
+	})
+	if !errors.Is(err, configs.ErrInvalid) {
+		t.Fatalf("got %v", err)
+	}
+	for _, part := range []string{
+		"detector.timestep: unknown key", "detector.width: got 33", "OODCAST_EVENTS__HOLDS: events.holds: unknown key, did you mean hold?",
+		`provider.name: got "gpu"`, path,
+	} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("%q does not name %q", err, part)
+		}
+	}
+}
+
+// A camera's own keys go before those for all, key by key; anchors and merges say the same as writing it out.
+func TestCameraOverrides(t *testing.T) {
+	c, err := configs.Parse([]byte(`
+bundle: all
+detector: {timestep_list: [0, 4], threshold: 7, width: 512, height: 256}
+events: {hold: 3s}
+cameras:
+- &first
+  name: a
+  uri: camera:0
+- <<: *first
+  name: b
+  bundle: own
+  detector: &scoring {timesteps: 3, threshold: 2.5}
+  events: {min_area: 0.1}
+- name: c
+  uri: camera:2
+  detector: {<<: *scoring, threshold: 4}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	all, b, last := c.Detector, c.Detector, c.Detector
+	b.Timesteps, b.List, b.Threshold = 3, nil, 2.5
+	last.Timesteps, last.List, last.Threshold = 3, nil, 4
+	for i, want := range []detector.Config{all, b, last} {
+		if diff := cmp.Diff(want, c.DetectorOf(c.Cameras[i])); diff != "" {
+			t.Errorf("camera %d: %s", i, diff)
+		}
+	}
+	events := c.Events
+	events.MinArea = 0.1
+	if diff := cmp.Diff(events, c.EventsOf(c.Cameras[1])); diff != "" {
+		t.Error(diff)
+	}
+	if c.BundleOf(c.Cameras[0]) != "all" || c.BundleOf(c.Cameras[1]) != "own" || c.Cameras[1].URI != "camera:0" {
+		t.Errorf("%+v", c.Cameras)
+	}
+	if got := c.Cameras[1].Detector.Without("timesteps").Over(all); got.Timesteps != all.Timesteps || got.Threshold != 2.5 {
+		t.Errorf("without timesteps: %+v", got)
 	}
 }
 
@@ -100,11 +198,18 @@ func FuzzParse(f *testing.F) {
 	f.Add(configs.DefaultYAML())
 	f.Add([]byte("cameras:\n- &a {name: a, uri: camera:0}\n- *a"))
 	f.Add([]byte("a: &a [*a]"))
+	f.Add([]byte("cameras:\n- &a {<<: *a, name: a}\n- {<<: [*a, {x: 1}], detector: &b {<<: *b}}"))
+	f.Add([]byte("cameras: [{detector: {timesteps: 3}, events: {hold: 1s}}]"))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		c, err := configs.Parse(raw)
+		if _, printErr := configs.Print(c); printErr != nil {
+			t.Errorf("cannot be printed: %v", printErr)
+		}
 		if err != nil {
 			return
 		}
+		// Judging a host name looks it up, which takes its time.
+		c.Publish.URL, c.Preview.Listen, c.Preview.WebRTC.ListenUDP = "off", "off", ""
 		first, second := c.Validate(), c.Validate()
 		if (first == nil) != (second == nil) {
 			t.Errorf("judged %v, then %v", first, second)
@@ -117,17 +222,20 @@ func TestApplyEnv(t *testing.T) {
 	err := c.ApplyEnv([]string{
 		"OODCAST_PREVIEW__TOKEN=0123456789abcdef", "OODCAST_DETECTOR__TIMESTEPS=10", "OODCAST_BUNDLE=front",
 		"OODCAST_ORT_LIB=/lib/x.so", "HOME=/root", "OODCAST_PREVIEW__WEBRTC__LISTEN_UDP=:9000",
+		"OODCAST_DETECTOR__TIMESTEP_LIST=[0, 4]", "OODCAST_PUBLISH__SITE=",
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := configs.Default()
 	want.Preview.Token, want.Detector.Timesteps, want.Bundle = "0123456789abcdef", 10, "front"
-	want.Preview.WebRTC.ListenUDP = ":9000"
+	want.Preview.WebRTC.ListenUDP, want.Detector.List, want.Publish.Site = ":9000", []int{0, 4}, ""
 	if diff := cmp.Diff(want, c); diff != "" {
 		t.Error(diff)
 	}
-	for _, bad := range []string{"OODCAST_PREVIEW__TOKN=secretsecretsecret", "OODCAST_DETECTOR__TIMESTEPS=many"} {
+	for _, bad := range []string{
+		"OODCAST_PREVIEW__TOKN=secretsecretsecret", "OODCAST_DETECTOR__TIMESTEPS=secret", "OODCAST_CAMERAS__NONE__URI=secret",
+	} {
 		err := c.ApplyEnv([]string{bad})
 		if !errors.Is(err, configs.ErrInvalid) || !strings.Contains(err.Error(), strings.Split(bad, "=")[0]) {
 			t.Errorf("%s: got %v", bad, err)
@@ -135,5 +243,50 @@ func TestApplyEnv(t *testing.T) {
 		if err != nil && strings.Contains(err.Error(), "secret") {
 			t.Errorf("the value is in the message: %v", err)
 		}
+	}
+}
+
+// What is secret or differs by machine about a camera can come from outside the file.
+func TestApplyEnvToOneCamera(t *testing.T) {
+	c, err := configs.Parse([]byte("cameras:\n- {name: front, uri: camera:0, detector: {timesteps: 3}}\n- {name: back, uri: camera:1}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.ApplyEnv([]string{
+		"OODCAST_CAMERAS__FRONT__URI=rtsp://u:p@host/x", "OODCAST_CAMERAS__FRONT__DETECTOR__THRESHOLD=4",
+	}); err != nil {
+		t.Fatal(err)
+	}
+	got := c.DetectorOf(c.Cameras[0])
+	if c.Cameras[0].URI != "rtsp://u:p@host/x" || got.Threshold != 4 || got.Timesteps != 3 || c.Cameras[1].URI != "camera:1" {
+		t.Errorf("%+v, %+v", c.Cameras, got)
+	}
+}
+
+func TestPrintHidesSecrets(t *testing.T) {
+	c, err := configs.Parse([]byte(`
+publish: {url: "nats://hunter1@a:4222,nats://u:hunter2@b:4222", user: u, password: hunter3, token: hunter4}
+preview: {token: hunter5hunter5hunter5}
+cameras: [{name: a, uri: "rtsp://u:hunter6@host/x?token=hunter7", detector: {timesteps: 3}}]
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := configs.Print(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(raw), "hunter") || !strings.Contains(string(raw), "***@host") {
+		t.Errorf("printed:\n%s", raw)
+	}
+	if c.Cameras[0].URI != "rtsp://u:hunter6@host/x?token=hunter7" {
+		t.Error("printing changed the configuration")
+	}
+	again, err := configs.Parse(raw)
+	if err != nil {
+		t.Fatalf("%v in\n%s", err, raw)
+	}
+	if got := again.DetectorOf(again.Cameras[0]); got.Timesteps != 3 {
+		t.Errorf("what is printed reads as %+v", got)
 	}
 }

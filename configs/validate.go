@@ -25,15 +25,18 @@ func (c *Config) Validate() error {
 	for i, cam := range c.Cameras {
 		path := fmt.Sprintf("cameras[%d].", i)
 		in(path, cam.Validate())
+		if !cam.Detector.IsZero() {
+			in(path, c.DetectorOf(cam).Validate())
+		}
+		if !cam.Events.IsZero() {
+			in(path, c.EventsOf(cam).Validate())
+		}
 		if seen[cam.Name] {
 			errs = append(errs, fmt.Errorf("%sname: got %q twice, want a name of its own", path, cam.Name))
 		}
 		seen[cam.Name] = true
 	}
-	if len(errs) == 0 {
-		return nil
-	}
-	return fmt.Errorf("%w: %w", ErrInvalid, errors.Join(errs...))
+	return invalid(errs)
 }
 
 // flatten takes apart what errors.Join put together.

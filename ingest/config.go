@@ -16,6 +16,12 @@ type Config struct {
 	// Overflow is what happens when frames come faster than they are scored: drop_oldest, drop_latest, wait, or auto
 	// (drop_oldest for cameras and paced files, wait for files). Default auto.
 	Overflow string `yaml:"overflow" json:"overflow"`
+	// QueueFrames is how many frames may wait to be scored, 1..256. Default 1.
+	QueueFrames int `yaml:"queue_frames" json:"queue_frames"`
+	// MemoryMB bounds what all frames of the stream take, wherever they are, in units of 1024*1024 bytes: 16..65536. A
+	// picture for which there is no room is dropped or waits, as Overflow says; one that takes more than half is an
+	// error. Default 256.
+	MemoryMB int `yaml:"memory_mb" json:"memory_mb"`
 	// Width and Height in pixels scale every frame; both or none. Default 0: as it comes.
 	Width  int `yaml:"width" json:"width"`
 	Height int `yaml:"height" json:"height"`
@@ -56,6 +62,8 @@ func DefaultConfig() Config {
 	return Config{
 		Name:        "camera",
 		Overflow:    "auto",
+		QueueFrames: 1,
+		MemoryMB:    256,
 		FPS:         10,
 		OpenTimeout: 5 * time.Second,
 		ReadTimeout: 5 * time.Second,
@@ -83,6 +91,8 @@ func (c Config) Validate() error {
 	default:
 		check(false, "overflow", quote(c.Overflow), "auto, drop_oldest, drop_latest or wait")
 	}
+	check(c.QueueFrames >= 1 && c.QueueFrames <= 256, "queue_frames", c.QueueFrames, "1 to 256")
+	check(c.MemoryMB >= 16 && c.MemoryMB <= 65536, "memory_mb", c.MemoryMB, "16 to 65536")
 	const maxSide = 16384
 	check(c.Width >= 0 && c.Width <= maxSide, "width", c.Width, "0 to 16384 pixels")
 	check(c.Height >= 0 && c.Height <= maxSide, "height", c.Height, "0 to 16384 pixels")

@@ -1,0 +1,52 @@
+package configs
+
+import (
+	"net/url"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/oodcast/oodcast/ingest"
+)
+
+const redacted = "***"
+
+// Print returns c as YAML, with *** in place of passwords, tokens and the credentials in addresses.
+func Print(c Config) ([]byte, error) {
+	return yaml.Marshal(c.redact())
+}
+
+// redact returns a copy of c without secrets.
+func (c Config) redact() Config {
+	for _, secret := range []*string{&c.Publish.Password, &c.Publish.Token, &c.Preview.Token} {
+		if *secret != "" {
+			*secret = redacted
+		}
+	}
+	urls := strings.Split(c.Publish.URL, ",")
+	for i, u := range urls {
+		urls[i] = redactURL(strings.TrimSpace(u))
+	}
+	c.Publish.URL = strings.Join(urls, ",")
+	cameras := make([]Camera, len(c.Cameras))
+	for i, cam := range c.Cameras {
+		cam.URI = ingest.RedactURI(cam.URI)
+		cam.FFmpegOptions = ingest.RedactURI(cam.FFmpegOptions)
+		cameras[i] = cam
+	}
+	c.Cameras = cameras
+	return c
+}
+
+// redactURL hides the user part of an address, which for NATS may be a token.
+func redactURL(addr string) string {
+	u, err := url.Parse(addr)
+	if err != nil {
+		return ingest.RedactURI(addr)
+	}
+	if u.User != nil {
+		u.User = url.User(redacted)
+		return strings.Replace(u.String(), url.QueryEscape(redacted), redacted, 1)
+	}
+	return addr
+}

@@ -1,0 +1,166 @@
+package configs
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"regexp"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/detector/ort"
+	"github.com/oodcast/oodcast/pipeline"
+)
+
+// Schema returns a JSON Schema (draft 2020-12) of the configuration file, for editors: every key with its type, its
+// default and what default.yaml says about it.
+func Schema() ([]byte, error) {
+	var doc yaml.Node
+	if err := yaml.Unmarshal(ExampleYAML(), &doc); err != nil {
+		return nil, fmt.Errorf("default.yaml: %w", err)
+	}
+	root := schemaOf(reflect.TypeFor[Config](), reflect.ValueOf(Default()), doc.Content[0], "")
+	root["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+	root["title"] = "oodcast"
+	delete(root, "default")
+	return json.MarshalIndent(root, "", "  ")
+}
+
+// commented matches a line of default.yaml that is a key in a comment, or the list of cameras, which has its only entry
+// in comments.
+var (
+	commented = regexp.MustCompile(`(?m)^( *)# ( *(?:- )?[a-z_]+:(?: .*)?)$`)
+	noCameras = regexp.MustCompile(`(?m)^cameras: \[\]$`)
+)
+
+// ExampleYAML returns default.yaml with the keys that it has in comments: a camera and what is empty by default.
+func ExampleYAML() []byte {
+	raw := noCameras.ReplaceAll(DefaultYAML(), []byte("cameras:"))
+	return commented.ReplaceAll(raw, []byte("$1$2"))
+}
+
+// The values of keys that have a fixed set of them, by path.
+func values(path string) []any {
+	switch path {
+	case "provider.name":
+		return []any{ort.CPU, ort.CUDA, ort.TensorRT}
+	case "detector.part", "cameras[].detector.part":
+		return []any{detector.PartCompound, detector.PartDiffusion, detector.PartLSE}
+	case "publish.encoding":
+		return []any{"u8", "u16"}
+	case "cameras[].overflow":
+		return []any{"auto", pipeline.DropOldest, pipeline.DropLatest, pipeline.Wait}
+	}
+	return nil
+}
+
+// duration matches what time.ParseDuration takes.
+const duration = `^[-+]?(0|([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+$`
+
+// schemaOf describes t, whose default is def (invalid: none), with the comments of node (nil: none).
+func schemaOf(t reflect.Type, def reflect.Value, node *yaml.Node, path string) map[string]any {
+	s := map[string]any{}
+	if all := values(path); all != nil {
+		s["enum"] = all
+	}
+	switch {
+	case t == reflect.TypeFor[time.Duration]():
+		s["anyOf"] = []any{map[string]any{"type": "string", "pattern": duration}, map[string]any{"const": 0}}
+	case t == reflect.TypeFor[Override[detector.Config]](): // keys of the whole, none with a default
+		return overrideSchema(reflect.TypeFor[detector.Config](), "detector", path)
+	case t == reflect.TypeFor[Override[detector.TrackerConfig]]():
+		return overrideSchema(reflect.TypeFor[detector.TrackerConfig](), "events", path)
+	case reflect.PointerTo(t).Implements(reflect.TypeFor[yaml.Unmarshaler]()):
+		return s // judged by its own code
+	case t.Kind() == reflect.Struct:
+		return structSchema(t, def, node, path)
+	case t.Kind() == reflect.Slice, t.Kind() == reflect.Array:
+		s["type"] = "array"
+		if t.Kind() == reflect.Array {
+			s["minItems"], s["maxItems"] = t.Len(), t.Len()
+		}
+		var first *yaml.Node
+		if node != nil && len(node.Content) > 0 {
+			first = node.Content[0]
+		}
+		s["items"] = schemaOf(t.Elem(), defaultOf(t.Elem()), first, path+"[]")
+		return s
+	case t.Kind() == reflect.Bool:
+		s["type"] = "boolean"
+	case t.Kind() == reflect.String:
+		s["type"] = "string"
+	case t.Kind() == reflect.Float32, t.Kind() == reflect.Float64:
+		s["type"] = "number"
+	case t.Kind() >= reflect.Int && t.Kind() <= reflect.Uint64:
+		s["type"] = "integer"
+	}
+	if def.IsValid() {
+		s["default"] = def.Interface()
+		if d, ok := def.Interface().(time.Duration); ok {
+			s["default"] = d.String()
+		}
+	}
+	return s
+}
+
+// defaultOf returns what an element of a list starts from, if it says so.
+func defaultOf(t reflect.Type) reflect.Value {
+	v := reflect.New(t)
+	if d, ok := v.Interface().(defaulter); ok {
+		d.setDefaults()
+		return v.Elem()
+	}
+	return reflect.Value{}
+}
+
+func structSchema(t reflect.Type, def reflect.Value, node *yaml.Node, path string) map[string]any {
+	properties := map[string]any{}
+	for _, f := range fields(t) {
+		var d reflect.Value
+		if def.IsValid() {
+			d = def.FieldByIndex(f.index)
+		}
+		text, sub := comment(node, f.key)
+		p := schemaOf(f.typ, d, sub, join(path, f.key))
+		if text != "" {
+			p["description"] = text
+		}
+		properties[f.key] = p
+	}
+	s := map[string]any{"type": "object", "properties": properties, "additionalProperties": false}
+	if t == reflect.TypeFor[Camera]() {
+		s["required"] = []string{"uri"}
+	}
+	return s
+}
+
+// overrideSchema describes some keys of the section that is named.
+func overrideSchema(t reflect.Type, section, path string) map[string]any {
+	var doc yaml.Node
+	_ = yaml.Unmarshal(DefaultYAML(), &doc) // Schema has read it before
+	_, node := comment(doc.Content[0], section)
+	return structSchema(t, reflect.Value{}, node, path)
+}
+
+// comment returns what a mapping says about a key, and the key's value; both empty when it does not have the key.
+func comment(node *yaml.Node, key string) (text string, val *yaml.Node) {
+	if node == nil {
+		return "", nil
+	}
+	for k, v := range pairs(node) {
+		if k.Value != key {
+			continue
+		}
+		for _, c := range []string{v.LineComment, k.LineComment, k.HeadComment} {
+			if c != "" {
+				c = strings.ReplaceAll(strings.TrimPrefix(c, "# "), "\n# ", " ")
+				return c, v
+			}
+		}
+		return "", v
+	}
+	return "", nil
+}
