@@ -140,7 +140,7 @@ func structSchema(t reflect.Type, def reflect.Value, node *yaml.Node, path strin
 // overrideSchema describes some keys of the section that is named.
 func overrideSchema(t reflect.Type, section, path string) map[string]any {
 	var doc yaml.Node
-	_ = yaml.Unmarshal(DefaultYAML(), &doc) // Schema has read it before
+	_ = yaml.Unmarshal(ExampleYAML(), &doc) // Schema has read it before
 	_, node := comment(doc.Content[0], section)
 	return structSchema(t, reflect.Value{}, node, path)
 }

@@ -53,15 +53,17 @@ func (c *RunCmd) Run(e *env) error {
 	return errors.Join(svc.run(e), svc.close())
 }
 
-// load reads the configuration and puts the flags over it.
+// load reads the configuration, with the flags over it.
 func (c *RunCmd) load() (configs.Config, error) {
-	cfg := configs.Default()
-	if c.Config != "" {
-		var err error
-		if cfg, err = configs.Load(c.Config); err != nil {
-			return cfg, err
-		}
+	cfg, err := configs.Read(c.Config, os.Environ(), c.flags)
+	if err == nil && len(cfg.Cameras) == 0 {
+		err = usagef("no camera: give --source URI, or cameras in --config FILE")
 	}
+	return cfg, err
+}
+
+// flags puts the flags over a configuration. They hold for all cameras.
+func (c *RunCmd) flags(cfg *configs.Config) error {
 	if len(c.Source) > 0 {
 		template := configs.Camera{Config: ingest.DefaultConfig()}
 		if len(cfg.Cameras) > 0 {
@@ -77,9 +79,6 @@ func (c *RunCmd) load() (configs.Config, error) {
 			cfg.Cameras = append(cfg.Cameras, cam)
 		}
 	}
-	if err := cfg.ApplyEnv(os.Environ()); err != nil {
-		return cfg, err
-	}
 	set(&cfg.Bundle, c.Bundle)
 	set(&cfg.Preview.Listen, c.HTTP)
 	set(&cfg.Publish.URL, c.NATS)
@@ -88,13 +87,19 @@ func (c *RunCmd) load() (configs.Config, error) {
 	if c.LatencyBudget > 0 {
 		cfg.Detector.LatencyBudget = c.LatencyBudget
 	}
-	if err := setTimesteps(&cfg.Detector, c.Timesteps); err != nil {
-		return cfg, err
+	for i := range cfg.Cameras {
+		cam := &cfg.Cameras[i]
+		if c.Bundle != "" {
+			cam.Bundle = ""
+		}
+		if c.Timesteps != "" {
+			cam.Detector = cam.Detector.Without("timesteps", "timestep_list")
+		}
+		if c.LatencyBudget > 0 {
+			cam.Detector = cam.Detector.Without("latency_budget")
+		}
 	}
-	if len(cfg.Cameras) == 0 {
-		return cfg, usagef("no camera: give --source URI, or cameras in --config FILE")
-	}
-	return cfg, cfg.Validate()
+	return setTimesteps(&cfg.Detector, c.Timesteps)
 }
 
 func set[T ~string](dst *T, v T) {
