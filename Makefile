@@ -36,6 +36,7 @@ SOURCE    ?= $(DEMO_CLIP)
 RUN_FLAGS ?=
 VERSION   := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 FUZZTIME  ?= 20s
+SOAK_TIME ?= 30m
 
 export OODCAST_ORT_LIB ?= $(CURDIR)/$(ORT_LIB)
 # Weights, labelled images and clips that may not be redistributed; tests that need them skip without.
@@ -107,6 +108,10 @@ $(DEMO_CLIP): | apt-run
 .PHONY: bench
 bench: deps ## Run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: soak
+soak: deps $(DEMO_CLIP) ## Run three failing cameras for SOAK_TIME (30m) and print memory, goroutines, events
+	OODCAST_SOAK=$(SOAK_TIME) go test -count=1 -timeout 0 -run '^TestSoak$$' ./cmd/oodcast -v
 
 .PHONY: fuzz
 fuzz: deps ## Run every fuzz target for FUZZTIME (20s)

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"encoding/json"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Every metric on the dashboard exists: those of ours in the code, those of the Go runtime and the process in a scrape.
+func TestDashboardMetricsExist(t *testing.T) {
+	raw, err := os.ReadFile("../../deploy/grafana.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var dashboard struct {
+		Panels []struct {
+			Title   string
+			Targets []struct{ Expr string }
+		}
+	}
+	if err := json.Unmarshal(raw, &dashboard); err != nil {
+		t.Fatal(err)
+	}
+	p, _ := yard(t)
+	known := scrape(t, p.find(t, "page "))
+	literal := regexp.MustCompile(`"(oodcast_[a-z_]+)"`)
+	err = filepath.WalkDir("../../publish", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, ".go") {
+			return err
+		}
+		src, err := os.ReadFile(path)
+		for _, m := range literal.FindAllSubmatch(src, -1) {
+			known[string(m[1])] = 0 // counters show up with their first count
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := regexp.MustCompile(`\b(oodcast|go|process)_[a-z_]+\b`)
+	n := 0
+	for _, panel := range dashboard.Panels {
+		for _, target := range panel.Targets {
+			for _, name := range used.FindAllString(target.Expr, -1) {
+				n++
+				if _, ok := known[strings.TrimSuffix(name, "_bucket")]; !ok {
+					t.Errorf("panel %q: nobody exports %s", panel.Title, name)
+				}
+			}
+		}
+	}
+	if n < 10 {
+		t.Errorf("%d metrics on the dashboard", n)
+	}
+}
+
+// The unit is one that systemd understands; its user and paths exist only where it is installed.
+func TestUnit(t *testing.T) {
+	analyze, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		t.Skip("no systemd-analyze here")
+	}
+	unit, err := os.ReadFile("../../deploy/oodcast.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := write(t, filepath.Join(t.TempDir(), "oodcast.service"),
+		strings.ReplaceAll(string(unit), "/opt/oodcast/bin/oodcast", "/bin/true"))
+	if out, err := exec.CommandContext(t.Context(), analyze, "verify", path).CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// The service manager hears that we are ready, that we live, and that we stop.
+func TestServiceManager(t *testing.T) {
+	manager := filepath.Join(t.TempDir(), "notify")
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: manager, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	t.Setenv("NOTIFY_SOCKET", manager)
+	t.Setenv("WATCHDOG_USEC", "1000000")
+	p, _ := yard(t)
+	hears := func(what string) {
+		t.Helper()
+		buf := make([]byte, 4096)
+		if err := conn.SetReadDeadline(time.Now().Add(60 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		for {
+			n, err := conn.Read(buf)
+			if err != nil {
+				t.Fatalf("%s: %v", what, err)
+			}
+			if strings.Contains("\n"+string(buf[:n])+"\n", "\n"+what+"\n") {
+				return
+			}
+		}
+	}
+	hears("READY=1")
+	hears("WATCHDOG=1")
+	hears("WATCHDOG=1")
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	hears("STOPPING=1")
+	<-p.done
+}
