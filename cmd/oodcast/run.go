@@ -118,6 +118,7 @@ type service struct {
 	publisher *publish.Publisher
 	preview   *preview.Server
 	scoring   sync.Mutex // one encoder and one scorer serve all cameras
+	pulse     pulse      // of the scoring
 	maxFrames uint64
 	exitOnEnd bool
 }
@@ -242,6 +243,7 @@ func (s *service) watch(ctx, srcCtx context.Context) error {
 		return nil
 	}
 	s.greet()
+	defer s.manage(srcCtx)()
 	cameras, ctx := errgroup.WithContext(ctx)
 	for _, c := range s.cameras {
 		camCtx, stop := context.WithCancel(srcCtx)
@@ -298,7 +300,9 @@ func (s *service) scoreAll(ctx context.Context, c *camera, stop func()) error {
 			return nil
 		}
 		s.scoring.Lock()
+		s.pulse.begin()
 		m, err := c.score(ctx, f)
+		s.pulse.end()
 		s.scoring.Unlock()
 		if err != nil {
 			return fmt.Errorf("camera %s: %w", c.cfg.Name, err)

@@ -4,10 +4,58 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
+
+	"github.com/oodcast/oodcast/ingest"
 )
+
+// scoreLimit is how long the scoring of one frame may take before the service counts as hanging. A first frame on a GPU
+// takes seconds.
+const scoreLimit = 20 * time.Second
+
+// pulse knows how long the frame that is being scored has been.
+type pulse struct{ begun atomic.Int64 }
+
+func (p *pulse) begin() { p.begun.Store(time.Now().UnixNano()) }
+func (p *pulse) end()   { p.begun.Store(0) }
+
+// check returns an error when a frame is stuck.
+func (p *pulse) check() error {
+	begun := p.begun.Load()
+	if took := time.Since(time.Unix(0, begun)); begun != 0 && took > scoreLimit {
+		return fmt.Errorf("the scoring of one frame has taken %v", took.Round(time.Second))
+	}
+	return nil
+}
+
+// manage talks to the service manager until the function that it returns is called.
+func (s *service) manage(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		systemd(ctx, s.out.Log, s.pulse.check, s.state)
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}
+
+// state is what systemctl status shows.
+func (s *service) state() string {
+	live, maps := 0, uint64(0)
+	for _, c := range s.cameras {
+		if c.source.Status().State == ingest.Live {
+			live++
+		}
+		maps += c.scored.Load()
+	}
+	return fmt.Sprintf("%d of %d cameras deliver, %d maps", live, len(s.cameras), maps)
+}
 
 // systemd tells the service manager that started us (sd_notify(3), Type=notify) that we are ready, how we are, and that
 // we stop, until ctx is done. With WatchdogSec it pings twice in that time, but only while alive returns nil: a service
