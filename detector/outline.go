@@ -7,17 +7,16 @@ import (
 
 const (
 	outlineCorners = 32
-	closeTo    = 0.75 // cells that an outline may lie off the cells' edges, where so many corners do
+	closeTo        = 0.75 // cells that an outline may lie off the cells' edges, where so many corners do
 )
 
-// outline returns the border of connected cells (eight neighbours) on a grid of width × height in parts of the image:
-// clockwise, at most outlineCorners corners. Holes are not drawn. Of cells that are not connected it is the part with the
-// first cell of the first row.
+// outline returns the border of a set of cells on a grid of width × height in parts of the image: clockwise, at most
+// outlineCorners corners. Holes are not drawn, and of cells that do not all touch (eight neighbours) only the largest part.
 func outline(cells []cell, width, height int) [][2]float64 {
 	if len(cells) == 0 {
 		return nil
 	}
-	ring := border(cells)
+	ring := border(largest(cells))
 	for off := closeTo; ; off *= 1.5 {
 		if short := simplified(ring, off); len(short) <= outlineCorners {
 			out := make([][2]float64, len(short))
@@ -32,22 +31,69 @@ func outline(cells []cell, width, height int) [][2]float64 {
 // round4 keeps four digits: less than a pixel of a picture 8000 pixels wide.
 func round4(v float64) float64 { return math.Round(v*1e4) / 1e4 }
 
-// border follows the edges of the cells, with the cells on the right hand, and returns the corners.
-func border(cells []cell) []cell {
+// bitmap is a set of cells in a rectangle.
+type bitmap struct {
+	box rect
+	in  []bool
+}
+
+func newBitmap(cells []cell) bitmap {
 	box := rect{cells[0].x, cells[0].y, cells[0].x + 1, cells[0].y + 1}
-	first := cells[0]
 	for _, c := range cells {
 		box = box.union(rect{c.x, c.y, c.x + 1, c.y + 1})
+	}
+	b := bitmap{box, make([]bool, (box.x1-box.x0)*(box.y1-box.y0))}
+	for _, c := range cells {
+		*b.at(c) = true
+	}
+	return b
+}
+
+// at returns the place of a cell of the rectangle.
+func (b bitmap) at(c cell) *bool { return &b.in[(c.y-b.box.y0)*(b.box.x1-b.box.x0)+c.x-b.box.x0] }
+
+func (b bitmap) has(c cell) bool { return b.box.contains(c) && *b.at(c) }
+
+// takePart removes the cells that touch first, or each other, and returns them.
+func (b bitmap) takePart(first cell) []cell {
+	*b.at(first) = false
+	part := []cell{first}
+	for next := 0; next < len(part); next++ {
+		for dy := -1; dy <= 1; dy++ {
+			for dx := -1; dx <= 1; dx++ {
+				if c := (cell{part[next].x + dx, part[next].y + dy}); b.has(c) {
+					*b.at(c) = false
+					part = append(part, c)
+				}
+			}
+		}
+	}
+	return part
+}
+
+// largest returns the largest part of the cells whose cells all touch.
+func largest(cells []cell) []cell {
+	rest := newBitmap(cells)
+	var most []cell
+	for _, c := range cells {
+		if rest.has(c) {
+			if part := rest.takePart(c); len(part) > len(most) {
+				most = part
+			}
+		}
+	}
+	return most
+}
+
+// border follows the edges of cells that touch, with the cells on the right hand, and returns the corners.
+func border(cells []cell) []cell {
+	first := cells[0]
+	for _, c := range cells {
 		if c.y < first.y || c.y == first.y && c.x < first.x {
 			first = c
 		}
 	}
-	w := box.x1 - box.x0
-	in := make([]bool, w*(box.y1-box.y0))
-	for _, c := range cells {
-		in[(c.y-box.y0)*w+c.x-box.x0] = true
-	}
-	has := func(c cell) bool { return box.contains(c) && in[(c.y-box.y0)*w+c.x-box.x0] }
+	set := newBitmap(cells)
 	// East, south, west, north, and the two cells ahead of a corner on the left and on the right hand.
 	steps := [4]cell{{1, 0}, {0, 1}, {-1, 0}, {0, -1}}
 	left := [4]cell{{0, -1}, {0, 0}, {-1, 0}, {-1, -1}}
@@ -58,9 +104,9 @@ func border(cells []cell) []cell {
 		at = cell{at.x + steps[dir].x, at.y + steps[dir].y}
 		turn := 1 // to the right: nothing ahead
 		switch {
-		case has(cell{at.x + left[dir].x, at.y + left[dir].y}):
+		case set.has(cell{at.x + left[dir].x, at.y + left[dir].y}):
 			turn = 3
-		case has(cell{at.x + right[dir].x, at.y + right[dir].y}):
+		case set.has(cell{at.x + right[dir].x, at.y + right[dir].y}):
 			turn = 0
 		}
 		dir = (dir + turn) % 4

@@ -23,6 +23,10 @@ func (r rect) overlap(o rect) int {
 
 func (r rect) contains(c cell) bool { return c.x >= r.x0 && c.x < r.x1 && c.y >= r.y0 && c.y < r.y1 }
 
+// bridge is how far apart connected cells are at most, in each direction: a gap of one cell does not part a region, for
+// the outer cells of a thing flicker.
+const bridge = 2
+
 // region is a connected set of cells.
 type region struct {
 	box   rect
@@ -48,7 +52,7 @@ type regionFinder struct {
 	found  []region
 }
 
-// regions returns the connected regions (eight neighbours) of values above level with at least minCells cells. The
+// regions returns the connected regions of values above level with at least minCells cells. The
 // result is valid until the next call.
 func (f *regionFinder) regions(m *Map, level float32, minCells int) []region {
 	f.labels = grow(f.labels, len(m.Values))
@@ -88,8 +92,8 @@ func (f *regionFinder) flood(m *Map, level float32, start, label int) region {
 		r.sum += float64(v)
 		r.peak = max(r.peak, v)
 		r.box = r.box.union(rect{x, y, x + 1, y + 1})
-		for ny := max(0, y-1); ny <= min(m.Height-1, y+1); ny++ {
-			for nx := max(0, x-1); nx <= min(m.Width-1, x+1); nx++ {
+		for ny := max(0, y-bridge); ny <= min(m.Height-1, y+bridge); ny++ {
+			for nx := max(0, x-bridge); nx <= min(m.Width-1, x+bridge); nx++ {
 				if j := ny*m.Width + nx; m.Values[j] > level && f.labels[j] == 0 && m.Judged(j) {
 					f.labels[j] = label
 					f.cells = append(f.cells, cell{nx, ny})
