@@ -132,8 +132,13 @@ func simplified(ring []cell, off float64) []cell {
 	keep := make([]bool, len(ring)+1)
 	keep[0], keep[far], keep[len(ring)] = true, true, true
 	closed := append(slices.Clip(ring), ring[0])
-	split(closed, keep, 0, far, off)
-	split(closed, keep, far, len(ring), off)
+	for _, half := range [2][2]int{{0, far}, {far, len(ring)}} {
+		first, last := half[0], half[1]
+		at, _ := farthest(closed, first, last) // stays in any case: a ring has an inside
+		keep[at] = true
+		split(closed, keep, first, at, off)
+		split(closed, keep, at, last, off)
+	}
 	var short []cell
 	for i, c := range ring {
 		if keep[i] {
@@ -145,18 +150,24 @@ func simplified(ring []cell, off float64) []cell {
 
 // split keeps the corner between first and last that lies farthest off their line, if that is more than off.
 func split(line []cell, keep []bool, first, last int, off float64) {
-	at, most := 0, off
-	for i := first + 1; i < last; i++ {
-		if d := distance(line[i], line[first], line[last]); d > most {
-			at, most = i, d
-		}
-	}
-	if at == 0 {
+	at, d := farthest(line, first, last)
+	if d <= off {
 		return
 	}
 	keep[at] = true
 	split(line, keep, first, at, off)
 	split(line, keep, at, last, off)
+}
+
+// farthest returns the corner between first and last that lies farthest off their line, and how far.
+func farthest(line []cell, first, last int) (at int, most float64) {
+	at = first
+	for i := first + 1; i < last; i++ {
+		if d := distance(line[i], line[first], line[last]); d > most {
+			at, most = i, d
+		}
+	}
+	return at, most
 }
 
 // distance of a corner from the line through a and b, or from a when they are the same.
