@@ -28,6 +28,11 @@ type Encoding struct {
 	Classes                   int
 	Logits                    []float32 // Classes × LogitsHeight × LogitsWidth
 	LSE                       []float32 // LogitsHeight × LogitsWidth: log Σ exp over classes, high where sure
+
+	// Of mask-classification networks only: each query has class logits, the last one for "no object", and a mask.
+	Queries, MaskWidth, MaskHeight int
+	ClassLogits                    []float32 // Queries × (known classes + 1)
+	MaskLogits                     []float32 // Queries × MaskHeight × MaskWidth
 }
 
 // Scorer computes the per-timestep scores e_t of features. It is not safe for concurrent use.

@@ -1,14 +1,10 @@
 package main
 
 import (
-	"context"
+	"errors"
 
-	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/detector/eval"
-	"github.com/oodcast/oodcast/detector/ort"
-	"github.com/oodcast/oodcast/ingest"
 	"github.com/oodcast/oodcast/ingest/opencv"
-	"github.com/oodcast/oodcast/models"
 )
 
 // EvalCmd measures AP, AUROC and FPR95 on labelled images.
@@ -16,8 +12,10 @@ type EvalCmd struct {
 	Dataset       string   `required:"" help:"roadanomaly, roadanomaly21, roadobstacle21, fs_lostfound, fs_static, ade_ood, folder."`
 	Root          string   `required:"" type:"existingdir" help:"Folder of the data set."`
 	Bundle        string   `placeholder:"NAME|DIR" default:"roadscene" help:"Bundle to evaluate."`
-	Method        []string `default:"dood" help:"dood (compound), dood-diffusion, lse; may be repeated."`
+	Method        []string `default:"dood" placeholder:"M,..." help:"${eval_methods}, or all of these that the bundle and --reference allow; may be repeated."`
 	Timesteps     []int    `default:"5" help:"The |T| to evaluate."`
+	Reference     []string `sep:"none" placeholder:"URI" help:"Normal footage for cdnp, knn, gmm and mahalanobis: a file or a folder of images. May be repeated."`
+	Seed          *uint64  `placeholder:"N" help:"Seed of what is random. With it the JSON has no latency_ms: two runs print the same."`
 	Scores        string   `type:"existingdir" help:"Folder of score files: evaluate these instead of a bundle."`
 	Suffix        string   `default:"_scores.npy" help:"Ending of a score file after the image's name."`
 	Limit         int      `placeholder:"N" help:"Only the first N images."`
@@ -63,72 +61,33 @@ func (c *EvalCmd) dataset() (*eval.Dataset, error) {
 }
 
 // bundle evaluates each method at each |T|, one row each.
-func (c *EvalCmd) bundle(e *env, d *eval.Dataset) ([]*eval.Measured, error) {
-	b, err := models.Open(c.Bundle)
+func (c *EvalCmd) bundle(e *env, d *eval.Dataset) (_ []*eval.Measured, err error) {
+	parts, err := c.openParts(e)
 	if err != nil {
 		return nil, err
 	}
-	engine, err := ort.OpenEngine(b, detector.DefaultConfig(), c.options())
+	defer func() { err = errors.Join(err, parts.Close()) }()
+	rows, err := eval.NewRows(&parts.kit, c.Method, c.Timesteps)
 	if err != nil {
 		return nil, err
 	}
-	defer engine.Close()
-	rows, err := c.rows(engine)
-	if err != nil {
-		return nil, err
-	}
-	encode := func(ctx context.Context, f *ingest.Frame) (*detector.Encoding, error) {
-		w, h := engine.Detector.WorkingSize(f.Width, f.Height)
-		return engine.Encoder.Encode(ctx, f, w, h)
-	}
-	maps, err := eval.Score(e, d, opencv.ReadImage, encode, rows)
+	bar := newImageBar(e, "images", len(d.Items))
+	maps, err := eval.Score(e, d, bar.reading(opencv.ReadImage), parts.encode, rows)
+	bar.finish()
 	if err != nil {
 		return nil, err
 	}
 	var results []*eval.Measured
 	for i, r := range rows {
-		row, err := d.Measure(e, eval.Result{
-			Dataset: d.Name, Bundle: b.Name, Method: r.Method, Timesteps: r.Timesteps,
-			LatencyMS: eval.NewLatency(maps.Milliseconds(i)),
-		}, maps.Visits(i), c.measure())
+		row := eval.Result{Dataset: d.Name, Bundle: parts.bundle.Name, Method: r.Method, Timesteps: r.Timesteps}
+		if c.Seed == nil {
+			row.LatencyMS = eval.NewLatency(maps.Milliseconds(i))
+		}
+		measured, err := d.Measure(e, row, maps.Visits(i), c.measure())
 		if err != nil {
 			return nil, err
 		}
-		results = append(results, row)
+		results = append(results, measured)
 	}
 	return results, nil
-}
-
-// rows are the methods, at each |T| where they have timesteps.
-func (c *EvalCmd) rows(engine *ort.Engine) ([]eval.Row, error) {
-	parts := map[string]string{
-		"dood": detector.PartCompound, "dood-diffusion": detector.PartDiffusion, "lse": detector.PartLSE,
-	}
-	var rows []eval.Row
-	for _, method := range c.Method {
-		part, ok := parts[method]
-		if !ok {
-			return nil, usagef("--method: got %q, want dood, dood-diffusion or lse", method)
-		}
-		steps := c.Timesteps
-		if part == detector.PartLSE {
-			steps = steps[:min(1, len(steps))]
-		}
-		for _, n := range steps {
-			cfg := detector.DefaultConfig()
-			cfg.Part, cfg.Timesteps = part, n
-			det, err := engine.NewDetector(cfg)
-			if err != nil {
-				return nil, err
-			}
-			if part == detector.PartLSE {
-				n = 0
-			}
-			rows = append(rows, eval.Row{
-				Method: method, Timesteps: n,
-				Score: func(_ context.Context, x *eval.Encoded) (*detector.Map, error) { return det.ScoreEncoding(x.Encoding) },
-			})
-		}
-	}
-	return rows, nil
 }

@@ -17,7 +17,8 @@ func exitCode(err error) int {
 	var usage usageError
 	switch {
 	case errors.As(err, &usage), isAny(err, configs.ErrInvalid, models.ErrNotFound, models.ErrEncoderOnly,
-		detector.ErrSetting, eval.ErrUnknownDataset, ingest.ErrUnsupported):
+		detector.ErrSetting, eval.ErrUnknownDataset, eval.ErrUnknownMethod, eval.ErrNeedsDenoiser, eval.ErrNeedsReference,
+		eval.ErrNeedsMasks, ingest.ErrUnsupported):
 		return exitUsage
 	case isAny(err, ort.ErrNotInstalled, ort.ErrProvider, errMissing):
 		return exitNotInstalled

@@ -97,6 +97,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { exited = code }), // --help
 		kong.Vars(fitVars()),
+		kong.Vars(evalVars()),
 		kong.Bind(e),
 	)
 	if err != nil {

@@ -40,7 +40,7 @@ func Score(
 	return m, nil
 }
 
-// add scores one picture. A row is charged with the encoding, which it would need on its own too.
+// add scores one picture. A row is charged with all it would need on its own, the encoding first of all.
 func (m *Maps) add(ctx context.Context, f *ingest.Frame, encode Encode) error {
 	begun := time.Now()
 	enc, err := encode(ctx, f)
@@ -50,12 +50,12 @@ func (m *Maps) add(ctx context.Context, f *ingest.Frame, encode Encode) error {
 	x := &Encoded{Encoding: enc, Frame: f}
 	encoding := time.Since(begun)
 	for i, row := range m.Rows {
-		begun = time.Now()
+		begun, x.charged = time.Now(), 0
 		one, err := row.Score(ctx, x)
 		if err != nil {
 			return fmt.Errorf("%s: %w", row.Method, err)
 		}
-		took := encoding + time.Since(begun)
+		took := encoding + time.Since(begun) + x.charged
 		one.ImageWidth, one.ImageHeight = f.Width, f.Height
 		m.maps[i] = append(m.maps[i], one)
 		m.ms[i] = append(m.ms[i], took.Seconds()*1000)

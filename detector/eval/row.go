@@ -2,6 +2,7 @@ package eval
 
 import (
 	"context"
+	"time"
 
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/ingest"
@@ -11,6 +12,8 @@ import (
 type Encoded struct {
 	*detector.Encoding
 	Frame *ingest.Frame // the picture at its own size
+
+	charged time.Duration // that a scorer was spared because another one had done the work before
 }
 
 // Encode runs the network on a picture; it neither keeps nor releases the frame. The result is valid until the next call.

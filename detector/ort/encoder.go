@@ -12,14 +12,16 @@ import (
 
 var _ detector.Encoder = (*Encoder)(nil)
 
-// The inputs and outputs that every encoder has.
+// The inputs and outputs that every encoder has, and the outputs that mask-classification networks have too.
 var (
 	encoderInputs  = []string{"image", "size"}
 	encoderOutputs = []string{"features", "logits", "lse"}
+	maskOutputs    = []string{"class_logits", "mask_logits"}
 )
 
 // Encoder runs an encoder graph: image uint8[H,W,3] and size int64[2] in, features float32[h,w,C], logits
-// float32[K,lh,lw] and lse float32[lh,lw] out. It reuses its tensors and is not safe for concurrent use.
+// float32[K,lh,lw] and lse float32[lh,lw] out, and, of a mask-classification network, class_logits float32[Q,K+1] and
+// mask_logits float32[Q,mh,mw]. It reuses its tensors and is not safe for concurrent use.
 type Encoder struct {
 	session *Session
 	in      []int // where image and size are among the inputs
@@ -37,12 +39,16 @@ func NewEncoder(model []byte, opts Options) (*Encoder, error) {
 		return nil, fmt.Errorf("encoder: %w", err)
 	}
 	e := &Encoder{session: s}
+	want := encoderOutputs
+	if len(s.Outputs()) > len(want) {
+		want = slices.Concat(encoderOutputs, maskOutputs)
+	}
 	if e.in, err = positions(names(s.Inputs()), encoderInputs); err == nil {
-		e.out, err = positions(names(s.Outputs()), encoderOutputs)
+		e.out, err = positions(names(s.Outputs()), want)
 	}
 	if err == nil && (len(s.Inputs()) != len(e.in) || len(s.Outputs()) != len(e.out)) {
-		err = fmt.Errorf("got %d inputs and %d outputs, want only %v and %v",
-			len(s.Inputs()), len(s.Outputs()), encoderInputs, encoderOutputs)
+		err = fmt.Errorf("got %d inputs and %d outputs, want only %v and %v", len(s.Inputs()), len(s.Outputs()),
+			encoderInputs, want)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("encoder: %w", err), s.Close())
@@ -60,6 +66,9 @@ func positions(have, want []string) ([]int, error) {
 	}
 	return at, nil
 }
+
+// HasMasks reports that encodings have class and mask logits.
+func (e *Encoder) HasMasks() bool { return len(e.out) > len(encoderOutputs) }
 
 // Provider returns what really computes.
 func (e *Encoder) Provider() Provider { return e.session.Provider() }
@@ -127,6 +136,16 @@ func (e *Encoder) encoding() (*detector.Encoding, error) {
 		Classes: int(ls[0]), LogitsHeight: int(ls[1]), LogitsWidth: int(ls[2]),
 		Logits: Data[float32](logits), LSE: Data[float32](lse),
 	}
+	if !e.HasMasks() {
+		return &e.result, nil
+	}
+	classes, masks := e.outputs[e.out[3]], e.outputs[e.out[4]]
+	cs, ms := classes.Shape(), masks.Shape()
+	if len(cs) != 2 || len(ms) != 3 || cs[0] != ms[0] || cs[1] < 2 {
+		return nil, fmt.Errorf("encode: got class_logits %v and mask_logits %v, want [Q K+1] and [Q h w]", cs, ms)
+	}
+	e.result.Queries, e.result.MaskHeight, e.result.MaskWidth = int(cs[0]), int(ms[1]), int(ms[2])
+	e.result.ClassLogits, e.result.MaskLogits = Data[float32](classes), Data[float32](masks)
 	return &e.result, nil
 }
 

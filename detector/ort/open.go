@@ -16,6 +16,7 @@ type Engine struct {
 	runtime  *Runtime
 	manifest models.Manifest
 	cal      detector.Calibration
+	scorer   ScorerConfig
 }
 
 // OpenEngine loads ONNX Runtime and prepares a bundle. The caller closes the engine. A bundle without a denoiser is
@@ -53,11 +54,11 @@ func OpenEngine(b *models.Bundle, cfg detector.Config, opts Options) (_ *Engine,
 	if cfg.Paper {
 		noise = "independent"
 	}
-	e.Scorer, err = NewScorer(ScorerConfig{
+	e.scorer = ScorerConfig{
 		Denoiser: *b.Manifest.Denoiser, Weights: weights, Noise: noise, Score: b.Diffusion.Score, Seed: b.Diffusion.Seed,
 		Timesteps: cal.Timesteps,
-	}, opts)
-	if err != nil {
+	}
+	if e.Scorer, err = NewScorer(e.scorer, opts); err != nil {
 		return nil, fmt.Errorf("bundle %q: %w", b.Path(), err)
 	}
 	e.manifest, e.cal = b.Manifest, cal
@@ -70,6 +71,9 @@ func OpenEngine(b *models.Bundle, cfg detector.Config, opts Options) (_ *Engine,
 func (e *Engine) NewDetector(cfg detector.Config) (*detector.Detector, error) {
 	return detector.New(e.Encoder, e.Scorer, e.manifest, e.cal, string(e.Provider()), cfg)
 }
+
+// ScorerConfig returns what the engine's scorer was made of, for others on the same denoiser.
+func (e *Engine) ScorerConfig() ScorerConfig { return e.scorer }
 
 // Provider returns what really computes: that of the scorer, where most of the work is.
 func (e *Engine) Provider() Provider { return e.Scorer.Provider() }

@@ -74,39 +74,45 @@ func NewScorer(cfg ScorerConfig, opts Options) (_ *Scorer, err error) {
 			err = errors.Join(fmt.Errorf("scorer: %w", err), s.Close())
 		}
 	}()
-	if err := s.open(model, opts); err != nil {
+	if s.sessions, err = perCore(model, opts); err != nil {
 		return nil, err
 	}
 	if s.rows <= 0 {
-		s.rows = rowsCPU
-		if s.Provider() != CPU {
-			s.rows = rowsGPU
-		}
+		s.rows = rowsFor(s.Provider())
 	}
 	return s, nil
 }
 
-// open makes the sessions: one on a GPU, one a thread on a CPU.
-func (s *Scorer) open(model []byte, opts Options) error {
+// rowsFor is how many rows one run takes on a provider.
+func rowsFor(p Provider) int {
+	if p == CPU {
+		return rowsCPU
+	}
+	return rowsGPU
+}
+
+// perCore makes the sessions that share the tiles of a frame: one on a GPU, one a thread on a CPU. With an error, those
+// made so far are closed.
+func perCore(model []byte, opts Options) (sessions []*Session, err error) {
 	workers := opts.threads()
 	opts.Threads = 1
-	first, err := NewSession(model, opts)
-	if err != nil {
-		return err
-	}
-	s.sessions = append(s.sessions, first)
-	if first.Provider() != CPU {
-		return nil
-	}
-	opts.Provider = CPU
-	for len(s.sessions) < workers {
+	for len(sessions) == 0 || len(sessions) < workers && sessions[0].Provider() == CPU {
 		next, err := NewSession(model, opts)
 		if err != nil {
-			return err
+			return nil, errors.Join(err, closeAll(sessions))
 		}
-		s.sessions = append(s.sessions, next)
+		sessions = append(sessions, next)
+		opts.Provider = next.Provider() // do not ask again for what is not there
 	}
-	return nil
+	return sessions, nil
+}
+
+func closeAll(sessions []*Session) error {
+	var err error
+	for _, session := range sessions {
+		err = errors.Join(err, session.Close())
+	}
+	return err
 }
 
 // Provider returns what really computes.
@@ -178,10 +184,7 @@ func (s *Scorer) Close() error {
 		err = errors.Join(err, p.close())
 	}
 	s.plans = nil
-	for _, session := range s.sessions {
-		err = errors.Join(err, session.Close())
-	}
-	return err
+	return errors.Join(err, closeAll(s.sessions))
 }
 
 // plan is what stays the same from frame to frame: the cut into tiles, the noise and the output buffers.

@@ -56,18 +56,7 @@ func scorer(t testing.TB, cfg ScorerConfig, opts Options) *Scorer {
 func reference(t *testing.T, cfg ScorerConfig, features []float32, n int, timesteps []int) []float32 {
 	t.Helper()
 	c := cfg.Denoiser.Channels
-	d := &diffusion.Denoiser{
-		Channels: c, Width: cfg.Denoiser.Width, Groups: cfg.Denoiser.Groups, Blocks: cfg.Denoiser.Blocks,
-		Time: cfg.Denoiser.Time, InputProjection: cfg.Denoiser.InputProjection, Params: map[string][]float32{},
-	}
-	for name, w := range cfg.Weights {
-		d.Params[name] = w.Data
-	}
-	shift, scale := d.Params["normalization.shift"], d.Params["normalization.scale"]
-	x := make([]float32, len(features))
-	for i, v := range features {
-		x[i] = (v - shift[i%c]) / scale[i%c]
-	}
+	d, x := plainDenoiser(cfg, features)
 	score := diffusion.NegCosine
 	if cfg.Score == nets.ScoreMSE {
 		score = diffusion.MSE

@@ -1,0 +1,29 @@
+package diffusion_test
+
+import (
+	"math"
+	"testing"
+
+	"github.com/oodcast/oodcast/detector/diffusion"
+)
+
+// A denoiser that knows the noise leads from x_t along the forward process back to x₀: every x_{t-1} on the way is what
+// the forward process makes of x₀ and the same noise. 1e-5: float32, values around 1.
+func TestReverseWithTrueNoise(t *testing.T) {
+	s := diffusion.NewSchedule()
+	x0, eps := []float32{0.5, -1.25, 2}, []float32{-0.3, 1.1, 0.7}
+	const from = 60
+	x := s.NoiseTo(make([]float32, 3), x0, eps, from)
+	for step := from; step >= 0; step-- {
+		s.ReverseTo(x, x, eps, step)
+		want := x0
+		if step > 0 {
+			want = s.NoiseTo(make([]float32, 3), x0, eps, step-1)
+		}
+		for i := range x {
+			if math.Abs(float64(x[i]-want[i])) > 1e-5 {
+				t.Fatalf("after the step of t=%d: %v, want %v", step, x, want)
+			}
+		}
+	}
+}
