@@ -101,8 +101,8 @@ func (s *Sampler) Reference() (*Reference, error) {
 // tokenClass is the arg-max of the logits summed over the cells of a token.
 func tokenClass(enc *detector.Encoding, token int) int {
 	ty, tx := token/enc.Width, token%enc.Width
-	y0, y1 := cells(ty, enc.Height, enc.LogitsHeight)
-	x0, x1 := cells(tx, enc.Width, enc.LogitsWidth)
+	y0, y1 := covered(ty, enc.Height, enc.LogitsHeight)
+	x0, x1 := covered(tx, enc.Width, enc.LogitsWidth)
 	best, class := math.Inf(-1), 0
 	plane := enc.LogitsWidth * enc.LogitsHeight
 	for k := range enc.Classes {
@@ -119,8 +119,8 @@ func tokenClass(enc *detector.Encoding, token int) int {
 	return class
 }
 
-// cells returns the range, never empty, of n cells that part i of parts covers.
-func cells(i, parts, n int) (from, to int) {
+// covered returns the range, never empty, of n cells that part i of parts covers.
+func covered(i, parts, n int) (from, to int) {
 	from = i * n / parts
 	return from, max(from+1, (i+1)*n/parts)
 }
