@@ -290,3 +290,30 @@ cameras: [{name: a, uri: "rtsp://u:hunter6@host/x?token=hunter7", detector: {tim
 		t.Errorf("what is printed reads as %+v", got)
 	}
 }
+
+// Secrets come from the environment where the file says so, and no fault shows them.
+func TestReferences(t *testing.T) {
+	t.Setenv("CAM_PASSWORD", "hunter2")
+	t.Setenv("CAM_WIDTH", "640")
+	t.Setenv("EMPTY", "")
+	c, err := configs.Parse([]byte(`
+cameras:
+- name: front
+  uri: rtsp://operator:${CAM_PASSWORD}@${CAM_HOST:-192.0.2.1}/$${x}${EMPTY:-live}${EMPTY}
+  width: ${CAM_WIDTH}
+  detector: {threshold: "${CAM_THRESHOLD:-4.5}"}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cam := c.Cameras[0]
+	if cam.URI != "rtsp://operator:hunter2@192.0.2.1/${x}live" || cam.Width != 640 || c.DetectorOf(cam).Threshold != 4.5 {
+		t.Errorf("%+v, threshold %g", cam.Config, c.DetectorOf(cam).Threshold)
+	}
+	_, err = configs.Parse([]byte("cameras: [{name: front, width: \"${CAM_PASSWORD}\", uri: \"${NOT_SET}\"}]"))
+	want := "configuration: cameras[0].width: want a whole number (line 1)\n" +
+		"cameras[0].uri: environment variable NOT_SET is not set; ${NOT_SET:-…} gives a default (line 1)"
+	if err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}

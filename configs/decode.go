@@ -15,6 +15,7 @@ import (
 type decoder struct {
 	faults []error
 	quiet  bool // from the environment: there are no lines, and values may be secrets
+	secret bool // the value that is read has some of the environment in it
 }
 
 // defaulter is what elements of a list implement that do not start from zero.
@@ -54,6 +55,19 @@ func (d *decoder) fault(path string, node *yaml.Node, format string, args ...any
 func (d *decoder) value(path string, node *yaml.Node, v reflect.Value) {
 	if node.Kind == yaml.AliasNode {
 		node = node.Alias
+	}
+	if node.Kind == yaml.ScalarNode && !d.quiet && strings.Contains(node.Value, "${") {
+		text, err := expand(node.Value)
+		if err != nil {
+			d.fault(path, node, "%v", err)
+			return
+		}
+		defer func() { d.secret = false }()
+		d.secret = true
+		line := node.Line
+		if node = (&yaml.Node{Kind: yaml.ScalarNode, Value: text, Line: line}); v.Kind() == reflect.String {
+			node.Tag = "!!str" // also what looks like a number
+		}
 	}
 	if node.Kind == yaml.ScalarNode && node.ShortTag() == "!!null" && (!d.quiet || v.Kind() != reflect.String) {
 		return // an empty environment variable is an empty text
@@ -175,7 +189,7 @@ func (d *decoder) leaf(path string, node *yaml.Node, v reflect.Value) {
 		return
 	}
 	got := ""
-	if node.Kind == yaml.ScalarNode && !d.quiet {
+	if node.Kind == yaml.ScalarNode && !d.quiet && !d.secret {
 		got = fmt.Sprintf("got %q, ", node.Value)
 	}
 	d.fault(path, node, "%swant %s", got, want)

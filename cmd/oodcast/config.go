@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 
 	"github.com/oodcast/oodcast/configs"
 )
@@ -10,6 +11,8 @@ import (
 type ConfigCmd struct {
 	Check    ConfigCheckCmd    `cmd:"" help:"Say what is wrong with a configuration file."`
 	Defaults ConfigDefaultsCmd `cmd:"" help:"Print every key with its default and what it means."`
+	Print    ConfigPrintCmd    `cmd:"" help:"Print what is in force: the file with the environment over it, secrets hidden."`
+	Schema   ConfigSchemaCmd   `cmd:"" help:"Print a JSON Schema of the file, for editors."`
 }
 
 // ConfigCheckCmd checks a file.
@@ -19,12 +22,9 @@ type ConfigCheckCmd struct {
 
 // Run prints "ok" or fails with every fault.
 func (c *ConfigCheckCmd) Run(e *env) error {
-	cfg, err := configs.Load(c.File)
+	cfg, err := configs.Read(c.File, os.Environ(), nil)
 	if err != nil {
 		return err
-	}
-	if err := cfg.Validate(); err != nil {
-		return fmt.Errorf("%s: %w", c.File, err)
 	}
 	_, err = fmt.Fprintf(e.Stdout, "%s: ok, %d cameras\n", c.File, len(cfg.Cameras))
 	return err
@@ -36,5 +36,35 @@ type ConfigDefaultsCmd struct{}
 // Run prints default.yaml.
 func (ConfigDefaultsCmd) Run(e *env) error {
 	_, err := e.Stdout.Write(configs.DefaultYAML())
+	return err
+}
+
+// ConfigPrintCmd prints a configuration as run would use it.
+type ConfigPrintCmd struct {
+	File string `arg:"" optional:"" help:"Configuration file; none: the defaults."`
+}
+
+// Run prints YAML.
+func (c *ConfigPrintCmd) Run(e *env) error {
+	cfg, err := configs.Read(c.File, os.Environ(), nil)
+	if err != nil {
+		return err
+	}
+	out, err := configs.Print(cfg)
+	if err == nil {
+		_, err = e.Stdout.Write(out)
+	}
+	return err
+}
+
+// ConfigSchemaCmd prints the schema.
+type ConfigSchemaCmd struct{}
+
+// Run prints JSON.
+func (ConfigSchemaCmd) Run(e *env) error {
+	out, err := configs.Schema()
+	if err == nil {
+		_, err = fmt.Fprintf(e.Stdout, "%s\n", out)
+	}
 	return err
 }
