@@ -9,7 +9,7 @@ import (
 
 // EvalCmd measures AP, AUROC and FPR95 on labelled images.
 type EvalCmd struct {
-	Dataset       string   `required:"" help:"roadanomaly, roadanomaly21, roadobstacle21, fs_lostfound, fs_static, ade_ood, folder."`
+	Dataset       string   `required:"" help:"roadanomaly, roadanomaly21, roadobstacle21, fs_lostfound, fs_static, ade_ood, wd_pascal, dlrsd, folder."`
 	Root          string   `required:"" type:"existingdir" help:"Folder of the data set."`
 	Bundle        string   `placeholder:"NAME|DIR" default:"roadscene" help:"Bundle to evaluate."`
 	Method        []string `default:"dood" placeholder:"M,..." help:"${eval_methods}, or all of these that the bundle and --reference allow; may be repeated."`

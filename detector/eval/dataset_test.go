@@ -26,7 +26,16 @@ func touch(t *testing.T, root string, files ...string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if filepath.Ext(f) == ".png" {
+		switch filepath.Ext(f) {
+		case ".npy":
+			raw, err := os.ReadFile("testdata/labels_i8.npy")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := out.Write(raw); err != nil {
+				t.Fatal(err)
+			}
+		case ".png":
 			m := image.NewGray(image.Rect(0, 0, 4, 2))
 			m.Pix = []uint8{0, 1, 255, 2, 0, 0, 0, 1}
 			if err := png.Encode(out, m); err != nil {
@@ -73,6 +82,46 @@ func TestOpenLayouts(t *testing.T) {
 			"authors' Fishyscapes copy", "fs_lostfound",
 			[]string{"images/7_image.png", "annotations/7_mask.png"},
 			[]string{"7_image"},
+			1,
+		},
+		{
+			"night and snow are another split", "roadobstacle21",
+			[]string{
+				"images/validation_1.webp", "labels_masks/validation_1_labels_semantic.png",
+				"images/validation_21_a.webp", "labels_masks/validation_21_a_labels_semantic.png",
+			},
+			[]string{"validation_1"},
+			1,
+		},
+		{
+			"a folder of validation images", "roadanomaly21",
+			[]string{"images/a.jpg", "images_val/a.jpg", "labels_masks/a_labels_semantic.png"},
+			[]string{"a"},
+			1,
+		},
+		{
+			"Fishyscapes beside Lost and Found", "fs_lostfound",
+			[]string{
+				"leftImg8bit/test/04_Weg/04_Weg_000_leftImg8bit.png", "leftImg8bit/test/04_Weg/04_Weg_001_leftImg8bit.png",
+				"fishyscapes_lostandfound/0012_04_Weg_000_labels.png",
+			},
+			[]string{"04_Weg_000_leftImg8bit"},
+			1,
+		},
+		{
+			"Fishyscapes Static of RbA", "fs_static",
+			[]string{"fs_static_images_v2/0001_x_rgb.png", "fs_val_v2/0001_x_labels.png"},
+			[]string{"0001_x_rgb"},
+			1,
+		},
+		{"WD-Pascal", "wd_pascal", []string{"img/34_img.png", "label/34_label.npy"}, []string{"34_img"}, 1},
+		{
+			"remote sensing", "dlrsd",
+			[]string{
+				"UCMerced_LandUse/Images/airplane/airplane00.tif", "UCMerced_LandUse/Images/beach/beach00.tif",
+				"DLRSD/Labels/airplane/airplane00.png",
+			},
+			[]string{"airplane00"},
 			1,
 		},
 	}
@@ -130,4 +179,57 @@ func TestOpenRefuses(t *testing.T) {
 	if _, _, _, err := d.Items[0].Labels(); !errors.Is(err, eval.ErrLabels) {
 		t.Errorf("colour mask: %v", err)
 	}
+}
+
+// testdata/labels_i8.npy is what numpy.save makes of the mask that touch draws, labels_b1.npy of the comparison with 1.
+func TestLabelsOfArrays(t *testing.T) {
+	for file, want := range map[string][]uint8{
+		"testdata/labels_i8.npy": {0, 1, 255, 2, 0, 0, 0, 1},
+		"testdata/labels_b1.npy": {0, 1, 0, 0, 0, 0, 0, 1},
+	} {
+		got, w, h, err := eval.Item{Label: file}.Labels()
+		if err != nil || w != 4 || h != 2 || !cmp.Equal(got, want) {
+			t.Errorf("%s: %v, %d×%d, %v; want %v", file, got, w, h, err, want)
+		}
+	}
+	if _, _, _, err := (eval.Item{Label: "testdata/perfect.npy"}).Labels(); !errors.Is(err, eval.ErrLabels) {
+		t.Errorf("an array of float32: %v", err)
+	}
+}
+
+// The classes that only DLRSD has are anomalous, all others are not.
+func TestRelabelling(t *testing.T) {
+	root := t.TempDir()
+	touch(t, root, "full_images/a.png", "full_1cmasks/a.png")
+	d, err := eval.Open("dlrsd", root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, _, _, err := d.Items[0].Labels()
+	if want := []uint8{0, 1, eval.Ignore, 0, 0, 0, 0, 1}; err != nil || !cmp.Equal(got, want) {
+		t.Errorf("labels %v, %v; want %v", got, err, want)
+	}
+}
+
+func FuzzLabels(f *testing.F) {
+	for _, file := range []string{"labels_i8.npy", "labels_b1.npy", "perfect.npy"} {
+		raw, err := os.ReadFile(filepath.Join("testdata", file))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(raw)
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		path := filepath.Join(t.TempDir(), "mask.npy")
+		if err := os.WriteFile(path, raw, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		labels, w, h, err := eval.Item{Label: path}.Labels()
+		if err == nil && (len(labels) != w*h || w < 1 || h < 1) {
+			t.Errorf("%d labels for %d×%d", len(labels), w, h)
+		}
+		if err != nil && !errors.Is(err, eval.ErrLabels) {
+			t.Errorf("error %v is not ErrLabels", err)
+		}
+	})
 }

@@ -1,14 +1,15 @@
 package eval
 
 import (
+	"bufio"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
+	"math"
 	"os"
 	"path/filepath"
-
-	"github.com/sbinet/npyio"
+	"slices"
 )
 
 // ErrScores is returned for a score file that is missing, no two-dimensional float array, or of another size than its
@@ -20,63 +21,38 @@ var ErrScores = errors.New("eval: score file")
 func (d *Dataset) ScoreFiles(dir, suffix string) Visits {
 	return func(ctx context.Context, visit func(x *Labelled) error) error {
 		return d.visit(ctx, func(x *Labelled, _ []float32) ([]float32, error) {
-			return readNPY(filepath.Join(dir, x.Item.Name+suffix), x.Width, x.Height)
+			return readScores(filepath.Join(dir, x.Item.Name+suffix), x.Width, x.Height)
 		}, visit)
 	}
 }
 
-func readNPY(path string, w, h int) (scores []float32, err error) {
+func readScores(path string, w, h int) ([]float32, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrScores, err)
 	}
 	defer f.Close()
-	defer func() { // the reader panics on headers that it does not expect
-		if r := recover(); r != nil {
-			scores, err = nil, fmt.Errorf("%w %q: not a NumPy file: %v", ErrScores, path, r)
+	accept := func(width, height int) error {
+		if width != w || height != h {
+			return fmt.Errorf("shape (%d, %d), want (%d, %d) like its mask", height, width, h, w)
 		}
-	}()
-	r, err := npyio.NewReader(f)
-	if err != nil {
-		return nil, fmt.Errorf("%w %q: %w", ErrScores, path, err)
+		return nil
 	}
-	shape := r.Header.Descr.Shape
-	if len(shape) != 2 || shape[0] != h || shape[1] != w || r.Header.Descr.Fortran {
-		return nil, fmt.Errorf("%w %q: shape %v, want [%d %d] in C order like its mask", ErrScores, path, shape, h, w)
-	}
-	// npyio reads zeros beyond the end of the file, so the length is checked here.
-	body, err := remaining(f)
-	if err != nil {
-		return nil, fmt.Errorf("%w %q: %w", ErrScores, path, err)
-	}
-	switch typ := r.Header.Descr.Type; {
-	case typ == "<f4" && body == 4*int64(w*h):
-		err = r.Read(&scores)
-	case typ == "<f8" && body == 8*int64(w*h):
-		var wide []float64
-		err = r.Read(&wide)
-		scores = make([]float32, len(wide))
-		for i, v := range wide {
-			scores[i] = float32(v)
+	scores := make([]float32, 0, w*h)
+	err = readArray(bufio.NewReaderSize(f, 1<<16), map[string]int{"<f4": 4, "<f8": 8}, accept, func(typ string, b []byte) error {
+		if typ == "<f4" {
+			for v := range slices.Chunk(b, 4) {
+				scores = append(scores, math.Float32frombits(binary.LittleEndian.Uint32(v)))
+			}
+			return nil
 		}
-	default:
-		err = fmt.Errorf("%d bytes of type %s, want %d values of float32 or float64", body, typ, w*h)
-	}
+		for v := range slices.Chunk(b, 8) {
+			scores = append(scores, float32(math.Float64frombits(binary.LittleEndian.Uint64(v))))
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, fmt.Errorf("%w %q: %w", ErrScores, path, err)
 	}
 	return scores, nil
-}
-
-// remaining is the number of bytes between the read position and the end of f.
-func remaining(f *os.File) (int64, error) {
-	at, err := f.Seek(0, io.SeekCurrent)
-	if err != nil {
-		return 0, err
-	}
-	st, err := f.Stat()
-	if err != nil {
-		return 0, err
-	}
-	return st.Size() - at, nil
 }

@@ -1,12 +1,11 @@
 package eval_test
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
 	"testing"
-
-	"github.com/sbinet/npyio"
 
 	"github.com/oodcast/oodcast/detector/eval"
 )
@@ -61,15 +60,29 @@ func TestScores(t *testing.T) {
 	if err := scores(); !errors.Is(err, eval.ErrScores) {
 		t.Errorf("truncated: %v", err)
 	}
-	f, err := os.Create(path)
-	if err != nil {
+	if err := os.WriteFile(path, append(bytes.Clone(perfect), 0), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := npyio.Write(f, make([]float32, 8)); err != nil { // one dimension
-		t.Fatal(err)
-	}
-	f.Close()
 	if err := scores(); !errors.Is(err, eval.ErrScores) {
-		t.Errorf("one dimension: %v", err)
+		t.Errorf("longer: %v", err)
+	}
+	for name, c := range map[string]struct{ from, to string }{
+		"one dimension":  {"(2, 4), }", "(8,), }  "},
+		"another size":   {"(2, 4)", "(4, 2)"},
+		"another type":   {"<f4", "<i4"},
+		"Fortran order":  {"False", "True "},
+		"newer version":  {"NUMPY\x01", "NUMPY\x09"},
+		"endless header": {"NUMPY\x01\x00v\x00{'", "NUMPY\x02\x00\xff\xff\xff\xff"},
+	} {
+		bad := bytes.Replace(perfect, []byte(c.from), []byte(c.to), 1)
+		if bytes.Equal(bad, perfect) {
+			t.Fatalf("%s: the file has no %q", name, c.from)
+		}
+		if err := os.WriteFile(path, bad, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := scores(); !errors.Is(err, eval.ErrScores) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
