@@ -31,8 +31,8 @@ type Config struct {
 	// StatusInterval is how often presence is refreshed and statistics go out; 1 s to 1 h. A camera counts as gone
 	// after three intervals. Default 10s.
 	StatusInterval time.Duration `yaml:"status_interval"`
-	// User and Password, Token, NKeyFile (a seed) or CredsFile authenticate; for an embedded server User and Password
-	// or Token are what it asks for.
+	// User and Password, Token, NKeyFile (a user's seed) or CredsFile (a JWT and its seed) authenticate; for an embedded
+	// server User and Password or Token are what it asks for.
 	User      string `yaml:"user,omitempty"`
 	Password  string `yaml:"password,omitempty"`
 	Token     string `yaml:"token,omitempty"`
@@ -80,6 +80,16 @@ func (c Config) Validate() error {
 	}
 	if (c.User == "") != (c.Password == "") {
 		bad("user", c.User, "user and password together")
+	}
+	if c.Token != "" && c.User != "" {
+		errs = append(errs, errors.New("publish.token: set together with publish.user, want one of them"))
+	}
+	if c.NKeyFile != "" && c.CredsFile != "" {
+		errs = append(errs, errors.New("publish.nkey_file: set together with publish.creds_file, want one of them"))
+	}
+	if c.Embedded() && (c.NKeyFile != "" || c.CredsFile != "" || c.CAFile != "" || c.CertFile != "") {
+		errs = append(errs, errors.New("publish.url: the embedded server knows user and password or token only: "+
+			"nkey_file, creds_file, ca_file and cert_file are for a server elsewhere"))
 	}
 	if (c.CertFile == "") != (c.KeyFile == "") {
 		bad("cert_file", c.CertFile, "cert_file and key_file together")
@@ -144,16 +154,4 @@ func (c Config) EmbeddedAddr() (host string, port int, err error) {
 		host = "0.0.0.0"
 	}
 	return host, tcp.Port, err
-}
-
-// redact takes the credentials out of a server address.
-func redact(addr string) string {
-	u, err := url.Parse(addr)
-	if err != nil {
-		return "an address that is no URL"
-	}
-	if u.User != nil {
-		u.User = url.User("***")
-	}
-	return u.String()
 }

@@ -2,6 +2,7 @@ package publish
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -22,30 +23,33 @@ type Snapshot struct {
 
 // serveControl answers ….ctl.{get|set|pause|resume|snapshot} of every camera. Each answer is the Status in force, or a
 // schema.Fault that says what would be right.
-func (p *Publisher) serveControl(nc *nats.Conn) (micro.Service, error) {
+func (p *Publisher) serveControl(nc *nats.Conn) error { return p.cameras.serve(nc, p.newService) }
+
+func (p *Publisher) stopControl() { p.cameras.stop() }
+
+// newService makes the control service of one camera. Each camera is an instance of the service "oodcast" of its own, so
+// that cameras can come and go while others are asked.
+func (p *Publisher) newService(nc *nats.Conn, cam Camera) (micro.Service, error) {
 	svc, err := micro.AddService(nc, micro.Config{
 		Name: "oodcast", Version: semver(p.version),
-		Description: "settings of the cameras of an oodcast process",
-		Metadata:    map[string]string{"prefix": p.cfg.Prefix, "site": p.cfg.Site},
+		Description: "settings of a camera of an oodcast process",
+		Metadata:    map[string]string{"prefix": p.cfg.Prefix, "site": p.cfg.Site, "camera": cam.Name()},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("nats control service: %w", err)
 	}
-	for _, cam := range p.cameras {
-		for verb, handle := range map[string]func(Camera, micro.Request){
-			"get":      func(c Camera, r micro.Request) { p.answer(r, c.Status()) },
-			"set":      p.set,
-			"pause":    func(c Camera, r micro.Request) { p.pause(c, r, true) },
-			"resume":   func(c Camera, r micro.Request) { p.pause(c, r, false) },
-			"snapshot": p.snapshot,
-		} {
-			err := svc.AddEndpoint(cam.Name()+"_"+verb, micro.HandlerFunc(func(r micro.Request) { handle(cam, r) }),
-				micro.WithEndpointSubject(p.subjects.Control(cam.Name(), verb)),
-				micro.WithEndpointMetadata(map[string]string{"camera": cam.Name(), "verb": verb}))
-			if err != nil {
-				_ = svc.Stop()
-				return nil, fmt.Errorf("nats control service: %w", err)
-			}
+	for verb, handle := range map[string]func(Camera, micro.Request){
+		"get":      func(c Camera, r micro.Request) { p.answer(r, c.Status()) },
+		"set":      p.set,
+		"pause":    func(c Camera, r micro.Request) { p.pause(c, r, true) },
+		"resume":   func(c Camera, r micro.Request) { p.pause(c, r, false) },
+		"snapshot": func(c Camera, r micro.Request) { p.snapshot(nc, c, r) },
+	} {
+		err := svc.AddEndpoint(cam.Name()+"_"+verb, micro.HandlerFunc(func(r micro.Request) { handle(cam, r) }),
+			micro.WithEndpointSubject(p.subjects.Control(cam.Name(), verb)),
+			micro.WithEndpointMetadata(map[string]string{"camera": cam.Name(), "verb": verb}))
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("nats control service: %w", err), svc.Stop())
 		}
 	}
 	return svc, nil
@@ -86,7 +90,7 @@ func (p *Publisher) apply(cam Camera, r micro.Request, u schema.Update) {
 	p.answer(r, st)
 }
 
-func (p *Publisher) snapshot(cam Camera, r micro.Request) {
+func (p *Publisher) snapshot(nc *nats.Conn, cam Camera, r micro.Request) {
 	shot, ok := cam.(Snapshotter)
 	if !ok {
 		p.refuse(r, "501", fmt.Errorf("camera %s takes no snapshots", cam.Name()))
@@ -98,7 +102,7 @@ func (p *Publisher) snapshot(cam Camera, r micro.Request) {
 		return
 	}
 	subject := p.subjects.Of(cam.Name(), schema.KindSnapshot)
-	err = p.nc.PublishMsg(&nats.Msg{Subject: subject, Data: jpeg, Header: nats.Header{
+	err = nc.PublishMsg(&nats.Msg{Subject: subject, Data: jpeg, Header: nats.Header{
 		schema.HeaderType: {"image/jpeg"}, schema.HeaderCaptureTime: {captured.UTC().Format(time.RFC3339Nano)},
 	}})
 	p.count(schema.KindSnapshot, p.result(err))

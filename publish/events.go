@@ -14,19 +14,16 @@ import (
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
-// Names of what lives in JetStream.
-const (
-	EventStream = "EVENTS"
-	MapStream   = "MAPS"
-)
-
 // keepEvents writes events to the spool until ctx is done and those that were handed over before are written.
 func (p *Publisher) keepEvents(ctx context.Context, sp *spool) error {
 	keep := func(e schema.Event) {
 		if err := sp.add(e); err != nil {
-			p.count(schema.KindEvent, "dropped")
-			p.log.Warn("event lost", "camera", e.Camera, "event", e.ID, "err", err)
+			p.count(schema.KindEvent, resultSpool)
+			p.faults.warn(p.log, "event lost", err, "camera", e.Camera)
+			return
 		}
+		p.metrics.spooled.Inc()
+		p.metrics.spool.Set(float64(sp.pending()))
 	}
 	for e := range p.events.All(ctx) {
 		keep(e)
@@ -64,18 +61,20 @@ func (p *Publisher) sendEvents(ctx context.Context, nc *nats.Conn, sp *spool) er
 			if err := sp.done(size); err != nil {
 				return fmt.Errorf("spool of events: %w", err)
 			}
+			p.metrics.spool.Set(float64(sp.pending()))
 		}
 	}
 	return nil
 }
 
-// eventSender knows whether the server has JetStream.
+// eventSender knows what the server has.
 type eventSender struct {
-	p      *Publisher
-	nc     *nats.Conn
-	js     jetstream.JetStream
-	plain  bool // no JetStream there: core NATS
-	warned bool
+	p          *Publisher
+	nc         *nats.Conn
+	js         jetstream.JetStream // nil: not asked yet on this connection
+	connection uint64              // that js and plain belong to
+	plain      bool                // no JetStream there: core NATS
+	sure       bool                // the stream has no event of the spool yet
 }
 
 // send tries until the event is acknowledged, refused for good, or ctx is done; then it returns false.
@@ -83,19 +82,18 @@ func (s *eventSender) send(ctx context.Context, e schema.Event) bool {
 	pause := 100 * time.Millisecond
 	for {
 		err := s.try(ctx, e)
+		s.sure = err == nil
 		if err == nil {
-			s.p.count(schema.KindEvent, "sent")
-			s.warned = false
+			s.p.count(schema.KindEvent, resultSent)
 			return true
 		}
 		if refused(err) {
-			s.p.count(schema.KindEvent, "refused")
-			s.p.log.Warn("event refused", "camera", e.Camera, "event", e.ID, "err", err)
+			s.p.count(schema.KindEvent, resultRefused)
+			s.p.faults.warn(s.p.log, "event refused", err, "camera", e.Camera)
 			return true
 		}
-		if !s.warned && ctx.Err() == nil {
-			s.warned = true
-			s.p.log.Warn("events wait for nats", "err", err)
+		if ctx.Err() == nil {
+			s.p.faults.warn(s.p.log, "events wait for nats", err)
 		}
 		select {
 		case <-time.After(pause):
@@ -112,16 +110,15 @@ func refused(err error) bool {
 	return errors.Is(err, nats.ErrMaxPayload) || errors.As(err, &api) && api.Code == http.StatusBadRequest
 }
 
+// try sends an event once. It returns nil when the stream has it.
 func (s *eventSender) try(ctx context.Context, e schema.Event) error {
 	if !s.nc.IsConnected() {
 		return nats.ErrDisconnected
 	}
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
-	if s.js == nil && !s.plain {
-		if err := s.prepare(ctx); err != nil {
-			return err
-		}
+	if err := s.prepare(ctx); err != nil {
+		return err
 	}
 	data, err := json.Marshal(e)
 	if err != nil {
@@ -133,7 +130,15 @@ func (s *eventSender) try(ctx context.Context, e schema.Event) error {
 		Header: nats.Header{schema.HeaderType: {schema.JSONType}, nats.MsgIdHdr: {id}},
 	}
 	if s.plain {
-		return s.nc.PublishMsg(msg)
+		if err := s.nc.PublishMsg(msg); err != nil {
+			return err
+		}
+		return s.nc.FlushWithContext(ctx)
+	}
+	if !s.sure {
+		if has, err := s.stored(ctx, msg.Subject, id); has || err != nil {
+			return err
+		}
 	}
 	_, err = s.js.PublishMsg(ctx, msg, jetstream.WithRetryAttempts(0))
 	if errors.Is(err, jetstream.ErrNoStreamResponse) {
@@ -142,49 +147,46 @@ func (s *eventSender) try(ctx context.Context, e schema.Event) error {
 	return err
 }
 
-// prepare makes the streams, unless somebody made them already: then they are left as they are.
+// stored tells whether the stream has the event already: it was sent, but this process or the one before did not live
+// to see the answer. The server recognises repetitions by their id only for two minutes; this holds however long the
+// answer was lost, because nothing is sent behind an event before it is done.
+func (s *eventSender) stored(ctx context.Context, subject, id string) (bool, error) {
+	stream, err := s.js.Stream(ctx, EventStream)
+	if err != nil {
+		s.js = nil
+		return false, err
+	}
+	last, err := stream.GetLastMsgForSubject(ctx, subject)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return last.Header.Get(nats.MsgIdHdr) == id, nil
+}
+
+// prepare finds out, once for each connection, whether there is JetStream, and makes the stream of events.
 func (s *eventSender) prepare(ctx context.Context) error {
+	if n := s.p.connections.Load(); n != s.connection {
+		s.connection, s.js, s.plain = n, nil, false
+	}
+	if s.js != nil || s.plain {
+		return nil
+	}
 	js, err := jetstream.New(s.nc)
 	if err != nil {
 		return err
 	}
-	for _, cfg := range s.p.streams() {
-		_, err := js.Stream(ctx, cfg.Name)
-		if errors.Is(err, jetstream.ErrStreamNotFound) {
-			_, err = js.CreateStream(ctx, cfg)
-		}
-		if withoutJetStream(err) {
-			s.p.log.Warn("nats has no jetstream: events are not stored")
-			s.plain = true
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("stream %s: %w", cfg.Name, err)
-		}
+	err = ensureStream(ctx, js, s.p.eventStream())
+	if withoutJetStream(s.nc, err) {
+		s.p.faults.warn(s.p.log, "events are not stored", errNoJetStream)
+		s.plain = true
+		return nil
+	}
+	if err != nil {
+		return err
 	}
 	s.js = js
 	return nil
-}
-
-func withoutJetStream(err error) bool {
-	return errors.Is(err, jetstream.ErrJetStreamNotEnabled) ||
-		errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) ||
-		errors.Is(err, nats.ErrNoResponders)
-}
-
-// streams says what is kept: events for a week on disk, and if wanted the last maps in memory.
-func (p *Publisher) streams() []jetstream.StreamConfig {
-	all := p.cfg.Prefix + ".v1.*.*."
-	list := []jetstream.StreamConfig{{
-		Name: EventStream, Subjects: []string{all + schema.KindEvent + ".>"}, Storage: jetstream.FileStorage,
-		Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardOld, MaxAge: 7 * 24 * time.Hour, MaxBytes: 256 << 20,
-		MaxMsgSize: 1 << 20, Duplicates: 2 * time.Minute, Compression: jetstream.S2Compression, AllowDirect: true,
-	}}
-	if p.cfg.MapStream {
-		list = append(list, jetstream.StreamConfig{
-			Name: MapStream, Subjects: []string{all + schema.KindMap}, Storage: jetstream.MemoryStorage,
-			Discard: jetstream.DiscardOld, MaxMsgsPerSubject: 30, MaxAge: time.Minute, MaxBytes: 64 << 20, AllowDirect: true,
-		})
-	}
-	return list
 }

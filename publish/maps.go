@@ -19,30 +19,31 @@ const drainTime = time.Second
 
 // sendMaps sends maps and scores until ctx is done and what waited is sent.
 func (p *Publisher) sendMaps(ctx context.Context, nc *nats.Conn) error {
-	enc, err := schema.NewEncoder(p.cfg.Compress)
+	pack, err := newPacker(p.cfg.Encoding, p.cfg.Compress)
 	if err != nil {
 		return err
 	}
 	for m := range p.maps.All(ctx) {
-		p.sendMap(nc, enc, m)
+		p.sendMap(nc, pack, m)
 	}
 	p.maps.Close()
 	rest, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
 	for m := range p.maps.All(rest) {
-		p.sendMap(nc, enc, m)
+		p.sendMap(nc, pack, m)
 	}
 	return nil
 }
 
 // sendMap sends one map and its score, and counts what became of them.
-func (p *Publisher) sendMap(nc *nats.Conn, enc *schema.Encoder, m *detector.Map) {
+func (p *Publisher) sendMap(nc *nats.Conn, pack *packer, m *detector.Map) {
+	p.mapsPending.Add(-size(m))
 	if !nc.IsConnected() {
-		p.count(schema.KindMap, "dropped")
-		p.count(schema.KindScore, "dropped")
+		p.count(schema.KindMap, resultAway)
+		p.count(schema.KindScore, resultAway)
 		return
 	}
-	p.count(schema.KindMap, p.result(p.publishMap(nc, enc, m)))
+	p.count(schema.KindMap, p.result(p.publishMap(nc, pack, m)))
 	p.count(
 		schema.KindScore,
 		p.result(p.publishJSON(nc, p.subjects.Of(m.Camera, schema.KindScore), scoreMessage(p.cfg.Site, m))),
@@ -50,38 +51,41 @@ func (p *Publisher) sendMap(nc *nats.Conn, enc *schema.Encoder, m *detector.Map)
 	p.metrics.age.WithLabelValues(m.Camera, "nats").Observe(time.Since(m.Captured).Seconds())
 }
 
-// result names what became of a message, for the metric.
+// count counts one message of a kind by what became of it.
+func (p *Publisher) count(kind, result string) {
+	p.metrics.published.WithLabelValues(kind, result).Inc()
+}
+
+// result names what became of a message, for the metric, and logs what an operator should know of.
 func (p *Publisher) result(err error) string {
 	switch {
 	case err == nil:
-		return "sent"
+		return resultSent
 	case errors.Is(err, nats.ErrMaxPayload):
-		return "too_large"
-	case errors.Is(err, nats.ErrReconnectBufExceeded), errors.Is(err, nats.ErrConnectionClosed):
-		return "dropped"
+		p.faults.warn(p.log, "publish", err)
+		return resultTooLarge
+	case errors.Is(err, nats.ErrReconnectBufExceeded), errors.Is(err, nats.ErrConnectionClosed),
+		errors.Is(err, nats.ErrDisconnected):
+		return resultAway
 	case errors.Is(err, schema.ErrNotFinite):
-		return "not_finite"
-	case errors.Is(err, context.Canceled): // stopping; an event waits in the spool
-		return "stopped"
+		p.faults.warn(p.log, "publish", err)
+		return resultNotFinite
 	default:
-		p.log.Warn("publish", "err", err)
-		return "error"
+		p.faults.warn(p.log, "publish", err)
+		return resultError
 	}
 }
 
-func (p *Publisher) publishMap(nc *nats.Conn, enc *schema.Encoder, m *detector.Map) error {
-	encoding := schema.AnomalyMap_ENCODING_U16
-	if p.cfg.Encoding == "u8" {
-		encoding = schema.AnomalyMap_ENCODING_U8
-	}
-	msg := mapMessage(p.cfg.Site, encoding, m)
-	payload, how, err := enc.Encode(msg, m.Values)
-	if err == nil && encoding == schema.AnomalyMap_ENCODING_U16 && int64(len(payload)) > nc.MaxPayload()-headerRoom {
-		msg.Encoding = schema.AnomalyMap_ENCODING_U8 // coarser, but it arrives
-		payload, how, err = enc.Encode(msg, m.Values)
-	}
+func (p *Publisher) publishMap(nc *nats.Conn, pack *packer, m *detector.Map) error {
+	limit := int(min(nc.MaxPayload(), maxMapPayload)) - headerRoom
+	payload, how, err := pack.pack(p.cfg.Site, m, limit)
 	if err != nil {
 		return fmt.Errorf("map of %s: %w", m.Camera, err)
+	}
+	if how.reduced != "" {
+		p.metrics.reduced.WithLabelValues(how.reduced).Inc()
+		p.faults.warn(p.log, "maps are reduced",
+			fmt.Errorf("%dx%d cells of %s do not fit into %d bytes: %s", m.Width, m.Height, m.Camera, limit, how.reduced))
 	}
 	out := &nats.Msg{
 		Subject: p.subjects.Of(m.Camera, schema.KindMap), Data: payload,
@@ -92,14 +96,11 @@ func (p *Publisher) publishMap(nc *nats.Conn, enc *schema.Encoder, m *detector.M
 			schema.HeaderCaptureTime: {m.Captured.UTC().Format(time.RFC3339Nano)},
 		},
 	}
-	if how != "" {
-		out.Header.Set(schema.HeaderEncoding, how)
+	if how.encoding != "" {
+		out.Header.Set(schema.HeaderEncoding, how.encoding)
 	}
 	return nc.PublishMsg(out)
 }
-
-// headerRoom is more than the headers of a map take; they count towards the server's payload limit.
-const headerRoom = 512
 
 // publishJSON sends v as JSON.
 func (p *Publisher) publishJSON(nc *nats.Conn, subject string, v any) error {

@@ -1,10 +1,10 @@
 package publish
 
 import (
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/oodcast/oodcast/detector"
-	"github.com/oodcast/oodcast/publish/schema"
 )
 
 // Metrics are what Prometheus sees of the cameras and of NATS.
@@ -18,7 +18,26 @@ type Metrics struct {
 	score     *prometheus.GaugeVec
 	area      *prometheus.GaugeVec
 	connected prometheus.Gauge
+
+	reconnects prometheus.Counter
+	reduced    *prometheus.CounterVec
+	spooled    prometheus.Counter
+	spool      prometheus.Gauge
+	slow       *slowConsumers
+	cameras    *collector
 }
+
+// Results of oodcast_nats_publish_total: what became of a message.
+const (
+	resultSent      = "sent"       // the server has it; an event: the stream has it
+	resultAway      = "away"       // dropped: no connection
+	resultOverflow  = "overflow"   // dropped: more came than could be sent
+	resultTooLarge  = "too_large"  // dropped: more than the server takes, however reduced
+	resultNotFinite = "not_finite" // dropped: NaN or infinity in a map
+	resultRefused   = "refused"    // dropped: the server will never take this event
+	resultSpool     = "spool"      // dropped: an event that the spool did not take, because it is full or the disk is
+	resultError     = "error"      // dropped: anything else, which is logged
+)
 
 // NewMetrics registers the metrics of this package and, for each camera, what its Status says.
 func NewMetrics(reg prometheus.Registerer, cameras []Camera) (*Metrics, error) {
@@ -46,9 +65,22 @@ func NewMetrics(reg prometheus.Registerer, cameras []Camera) (*Metrics, error) {
 		connected: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "oodcast_nats_connected", Help: "1 while connected to NATS.",
 		}),
+		reconnects: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "oodcast_nats_reconnects_total", Help: "Connections to NATS after the first.",
+		}),
+		reduced: counter("oodcast_nats_maps_reduced_total", "Maps that were too large as configured, by what was done.", "how"),
+		spooled: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "oodcast_nats_spooled_events_total", Help: "Events written to the spool on disk.",
+		}),
+		spool: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "oodcast_nats_spool_bytes", Help: "Events on disk that wait for NATS.",
+		}),
+		slow:    newSlowConsumers(),
+		cameras: newCollector(cameras),
 	}
 	for _, c := range []prometheus.Collector{
-		m.published, m.events, m.maps, m.age, m.stage, m.timesteps, m.score, m.area, m.connected, newCollector(cameras),
+		m.published, m.events, m.maps, m.age, m.stage, m.timesteps, m.score, m.area, m.connected,
+		m.reconnects, m.reduced, m.spooled, m.spool, m.slow, m.cameras,
 	} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
@@ -69,51 +101,20 @@ func (m *Metrics) observe(d *detector.Map) {
 	m.stage.WithLabelValues(d.Camera, "total").Observe(d.Latency.Total.Seconds())
 }
 
-// collector turns each camera's Status into metrics when Prometheus asks.
-type collector struct {
-	cameras                    []Camera
-	captured, dropped, up, fps *prometheus.Desc
-	errors                     *prometheus.Desc
-}
+// watch counts the slow consumers of an embedded server from now on.
+func (m *Metrics) watch(s *server.Server) { m.slow.server.Store(s) }
 
-func newCollector(cameras []Camera) *collector {
-	desc := func(name, help string, labels ...string) *prometheus.Desc {
-		return prometheus.NewDesc(name, help, append([]string{"camera"}, labels...), nil)
+// forget removes everything about one camera, so that cameras that come and go leave nothing behind.
+func (m *Metrics) forget(camera string) {
+	m.cameras.remove(camera)
+	about := prometheus.Labels{"camera": camera}
+	for _, v := range []*prometheus.CounterVec{m.events, m.maps} {
+		v.DeletePartialMatch(about)
 	}
-	return &collector{
-		cameras:  cameras,
-		captured: desc("oodcast_frames_captured_total", "Frames read from the source."),
-		dropped:  desc("oodcast_frames_dropped_total", "Frames dropped, by stage and reason.", "reason"),
-		errors:   desc("oodcast_frame_errors_total", "Frames or maps that could not be used."),
-		up:       desc("oodcast_source_up", "1 while the source delivers."),
-		fps:      desc("oodcast_camera_fps", "Frames a second read from the source."),
+	for _, v := range []*prometheus.HistogramVec{m.age, m.stage} {
+		v.DeletePartialMatch(about)
 	}
-}
-
-// Describe sends the descriptions of all metrics.
-func (c *collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.captured, c.dropped, c.errors, c.up, c.fps} {
-		ch <- d
-	}
-}
-
-// Collect asks every camera for its Status.
-func (c *collector) Collect(ch chan<- prometheus.Metric) {
-	for _, cam := range c.cameras {
-		s, name := cam.Status(), cam.Name()
-		up := 0.0
-		if s.State == schema.StateLive || s.State == schema.StatePaused {
-			up = 1
-		}
-		send := func(d *prometheus.Desc, t prometheus.ValueType, v float64, labels ...string) {
-			ch <- prometheus.MustNewConstMetric(d, t, v, append([]string{name}, labels...)...)
-		}
-		send(c.up, prometheus.GaugeValue, up)
-		send(c.fps, prometheus.GaugeValue, s.Stats.CameraFPS)
-		send(c.captured, prometheus.CounterValue, float64(s.Stats.Captured))
-		send(c.errors, prometheus.CounterValue, float64(s.Stats.Errors))
-		for reason, n := range s.Stats.Dropped {
-			send(c.dropped, prometheus.CounterValue, float64(n), reason)
-		}
+	for _, v := range []*prometheus.GaugeVec{m.timesteps, m.score, m.area} {
+		v.DeletePartialMatch(about)
 	}
 }

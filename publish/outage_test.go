@@ -1,16 +1,15 @@
 package publish_test
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -35,6 +34,19 @@ func runServer(t *testing.T, o server.Options) *server.Server {
 	return s
 }
 
+// port is where a server listens, for another one in its place. It is asked while the server runs.
+func port(s *server.Server) int {
+	_, p, err := net.SplitHostPort(strings.TrimPrefix(s.ClientURL(), "nats://"))
+	if err != nil {
+		panic(err)
+	}
+	n, err := strconv.Atoi(p)
+	if err != nil {
+		panic(err)
+	}
+	return n
+}
+
 func stopServer(s *server.Server) {
 	s.Shutdown()
 	s.WaitForShutdown()
@@ -56,7 +68,7 @@ func TestOutage(t *testing.T) {
 	dir := t.TempDir()
 	opts := server.Options{Port: -1, JetStream: true, StoreDir: dir}
 	first := runServer(t, opts)
-	url, port := first.ClientURL(), first.Addr().(*net.TCPAddr).Port
+	url := first.ClientURL()
 	reg := prometheus.NewRegistry()
 	metrics, err := publish.NewMetrics(reg, nil)
 	if err != nil {
@@ -74,8 +86,8 @@ func TestOutage(t *testing.T) {
 		p.Event(event("e", i))
 		p.Map(testMap("front", uint64(i), 16, 8))
 	}
-	wait(t, "20 maps dropped", func() bool { return metric(t, reg, "oodcast_nats_publish_total", "map", "dropped") == 20 })
-	opts.Port = port
+	wait(t, "20 maps dropped", func() bool { return metric(t, reg, "oodcast_nats_publish_total", "map", "away") == 20 })
+	opts.Port = port(first)
 	runServer(t, opts)
 	for i := 40; i < n; i++ {
 		p.Event(event("e", i))
@@ -118,7 +130,7 @@ func TestOutage(t *testing.T) {
 
 func wait(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for tick := time.NewTicker(5 * time.Millisecond); !ok(); <-tick.C {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain for %s", what)
@@ -147,98 +159,6 @@ func TestServerComesLate(t *testing.T) {
 	}
 	if _, err := nc.Request("oodcast.v1.default.front.ctl.get", nil, 5*time.Second); err != nil {
 		t.Errorf("control: %v", err)
-	}
-}
-
-func TestAuth(t *testing.T) {
-	s := runServer(t, server.Options{Port: -1, Username: "me", Password: "secret"})
-	good := remote(t, s.ClientURL())
-	good.User, good.Password = "me", "secret"
-	p := start(t, good, nil)
-	sub := subscribe(t, connect(t, s.ClientURL(), nats.UserInfo("me", "secret")), "oodcast.>")
-	p.Map(testMap("front", 0, 4, 4))
-	next(t, sub)
-
-	bad := good
-	bad.Password = "wrong"
-	q, err := publish.New(bad, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = q.Run(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "Authorization Violation") || strings.Contains(err.Error(), "wrong") {
-		t.Errorf("Run() = %v, want an authorization error without the password", err)
-	}
-}
-
-func TestEmbeddedAuth(t *testing.T) {
-	cfg := embeddedConfig(t)
-	cfg.Token = "sesame"
-	p := start(t, cfg, nil)
-	if _, err := nats.Connect(p.URL()); err == nil {
-		t.Error("connected without the token")
-	}
-	sub := subscribe(t, connect(t, p.URL(), nats.Token("sesame")), "oodcast.>")
-	p.Map(testMap("front", 0, 4, 4))
-	next(t, sub)
-}
-
-// TestSmallPayloads has a server that takes less than a 16-bit map, then less than any.
-func TestSmallPayloads(t *testing.T) {
-	s := runServer(t, server.Options{Port: -1, MaxPayload: 12 << 10})
-	reg := prometheus.NewRegistry()
-	metrics, err := publish.NewMetrics(reg, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := start(t, remote(t, s.ClientURL()), nil, publish.WithMetrics(metrics))
-	sub := subscribe(t, connect(t, s.ClientURL()), "oodcast.v1.default.front.map")
-	dec, err := schema.NewDecoder()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer dec.Close()
-	in := testMap("front", 0, 128, 64)
-	p.Map(in)
-	checkMap(t, dec, next(t, sub), in)
-	p.Map(testMap("front", 1, 256, 128))
-	wait(
-		t, "a map too large", func() bool { return metric(t, reg, "oodcast_nats_publish_total", "map", "too_large") == 1 },
-	)
-}
-
-// TestSlowConsumer has a subscriber that never reads. The others must get every map, and no map may be lost.
-func TestSlowConsumer(t *testing.T) {
-	reg := prometheus.NewRegistry()
-	metrics, err := publish.NewMetrics(reg, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := start(t, embeddedConfig(t), nil, publish.WithMetrics(metrics))
-	conn, err := net.Dial("tcp", strings.TrimPrefix(p.URL(), "nats://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	if _, err := bufio.NewReader(conn).ReadString('\n'); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := fmt.Fprint(conn, "CONNECT {\"verbose\":false}\r\nSUB oodcast.> 1\r\n"); err != nil {
-		t.Fatal(err)
-	}
-	sub := subscribe(t, connect(t, p.URL()), "oodcast.v1.default.front.map")
-	const n = 2000 // 64 MB: more than the server keeps for one subscriber
-	m := testMap("front", 0, 128, 128)
-	for i := range n {
-		c := *m
-		c.Seq = uint64(i)
-		p.Map(&c)
-		if got := next(t, sub).Header.Get("X-Seq"); got != fmt.Sprint(i) {
-			t.Fatalf("map %s, want %d", got, i)
-		}
-	}
-	if got := metric(t, reg, "oodcast_nats_publish_total", "map", "sent"); got != n {
-		t.Errorf("%v maps sent, want %d", got, n)
 	}
 }
 

@@ -21,12 +21,16 @@ const changeInterval = 500 * time.Millisecond
 
 // sendStatus publishes each camera's state when it changes, and refreshes presence and statistics every StatusInterval.
 func (p *Publisher) sendStatus(ctx context.Context, nc *nats.Conn) error {
-	s := &statusSender{p: p, nc: nc, last: make([]schema.Status, len(p.cameras))}
+	s := &statusSender{p: p, nc: nc}
 	changes, refresh := time.NewTicker(changeInterval), time.NewTicker(p.cfg.StatusInterval)
 	defer changes.Stop()
 	defer refresh.Stop()
 	for {
-		s.changes(ctx)
+		if s.nc.IsConnected() {
+			s.meet(ctx)
+			s.changes(ctx)
+			s.farewell(ctx)
+		}
 		select {
 		case <-changes.C:
 		case <-p.poke:
@@ -38,33 +42,74 @@ func (p *Publisher) sendStatus(ctx context.Context, nc *nats.Conn) error {
 	}
 }
 
-// statusSender remembers what was said last.
+// statusSender tells who is there.
 type statusSender struct {
-	p    *Publisher
-	nc   *nats.Conn
-	last []schema.Status
-	kv   jetstream.KeyValue
-	none bool // the server has no JetStream
+	p          *Publisher
+	nc         *nats.Conn
+	connection uint64             // that the rest belongs to
+	met        bool               // the streams are there
+	kv         jetstream.KeyValue // nil: to be opened
+	none       bool               // the server has no JetStream
+}
+
+// meet makes the streams on a new connection, and has every state told again: a server that was restarted has lost what
+// it kept in memory.
+func (s *statusSender) meet(ctx context.Context) {
+	if n := s.p.connections.Load(); n != s.connection {
+		s.connection, s.met, s.kv, s.none = n, false, nil, false
+		for _, cam := range s.p.cameras.all() {
+			cam.last = schema.Status{}
+		}
+	}
+	if s.met || s.none {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	err := s.makeStreams(ctx)
+	switch {
+	case withoutJetStream(s.nc, err):
+		s.none = true
+	case err != nil && ctx.Err() == nil:
+		s.p.faults.warn(s.p.log, "nats", err)
+	default:
+		s.met = err == nil
+	}
+}
+
+func (s *statusSender) makeStreams(ctx context.Context) error {
+	js, err := jetstream.New(s.nc)
+	if err != nil {
+		return err
+	}
+	if err := ensureStream(ctx, js, s.p.eventStream()); err != nil || !s.p.cfg.MapStream {
+		return err
+	}
+	return ensureStream(ctx, js, s.p.mapStream())
 }
 
 // changes publishes the cameras whose state or settings are news.
 func (s *statusSender) changes(ctx context.Context) {
-	for i, cam := range s.p.cameras {
+	for _, cam := range s.p.cameras.all() {
 		now := cam.Status()
-		if sameState(now, s.last[i]) || !s.nc.IsConnected() {
+		if sameState(now, cam.last) {
 			continue
 		}
-		s.last[i] = now
-		s.p.count(schema.KindStatus, s.p.result(s.p.publishJSON(s.nc, s.p.subjects.Of(cam.Name(), schema.KindStatus), now)))
-		s.present(ctx, now)
+		err := s.p.publishJSON(s.nc, s.p.subjects.Of(cam.Name(), schema.KindStatus), now)
+		s.p.count(schema.KindStatus, s.p.result(err))
+		if err == nil {
+			cam.last = now
+			s.present(ctx, now)
+		}
 	}
 }
 
 // refresh publishes statistics and keeps the presence entries alive.
 func (s *statusSender) refresh(ctx context.Context) {
-	for _, cam := range s.p.cameras {
+	for _, cam := range s.p.cameras.all() {
 		if !s.nc.IsConnected() {
-			return
+			s.p.count(schema.KindStats, resultAway)
+			continue
 		}
 		now := cam.Status()
 		s.p.count(
@@ -74,48 +119,77 @@ func (s *statusSender) refresh(ctx context.Context) {
 	}
 }
 
+// farewell takes back the presence of cameras that were removed. When that is not possible now, it expires.
+func (s *statusSender) farewell(ctx context.Context) {
+	for _, name := range s.p.cameras.takeGone() {
+		s.inBucket(ctx, func(ctx context.Context, kv jetstream.KeyValue) error {
+			return kv.Delete(ctx, s.p.cfg.Site+"."+name)
+		})
+	}
+}
+
 // present stores a status in the bucket, where it expires when it is not renewed.
 func (s *statusSender) present(ctx context.Context, st schema.Status) {
+	s.inBucket(ctx, func(ctx context.Context, kv jetstream.KeyValue) error {
+		b, err := json.Marshal(st)
+		if err != nil {
+			return err
+		}
+		_, err = kv.Put(ctx, s.p.cfg.Site+"."+st.Camera, b)
+		return err
+	})
+}
+
+// inBucket does something with the bucket of presence, which is made when it is not there, and counts how that went.
+func (s *statusSender) inBucket(ctx context.Context, do func(context.Context, jetstream.KeyValue) error) {
 	if s.none {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
-	err := s.put(ctx, st)
-	if withoutJetStream(err) {
+	var err error
+	if s.kv == nil {
+		s.kv, err = s.bucket(ctx)
+	}
+	if err == nil {
+		err = do(ctx, s.kv)
+	}
+	if withoutJetStream(s.nc, err) {
 		s.none = true
 		return
 	}
-	if err != nil && ctx.Err() == nil {
+	if err != nil {
 		s.kv = nil // opened anew next time
 	}
 	s.p.count("presence", s.p.result(err))
 }
 
-func (s *statusSender) put(ctx context.Context, st schema.Status) error {
-	if s.kv == nil {
-		js, err := jetstream.New(s.nc)
-		if err != nil {
-			return err
-		}
-		kv, err := js.KeyValue(ctx, s.p.cfg.StatusBucket())
-		if errors.Is(err, jetstream.ErrBucketNotFound) {
-			kv, err = js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
-				Bucket: s.p.cfg.StatusBucket(), Description: "cameras that are there; entries expire",
-				History: 1, TTL: 3 * s.p.cfg.StatusInterval, Storage: jetstream.MemoryStorage,
-			})
-		}
-		if err != nil {
-			return fmt.Errorf("bucket %s: %w", s.p.cfg.StatusBucket(), err)
-		}
-		s.kv = kv
-	}
-	b, err := json.Marshal(st)
+func (s *statusSender) bucket(ctx context.Context) (jetstream.KeyValue, error) {
+	js, err := jetstream.New(s.nc)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	_, err = s.kv.Put(ctx, s.p.cfg.Site+"."+st.Camera, b)
-	return err
+	want := jetstream.KeyValueConfig{
+		Bucket: s.p.cfg.StatusBucket(), Description: "cameras that are there; entries expire",
+		History: 1, TTL: 3 * s.p.cfg.StatusInterval, Storage: jetstream.MemoryStorage, MaxBytes: 8 << 20,
+	}
+	kv, err := js.KeyValue(ctx, want.Bucket)
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		making, cancel := finishing(ctx)
+		defer cancel()
+		kv, err = js.CreateKeyValue(making, want)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("bucket %s: %w", want.Bucket, err)
+	}
+	have, err := kv.Status(ctx)
+	if err == nil && have.TTL() > 0 && have.TTL() < want.TTL { // of a site that refreshes more often: ours must not expire
+		kv, err = js.UpdateKeyValue(ctx, want)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("bucket %s: %w", want.Bucket, err)
+	}
+	return kv, nil
 }
 
 // sameState says that nothing but counters and times differs.

@@ -364,7 +364,7 @@ func TestConfigValidate(t *testing.T) {
 		{"interval", func(c *publish.Config) { c.StatusInterval = 0 }, `publish.status_interval: got "0s", want 1s to 1h`},
 		{"user", func(c *publish.Config) { c.User = "me" }, `publish.user: got "me", want user and password together`},
 		{
-			"ca", func(c *publish.Config) { c.CAFile = "/nowhere.pem" },
+			"ca", func(c *publish.Config) { c.URL, c.CAFile = "tls://h:4222", "/nowhere.pem" },
 			`publish.ca_file: got "/nowhere.pem", want a file that can be read`,
 		},
 		{
@@ -376,8 +376,28 @@ func TestConfigValidate(t *testing.T) {
 			`publish.url: "embedded://0.0.0.0:4222" lets the network in: set publish.token, or user and password`,
 		},
 		{
+			"embedded tls", func(c *publish.Config) { c.CAFile = "publish_test.go" },
+			"publish.url: the embedded server knows user and password or token only: " +
+				"nkey_file, creds_file, ca_file and cert_file are for a server elsewhere",
+		},
+		{
+			"token and user", func(c *publish.Config) { c.Token, c.User, c.Password = "s3cret", "me", "s3cret" },
+			"publish.token: set together with publish.user, want one of them",
+		},
+		{
+			"nkey and creds",
+			func(c *publish.Config) {
+				c.URL, c.NKeyFile, c.CredsFile = "nats://h:4222", "publish_test.go", "publish_test.go"
+			},
+			"publish.nkey_file: set together with publish.creds_file, want one of them",
+		},
+		{
+			"no url", func(c *publish.Config) { c.URL = "nats://me:s3 cret@h:1,nats://b:1" },
+			"publish.url: got \"an address that is no URL\", want embedded, embedded://127.0.0.1:PORT, nats://HOST:PORT or off",
+		},
+		{
 			"scheme", func(c *publish.Config) { c.URL = "http://me:secret@h:1" },
-			`publish.url: got "http://%2A%2A%2A@h:1", want embedded, embedded://127.0.0.1:PORT, nats://HOST:PORT or off`,
+			`publish.url: got "http://***@h:1", want embedded, embedded://127.0.0.1:PORT, nats://HOST:PORT or off`,
 		},
 		{
 			"two", func(c *publish.Config) { c.Encoding, c.StatusInterval = "", 0 },

@@ -81,8 +81,11 @@ func (s *spool) open(dir string) (err error) {
 	if n, _ := s.mu.sent.ReadAt(b[:], 0); n == len(b) {
 		s.mu.head = int64(binary.LittleEndian.Uint64(b[:]))
 	}
-	if s.mu.head < 0 || s.mu.head > s.mu.tail {
-		s.mu.head = 0 // not ours: rather send twice, it counts once
+	if s.mu.head < 0 || s.mu.head > s.mu.tail { // the process died while it started over, or this is not ours
+		s.mu.head = 0
+		if err := s.writeHead(); err != nil { // what is added from now on must not seem to be done
+			return fmt.Errorf("spool of events: %w", err)
+		}
 	}
 	s.poke()
 	return nil
@@ -182,10 +185,21 @@ func (s *spool) advance(size int64) error {
 			return err
 		}
 	}
+	return s.writeHead()
+}
+
+func (s *spool) writeHead() error {
 	var b [8]byte
 	binary.LittleEndian.PutUint64(b[:], uint64(s.mu.head))
 	_, err := s.mu.sent.WriteAt(b[:], 0)
 	return err
+}
+
+// pending returns how many bytes of events wait.
+func (s *spool) pending() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.tail - s.mu.head
 }
 
 // close lets go of the files. Closing twice is harmless.

@@ -1,0 +1,107 @@
+package publish
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/oodcast/oodcast/publish/schema"
+)
+
+// collector turns each camera's Status into metrics when Prometheus asks.
+type collector struct {
+	mu struct {
+		sync.Mutex
+		cameras []Camera
+	}
+	captured, dropped, up, fps *prometheus.Desc
+	errors                     *prometheus.Desc
+}
+
+func newCollector(cameras []Camera) *collector {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc(name, help, append([]string{"camera"}, labels...), nil)
+	}
+	c := &collector{
+		captured: desc("oodcast_frames_captured_total", "Frames read from the source."),
+		dropped:  desc("oodcast_frames_dropped_total", "Frames dropped, by stage and reason.", "reason"),
+		errors:   desc("oodcast_frame_errors_total", "Frames or maps that could not be used."),
+		up:       desc("oodcast_source_up", "1 while the source delivers."),
+		fps:      desc("oodcast_camera_fps", "Frames a second read from the source."),
+	}
+	c.mu.cameras = slices.Clone(cameras)
+	return c
+}
+
+// add appends a camera, unless one of its name is there.
+func (c *collector) add(cam Camera) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !slices.ContainsFunc(c.mu.cameras, func(o Camera) bool { return o.Name() == cam.Name() }) {
+		c.mu.cameras = append(c.mu.cameras, cam)
+	}
+}
+
+// remove takes a camera out.
+func (c *collector) remove(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mu.cameras = slices.DeleteFunc(c.mu.cameras, func(o Camera) bool { return o.Name() == name })
+}
+
+func (c *collector) all() []Camera {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.mu.cameras)
+}
+
+// Describe sends the descriptions of all metrics.
+func (c *collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{c.captured, c.dropped, c.errors, c.up, c.fps} {
+		ch <- d
+	}
+}
+
+// Collect asks every camera for its Status.
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	for _, cam := range c.all() {
+		s, name := cam.Status(), cam.Name()
+		up := 0.0
+		if s.State == schema.StateLive || s.State == schema.StatePaused {
+			up = 1
+		}
+		send := func(d *prometheus.Desc, t prometheus.ValueType, v float64, labels ...string) {
+			ch <- prometheus.MustNewConstMetric(d, t, v, append([]string{name}, labels...)...)
+		}
+		send(c.up, prometheus.GaugeValue, up)
+		send(c.fps, prometheus.GaugeValue, s.Stats.CameraFPS)
+		send(c.captured, prometheus.CounterValue, float64(s.Stats.Captured))
+		send(c.errors, prometheus.CounterValue, float64(s.Stats.Errors))
+		for reason, n := range s.Stats.Dropped {
+			send(c.dropped, prometheus.CounterValue, float64(n), reason)
+		}
+	}
+}
+
+// slowConsumers counts the subscribers that the embedded server cut off because they did not read.
+type slowConsumers struct {
+	prometheus.CounterFunc
+	server atomic.Pointer[server.Server]
+}
+
+func newSlowConsumers() *slowConsumers {
+	s := &slowConsumers{}
+	s.CounterFunc = prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "oodcast_nats_slow_consumers_total",
+		Help: "Subscribers that the embedded server cut off because they did not read.",
+	}, func() float64 {
+		if srv := s.server.Load(); srv != nil {
+			return float64(srv.NumSlowConsumers())
+		}
+		return 0
+	})
+	return s
+}

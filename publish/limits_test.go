@@ -1,0 +1,155 @@
+package publish_test
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/oodcast/oodcast/publish"
+	"github.com/oodcast/oodcast/publish/schema"
+)
+
+// counted returns a registry and an option that makes a publisher count in it.
+func counted(t *testing.T) (*prometheus.Registry, publish.Option) {
+	t.Helper()
+	reg := prometheus.NewRegistry()
+	m, err := publish.NewMetrics(reg, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return reg, publish.WithMetrics(m)
+}
+
+// TestSmallPayloads has servers that take less and less: a map is reduced as little as possible, and every cell stays
+// at least as anomalous as the ones it stands for. One log line says so, however many maps there are.
+func TestSmallPayloads(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		limit    int32 // of the server
+		w, h     int
+		compress bool
+		flat     bool // a map that compresses well
+		gotW     uint32
+		encoding schema.AnomalyMap_Encoding
+		reduced  string
+	}{
+		{"fits", 64 << 10, 128, 64, true, false, 128, schema.AnomalyMap_ENCODING_U16, ""},
+		{"8 bits", 12 << 10, 128, 64, true, false, 128, schema.AnomalyMap_ENCODING_U8, "u8"},
+		{"compressed", 2 << 10, 128, 64, false, true, 128, schema.AnomalyMap_ENCODING_U8, "zstd"},
+		{"fewer cells", 3 << 10, 127, 63, true, false, 63, schema.AnomalyMap_ENCODING_U8, "downsampled"},
+		{"128 KB at most", 1 << 20, 512, 257, false, false, 256, schema.AnomalyMap_ENCODING_U8, "downsampled"},
+		{"too large", 600, 128, 64, true, false, 0, 0, "too_large"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := runServer(t, server.Options{Port: -1, MaxPayload: c.limit})
+			reg, option := counted(t)
+			cfg := remote(t, s.ClientURL())
+			cfg.Compress = c.compress
+			var log syncBuffer
+			p := start(t, cfg, nil, option, log.option())
+			sub := subscribe(t, connect(t, s.ClientURL()), "oodcast.v1.default.front.map")
+			const n = 5
+			for i := range uint64(n) {
+				in := testMap("front", i, c.w, c.h)
+				if c.flat {
+					clear(in.Values)
+					in.Values[c.w+1], in.Peak = 9, 9
+				}
+				p.Map(in)
+				if c.gotW == 0 {
+					wait(t, "a map too large", func() bool {
+						return metric(t, reg, "oodcast_nats_publish_total", "map", "too_large") == float64(i+1)
+					})
+					continue
+				}
+				msg := next(t, sub)
+				if len(msg.Data) > int(c.limit) || len(msg.Data) > 128<<10 {
+					t.Errorf("payload of %d bytes", len(msg.Data))
+				}
+				checkReduced(t, msg.Data, in.Values, c.w, c.h, c.gotW, c.encoding)
+			}
+			if c.reduced != "" && c.gotW != 0 {
+				if got := metric(t, reg, "oodcast_nats_maps_reduced_total", c.reduced); got != n {
+					t.Errorf("reduced by %s: %v, want %d", c.reduced, got, n)
+				}
+			}
+			if got := strings.Count(log.String(), "front"); c.reduced != "" && got != 1 {
+				t.Errorf("%d lines about it, want 1:\n%s", got, log.String())
+			}
+		})
+	}
+}
+
+// checkReduced decodes a payload and holds every cell that was sent against those of the map that it covers.
+func checkReduced(t *testing.T, payload []byte, in []float32, w, h int, wantW uint32, enc schema.AnomalyMap_Encoding) {
+	t.Helper()
+	dec, err := schema.NewDecoder()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dec.Close()
+	m, values, err := dec.Decode(payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.GetWidth() != wantW || m.GetEncoding() != enc {
+		t.Fatalf("%dx%d cells as %v, want %d wide as %v", m.GetWidth(), m.GetHeight(), m.GetEncoding(), wantW, enc)
+	}
+	if got, want := m.GetCellWidth()*float32(m.GetWidth()), float32(m.GetImageWidth()); got-want > 0.01 || want-got > 0.01 {
+		t.Errorf("cells cover %v pixels of %v", got, want)
+	}
+	tol := (m.GetValueMax() - m.GetValueMin()) / 255 / 2 * 1.001
+	gw, gh := int(m.GetWidth()), int(m.GetHeight())
+	for y := range h {
+		for x := range w {
+			// The cell of the reduced grid below the centre of this one.
+			cell := values[(2*y+1)*gh/(2*h)*gw+(2*x+1)*gw/(2*w)]
+			if cell < in[y*w+x]-tol {
+				t.Fatalf("cell (%d, %d) was %v, what stands for it is %v", x, y, in[y*w+x], cell)
+			}
+		}
+	}
+	if hi, want := m.GetValueMax(), m.GetPeak(); hi > want+tol {
+		t.Errorf("largest value %v, the peak is %v", hi, want)
+	}
+}
+
+// TestSlowConsumer has a subscriber that never reads. The others must get every map, and no map may be lost.
+func TestSlowConsumer(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	metrics, err := publish.NewMetrics(reg, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, embeddedConfig(t), nil, publish.WithMetrics(metrics))
+	conn, err := net.Dial("tcp", strings.TrimPrefix(p.URL(), "nats://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := bufio.NewReader(conn).ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fmt.Fprint(conn, "CONNECT {\"verbose\":false}\r\nSUB oodcast.> 1\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	sub := subscribe(t, connect(t, p.URL()), "oodcast.v1.default.front.map")
+	const n = 2000 // 64 MB: more than the server keeps for one subscriber
+	m := testMap("front", 0, 128, 128)
+	for i := range n {
+		c := *m
+		c.Seq = uint64(i)
+		p.Map(&c)
+		if got := next(t, sub).Header.Get("X-Seq"); got != fmt.Sprint(i) {
+			t.Fatalf("map %s, want %d", got, i)
+		}
+	}
+	if got := metric(t, reg, "oodcast_nats_publish_total", "map", "sent"); got != n {
+		t.Errorf("%v maps sent, want %d", got, n)
+	}
+}

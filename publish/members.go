@@ -1,0 +1,134 @@
+package publish
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+
+	"github.com/oodcast/oodcast/publish/schema"
+)
+
+// cameras are those that the publisher speaks for, in the order in which they came.
+type cameras struct {
+	mu struct {
+		sync.Mutex
+		list []*member
+		gone []string   // their presence is to be taken back
+		nc   *nats.Conn // while Run runs
+	}
+}
+
+// AddCamera makes the publisher speak for one more camera: state, presence, control and metrics.
+func (p *Publisher) AddCamera(cam Camera) error {
+	name := cam.Name()
+	if err := schema.CheckName(name); err != nil {
+		return fmt.Errorf("publish: camera %w", err)
+	}
+	if err := p.cameras.add(cam, p.newService); err != nil {
+		return err
+	}
+	p.metrics.cameras.add(cam)
+	p.StatusChanged()
+	return nil
+}
+
+// RemoveCamera makes the publisher forget a camera: its control service ends, its presence is taken back and its series
+// leave the metrics. Maps and events that were handed over before are still sent.
+func (p *Publisher) RemoveCamera(name string) error {
+	if err := p.cameras.remove(name); err != nil {
+		return err
+	}
+	p.metrics.forget(name)
+	p.StatusChanged()
+	return nil
+}
+
+// member is a camera and what the publisher keeps about it.
+type member struct {
+	Camera
+	service micro.Service // while Run runs
+	last    schema.Status // as published last; only the status loop touches it
+}
+
+// add appends a camera and, while connected, makes its control service.
+func (c *cameras) add(cam Camera, serve func(*nats.Conn, Camera) (micro.Service, error)) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, m := range c.mu.list {
+		if m.Name() == cam.Name() {
+			return fmt.Errorf("publish: two cameras are named %q", cam.Name())
+		}
+	}
+	m := &member{Camera: cam}
+	if c.mu.nc != nil {
+		var err error
+		if m.service, err = serve(c.mu.nc, cam); err != nil {
+			return err
+		}
+	}
+	c.mu.list = append(c.mu.list, m)
+	return nil
+}
+
+// remove takes a camera out and ends its control service.
+func (c *cameras) remove(name string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	i := slices.IndexFunc(c.mu.list, func(m *member) bool { return m.Name() == name })
+	if i < 0 {
+		return fmt.Errorf("publish: no camera is named %q", name)
+	}
+	if s := c.mu.list[i].service; s != nil {
+		_ = s.Stop() // only fails on a connection that is closed already
+	}
+	c.mu.list = slices.Delete(c.mu.list, i, i+1)
+	c.mu.gone = append(c.mu.gone, name)
+	return nil
+}
+
+// all returns the cameras of now.
+func (c *cameras) all() []*member {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.mu.list)
+}
+
+// takeGone returns the names of cameras that were removed since the last call and did not come back.
+func (c *cameras) takeGone() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	gone := slices.DeleteFunc(c.mu.gone, func(name string) bool {
+		return slices.ContainsFunc(c.mu.list, func(m *member) bool { return m.Name() == name })
+	})
+	c.mu.gone = nil
+	return gone
+}
+
+// serve makes the control services of all cameras on nc, and from now on those of cameras that are added.
+func (c *cameras) serve(nc *nats.Conn, serve func(*nats.Conn, Camera) (micro.Service, error)) (err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mu.nc = nc
+	for _, m := range c.mu.list {
+		if m.service, err = serve(nc, m.Camera); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stop ends all control services.
+func (c *cameras) stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mu.nc = nil
+	for _, m := range c.mu.list {
+		if m.service != nil {
+			_ = m.service.Stop() // only fails on a connection that is closed already
+			m.service = nil
+		}
+	}
+}
