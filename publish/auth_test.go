@@ -128,15 +128,11 @@ func (l lock) try(t *testing.T) {
 	pick.StateDir = t.TempDir()
 
 	p := start(t, open, []publish.Camera{newCamera("front")}, log.option())
-	credentials, err := open.Credentials()
-	if err != nil {
-		t.Fatal(err)
-	}
-	sub := subscribe(t, connect(t, open.URL, credentials...), "oodcast.v1.default.front.map")
+	sub := subscribe(t, dial(t, open), "oodcast.v1.default.front.map")
 	p.Map(testMap("front", 0, 4, 4))
 	next(t, sub)
 
-	err = refusal(t, pick, &log)
+	err := refusal(t, pick, &log)
 	text := ""
 	if err != nil {
 		text = err.Error()
@@ -153,6 +149,17 @@ func (l lock) try(t *testing.T) {
 	if log.String() == "" {
 		t.Error("nothing was logged")
 	}
+}
+
+// dial connects as a program beside the publisher does, with the same settings.
+func dial(t *testing.T, cfg publish.Config) *nats.Conn {
+	t.Helper()
+	nc, err := publish.Dial(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	return nc
 }
 
 // at is how the separator of an address looks when credentials were taken out of it.
@@ -333,11 +340,9 @@ func TestEmbeddedAuth(t *testing.T) {
 				nc.Close()
 				t.Error("connected without credentials")
 			}
-			credentials, err := cfg.Credentials()
-			if err != nil {
-				t.Fatal(err)
-			}
-			sub := subscribe(t, connect(t, p.URL(), credentials...), "oodcast.>")
+			open := cfg
+			open.URL = strings.Replace(p.URL(), "nats://", "embedded://", 1)
+			sub := subscribe(t, dial(t, open), "oodcast.>")
 			p.Map(testMap("front", 0, 4, 4))
 			next(t, sub)
 			if strings.Contains(log.String()+p.URL(), "s3same") {

@@ -41,7 +41,7 @@ func (p *Publisher) connect(srv *embedded, closed chan<- error) (*nats.Conn, err
 		addr = nats.DefaultURL // not dialled
 		opts = append(opts, nats.InProcessServer(srv.srv))
 	}
-	auth, err := p.cfg.Credentials()
+	auth, err := p.cfg.authenticate()
 	if err != nil {
 		return nil, err
 	}
@@ -52,8 +52,8 @@ func (p *Publisher) connect(srv *embedded, closed chan<- error) (*nats.Conn, err
 	return nc, nil
 }
 
-// Credentials returns what shows a server who we are, for everybody who connects with these settings.
-func (c Config) Credentials() ([]nats.Option, error) {
+// authenticate returns what shows a server who we are.
+func (c Config) authenticate() ([]nats.Option, error) {
 	var opts []nats.Option
 	if c.User != "" {
 		opts = append(opts, nats.UserInfo(c.User, c.Password))

@@ -25,7 +25,7 @@ func Dial(c Config, opts ...nats.Option) (*nats.Conn, error) {
 	}
 	nc, err := nats.Connect(url, append(opts, auth...)...)
 	if err != nil {
-		return nil, fmt.Errorf("nats %s: %w", redact(url), err)
+		return nil, c.refused(err)
 	}
 	return nc, nil
 }
