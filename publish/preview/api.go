@@ -22,8 +22,8 @@ import (
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	err := s.checks()
 	states := map[string]string{}
-	delivering := len(s.order) == 0
-	for _, st := range s.order {
+	delivering := len(s.cams.all()) == 0
+	for _, st := range s.cams.all() {
 		state := st.cam.Status().State
 		states[st.cam.Name()] = state
 		delivering = delivering || state == schema.StateLive || state == schema.StateEnded || state == schema.StatePaused
@@ -45,7 +45,7 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) info(w http.ResponseWriter, _ *http.Request) {
 	names := []string{}
-	for _, st := range s.order {
+	for _, st := range s.cams.all() {
 		names = append(names, st.cam.Name())
 	}
 	answer(w, http.StatusOK, map[string]any{
@@ -62,7 +62,7 @@ func (s *Server) status(st *stream) schema.Status {
 
 func (s *Server) cameras(w http.ResponseWriter, _ *http.Request) {
 	list := []schema.Status{}
-	for _, st := range s.order {
+	for _, st := range s.cams.all() {
 		list = append(list, s.status(st))
 	}
 	answer(w, http.StatusOK, map[string]any{"cameras": list})
@@ -135,7 +135,7 @@ func (s *Server) snapshotJPEG(w http.ResponseWriter, r *http.Request, st *stream
 // streamMJPEG sends pictures until the client leaves: for curl, VLC and browsers without WebRTC.
 func (s *Server) streamMJPEG(w http.ResponseWriter, r *http.Request, st *stream) {
 	total := 0
-	for _, o := range s.order {
+	for _, o := range s.cams.all() {
 		total += s.Viewers(o.cam.Name())
 	}
 	if total >= s.cfg.MaxViewers {
@@ -159,6 +159,8 @@ func (s *Server) streamMJPEG(w http.ResponseWriter, r *http.Request, st *stream)
 			if rc.Flush() != nil {
 				return
 			}
+		case <-st.gone:
+			return
 		case <-r.Context().Done():
 			return
 		}
@@ -261,6 +263,8 @@ func (s *Server) liveEvents(w http.ResponseWriter, r *http.Request, st *stream) 
 				ok = write(line)
 			case <-every.C:
 				waiting = false
+			case <-st.gone:
+				return
 			case <-r.Context().Done():
 				return
 			}

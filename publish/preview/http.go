@@ -73,7 +73,7 @@ func profiles(mux *http.ServeMux) {
 // withCamera looks up the camera of a request.
 func (s *Server) withCamera(h func(http.ResponseWriter, *http.Request, *stream)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		st := s.streams[r.PathValue("camera")]
+		st := s.cams.get(r.PathValue("camera"))
 		if st == nil {
 			fault(w, http.StatusNotFound, fmt.Errorf("no camera %q", r.PathValue("camera")))
 			return

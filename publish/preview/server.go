@@ -19,7 +19,6 @@ import (
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/ingest"
 	"github.com/oodcast/oodcast/publish"
-	"github.com/oodcast/oodcast/publish/schema"
 )
 
 // ErrPortTaken means that something else listens on Config.Listen.
@@ -31,8 +30,8 @@ type Server struct {
 	site     string
 	version  string
 	log      *slog.Logger
-	streams  map[string]*stream
-	order    []*stream
+	cams     cameras
+	metrics  *metrics
 	events   history
 	started  time.Time
 	joins    *rate.Limiter
@@ -71,7 +70,7 @@ func New(cfg Config, cameras []publish.Camera, opts ...Option) (*Server, error) 
 		return nil, err
 	}
 	s := &Server{
-		cfg: cfg, site: "default", version: "dev", log: slog.Default(), streams: map[string]*stream{},
+		cfg: cfg, site: "default", version: "dev", log: slog.Default(),
 		started: time.Now(), joins: rate.NewLimiter(20, 40), ready: make(chan struct{}),
 		checks: func() error { return nil },
 	}
@@ -81,30 +80,21 @@ func New(cfg Config, cameras []publish.Camera, opts ...Option) (*Server, error) 
 	if s.registry == nil {
 		s.registry = prometheus.NewRegistry()
 	}
-	m, err := newMetrics(s.registry)
-	if err != nil {
+	var err error
+	if s.metrics, err = newMetrics(s.registry); err != nil {
 		return nil, fmt.Errorf("preview metrics: %w", err)
 	}
 	for _, c := range cameras {
-		if err := schema.CheckName(c.Name()); err != nil {
-			return nil, fmt.Errorf("preview: camera %w", err)
+		if err := s.AddCamera(c); err != nil {
+			return nil, err
 		}
-		if s.streams[c.Name()] != nil {
-			return nil, fmt.Errorf("preview: two cameras are named %q", c.Name())
-		}
-		st, err := newStream(c, cfg, s.log, m)
-		if err != nil {
-			return nil, fmt.Errorf("preview of %s: %w", c.Name(), err)
-		}
-		s.streams[c.Name()] = st
-		s.order = append(s.order, st)
 	}
 	return s, nil
 }
 
 // Frame shows the newest frame of its camera. The server takes over one reference.
 func (s *Server) Frame(f *ingest.Frame) {
-	st := s.streams[f.Camera]
+	st := s.cams.get(f.Camera)
 	if st == nil || s.cfg.Off() {
 		f.Release()
 		return
@@ -114,7 +104,7 @@ func (s *Server) Frame(f *ingest.Frame) {
 
 // Map shows the newest map of its camera. It must not change any more.
 func (s *Server) Map(m *detector.Map) {
-	if st := s.streams[m.Camera]; st != nil {
+	if st := s.cams.get(m.Camera); st != nil {
 		st.setMap(m)
 		s.tell(st, "score", scoreLine(m))
 	}
@@ -124,14 +114,14 @@ func (s *Server) Map(m *detector.Map) {
 func (s *Server) Event(e detector.Event) {
 	msg := publish.EventMessage(s.site, e)
 	s.events.add(msg)
-	if st := s.streams[e.Camera]; st != nil {
+	if st := s.cams.get(e.Camera); st != nil {
 		s.tell(st, "event", msg)
 	}
 }
 
 // Viewers is how many watch a camera.
 func (s *Server) Viewers(camera string) int {
-	if st := s.streams[camera]; st != nil {
+	if st := s.cams.get(camera); st != nil {
 		return int(st.viewers.Load()) + st.mjpeg.len()
 	}
 	return 0
@@ -139,7 +129,7 @@ func (s *Server) Viewers(camera string) int {
 
 // Snapshot returns the newest frame of a camera with its overlay, as JPEG, and when it was captured.
 func (s *Server) Snapshot(camera string) ([]byte, time.Time, error) {
-	st := s.streams[camera]
+	st := s.cams.get(camera)
 	if st == nil {
 		return nil, time.Time{}, fmt.Errorf("preview: no camera %q", camera)
 	}
@@ -161,7 +151,7 @@ func (s *Server) URL() string {
 // error at once. Run runs once.
 func (s *Server) Run(ctx context.Context) error {
 	defer func() {
-		for _, st := range s.order {
+		for _, st := range s.cams.all() {
 			st.close()
 		}
 	}()
@@ -196,9 +186,7 @@ func (s *Server) serve(ctx context.Context, ln net.Listener) error {
 		BaseContext: func(net.Listener) context.Context { return ctx }, // ends the streams of MJPEG and events
 		ErrorLog:    slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
-	for _, st := range s.order {
-		g.Go(func() error { return st.run(ctx) })
-	}
+	s.cams.run(ctx, g)
 	g.Go(func() error {
 		if err := web.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("http on %s: %w", s.cfg.Listen, err)

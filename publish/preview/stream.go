@@ -42,6 +42,9 @@ type stream struct {
 	viewers atomic.Int32 // connected over WebRTC
 	needKey atomic.Bool
 	wake    chan struct{}
+	gone    chan struct{} // closed when the camera was removed
+	stop    func()        // ends run; nil before it was launched
+	ended   chan struct{} // closed when run has returned
 
 	mu struct {
 		sync.Mutex
@@ -60,6 +63,7 @@ func newStream(cam publish.Camera, cfg Config, log *slog.Logger, m *metrics) (*s
 	return &stream{
 		cam: cam, cfg: cfg, log: log.With("camera", cam.Name()), metrics: m, track: track,
 		packets: newPacketizer(track), wake: make(chan struct{}, 1),
+		gone: make(chan struct{}), ended: make(chan struct{}),
 	}, nil
 }
 

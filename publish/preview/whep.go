@@ -190,6 +190,11 @@ func (r *rooms) admit(s *stream) (*session, error) {
 	if r.mu.closed {
 		return nil, errClosing
 	}
+	select {
+	case <-s.gone:
+		return nil, errClosing
+	default:
+	}
 	if len(r.mu.sessions) >= r.cfg.MaxViewers {
 		return nil, errBusy
 	}

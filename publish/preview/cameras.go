@@ -1,0 +1,147 @@
+package preview
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/oodcast/oodcast/publish"
+	"github.com/oodcast/oodcast/publish/schema"
+)
+
+// cameras are the streams that the server shows, in the order in which they came. They may come and go while it runs.
+type cameras struct {
+	mu struct {
+		sync.RWMutex
+		streams map[string]*stream
+		order   []*stream
+		launch  func(*stream) // while Run runs
+	}
+}
+
+// AddCamera shows one more camera.
+func (s *Server) AddCamera(c publish.Camera) error {
+	if err := schema.CheckName(c.Name()); err != nil {
+		return fmt.Errorf("preview: camera %w", err)
+	}
+	st, err := newStream(c, s.cfg, s.log, s.metrics)
+	if err != nil {
+		return fmt.Errorf("preview of %s: %w", c.Name(), err)
+	}
+	return s.cams.add(st)
+}
+
+// RemoveCamera shows a camera no longer. Who watches it is sent away, and its series leave the metrics.
+func (s *Server) RemoveCamera(name string) error {
+	st := s.cams.remove(name)
+	if st == nil {
+		return fmt.Errorf("preview: no camera is named %q", name)
+	}
+	close(st.gone)
+	if rooms := s.sessions(); rooms != nil {
+		rooms.clear(st)
+	}
+	if st.stop != nil {
+		st.stop()
+		<-st.ended
+	}
+	st.close()
+	s.metrics.forget(name)
+	return nil
+}
+
+func (c *cameras) add(st *stream) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	name := st.cam.Name()
+	if c.mu.streams[name] != nil {
+		return fmt.Errorf("preview: two cameras are named %q", name)
+	}
+	if c.mu.streams == nil {
+		c.mu.streams = map[string]*stream{}
+	}
+	c.mu.streams[name] = st
+	c.mu.order = append(c.mu.order, st)
+	if c.mu.launch != nil {
+		c.mu.launch(st)
+	}
+	return nil
+}
+
+// remove takes a stream out; nil when there is none of that name.
+func (c *cameras) remove(name string) *stream {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	st := c.mu.streams[name]
+	delete(c.mu.streams, name)
+	c.mu.order = slices.DeleteFunc(c.mu.order, func(o *stream) bool { return o == st })
+	return st
+}
+
+// get returns the stream of a camera, nil when there is none.
+func (c *cameras) get(name string) *stream {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.mu.streams[name]
+}
+
+// all returns the streams of now.
+func (c *cameras) all() []*stream {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return slices.Clone(c.mu.order)
+}
+
+// run runs the streams, also those that are added later, in g until ctx is done.
+func (c *cameras) run(ctx context.Context, g *errgroup.Group) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mu.launch = func(st *stream) {
+		ctx, stop := context.WithCancel(ctx)
+		st.stop = stop
+		g.Go(func() error {
+			defer close(st.ended)
+			defer stop()
+			return st.run(ctx)
+		})
+	}
+	for _, st := range c.mu.order {
+		c.mu.launch(st)
+	}
+	g.Go(func() error { // it holds g open until nothing is launched any more
+		<-ctx.Done()
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.mu.launch = nil
+		return nil
+	})
+}
+
+// clear ends the sessions that watch a stream.
+func (r *rooms) clear(st *stream) {
+	r.mu.Lock()
+	var ids []string
+	for id, v := range r.mu.sessions {
+		if v.stream == st {
+			ids = append(ids, id)
+		}
+	}
+	r.mu.Unlock()
+	for _, id := range ids {
+		r.leave(id)
+	}
+}
+
+// forget removes the series of a camera.
+func (m *metrics) forget(camera string) {
+	about := prometheus.Labels{"camera": camera}
+	for _, v := range []interface {
+		DeletePartialMatch(prometheus.Labels) int
+	}{m.frames, m.bytes, m.keys, m.encode, m.age, m.viewers} {
+		v.DeletePartialMatch(about)
+	}
+}
