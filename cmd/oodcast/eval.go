@@ -9,8 +9,8 @@ import (
 
 // EvalCmd measures AP, AUROC and FPR95 on labelled images.
 type EvalCmd struct {
-	Dataset       string   `required:"" help:"roadanomaly, roadanomaly21, roadobstacle21, fs_lostfound, fs_static, ade_ood, wd_pascal, dlrsd, folder."`
-	Root          string   `required:"" type:"existingdir" help:"Folder of the data set."`
+	Dataset       string   `help:"roadanomaly, roadanomaly21, roadobstacle21, fs_lostfound, fs_static, ade_ood, wd_pascal, dlrsd, folder."`
+	Root          string   `type:"existingdir" help:"Folder of the data set."`
 	Bundle        string   `placeholder:"NAME|DIR" default:"roadscene" help:"Bundle to evaluate."`
 	Method        []string `default:"dood" placeholder:"M,..." help:"${eval_methods}, or all of these that the bundle and --reference allow; may be repeated."`
 	Timesteps     []int    `default:"5" help:"The |T| to evaluate."`
@@ -20,12 +20,16 @@ type EvalCmd struct {
 	Suffix        string   `default:"_scores.npy" help:"Ending of a score file after the image's name."`
 	Limit         int      `placeholder:"N" help:"Only the first N images."`
 	OODValue      int      `name:"ood-value" default:"-1" help:"Label of anomalous pixels; default: the data set's own."`
+	streamFlags   `embed:""`
 	evalOutput    `embed:""`
 	providerFlags `embed:""`
 }
 
 // Run evaluates and prints a table.
 func (c *EvalCmd) Run(e *env) error {
+	if c.Stream != "" {
+		return c.evalStream(e)
+	}
 	d, err := c.dataset()
 	if err != nil {
 		return err
@@ -44,6 +48,9 @@ func (c *EvalCmd) Run(e *env) error {
 }
 
 func (c *EvalCmd) dataset() (*eval.Dataset, error) {
+	if c.Dataset == "" || c.Root == "" {
+		return nil, usagef("eval: want --dataset and --root, or --stream and --truth")
+	}
 	d, err := eval.Open(c.Dataset, c.Root)
 	if err != nil {
 		return nil, usageError{err}

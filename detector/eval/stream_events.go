@@ -1,0 +1,133 @@
+package eval
+
+import (
+	"slices"
+	"time"
+
+	"github.com/oodcast/oodcast/detector"
+)
+
+// hitShare is the share of an event's box that must lie in an object's for the event to point at it: an event that covers
+// the whole picture points at nothing.
+const hitShare = 0.1
+
+// Events says how good the events are that the service would have sent: a detector.Tracker ran on the maps that got done,
+// in the order and at the time at which they did.
+type Events struct {
+	// Objects is the number of labelled objects: what is connected in the masks of neighbouring frames, or a span of time.
+	// Found is how many of them an event hit: at least a tenth of its box lay in the object's box of the same frame (with a
+	// truth of times: it was going on then). Recall is their share.
+	Objects int     `json:"objects"`
+	Found   int     `json:"found"`
+	Recall  float64 `json:"recall"`
+	// Events is how many there were; False of them hit no object in any labelled frame. Unjudged had no labelled frame.
+	Events       int     `json:"events"`
+	False        int     `json:"false"`
+	Unjudged     int     `json:"unjudged"`
+	FalsePerHour float64 `json:"false_per_hour"`
+	// Delay is from the first labelled frame with an object until the map that made an event hit it was there, in seconds.
+	DelayP50 float64 `json:"delay_p50_s"`
+	DelayMax float64 `json:"delay_max_s"`
+	// Threshold is the default one, at which all this holds.
+	Threshold float32 `json:"threshold"`
+}
+
+// eventLog runs a tracker and keeps where its events were.
+type eventLog struct {
+	tracker   *detector.Tracker
+	threshold float32
+	seen      map[string][]sighting // by event
+	order     []string
+}
+
+// sighting is where an event was in one frame.
+type sighting struct {
+	frame int
+	shown time.Duration
+	done  time.Duration // when the map was there
+	box   detector.Box
+}
+
+func newEventLog(cfg detector.TrackerConfig) *eventLog {
+	return &eventLog{tracker: detector.NewTracker(cfg), seen: map[string][]sighting{}}
+}
+
+// epoch stands for the first frame's time: trackers want a clock, not a position.
+func epoch() time.Time { return time.Unix(0, 0).UTC() }
+
+// update takes a map that is done.
+func (l *eventLog) update(s *shot) {
+	if s.m.Threshold == 0 {
+		return
+	}
+	l.threshold = s.m.Threshold
+	m := *s.m
+	m.Captured = epoch().Add(s.shown)
+	for _, e := range l.tracker.Update(&m) {
+		if _, ok := l.seen[e.ID]; !ok {
+			l.order = append(l.order, e.ID)
+		}
+		if e.Type != detector.EventEnd { // its box is where it last was, some time ago
+			l.seen[e.ID] = append(l.seen[e.ID], sighting{s.frame, s.shown, s.done, e.Box})
+		}
+	}
+}
+
+// end closes the tracker.
+func (l *eventLog) end(now time.Duration) { l.tracker.End(epoch().Add(now), detector.EndStream) }
+
+// hits reports whether a sighting points at an object.
+func (in *instance) hits(s sighting) bool {
+	if in.boxes == nil {
+		return in.from <= s.shown && s.shown < in.to
+	}
+	b := in.boxes[s.frame]
+	return b != nil && intersection(s.box, *b) >= hitShare*s.box.Width*s.box.Height
+}
+
+// result compares the events with the labelled objects; judged says which frames have a truth.
+func (l *eventLog) result(objects []instance, judged func(frame int) bool, duration time.Duration) *Events {
+	if l.threshold == 0 {
+		return nil
+	}
+	r := &Events{Objects: len(objects), Events: len(l.order), Threshold: l.threshold}
+	delays := make(map[int]time.Duration)
+	for _, id := range l.order {
+		known, hit := false, false
+		for _, s := range l.seen[id] {
+			if !judged(s.frame) {
+				continue
+			}
+			known = true
+			for i := range objects {
+				if !objects[i].hits(s) {
+					continue
+				}
+				hit = true
+				if d, ok := delays[i]; !ok || s.done-objects[i].from < d {
+					delays[i] = s.done - objects[i].from
+				}
+			}
+		}
+		switch {
+		case !known:
+			r.Unjudged++
+		case !hit:
+			r.False++
+		}
+	}
+	r.Found = len(delays)
+	if r.Objects > 0 {
+		r.Recall = float64(r.Found) / float64(r.Objects)
+	}
+	r.FalsePerHour = float64(r.False) / duration.Hours()
+	var seconds []float64
+	for _, d := range delays {
+		seconds = append(seconds, d.Seconds())
+	}
+	if len(seconds) > 0 {
+		slices.Sort(seconds)
+		r.DelayP50, r.DelayMax = seconds[(len(seconds)-1)/2], seconds[len(seconds)-1]
+	}
+	return r
+}

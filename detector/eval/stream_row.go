@@ -1,0 +1,113 @@
+package eval
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"github.com/oodcast/oodcast/detector"
+)
+
+// streamRow gathers what one row made of a stream.
+type streamRow struct {
+	Row
+	clock              clock
+	offline, streaming tally
+	scores             []float32
+	scored, without    int
+	age                time.Duration // sum
+	ms                 []float64
+	temporal           temporal
+	events             *eventLog
+}
+
+func newStreamRow(row Row, opt StreamOptions) *streamRow {
+	r := &streamRow{Row: row, events: newEventLog(opt.Tracker)}
+	r.clock.finish = func(s *shot) {
+		r.scored++
+		r.events.update(s)
+	}
+	return r
+}
+
+// take judges the map of the frame v, which took so long to make.
+func (r *streamRow) take(s *stream, v *view, m *detector.Map, took time.Duration) error {
+	r.ms = append(r.ms, took.Seconds()*1000)
+	if s.opt.Latency >= 0 {
+		took = s.opt.Latency
+	}
+	r.temporal.add(&s.motion, m)
+	there := r.clock.show(&shot{frame: v.index, shown: v.shown, took: took, m: m})
+	if there == nil {
+		r.without++
+	} else {
+		r.age += v.shown - there.shown
+	}
+	if v.labels == nil {
+		return nil
+	}
+	if err := r.offline.add(r.at(m, v), v.labels, s.opt.OOD); err != nil {
+		return err
+	}
+	var old *detector.Map
+	if there != nil {
+		old = there.m
+	}
+	return r.streaming.add(r.at(old, v), v.labels, s.opt.OOD)
+}
+
+// at returns a map's scores for the labels of v; no map is all normal.
+func (r *streamRow) at(m *detector.Map, v *view) []float32 {
+	if cap(r.scores) < len(v.labels) {
+		r.scores = make([]float32, len(v.labels))
+	}
+	r.scores = r.scores[:len(v.labels)]
+	switch {
+	case m == nil:
+		clear(r.scores)
+	case len(v.labels) == 1:
+		r.scores[0] = slices.Max(m.Values)
+	default:
+		r.scores = m.ResizeTo(r.scores, v.width, v.height)
+	}
+	return r.scores
+}
+
+// result sums up after the last frame.
+func (r *streamRow) result(s *stream) (StreamResult, error) {
+	res := StreamResult{
+		Method: r.Method, Timesteps: r.Timesteps, Frames: s.frames, Labelled: s.labelled, Level: PixelLevel,
+		Seconds: s.duration().Seconds(), Temporal: r.temporal.result(),
+	}
+	if s.truth.Spans != nil {
+		res.Level = FrameLevel
+	}
+	if s.opt.Latency < 0 {
+		res.LatencyMS = NewLatency(r.ms)
+	}
+	with := s.frames - r.without
+	res.Streaming.Without = float64(r.without) / float64(s.frames)
+	if with > 0 {
+		res.Streaming.AgeMS = (r.age / time.Duration(with)).Seconds() * 1000
+	}
+	r.clock.end()
+	res.Streaming.Scored = float64(r.scored) / float64(s.frames)
+	r.events.end(s.shown)
+	var err error
+	if res.Offline, err = r.offline.rates(); err != nil {
+		return res, err
+	}
+	if res.Streaming.Rates, err = r.streaming.rates(); err != nil {
+		return res, err
+	}
+	res.Events = r.events.result(s.instances.finish(), s.truth.judges, s.duration())
+	return res, nil
+}
+
+// duration is from the first frame to the end of the last one.
+func (s *stream) duration() time.Duration {
+	if s.opt.FPS > 0 {
+		return time.Duration(math.Round(float64(s.frames) / s.opt.FPS * float64(time.Second)))
+	}
+	return s.shown + s.shown/time.Duration(max(1, s.frames-1))
+}
