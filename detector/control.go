@@ -22,6 +22,9 @@ type Knob struct {
 	// Budget, when Timesteps is 0 and List is empty, lets the detector choose the largest |T| whose encoding and
 	// scoring stay below it.
 	Budget time.Duration `json:"latency_budget,omitempty"`
+	// Min and Max bound what the detector chooses; 0 stands for 1 and for all of the bundle's order.
+	Min int `json:"timesteps_min,omitempty"`
+	Max int `json:"timesteps_max,omitempty"`
 	// Threshold is the value above which a map is anomalous; 0 stands for the calibration's: what 95 % of normal
 	// frames never reach. It holds for every |T|.
 	Threshold float32 `json:"threshold"`
@@ -74,6 +77,9 @@ func (c *Control) Set(k Knob) error {
 	case k.Timesteps == 0 && k.Budget <= 0:
 		return fmt.Errorf("%w: timesteps: got auto without a latency budget", ErrSetting)
 	}
+	if err := c.checkBounds(k); err != nil {
+		return err
+	}
 	if k.Threshold != k.Threshold {
 		return fmt.Errorf("%w: threshold: got NaN, want a number", ErrSetting)
 	}
@@ -82,42 +88,23 @@ func (c *Control) Set(k Knob) error {
 	return nil
 }
 
-// budget chooses |T| from measured costs: t(|T|) = encode + |T|·step. It raises |T| only when there is some room, so
-// that it does not swing.
-type budget struct {
-	encode, step float64 // running means in seconds; 0 = not measured yet
-	current      int
+func (c *Control) checkBounds(k Knob) error {
+	switch most := len(c.order); {
+	case k.Min < 0 || k.Min > most:
+		return fmt.Errorf("%w: timesteps_min: got %d, want 1..%d", ErrSetting, k.Min, most)
+	case k.Max < 0 || k.Max > most:
+		return fmt.Errorf("%w: timesteps_max: got %d, want 1..%d", ErrSetting, k.Max, most)
+	case k.Max > 0 && k.Min > k.Max:
+		return fmt.Errorf("%w: timesteps_min: got %d, more than timesteps_max, %d", ErrSetting, k.Min, k.Max)
+	}
+	return nil
 }
 
-const (
-	budgetMemory = 0.2  // share of a new measurement in the running mean
-	budgetRoom   = 0.85 // share of the budget up to which |T| may rise
-)
-
-func (b *budget) measured(encode, score time.Duration, n int) {
-	blend := func(old, v float64) float64 {
-		if old == 0 {
-			return v
-		}
-		return old + budgetMemory*(v-old)
+// bounds returns the smallest and the largest |T| that may be chosen.
+func (c *Control) bounds(k Knob) (least, most int) {
+	most = k.Max
+	if most == 0 {
+		most = len(c.order)
 	}
-	b.encode = blend(b.encode, encode.Seconds())
-	b.step = blend(b.step, score.Seconds()/float64(n))
-}
-
-func (b *budget) choose(limit time.Duration, most int) int {
-	if b.step == 0 {
-		b.current = 1
-		return 1
-	}
-	fits := func(share float64) int {
-		return min(most, max(1, int((share*limit.Seconds()-b.encode)/b.step)))
-	}
-	switch {
-	case b.current > fits(1):
-		b.current = fits(1)
-	case b.current < fits(budgetRoom):
-		b.current = fits(budgetRoom)
-	}
-	return b.current
+	return max(1, k.Min), most
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/oodcast/oodcast/detector/diffusion"
@@ -22,6 +23,12 @@ type Config struct {
 	List []int `yaml:"timestep_list,flow"`
 	// LatencyBudget is the time that encoding and scoring may take when timesteps is 0. Default 0: none.
 	LatencyBudget time.Duration `yaml:"latency_budget"`
+	// Min and Max bound |T| when timesteps is 0: 1 … 25; 0 is no bound. Default 0.
+	Min int `yaml:"timesteps_min"`
+	Max int `yaml:"timesteps_max"`
+	// TargetFPS is how many frames a second are to be scored when timesteps is 0, as far as the camera delivers them; 0 is
+	// all of them. A source that waits for the detector has no rate to keep up with. Default 0.
+	TargetFPS float64 `yaml:"target_fps"`
 	// Threshold is the value above which a pixel counts as anomalous, in standard deviations of normal footage; 0
 	// takes the bundle's. Default 0.
 	Threshold float32 `yaml:"threshold"`
@@ -66,6 +73,12 @@ func (c Config) Validate() error {
 	if c.Timesteps == 0 && len(c.List) == 0 && c.LatencyBudget <= 0 {
 		bad("latency_budget", c.LatencyBudget, "a positive time when timesteps is 0")
 	}
+	if c.Min < 0 || c.Max < 0 || c.Max > 0 && c.Min > c.Max {
+		bad("timesteps_min", fmt.Sprintf("%d with timesteps_max %d", c.Min, c.Max), "0 or more, at most timesteps_max")
+	}
+	if !(c.TargetFPS >= 0 && c.TargetFPS <= 1000) {
+		bad("target_fps", c.TargetFPS, "0 to 1000")
+	}
 	for _, side := range []struct {
 		key string
 		v   int
@@ -96,8 +109,10 @@ type Detector struct {
 	cfg      Config
 	control  *Control
 	provider string
-	budget   budget
+	budget   *budget
 	next     uint64
+	interval atomic.Int64 // ns between two frames that the camera delivers
+	share    *Share
 
 	judged regionOfInterest
 	scores tokenScores
@@ -119,6 +134,7 @@ func New(enc Encoder, scorer Scorer, m models.Manifest, cal Calibration, provide
 	}
 	d := &Detector{
 		enc: enc, scorer: scorer, manifest: m, compound: NewCompound(m, cal, cfg.Part), cfg: cfg, provider: provider,
+		budget: newBudget(),
 		judged: regionOfInterest{roi: cfg.ROI}, scores: tokenScores{scorer: scorer, cal: &cal},
 	}
 	if _, err := d.compound.schedule.Weights(m.Diffusion.Aggregate, nil); err != nil {
@@ -128,7 +144,10 @@ func New(enc Encoder, scorer Scorer, m models.Manifest, cal Calibration, provide
 	if _, err := cal.moments(m.Diffusion.Timesteps, make([]float64, len(m.Diffusion.Timesteps))); err != nil {
 		return nil, err
 	}
-	knob := Knob{Timesteps: cfg.Timesteps, List: cfg.List, Budget: cfg.LatencyBudget, Threshold: cfg.Threshold}
+	knob := Knob{
+		Timesteps: cfg.Timesteps, List: cfg.List, Budget: cfg.LatencyBudget, Min: cfg.Min, Max: cfg.Max,
+		Threshold: cfg.Threshold,
+	}
 	var err error
 	d.control, err = newControl(m.Diffusion.Timesteps, cal.Timesteps, cal.DefaultThreshold(), knob)
 	if err != nil {
@@ -171,7 +190,7 @@ func (d *Detector) Score(ctx context.Context, f *ingest.Frame) (*Map, error) {
 	if !m.Captured.IsZero() {
 		m.Latency.Wait, m.Latency.Total = begin.Sub(m.Captured), done.Sub(m.Captured)
 	}
-	d.budget.measured(m.Latency.Encode, m.Latency.Score, len(m.Timesteps))
+	d.account(m, done)
 	m.Seq = d.next
 	d.next++
 	return m, nil
@@ -187,7 +206,8 @@ func (d *Detector) ScoreEncoding(enc *Encoding) (*Map, error) {
 // fill sets the knob and computes the values of the map from an encoding.
 func (d *Detector) fill(m *Map, enc *Encoding) error {
 	knob := d.control.Get()
-	m.Timesteps, m.Threshold = d.timesteps(knob), knob.Threshold
+	m.Timesteps, m.Choice = d.timesteps(knob)
+	m.Threshold = knob.Threshold
 	m.Width, m.Height = enc.LogitsWidth, enc.LogitsHeight
 	if err := d.judged.fit(enc); err != nil {
 		return err
@@ -204,17 +224,6 @@ func (d *Detector) fill(m *Map, enc *Encoding) error {
 		return err
 	}
 	return m.summarise()
-}
-
-// timesteps resolves the knob.
-func (d *Detector) timesteps(k Knob) []int {
-	switch {
-	case len(k.List) > 0:
-		return k.List
-	case k.Auto():
-		return d.control.order[:d.budget.choose(k.Budget, len(d.control.order))]
-	}
-	return d.control.order[:k.Timesteps]
 }
 
 // WorkingSize returns the size at which a frame is encoded: as configured, or the frame's aspect ratio with no more

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/oodcast/oodcast/detector/diffusion"
 	"github.com/oodcast/oodcast/ingest"
@@ -248,35 +247,6 @@ func TestControlIsSafeForConcurrentUse(t *testing.T) {
 		}
 	}
 	wg.Wait()
-}
-
-func TestBudgetChoosesTimesteps(t *testing.T) {
-	var b budget
-	if n := b.choose(time.Second, 25); n != 1 {
-		t.Errorf("before any measurement |T| = %d, want 1", n)
-	}
-	for range 50 { // encode 20 ms, 10 ms a timestep
-		b.measured(20*time.Millisecond, time.Duration(b.current)*10*time.Millisecond, b.current)
-		b.choose(120*time.Millisecond, 25)
-	}
-	if b.current < 8 || b.current > 10 {
-		t.Errorf("|T| = %d for 120 ms, want 8 … 10", b.current)
-	}
-	settled := b.current
-	for i := range 50 { // ± 3 % must not make it swing
-		jitter := time.Duration(i%2) * 300 * time.Microsecond
-		b.measured(20*time.Millisecond, time.Duration(b.current)*(10*time.Millisecond+jitter), b.current)
-		if n := b.choose(120*time.Millisecond, 25); n != settled {
-			t.Fatalf("|T| swings from %d to %d", settled, n)
-		}
-	}
-	for range 50 { // another process takes half the machine
-		b.measured(40*time.Millisecond, time.Duration(b.current)*20*time.Millisecond, b.current)
-		b.choose(120*time.Millisecond, 25)
-	}
-	if b.current > 4 {
-		t.Errorf("|T| = %d on a machine half as fast, want at most 4", b.current)
-	}
 }
 
 func TestNewRefuses(t *testing.T) {

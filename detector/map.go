@@ -26,6 +26,7 @@ type Map struct {
 	Values                  []float32     // Height × Width, row-major; standardised, higher is more anomalous
 	ROI                     *Mask         // the cells that are judged; nil: all. Others hold the smallest value of these
 	Timesteps               []int         // the timesteps that were used
+	Choice                  *Choice       // why so many; nil when the knob says how many
 	Threshold               float32       // values above count as anomalous
 	Peak, Mean              float32
 	Latency                 Latency

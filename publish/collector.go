@@ -18,7 +18,7 @@ type collector struct {
 		cameras []Camera
 	}
 	captured, dropped, up, fps *prometheus.Desc
-	errors                     *prometheus.Desc
+	errors, misses, changes    *prometheus.Desc
 }
 
 func newCollector(cameras []Camera) *collector {
@@ -29,6 +29,8 @@ func newCollector(cameras []Camera) *collector {
 		captured: desc("oodcast_frames_captured_total", "Frames read from the source."),
 		dropped:  desc("oodcast_frames_dropped_total", "Frames dropped, by stage and reason.", "reason"),
 		errors:   desc("oodcast_frame_errors_total", "Frames or maps that could not be used."),
+		misses:   desc("oodcast_budget_misses_total", "Frames whose encoding and scoring took longer than the latency budget."),
+		changes:  desc("oodcast_inference_steps_changes_total", "Changes of |T| to meet the latency budget."),
 		up:       desc("oodcast_source_up", "1 while the source delivers."),
 		fps:      desc("oodcast_camera_fps", "Frames a second read from the source."),
 	}
@@ -60,7 +62,7 @@ func (c *collector) all() []Camera {
 
 // Describe sends the descriptions of all metrics.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.captured, c.dropped, c.errors, c.up, c.fps} {
+	for _, d := range []*prometheus.Desc{c.captured, c.dropped, c.errors, c.misses, c.changes, c.up, c.fps} {
 		ch <- d
 	}
 }
@@ -80,6 +82,8 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		send(c.fps, prometheus.GaugeValue, s.Stats.CameraFPS)
 		send(c.captured, prometheus.CounterValue, float64(s.Stats.Captured))
 		send(c.errors, prometheus.CounterValue, float64(s.Stats.Errors))
+		send(c.misses, prometheus.CounterValue, float64(s.Stats.BudgetMisses))
+		send(c.changes, prometheus.CounterValue, float64(s.Stats.TimestepsChanges))
 		for reason, n := range s.Stats.Dropped {
 			send(c.dropped, prometheus.CounterValue, float64(n), reason)
 		}

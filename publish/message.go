@@ -16,6 +16,10 @@ func mapMessage(site string, encoding schema.AnomalyMap_Encoding, m *detector.Ma
 		timesteps[i] = uint32(t)
 	}
 	var roi []byte
+	model := &schema.Model{Bundle: m.Bundle, Timesteps: timesteps, Provider: m.Provider}
+	if c := m.Choice; c != nil {
+		model.TimestepsReason, model.LatencyBudgetUs = string(c.Reason), micros(c.Budget)
+	}
 	if m.ROI != nil {
 		roi = m.ROI.Bits()
 	}
@@ -31,7 +35,7 @@ func mapMessage(site string, encoding schema.AnomalyMap_Encoding, m *detector.Ma
 		CellHeight: float32(m.ImageHeight) / float32(max(m.Height, 1)),
 		Encoding:   encoding,
 		Peak:       m.Peak, Mean: m.Mean, Threshold: m.Threshold, Area: float32(m.AboveThreshold()),
-		Model: &schema.Model{Bundle: m.Bundle, Timesteps: timesteps, Provider: m.Provider},
+		Model: model,
 		Latency: &schema.Latency{
 			WaitUs:   micros(m.Latency.Wait),
 			EncodeUs: micros(m.Latency.Encode),
@@ -45,7 +49,7 @@ func micros(d time.Duration) uint64 { return uint64(max(d, 0) / time.Microsecond
 
 // scoreMessage is the map without its cells.
 func scoreMessage(site string, m *detector.Map) schema.Score {
-	return schema.Score{
+	s := schema.Score{
 		Site: site, Camera: m.Camera, Seq: m.Seq, FrameSeq: m.FrameSeq, Captured: m.Captured.UTC(),
 		Peak: m.Peak, Mean: m.Mean, Threshold: m.Threshold, Area: float32(m.AboveThreshold()), Timesteps: m.Timesteps,
 		LatencyMS: schema.LatencyMS{
@@ -54,6 +58,10 @@ func scoreMessage(site string, m *detector.Map) schema.Score {
 		},
 		Bundle: m.Bundle, Provider: m.Provider,
 	}
+	if c := m.Choice; c != nil {
+		s.LatencyBudget, s.BudgetMissed, s.TimestepsReason = schema.Duration(c.Budget), c.Missed, string(c.Reason)
+	}
+	return s
 }
 
 // Millis is d in milliseconds, to the microsecond.

@@ -15,8 +15,14 @@ type Score struct {
 	Area      float32   `json:"area"`      // share of the judged cells above the threshold, 0..1
 	Timesteps []int     `json:"timesteps"` // that were scored; |T| is their number
 	LatencyMS LatencyMS `json:"latency_ms"`
-	Bundle    string    `json:"bundle"`
-	Provider  string    `json:"provider"`
+	// With timesteps "auto": what encoding and scoring were to meet, whether they took longer, and why |T| is what it is:
+	// measuring, budget, rate, load, floor or ceiling.
+	LatencyBudget   Duration `json:"latency_budget,omitempty"`
+	BudgetMissed    bool     `json:"budget_missed,omitempty"`
+	TimestepsReason string   `json:"timesteps_reason,omitempty"`
+
+	Bundle   string `json:"bundle"`
+	Provider string `json:"provider"`
 }
 
 // LatencyMS says how long a map took, in milliseconds.
@@ -85,12 +91,14 @@ type Status struct {
 	TimestepsUsed int       `json:"timesteps_used"`           // |T| of the newest map
 	TimestepsMax  int       `json:"timesteps_max"`            // what the bundle offers
 	LatencyBudget Duration  `json:"latency_budget,omitempty"` // of timesteps "auto"
-	Threshold     float32   `json:"threshold"`
-	Bundle        string    `json:"bundle"`
-	Provider      string    `json:"provider"`
-	Width         int       `json:"width"` // of the frames, pixels; 0 before the first
-	Height        int       `json:"height"`
-	Stats         Stats     `json:"stats"`
+	// Why timesteps "auto" came to timesteps_used: measuring, budget, rate, load, floor or ceiling.
+	TimestepsReason string  `json:"timesteps_reason,omitempty"`
+	Threshold       float32 `json:"threshold"`
+	Bundle          string  `json:"bundle"`
+	Provider        string  `json:"provider"`
+	Width           int     `json:"width"` // of the frames, pixels; 0 before the first
+	Height          int     `json:"height"`
+	Stats           Stats   `json:"stats"`
 }
 
 // Stats is the JSON message on …{camera}.stats: counts since the start, rates and latencies of the last seconds.
@@ -107,6 +115,9 @@ type Stats struct {
 	Viewers   int               `json:"viewers"`
 	Events    uint64            `json:"events"`
 	Errors    uint64            `json:"errors"` // frames or maps that could not be used
+	// With timesteps "auto": frames that took longer than the latency budget, and how often |T| was changed.
+	BudgetMisses     uint64 `json:"budget_misses,omitempty"`
+	TimestepsChanges uint64 `json:"timesteps_changes,omitempty"`
 }
 
 // Update is a control request: fields that are absent stay as they are.

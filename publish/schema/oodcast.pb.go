@@ -341,9 +341,14 @@ type Model struct {
 	// Diffusion timesteps that were scored, 0-based; their number is |T|.
 	Timesteps []uint32 `protobuf:"varint,2,rep,packed,name=timesteps,proto3" json:"timesteps,omitempty"`
 	// Execution provider really in use: "cpu", "cuda", ...
-	Provider      string `protobuf:"bytes,3,opt,name=provider,proto3" json:"provider,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Provider string `protobuf:"bytes,3,opt,name=provider,proto3" json:"provider,omitempty"`
+	// Why there are so many timesteps when they are chosen to meet a latency budget: "measuring", "budget", "rate", "load",
+	// "floor" or "ceiling". Empty when somebody has set them.
+	TimestepsReason string `protobuf:"bytes,4,opt,name=timesteps_reason,json=timestepsReason,proto3" json:"timesteps_reason,omitempty"`
+	// The budget for encoding and scoring, microseconds; 0 when somebody has set the timesteps.
+	LatencyBudgetUs uint64 `protobuf:"varint,5,opt,name=latency_budget_us,json=latencyBudgetUs,proto3" json:"latency_budget_us,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Model) Reset() {
@@ -395,6 +400,20 @@ func (x *Model) GetProvider() string {
 		return x.Provider
 	}
 	return ""
+}
+
+func (x *Model) GetTimestepsReason() string {
+	if x != nil {
+		return x.TimestepsReason
+	}
+	return ""
+}
+
+func (x *Model) GetLatencyBudgetUs() uint64 {
+	if x != nil {
+		return x.LatencyBudgetUs
+	}
+	return 0
 }
 
 // Latency of one map, microseconds.
@@ -509,11 +528,13 @@ const file_oodcast_proto_rawDesc = "" +
 	"\bEncoding\x12\x18\n" +
 	"\x14ENCODING_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vENCODING_U8\x10\x01\x12\x10\n" +
-	"\fENCODING_U16\x10\x02\"Y\n" +
+	"\fENCODING_U16\x10\x02\"\xb0\x01\n" +
 	"\x05Model\x12\x16\n" +
 	"\x06bundle\x18\x01 \x01(\tR\x06bundle\x12\x1c\n" +
 	"\ttimesteps\x18\x02 \x03(\rR\ttimesteps\x12\x1a\n" +
-	"\bprovider\x18\x03 \x01(\tR\bprovider\"u\n" +
+	"\bprovider\x18\x03 \x01(\tR\bprovider\x12)\n" +
+	"\x10timesteps_reason\x18\x04 \x01(\tR\x0ftimestepsReason\x12*\n" +
+	"\x11latency_budget_us\x18\x05 \x01(\x04R\x0flatencyBudgetUs\"u\n" +
 	"\aLatency\x12\x17\n" +
 	"\await_us\x18\x01 \x01(\x04R\x06waitUs\x12\x1b\n" +
 	"\tencode_us\x18\x02 \x01(\x04R\bencodeUs\x12\x19\n" +
