@@ -25,6 +25,7 @@ type camera struct {
 
 	source  *ingest.Supervisor
 	frames  *pipeline.Queue[*ingest.Frame]
+	live    bool // frames that come too fast are dropped, and the source does not wait
 	det     *detector.Detector
 	tracker *detector.Tracker
 	started time.Time
@@ -68,6 +69,9 @@ func (c *camera) score(ctx context.Context, f *ingest.Frame) (*detector.Map, err
 		c.skipped.Add(1)
 		return nil, nil
 	}
+	if c.live {
+		c.det.SetInterval(c.interval())
+	}
 	m, err := c.det.Score(ctx, f)
 	switch {
 	case errors.Is(err, detector.ErrNotFinite): // counted, never published
@@ -82,6 +86,17 @@ func (c *camera) score(ctx context.Context, f *ingest.Frame) (*detector.Map, err
 	c.mu.newest = m
 	c.mu.maps.tick(time.Now())
 	return m, nil
+}
+
+// interval is the time between two frames that the camera delivers; 0 when that is not known.
+func (c *camera) interval() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	fps := c.mu.captured.perSecond(time.Now())
+	if fps == 0 {
+		return 0
+	}
+	return time.Duration(float64(time.Second) / fps)
 }
 
 // Status returns the state and the settings in force.
@@ -109,6 +124,9 @@ func (c *camera) Status() schema.Status {
 	st.Width, st.Height = c.mu.width, c.mu.height
 	if m := c.mu.newest; m != nil {
 		st.TimestepsUsed = len(m.Timesteps)
+		if m.Choice != nil {
+			st.TimestepsReason = string(m.Choice.Reason)
+		}
 	}
 	return st
 }
@@ -120,6 +138,8 @@ func (c *camera) stats() schema.Stats {
 		Captured: src.Read, Scored: c.scored.Load(), Events: c.events.Load(), Errors: c.errors.Load(),
 		Dropped: map[string]uint64{},
 	}
+	chosen := c.det.Chosen()
+	s.BudgetMisses, s.TimestepsChanges = chosen.Misses, chosen.Changes
 	if c.preview != nil {
 		s.Viewers = c.preview.Viewers(c.cfg.Name)
 	}

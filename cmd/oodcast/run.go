@@ -119,6 +119,7 @@ type service struct {
 	preview   *preview.Server
 	scoring   sync.Mutex // one encoder and one scorer serve all cameras
 	pulse     pulse      // of the scoring
+	share     detector.Share
 	maxFrames uint64
 	exitOnEnd bool
 }
@@ -169,8 +170,9 @@ func (s *service) newCamera(cfg ingest.Config, bundle *models.Bundle) (*camera, 
 	c := &camera{
 		cfg: cfg, site: s.cfg.Publish.Site, bundle: bundle.Name, provider: string(s.engine.Provider()),
 		det: det, tracker: detector.NewTracker(s.cfg.Events), started: time.Now(),
-		frames: pipeline.NewQueue(1, policy, (*ingest.Frame).Release),
+		frames: pipeline.NewQueue(1, policy, (*ingest.Frame).Release), live: policy != pipeline.Wait,
 	}
+	det.ShareWith(&s.share)
 	c.source = ingest.NewSupervisor(source, cfg.Reconnect, func(st ingest.Status) { s.sourceChanged(c, st) },
 		uint64(time.Now().UnixNano()))
 	return c, nil
