@@ -11,9 +11,13 @@ import (
 
 // ImportONNXCmd makes an encoder of any segmentation network that was exported to ONNX.
 type ImportONNXCmd struct {
-	Model    string    `arg:"" name:"file" help:"ONNX file, operator set 13 or later, weights inside." placeholder:"FILE"`
-	Features string    `required:"" help:"Tensor that holds the features: [1,C,h,w], [1,h,w,C] or tokens [1,N,C]." placeholder:"TENSOR"`
-	Logits   string    `help:"Tensor with the class scores before softmax, [1,K,h,w]; the only output if absent." placeholder:"TENSOR"`
+	Model    string `arg:"" name:"file" help:"ONNX file, operator set 13 or later, weights inside." placeholder:"FILE"`
+	Features string `required:"" help:"Tensor that holds the features: [1,C,h,w], [1,h,w,C] or tokens [1,N,C]." placeholder:"TENSOR"`
+	Logits   string `help:"Tensor with the class scores before softmax, [1,K,h,w]; the only output, or made from the masks, if absent." placeholder:"TENSOR"`
+
+	ClassLogits string `help:"Mask-classification networks: tensor with the classes of the queries, [1,Q,K+1]." placeholder:"TENSOR"`
+	MaskLogits  string `help:"Mask-classification networks: tensor with the masks of the queries, [1,Q,h,w]." placeholder:"TENSOR"`
+
 	Input    string    `help:"Tensor for the picture, float32 [1,3,H,W]; the only input if absent." placeholder:"TENSOR"`
 	Mean     []float64 `help:"Mean of red, green, blue, of pixels scaled to 0..1; ImageNet's if absent." placeholder:"R,G,B"`
 	Std      []float64 `help:"Deviation of red, green, blue; ImageNet's if absent." placeholder:"R,G,B"`
@@ -27,7 +31,9 @@ func (c *ImportONNXCmd) Run(e *env) error {
 	if err != nil {
 		return fmt.Errorf("import: %w", err)
 	}
-	cfg := nets.ForeignConfig{Input: c.Input, Logits: c.Logits, Features: c.Features}
+	cfg := nets.ForeignConfig{
+		Input: c.Input, Logits: c.Logits, Features: c.Features, ClassLogits: c.ClassLogits, MaskLogits: c.MaskLogits,
+	}
 	if len(c.Mean) != len(c.Std) || len(c.Mean) != 0 && len(c.Mean) != 3 {
 		return usagef("--mean and --std: want three numbers each, or none")
 	}
@@ -64,7 +70,7 @@ func (c *ImportONNXCmd) Run(e *env) error {
 // probe runs the network on the golden picture at the working size and returns the shapes.
 func (c *ImportONNXCmd) probe(raw []byte, cfg nets.ForeignConfig, size models.Size) (nets.ForeignShape, error) {
 	shape := nets.ForeignShape{Height: size.Height, Width: size.Width}
-	probe, features, logits, err := nets.ForeignProbe(raw, cfg)
+	probe, t, err := nets.ForeignProbe(raw, cfg)
 	if err != nil {
 		return shape, usagef("import %q: %w", c.Model, err)
 	}
@@ -84,6 +90,7 @@ func (c *ImportONNXCmd) probe(raw []byte, cfg nets.ForeignConfig, size models.Si
 		return shape, usagef("import %q: the network does not run at %dx%d (try --size): %w", c.Model, size.Width,
 			size.Height, err)
 	}
-	shape.Features, shape.Logits = out[features].Shape, out[logits].Shape
+	shape.Features, shape.Logits = out[t.Features].Shape, out[t.Logits].Shape
+	shape.ClassLogits, shape.MaskLogits = out[t.ClassLogits].Shape, out[t.MaskLogits].Shape
 	return shape, nil
 }

@@ -54,11 +54,11 @@ func TestForeign(t *testing.T) {
 		var first []float32
 		for _, tensor := range []string{nchw, nhwc, tokens} {
 			cfg := nets.ForeignConfig{Logits: "scores", Features: tensor}
-			probe, features, logits, err := nets.ForeignProbe(model, cfg)
+			probe, names, err := nets.ForeignProbe(model, cfg)
 			p := open(t, probe, err)
 			raw := encode(t, p, image, 50, 70, h, w)
 			shape := nets.ForeignShape{
-				Height: h, Width: w, Features: raw[features].Shape(), Logits: raw[logits].Shape(),
+				Height: h, Width: w, Features: raw[names.Features].Shape(), Logits: raw[names.Logits].Shape(),
 			}
 			enc, layout, err := nets.Foreign(model, cfg, shape)
 			s := open(t, enc, err)
@@ -108,10 +108,11 @@ func TestForeignRefuses(t *testing.T) {
 		{"no features", "name the tensor", model, nets.ForeignConfig{Logits: "scores"}},
 		{"unknown", `makes a tensor "keys"`, model, nets.ForeignConfig{Logits: "scores", Features: "keys"}},
 		{"input", `got input "image"`, model, nets.ForeignConfig{Input: "image", Logits: "scores", Features: nchw}},
+		{"half the masks", "or neither", model, nets.ForeignConfig{Features: nchw, ClassLogits: "scores"}},
 		{"old", "operator set 11 is too old", old, nets.ForeignConfig{Logits: "scores", Features: nchw}},
 	}
 	for _, tt := range tests {
-		if _, _, _, err := nets.ForeignProbe(tt.model, tt.cfg); err == nil || !strings.Contains(err.Error(), tt.want) {
+		if _, _, err := nets.ForeignProbe(tt.model, tt.cfg); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
 		}
 	}
@@ -119,6 +120,12 @@ func TestForeignRefuses(t *testing.T) {
 		{Height: 64, Width: 64, Features: []int64{1, 6, 5, 5}, Logits: []int64{1, 3, 4, 4}},
 		{Height: 64, Width: 64, Features: []int64{1, 6, 4, 4}, Logits: []int64{3, 4, 4}},
 		{Height: 64, Width: 64, Features: []int64{1, 40, 6}, Logits: []int64{1, 3, 4, 4}},
+		{Height: 64, Width: 64, Features: []int64{1, 6, 4, 4}, ClassLogits: []int64{1, 5, 4}, MaskLogits: []int64{1, 6, 4, 4}},
+		{Height: 64, Width: 64, Features: []int64{1, 6, 4, 4}, ClassLogits: []int64{1, 5, 4}, MaskLogits: []int64{1, 5, 9, 4}},
+		{
+			Height: 64, Width: 64, Features: []int64{1, 6, 4, 4}, Logits: []int64{1, 4, 4, 4},
+			ClassLogits: []int64{1, 5, 4}, MaskLogits: []int64{1, 5, 4, 4},
+		},
 	} {
 		if l, err := shape.Layout(); err == nil {
 			t.Errorf("%+v gave %+v", shape, l)
