@@ -2,66 +2,194 @@ package publish_test
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 
 	"github.com/oodcast/oodcast/publish"
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
+// ask sends a control request to a camera.
+func ask(t *testing.T, nc *nats.Conn, camera, verb, body string) *nats.Msg {
+	t.Helper()
+	r, err := nc.Request("oodcast.v1.default."+camera+".ctl."+verb, []byte(body), 30*time.Second)
+	if err != nil {
+		t.Fatalf("%s: %v", verb, err)
+	}
+	if got := r.Header.Get("Content-Type"); got != "application/json" {
+		t.Errorf("%s: content type %q", verb, got)
+	}
+	return r
+}
+
+// checkFault wants an answer that says no, to programs and to people, and what the state in force still is.
+func checkFault(t *testing.T, r *nats.Msg, code, want string) {
+	t.Helper()
+	var f schema.Fault
+	if err := json.Unmarshal(r.Data, &f); err != nil || f.Error != want {
+		t.Errorf("answer %s, want fault %q", r.Data, want)
+	}
+	if r.Header.Get(micro.ErrorCodeHeader) != code || r.Header.Get(micro.ErrorHeader) != want {
+		t.Errorf("headers %v, want %s %q", r.Header, code, want)
+	}
+}
+
+// TestControl uses every verb. Each answer is the state in force; a request that is refused changes nothing.
 func TestControl(t *testing.T) {
-	p := start(t, embeddedConfig(t), []publish.Camera{newCamera("front")}, publish.WithVersion("1.2.3"))
+	p := start(t, embeddedConfig(t), []publish.Camera{newCamera("front")})
 	nc := connect(t, p.URL())
+	const form = `, want a whole number, a list of timesteps or "auto"`
 	for _, c := range []struct {
 		verb, in string
-		check    func(schema.Status) bool
+		want     string // timesteps, threshold and pause in force
 		fault    string
 	}{
-		{"get", "", func(s schema.Status) bool { return s.Timesteps.N == 5 && s.Threshold == 4 && s.State == "live" }, ""},
-		{"set", `{"timesteps":12}`, func(s schema.Status) bool { return s.Timesteps.N == 12 && s.Threshold == 4 }, ""},
-		{"set", `{"threshold":6.5}`, func(s schema.Status) bool { return s.Timesteps.N == 12 && s.Threshold == 6.5 }, ""},
-		{"set", `{"timesteps":"auto"}`, func(s schema.Status) bool { return s.Timesteps.Auto }, ""},
-		{"set", `{"timesteps":99}`, nil, "timesteps: got 99, want 1..25"},
-		{"set", `{"steps":3}`, nil, `unknown field "steps"`},
-		{"set", `nonsense`, nil, `request is not JSON: want an object such as {"timesteps": 5}`},
-		{"pause", "", func(s schema.Status) bool { return s.Paused }, ""},
-		{"resume", "", func(s schema.Status) bool { return !s.Paused && s.Timesteps.Auto }, ""},
+		{"get", "", "5 4 false", ""},
+		{"get", "ignored", "5 4 false", ""},
+		{"set", `{"timesteps":12}`, "12 4 false", ""},
+		{"set", `{"threshold":6.5}`, "12 6.5 false", ""},
+		{"set", `{"timesteps":[0,4,9],"threshold":-1}`, "[0,4,9] -1 false", ""},
+		{"set", `{"timesteps":"auto","latency_budget":"120ms"}`, `"auto" -1 false`, ""},
+		{"set", `{"paused":true}`, `"auto" -1 true`, ""},
+		{"set", `{"paused":false,"timesteps":3}`, "3 -1 false", ""},
+		{"set", `{"timesteps":99}`, "", "timesteps: got 99, want 1..25"},
+		{"set", `{"timesteps":-1}`, "", "timesteps: got -1, want 1..25"},
+		{"set", `{"timesteps":2.5}`, "", "timesteps: got 2.5" + form},
+		{"set", `{"timesteps":"many"}`, "", `timesteps: got "many"` + form},
+		{
+			"set", `{"timesteps":null,"threshold":null}`, "",
+			`request sets nothing: want one or more of "timesteps", "latency_budget", "threshold", "paused"`,
+		},
+		{"set", `{"threshold":"high"}`, "", "threshold: got a string, want a number"},
+		{"set", `{"threshold":1e39}`, "", "threshold: got a number 1e39, want a number"},
+		{"set", `{"latency_budget":"soon"}`, "", `duration: got "soon", want a string such as "120ms"`},
+		{"set", `{"steps":3}`, "", `unknown field "steps"`},
+		{"set", `{"timesteps":3}{"timesteps":4}`, "", "request has something behind its JSON object"},
+		{"set", `[3]`, "", "request is a JSON array, want an object"},
+		{"set", `nonsense`, "", `request is not JSON: want an object such as {"timesteps": 5}`},
+		{"set", "\x00\xff\n", "", `request is not JSON: want an object such as {"timesteps": 5}`},
+		{"set", `{"timesteps"`, "", `request is not JSON: want an object such as {"timesteps": 5}`},
+		{"set", "", "", `request is not JSON: want an object such as {"timesteps": 5}`},
+		{"set", strings.Repeat("[", 20000), "", "request has 20000 bytes, more than 16384"},
+		{"get", "", "3 -1 false", ""},
+		{"pause", "", "3 -1 true", ""},
+		{"pause", "", "3 -1 true", ""},
+		{"resume", "", "3 -1 false", ""},
 	} {
-		t.Run(c.verb+c.in, func(t *testing.T) {
-			r, err := nc.Request("oodcast.v1.default.front.ctl."+c.verb, []byte(c.in), 5*time.Second)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := r.Header.Get("Content-Type"); got != "application/json" {
-				t.Errorf("content type %q", got)
-			}
+		t.Run(fmt.Sprintf("%s%.30s", c.verb, c.in), func(t *testing.T) {
+			r := ask(t, nc, "front", c.verb, c.in)
 			if c.fault != "" {
-				var f schema.Fault
-				if err := json.Unmarshal(r.Data, &f); err != nil || f.Error != c.fault {
-					t.Errorf("answer %s, want fault %q", r.Data, c.fault)
-				}
-				if r.Header.Get(micro.ErrorCodeHeader) != "400" || r.Header.Get(micro.ErrorHeader) != c.fault {
-					t.Errorf("headers %v", r.Header)
-				}
+				checkFault(t, r, "400", c.fault)
 				return
 			}
 			var s schema.Status
-			if err := json.Unmarshal(r.Data, &s); err != nil || !c.check(s) {
-				t.Errorf("answer %s, %v", r.Data, err)
+			if err := json.Unmarshal(r.Data, &s); err != nil || s.Camera != "front" || s.TimestepsMax != 25 {
+				t.Fatalf("answer %s, %v", r.Data, err)
+			}
+			steps, err := json.Marshal(s.Timesteps)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := fmt.Sprintf("%s %v %v", steps, s.Threshold, s.Paused); got != c.want {
+				t.Errorf("in force: %s, want %s", got, c.want)
 			}
 		})
 	}
-	info, err := nc.Request("$SRV.INFO.oodcast", nil, 5*time.Second)
-	if err != nil {
+	if _, err := nc.Request("oodcast.v1.default.front.ctl.explode", nil, time.Second); !errors.Is(err, nats.ErrNoResponders) {
+		t.Errorf("an unknown verb: %v, want ErrNoResponders", err)
+	}
+	if _, err := nc.Request("oodcast.v1.default.rear.ctl.get", nil, time.Second); !errors.Is(err, nats.ErrNoResponders) {
+		t.Errorf("an unknown camera: %v, want ErrNoResponders", err)
+	}
+}
+
+// TestDiscovery finds the service of each camera as any NATS tool does.
+func TestDiscovery(t *testing.T) {
+	p := start(t, embeddedConfig(t), []publish.Camera{newCamera("front"), newCamera("rear")}, publish.WithVersion("v1.2.3"))
+	nc := connect(t, p.URL())
+	ask(t, nc, "front", "get", "")
+	ask(t, nc, "front", "set", "junk")
+	for range 2 {
+		for _, subject := range []string{"$SRV.PING", "$SRV.PING.oodcast"} {
+			pings := everyone[micro.Ping](t, nc, subject, 2)
+			if front := pings["front"]; front.Name != "oodcast" || front.Version != "1.2.3" || pings["rear"].Name != "oodcast" {
+				t.Errorf("%s: %+v", subject, pings)
+			}
+		}
+	}
+	info := everyone[micro.Info](t, nc, "$SRV.INFO.oodcast", 2)["front"]
+	verbs := map[string]string{}
+	for _, e := range info.Endpoints {
+		verbs[e.Metadata["verb"]] = e.Subject
+	}
+	for _, verb := range []string{"get", "set", "snapshot", "pause", "resume"} {
+		if verbs[verb] != "oodcast.v1.default.front.ctl."+verb {
+			t.Errorf("%s is on %q", verb, verbs[verb])
+		}
+	}
+	if len(info.Endpoints) != 5 || info.Metadata["site"] != "default" || info.Metadata["prefix"] != "oodcast" {
+		t.Errorf("info %+v", info)
+	}
+	for _, e := range everyone[micro.Stats](t, nc, "$SRV.STATS.oodcast", 2)["front"].Endpoints {
+		want := map[string][2]int{"front_get": {1, 0}, "front_set": {1, 1}}[e.Name]
+		if e.NumRequests != want[0] || e.NumErrors != want[1] {
+			t.Errorf("%s: %d requests, %d errors, want %v", e.Name, e.NumRequests, e.NumErrors, want)
+		}
+	}
+}
+
+// everyone asks a question that n services answer, and returns the answers by camera.
+func everyone[T any](t *testing.T, nc *nats.Conn, subject string, n int) map[string]T {
+	t.Helper()
+	sub := subscribe(t, nc, nats.NewInbox())
+	if err := nc.PublishRequest(subject, sub.Subject, nil); err != nil {
 		t.Fatal(err)
 	}
-	var found micro.Info
-	if err := json.Unmarshal(info.Data, &found); err != nil || found.Version != "1.2.3" || len(found.Endpoints) != 5 {
-		t.Errorf("service info %s", info.Data)
+	answers := map[string]T{}
+	for range n {
+		data := next(t, sub).Data
+		var who struct {
+			Metadata map[string]string `json:"metadata"`
+		}
+		var v T
+		if err := errors.Join(json.Unmarshal(data, &who), json.Unmarshal(data, &v)); err != nil {
+			t.Fatalf("%s: %v", data, err)
+		}
+		answers[who.Metadata["camera"]] = v
 	}
+	return answers
+}
+
+// blind is a camera that cannot show itself.
+type blind struct{ publish.Camera }
+
+// shy is a camera whose snapshot is not to be had, or too large.
+type shy struct {
+	publish.Camera
+	jpeg []byte
+	err  error
+}
+
+func (s shy) Snapshot() ([]byte, time.Time, error) { return s.jpeg, time.Now(), s.err }
+
+func TestSnapshotRefused(t *testing.T) {
+	s := runServer(t, server.Options{Port: -1, MaxPayload: 4 << 10})
+	start(t, remote(t, s.ClientURL()), []publish.Camera{
+		blind{newCamera("blind")},
+		shy{Camera: newCamera("shy"), err: errors.New("no frame yet")},
+		shy{Camera: newCamera("large"), jpeg: make([]byte, 8<<10)},
+	})
+	nc := connect(t, s.ClientURL())
+	checkFault(t, ask(t, nc, "blind", "snapshot", ""), "501", "camera blind takes no snapshots")
+	checkFault(t, ask(t, nc, "shy", "snapshot", ""), "503", "no frame yet")
+	checkFault(t, ask(t, nc, "large", "snapshot", ""), "503", "publish snapshot: nats: maximum payload exceeded")
 }
 
 func TestSnapshot(t *testing.T) {
@@ -78,51 +206,5 @@ func TestSnapshot(t *testing.T) {
 	}
 	if m := next(t, sub); m.Header.Get("Content-Type") != "image/jpeg" || len(m.Data) != 10 {
 		t.Errorf("snapshot %v, %d bytes", m.Header, len(m.Data))
-	}
-}
-
-// TestPresence watches a camera's state on the subject and in the bucket, where it expires with the publisher.
-func TestPresence(t *testing.T) {
-	cam := newCamera("front")
-	p := start(t, embeddedConfig(t), []publish.Camera{cam})
-	nc := connect(t, p.URL())
-	status := subscribe(t, nc, "oodcast.v1.default.front.status")
-	stats := subscribe(t, nc, "oodcast.v1.default.front.stats")
-	cam.mu.Lock()
-	cam.st.State, cam.st.Reason = schema.StateDown, "timed out"
-	cam.mu.Unlock()
-	p.StatusChanged()
-	for {
-		var s schema.Status
-		if err := json.Unmarshal(next(t, status).Data, &s); err != nil {
-			t.Fatal(err)
-		}
-		if s.State == schema.StateDown && s.Reason == "timed out" {
-			break
-		}
-	}
-	var st schema.Stats
-	if err := json.Unmarshal(next(t, stats).Data, &st); err != nil {
-		t.Fatal(err)
-	}
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	kv, err := js.KeyValue(t.Context(), "oodcast_status")
-	if err != nil {
-		t.Fatal(err)
-	}
-	e, err := kv.Get(t.Context(), "default.front")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var s schema.Status
-	if err := json.Unmarshal(e.Value(), &s); err != nil || s.State != schema.StateDown {
-		t.Errorf("presence %s", e.Value())
-	}
-	info, err := kv.Status(t.Context())
-	if err != nil || info.TTL() != 3*time.Second {
-		t.Errorf("TTL = %v, %v, want 3s", info.TTL(), err)
 	}
 }

@@ -37,8 +37,18 @@ func (p *Publisher) sendStatus(ctx context.Context, nc *nats.Conn) error {
 		case <-refresh.C:
 			s.refresh(ctx)
 		case <-ctx.Done():
+			s.leave(ctx)
 			return nil
 		}
+	}
+}
+
+// leave takes back the presence of all cameras.
+func (s *statusSender) leave(ctx context.Context) {
+	rest, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	for _, cam := range s.p.cameras.all() {
+		s.absent(rest, cam.Name())
 	}
 }
 
@@ -122,10 +132,18 @@ func (s *statusSender) refresh(ctx context.Context) {
 // farewell takes back the presence of cameras that were removed. When that is not possible now, it expires.
 func (s *statusSender) farewell(ctx context.Context) {
 	for _, name := range s.p.cameras.takeGone() {
-		s.inBucket(ctx, func(ctx context.Context, kv jetstream.KeyValue) error {
-			return kv.Delete(ctx, s.p.cfg.Site+"."+name)
-		})
+		s.absent(ctx, name)
 	}
+}
+
+// absent deletes a camera's entry in the bucket.
+func (s *statusSender) absent(ctx context.Context, camera string) {
+	if s.kv == nil || !s.nc.IsConnected() {
+		return // nothing of ours is there, or it expires
+	}
+	s.inBucket(ctx, func(ctx context.Context, kv jetstream.KeyValue) error {
+		return kv.Delete(ctx, s.p.cfg.Site+"."+camera)
+	})
 }
 
 // present stores a status in the bucket, where it expires when it is not renewed.

@@ -16,18 +16,11 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
-	"go.uber.org/goleak"
 
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/publish"
 	"github.com/oodcast/oodcast/publish/schema"
 )
-
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m,
-		// One clock a process, which the server's stores share; the last store to close does not wait for it.
-		goleak.IgnoreTopFunction("github.com/nats-io/nats-server/v2/server/ats.Register.func1"))
-}
 
 // camera is the smallest Camera: settings with a range, guarded by a lock.
 type camera struct {
@@ -55,7 +48,7 @@ func (c *camera) Apply(u schema.Update) (schema.Status, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if t := u.Timesteps; t != nil {
-		if !t.Auto && (t.N < 1 || t.N > 25) {
+		if !t.Auto && len(t.List) == 0 && (t.N < 1 || t.N > 25) {
 			return c.st, fmt.Errorf("timesteps: got %d, want 1..25", t.N)
 		}
 		c.st.Timesteps = *t

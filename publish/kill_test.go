@@ -1,0 +1,245 @@
+package publish_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/oodcast/oodcast/publish"
+	"github.com/oodcast/oodcast/publish/schema"
+)
+
+// nobody is an address where no server is.
+const nobody = "nats://127.0.0.1:1"
+
+// TestKilledWhileNATSIsAway kills a publisher with SIGKILL while it writes, three times, and damages the end of its
+// spool as a write that was cut off does. What the spool had taken is in the stream in the end: once, and in order.
+func TestKilledWhileNATSIsAway(t *testing.T) {
+	state := t.TempDir()
+	taken := map[string]int{}
+	for round := range 3 {
+		id := fmt.Sprintf("round%d", round)
+		p := launch(t, "publisher", nobody, state, id)
+		taken[id] = killAfter(t, p, 200)
+		file, err := os.OpenFile(filepath.Join(state, "spool", "events.jsonl"), os.O_APPEND|os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := file.WriteString(`{"id":"torn","revision":1,"cam`); err != nil {
+			t.Fatal(err)
+		}
+		file.Close()
+	}
+	s := runServer(t, server.Options{Port: -1, JetStream: true, StoreDir: t.TempDir()})
+	drain(t, s.ClientURL(), state)
+	checkStream(t, s.ClientURL(), taken)
+}
+
+// TestKilledWhileSending kills the publisher, and then the server, while a backlog goes out.
+func TestKilledWhileSending(t *testing.T) {
+	state, store := t.TempDir(), t.TempDir()
+	p := launch(t, "publisher", nobody, state, "backlog")
+	taken := map[string]int{"backlog": killAfter(t, p, 2000)}
+
+	srv, url := launchServer(t, -1, store)
+	port, err := strconv.Atoi(url[strings.LastIndex(url, ":")+1:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	p = launch(t, "publisher", url, state, "second")
+	waitStored(t, url, 300)
+	taken["second"] = atLeast(p.kill())
+	p = launch(t, "publisher", url, state, "third")
+	waitStored(t, url, 600)
+	srv.kill()
+	launchServer(t, port, store)
+	waitStored(t, url, 1000)
+	taken["third"] = atLeast(p.kill())
+	drain(t, url, state)
+	checkStream(t, url, taken)
+}
+
+// atLeast reads how many events a publisher said that its spool had taken.
+func atLeast(line string) int {
+	n, err := strconv.Atoi(line)
+	if err != nil {
+		return 0 // it died before it said anything
+	}
+	return n
+}
+
+// killAfter kills a publisher once its spool has taken n events, and returns how many it said that it had.
+func killAfter(t *testing.T, p *process, n int) int {
+	t.Helper()
+	said := 0
+	for said < n {
+		line := p.line()
+		if line == "" {
+			t.Fatal("the publisher ended")
+		}
+		said = atLeast(line)
+	}
+	return max(said, atLeast(p.kill()))
+}
+
+// drain runs a publisher on a spool until everything in it is sent.
+func drain(t *testing.T, url, state string) {
+	t.Helper()
+	reg, option := counted(t)
+	cfg := remote(t, url)
+	cfg.StateDir = state
+	start(t, cfg, nil, option)
+	wait(t, "an empty spool", func() bool {
+		return metric(t, reg, "oodcast_nats_connected") == 1 && metric(t, reg, "oodcast_nats_spool_bytes") == 0
+	})
+}
+
+// events reads the stream of events. It fails while there is no server, or no stream.
+func events(t *testing.T, url string) (jetstream.Stream, *jetstream.StreamInfo, error) {
+	t.Helper()
+	nc, err := nats.Connect(url)
+	if err != nil {
+		return nil, nil, err
+	}
+	t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return nil, nil, err
+	}
+	stream, err := js.Stream(t.Context(), publish.EventStream)
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err := stream.Info(t.Context())
+	return stream, info, err
+}
+
+// waitStored waits until the stream has n events.
+func waitStored(t *testing.T, url string, n uint64) {
+	t.Helper()
+	nc, err := nats.Connect(url, nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wait(t, fmt.Sprintf("%d events in the stream", n), func() bool {
+		stream, err := js.Stream(t.Context(), publish.EventStream)
+		return err == nil && stream.CachedInfo().State.Msgs >= n
+	})
+}
+
+// checkStream wants, of every event id, the revisions from 1 without a gap, in order and once, at least as many as the
+// spool was said to have taken, and nothing else.
+func checkStream(t *testing.T, url string, taken map[string]int) {
+	t.Helper()
+	stream, info, err := events(t, url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	newest := map[string]int{}
+	for seq := info.State.FirstSeq; seq <= info.State.LastSeq; seq++ {
+		raw, err := stream.GetMsg(t.Context(), seq)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var e schema.Event
+		if err := json.Unmarshal(raw.Data, &e); err != nil {
+			t.Fatalf("%s: %v", raw.Data, err)
+		}
+		if want := newest[e.ID] + 1; e.Revision != want {
+			t.Fatalf("message %d is %s.%d, want %s.%d", seq, e.ID, e.Revision, e.ID, want)
+		}
+		newest[e.ID]++
+	}
+	for id, n := range taken {
+		if newest[id] < n {
+			t.Errorf("%s: %d revisions in the stream, the spool had taken %d", id, newest[id], n)
+		}
+		delete(newest, id)
+	}
+	if len(newest) > 0 {
+		t.Errorf("events that nobody sent: %v", newest)
+	}
+	t.Logf("%d events, taken %v", info.State.Msgs, taken)
+}
+
+// TestAnswerLost has a publisher that died after the server took an event and before it noted that, for longer than the
+// server remembers ids. The event must not be there twice.
+func TestAnswerLost(t *testing.T) {
+	s := runServer(t, server.Options{Port: -1, JetStream: true, StoreDir: t.TempDir()})
+	js, err := jetstream.New(connect(t, s.ClientURL()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{ // somebody else's: it is left as it is
+		Name: publish.EventStream, Subjects: []string{"oodcast.v1.*.*.event.>"}, Duplicates: 100 * time.Millisecond,
+		MaxAge: time.Hour,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	cfg := remote(t, s.ClientURL())
+	reg, option := counted(t)
+	t.Run("first", func(t *testing.T) {
+		p := start(t, cfg, nil, option)
+		p.Event(event("e", 1))
+		wait(t, "the event", func() bool { return metric(t, reg, "oodcast_nats_publish_total", "event", "sent") == 1 })
+	})
+	// The spool as it was a moment before the end of the first publisher.
+	e := schema.Event{ID: "e", Revision: 1, Type: "update", Site: "default", Camera: "front"}
+	line, err := json.Marshal(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, b := range map[string][]byte{"events.jsonl": append(line, '\n'), "events.sent": make([]byte, 8)} {
+		if err := os.WriteFile(filepath.Join(cfg.StateDir, "spool", name), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	forgotten(t, js)
+	reg, option = counted(t)
+	p := start(t, cfg, nil, option)
+	p.Event(event("e", 2))
+	wait(t, "both events", func() bool { return metric(t, reg, "oodcast_nats_publish_total", "event", "sent") == 2 })
+	stream, info, err := events(t, s.ClientURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	for seq := uint64(1); seq <= info.State.LastSeq; seq++ {
+		if raw, err := stream.GetMsg(t.Context(), seq); err == nil && strings.Contains(raw.Subject, ".front.") {
+			ids = append(ids, raw.Header.Get(nats.MsgIdHdr))
+		}
+	}
+	if got := strings.Join(ids, " "); got != "e.1 e.2" {
+		t.Errorf("stream has %s, want e.1 e.2", got)
+	}
+}
+
+// forgotten waits until the server takes a message of the same id again.
+func forgotten(t *testing.T, js jetstream.JetStream) {
+	t.Helper()
+	send := func() bool {
+		ack, err := js.Publish(t.Context(), "oodcast.v1.default.probe.event.update", nil, jetstream.WithMsgID("probe"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ack.Duplicate
+	}
+	if send() {
+		t.Fatal("the first message is a repetition")
+	}
+	wait(t, "ids to be forgotten", func() bool { return !send() })
+}

@@ -1,0 +1,183 @@
+package publish_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+
+	"github.com/oodcast/oodcast/publish"
+)
+
+// helper names the environment variable that turns the test binary into one of the programs below.
+const helper = "OODCAST_PUBLISH_TEST_HELPER"
+
+func TestMain(m *testing.M) {
+	switch os.Getenv(helper) {
+	case "server":
+		exit(serverProcess(os.Args[1:]))
+	case "publisher":
+		exit(publisherProcess(os.Args[1:]))
+	}
+	goleak.VerifyTestMain(m,
+		// One clock a process, which the server's stores share; the last store to close does not wait for it.
+		goleak.IgnoreTopFunction("github.com/nats-io/nats-server/v2/server/ats.Register.func1"))
+}
+
+func exit(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// serverProcess is a nats-server with JetStream: PORT DIR. It says where it is and runs until its input ends.
+func serverProcess(args []string) error {
+	port, err := strconv.Atoi(args[0])
+	if err != nil {
+		return err
+	}
+	s, err := server.NewServer(&server.Options{
+		Host: "127.0.0.1", Port: port, JetStream: true, StoreDir: args[1], NoSigs: true, NoLog: true,
+	})
+	if err != nil {
+		return err
+	}
+	s.Start()
+	if !s.ReadyForConnections(time.Minute) {
+		return fmt.Errorf("nats-server is not ready")
+	}
+	fmt.Println(s.ClientURL())
+	_, err = io.Copy(io.Discard, os.Stdin)
+	stopServer(s)
+	return err
+}
+
+// maxEvents is how many events publisherProcess hands over at most.
+const maxEvents = 3000
+
+// publisherProcess is a publisher with the camera "front": URL STATEDIR ID. It hands over revisions of the event ID, from
+// 1, says after each burst how many the spool has taken, and runs until its input ends or it is killed.
+func publisherProcess(args []string) error {
+	cfg := publish.DefaultConfig()
+	cfg.URL, cfg.StateDir, cfg.StatusInterval = args[0], args[1], time.Second
+	reg := prometheus.NewRegistry()
+	metrics, err := publish.NewMetrics(reg, nil)
+	if err != nil {
+		return err
+	}
+	p, err := publish.New(cfg, []publish.Camera{newCamera("front")},
+		publish.WithMetrics(metrics), publish.WithLogger(slog.New(slog.DiscardHandler)))
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		cancel()
+	}()
+	done := make(chan error, 1)
+	go func() { done <- p.Run(ctx) }()
+	for n := 1; n <= maxEvents && ctx.Err() == nil; n++ {
+		p.Event(event(args[2], n))
+		if n%20 != 0 {
+			continue
+		}
+		for taken := 0; taken < n && ctx.Err() == nil; time.Sleep(time.Millisecond) {
+			if taken, err = spooled(reg); err != nil {
+				return err
+			}
+		}
+		fmt.Println(n)
+	}
+	return <-done
+}
+
+// spooled returns how many events the spool has taken.
+func spooled(reg *prometheus.Registry) (int, error) {
+	all, err := reg.Gather()
+	if err != nil {
+		return 0, err
+	}
+	for _, f := range all {
+		if f.GetName() == "oodcast_nats_spooled_events_total" {
+			return int(f.GetMetric()[0].GetCounter().GetValue()), nil
+		}
+	}
+	return 0, fmt.Errorf("no such metric")
+}
+
+// process is a helper that runs.
+type process struct {
+	cmd   *exec.Cmd
+	lines *bufio.Scanner
+	stdin io.Closer
+}
+
+// launch runs a helper with these arguments until the test ends.
+func launch(t *testing.T, name string, args ...string) *process {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(exe, args...)
+	cmd.Env = append(os.Environ(), helper+"="+name)
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	p := &process{cmd: cmd, lines: bufio.NewScanner(out), stdin: in}
+	t.Cleanup(func() { p.kill() })
+	return p
+}
+
+// line returns the next line that the helper prints, "" when it has ended.
+func (p *process) line() string {
+	if !p.lines.Scan() {
+		return ""
+	}
+	return strings.TrimSpace(p.lines.Text())
+}
+
+// kill sends SIGKILL and returns the last line that the helper printed before it died, "" if none was left to read.
+func (p *process) kill() (last string) {
+	_ = p.cmd.Process.Kill() // it may have ended
+	for l := p.line(); l != ""; l = p.line() {
+		last = l
+	}
+	_ = p.cmd.Wait()
+	return last
+}
+
+// launchServer runs a nats-server as a process of its own and returns where it is.
+func launchServer(t *testing.T, port int, dir string) (*process, string) {
+	t.Helper()
+	p := launch(t, "server", strconv.Itoa(port), dir)
+	url := p.line()
+	if url == "" {
+		t.Fatal("the server did not start")
+	}
+	return p, url
+}
