@@ -36,6 +36,21 @@ type DenoiserConfig struct {
 	Time string `yaml:"time_embedding" json:"time_embedding"`
 	// InputProjection puts a linear layer in front, so that Width may differ from Channels.
 	InputProjection bool `yaml:"input_projection" json:"input_projection"`
+	// Window makes it a U-Net in space, the paper's ablation: the net sees squares of Window × Window features at once,
+	// the layers of its blocks are convolutions of 3×3, and every input block but the first works on half the side of
+	// the one before. A multiple of 2^(Blocks[0]-1). Default 0: every feature by itself.
+	Window int `yaml:"window,omitempty" json:"window,omitempty"`
+}
+
+// Tokens is the number of features that the net sees at once.
+func (d DenoiserConfig) Tokens() int { return max(1, d.Window*d.Window) }
+
+// kernel is the number of cells that the layers of the blocks see.
+func (d DenoiserConfig) kernel() int {
+	if d.Window > 0 {
+		return 9
+	}
+	return 1
 }
 
 // Defaults returns d with zero fields filled in.
@@ -73,6 +88,10 @@ func (d DenoiserConfig) Validate() error {
 	}
 	if d.Time != TimeSinusoidal && d.Time != TimeScalar {
 		bad("time_embedding", fmt.Sprintf("%q", d.Time), "sinusoidal or scalar")
+	}
+	if unit := 1 << max(0, min(d.Blocks[0]-1, 5)); d.Window < 0 || d.Window > 64 || d.Window%unit != 0 ||
+		d.Window > 0 && d.Window < 2*unit {
+		bad("window", d.Window, fmt.Sprintf("0, or a multiple of %d from %d to 64", unit, 2*unit))
 	}
 	if d.Width != d.Channels && !d.InputProjection {
 		bad("input_projection", false, fmt.Sprintf("true, as the width %d is not the %d channels", d.Width, d.Channels))
@@ -152,18 +171,18 @@ func (d DenoiserConfig) Params() []ParamSpec {
 	}
 	for _, b := range d.blocks() {
 		norm(b.name+".in_layers.0", b.in)
-		linear(b.name+".in_layers.2", b.in, w, InitUniform)
+		linear(b.name+".in_layers.2", d.kernel()*b.in, w, InitUniform)
 		if d.Time == TimeSinusoidal {
 			linear(b.name+".emb_layers.1", w, w, InitUniform)
 		}
 		norm(b.name+".out_layers.0", w)
-		linear(b.name+".out_layers.3", w, w, InitZero)
+		linear(b.name+".out_layers.3", d.kernel()*w, w, InitZero)
 		if b.in != w {
 			linear(b.name+".skip_connection", b.in, w, InitUniform)
 		}
 	}
 	norm("denoiser.out.0", w)
-	linear("denoiser.out.2", w, d.Channels, InitZero)
+	linear("denoiser.out.2", d.kernel()*w, d.Channels, InitZero)
 	return ps
 }
 

@@ -15,6 +15,8 @@ type denoiserBody struct {
 	// vector.
 	normSecond func(x, gamma, beta *graph.Tensor) *graph.Tensor
 	addTime    func(h *graph.Tensor, block string) *graph.Tensor
+
+	side int64 // of the window at the current block; 0 without one
 }
 
 func (b *denoiserBody) linear(x *graph.Tensor, name string) *graph.Tensor {
@@ -29,6 +31,33 @@ func (b *denoiserBody) secondNorm(x *graph.Tensor, name string) *graph.Tensor {
 	return b.g.SiLU(b.normSecond(x, b.param(name+".weight"), b.param(name+".bias")))
 }
 
+// conv is linear on each row or, in a window, on each cell and its neighbours.
+func (b *denoiserBody) conv(x *graph.Tensor, name string) *graph.Tensor {
+	if b.side > 0 {
+		around := b.g.Neighbours(b.grid(x))
+		x = b.g.Reshape(around, -1, around.Shape[3])
+	}
+	return b.linear(x, name)
+}
+
+// grid puts rows [side·side·N, C] back in their places.
+func (b *denoiserBody) grid(x *graph.Tensor) *graph.Tensor {
+	return b.g.Reshape(x, b.side, b.side, -1, x.Shape[1])
+}
+
+// halve goes to half the side of the window, double to twice.
+func (b *denoiserBody) halve(x *graph.Tensor) *graph.Tensor {
+	x = b.g.Reshape(b.g.Halve(b.grid(x)), -1, x.Shape[1])
+	b.side /= 2
+	return x
+}
+
+func (b *denoiserBody) double(x *graph.Tensor) *graph.Tensor {
+	x = b.g.Reshape(b.g.Double(b.grid(x)), -1, x.Shape[1])
+	b.side *= 2
+	return x
+}
+
 // forward predicts the noise in x[N, Channels].
 func (b *denoiserBody) forward(x *graph.Tensor) *graph.Tensor {
 	if b.cfg.InputProjection {
@@ -40,7 +69,14 @@ func (b *denoiserBody) forward(x *graph.Tensor) *graph.Tensor {
 // blocks is forward behind the input projection: x[N, Width] to [N, Channels].
 func (b *denoiserBody) blocks(x *graph.Tensor) *graph.Tensor {
 	var skips []*graph.Tensor
+	b.side = int64(b.cfg.Window)
 	for i, blk := range b.cfg.blocks() {
+		if b.side > 0 && i > 0 && i < b.cfg.Blocks[0] {
+			x = b.halve(x)
+		}
+		if first := b.cfg.Blocks[0] + b.cfg.Blocks[1]; b.side > 0 && i > first {
+			x = b.double(x)
+		}
 		if i >= b.cfg.Blocks[0]+b.cfg.Blocks[1] {
 			last := len(skips) - 1
 			x = b.g.Concat(1, x, skips[last]) // the current features first, then the stored ones
@@ -51,13 +87,13 @@ func (b *denoiserBody) blocks(x *graph.Tensor) *graph.Tensor {
 			skips = append(skips, x)
 		}
 	}
-	return b.linear(b.secondNorm(x, "denoiser.out.0"), "denoiser.out.2")
+	return b.conv(b.secondNorm(x, "denoiser.out.0"), "denoiser.out.2")
 }
 
 func (b *denoiserBody) residual(x *graph.Tensor, blk block) *graph.Tensor {
-	h := b.linear(b.firstNorm(x, blk.name+".in_layers.0"), blk.name+".in_layers.2")
+	h := b.conv(b.firstNorm(x, blk.name+".in_layers.0"), blk.name+".in_layers.2")
 	h = b.addTime(h, blk.name)
-	h = b.linear(b.secondNorm(h, blk.name+".out_layers.0"), blk.name+".out_layers.3")
+	h = b.conv(b.secondNorm(h, blk.name+".out_layers.0"), blk.name+".out_layers.3")
 	if blk.in != b.cfg.Width {
 		x = b.linear(x, blk.name+".skip_connection")
 	}

@@ -17,6 +17,9 @@ func ReverseGraph(cfg DenoiserConfig, weights checkpoint.Tensors, last int) ([]b
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
+	if cfg.Window > 0 {
+		return nil, errors.New("reverse chain: not of a denoiser with a window")
+	}
 	if last < 0 || last >= Timesteps {
 		return nil, fmt.Errorf("reverse chain: got timestep %d, want 0 to %d", last, Timesteps-1)
 	}

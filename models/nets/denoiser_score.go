@@ -65,7 +65,7 @@ func (o *ScoringOptions) check() error {
 //
 //	scores     float32[K, n]     e_t; higher is more anomalous
 //
-// n and K are free, and scores do not depend on how tokens and timesteps are spread over runs. On a CPU with one
+// n and K are free (a net with a window takes its Window² tokens row by row), and scores do not depend on how tokens and timesteps are spread over runs. On a CPU with one
 // thread a session a run is fastest with 250 to 500 evaluations (n·K, twice that if antithetic): activations then
 // stay in the cache.
 //
@@ -148,8 +148,16 @@ func (s *scoring) build() {
 	rows := g.Concat(0, g.ShapeOf(s.index), g.Int64s(-1, c))
 
 	body := denoiserBody{g: g, cfg: s.cfg, addTime: s.addTime, norm: s.norm, normSecond: s.normCentred, param: s.param}
+	if s.cfg.Window > 0 {
+		xt = g.Transpose(xt, 1, 0, 2) // the evaluations are the batch of the window: innermost
+		s.perTime = g.Concat(0, g.Int64s(-1), g.ShapeOf(s.index), g.Int64s(int64(s.cfg.Width)))
+		rows = g.Concat(0, g.Int64s(-1), g.ShapeOf(s.index), g.Int64s(c))
+	}
 	hat := body.blocks(g.Reshape(xt, -1, int64(s.cfg.Width)))
 	hat = g.Node("Reshape", []*graph.Tensor{hat, rows}, []int64{-1, -1, c}, graph.Float32) // [E,n,C]
+	if s.cfg.Window > 0 {
+		hat = g.Transpose(hat, 1, 0, 2)
+	}
 	g.Output(s.score(eps, hat), "scores")
 }
 
@@ -216,7 +224,11 @@ func (s *scoring) coefficients(row *graph.Tensor) (signal, noise *graph.Tensor) 
 
 func (s *scoring) addTime(h *graph.Tensor, block string) *graph.Tensor {
 	g, w := s.g, int64(s.cfg.Width)
-	table := g.Const(s.tables[block], int64(len(s.listed)), 1, w)
+	shape := []int64{int64(len(s.listed)), 1, w} // beside [E,n,w]
+	if s.cfg.Window > 0 {
+		shape = []int64{int64(len(s.listed)), w} // beside [n,E,w]
+	}
+	table := g.Const(s.tables[block], shape...)
 	h3 := g.Node("Reshape", []*graph.Tensor{h, s.perTime}, []int64{-1, -1, w}, graph.Float32)
 	return g.Reshape(g.Add(h3, g.Gather(table, s.index, 0)), -1, w)
 }

@@ -48,7 +48,8 @@ func (o *TrainingOptions) check() error {
 //	params, m, v  float32[P]     parameters and AdamW's moments (zeros before the first step)
 //	x0            float32[N, C]  normalised features
 //	eps           float32[N, C]  standard normal noise
-//	t             int64[M]       timesteps; row i of the batch has t[i mod M]
+//	t             int64[M]       timesteps; row i of the batch has t[i mod M]. With a window M is N/Window²: the batch has
+//	                             M windows, and row (y·Window+x)·M+j is cell (x, y) of window j
 //	hyper         float32[4]     see [AdamW.Hyper]
 //
 // Outputs:
@@ -59,6 +60,10 @@ func (o *TrainingOptions) check() error {
 func TrainingGraph(cfg DenoiserConfig, opt TrainingOptions) ([]byte, error) {
 	if err := errors.Join(cfg.Validate(), opt.check()); err != nil {
 		return nil, err
+	}
+	if cfg.Window > 0 && opt.Rows != opt.Timesteps*cfg.Tokens() {
+		return nil, fmt.Errorf("training.rows: got %d with %d timesteps, want a window of %d each",
+			opt.Rows, opt.Timesteps, cfg.Tokens())
 	}
 	tr := training{cfg: cfg.Defaults(), opt: opt, g: graph.New(opt.DType)}
 	tr.build()

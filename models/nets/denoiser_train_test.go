@@ -21,14 +21,21 @@ func gradientNets() map[string]nets.DenoiserConfig {
 		"both": {
 			Channels: 20, Width: 16, Groups: 1, Blocks: [3]int{1, 1, 1}, InputProjection: true, Time: scalar,
 		},
+		"in space": {
+			Channels: 6, Width: 8, Groups: 2, Blocks: [3]int{2, 1, 2}, InputProjection: true, Window: 4,
+		},
 	}
 }
 
 // The gradient agrees with central differences of the loss, both in double precision.
 func TestTrainingGraphGradient(t *testing.T) {
-	const rows, times = 12, 4
+	const times = 4
 	for name, cfg := range gradientNets() {
 		t.Run(name, func(t *testing.T) {
+			rows := 3 * times
+			if cfg.Window > 0 {
+				rows = times * cfg.Tokens()
+			}
 			opt := nets.TrainingOptions{Rows: rows, Timesteps: times, DType: graph.Float64}
 			model, err := nets.TrainingGraph(cfg, opt)
 			s := open(t, model, err)
@@ -41,8 +48,8 @@ func TestTrainingGraphGradient(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(6, 6))
 			in := map[string]*ort.Tensor{
 				"params": tensor(t, p, size), "m": tensor(t, zero, size), "v": tensor(t, zero, size),
-				"x0":    tensor(t, wide(normal(rnd, rows*cfg.Channels)), rows, int64(cfg.Channels)),
-				"eps":   tensor(t, wide(normal(rnd, rows*cfg.Channels)), rows, int64(cfg.Channels)),
+				"x0":    tensor(t, wide(normal(rnd, rows*cfg.Channels)), int64(rows), int64(cfg.Channels)),
+				"eps":   tensor(t, wide(normal(rnd, rows*cfg.Channels)), int64(rows), int64(cfg.Channels)),
 				"t":     tensor(t, []int64{0, 24, 300, 999}, times),
 				"hyper": tensor(t, []float64{1, 1, 1, math.Inf(1)}, 4),
 			}
