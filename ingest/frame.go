@@ -1,7 +1,6 @@
 package ingest
 
 import (
-	"context"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -50,7 +49,7 @@ func (f *Frame) Release() {
 	case n == 0:
 		poison(f.buf) // nothing without -race
 		if f.pool != nil {
-			f.pool.free <- f // never blocks: the channel has room for every frame of the pool
+			f.pool.put(f)
 		}
 	case n < 0:
 		panic("ingest: Frame released twice")
@@ -63,7 +62,7 @@ func (f *Frame) reset(width, height int) {
 		panic(fmt.Sprintf("ingest: frame of %dx%d pixels", width, height))
 	}
 	n := 3 * width * height
-	if cap(f.buf) < n {
+	if cap(f.buf) < n || cap(f.buf) > 4*n {
 		f.buf = make([]byte, n)
 	}
 	f.Camera, f.Seq, f.Captured, f.PTS = "", 0, time.Time{}, 0
@@ -71,51 +70,3 @@ func (f *Frame) reset(width, height int) {
 	f.refs.Store(1)
 }
 
-// Pool is a fixed number of frames. It is safe for concurrent use.
-type Pool struct {
-	free chan *Frame
-}
-
-// NewPool returns a pool of n frames (at least 1). A frame's pixels are allocated when it is first used and again only
-// when a larger picture comes.
-func NewPool(n int) *Pool {
-	p := &Pool{free: make(chan *Frame, max(n, 1))}
-	for range cap(p.free) {
-		p.free <- &Frame{pool: p}
-	}
-	return p
-}
-
-// Get returns a frame with one reference, its pixels undefined. It waits until one is free or ctx is done.
-func (p *Pool) Get(ctx context.Context, width, height int) (*Frame, error) {
-	select {
-	case f := <-p.free:
-		f.reset(width, height)
-		return f, nil
-	default:
-	}
-	select {
-	case f := <-p.free:
-		f.reset(width, height)
-		return f, nil
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
-}
-
-// TryGet returns a frame with one reference, its pixels undefined, or nil when all are in use.
-func (p *Pool) TryGet(width, height int) *Frame {
-	select {
-	case f := <-p.free:
-		f.reset(width, height)
-		return f
-	default:
-		return nil
-	}
-}
-
-// InFlight is the number of frames that somebody holds.
-func (p *Pool) InFlight() int { return cap(p.free) - len(p.free) }
-
-// Cap is the number of frames in the pool.
-func (p *Pool) Cap() int { return cap(p.free) }

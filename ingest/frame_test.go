@@ -48,6 +48,52 @@ func TestPoolIsTheBound(t *testing.T) {
 	g.Release()
 }
 
+// Whatever sizes come, the pool stays below its bytes: it has fewer frames of large pictures, and gives up buffers that
+// nobody uses for others.
+func TestPoolIsBoundInBytes(t *testing.T) {
+	const limit = 3 * 64 * 64 * 4 // four pictures of 64x64
+	pool := ingest.NewBoundedPool(8, limit)
+	take := func(side, want int) {
+		t.Helper()
+		var got []*ingest.Frame
+		for f := pool.TryGet(side, side); f != nil; f = pool.TryGet(side, side) {
+			if len(f.Pix) != 3*side*side {
+				t.Fatalf("%d bytes of %dx%d", len(f.Pix), side, side)
+			}
+			got = append(got, f)
+		}
+		if len(got) != want || pool.Bytes() > limit {
+			t.Errorf("%d frames of %dx%d in %d bytes, want %d in at most %d", len(got), side, side, pool.Bytes(), want, limit)
+		}
+		for _, f := range got {
+			f.Release()
+		}
+	}
+	take(32, 8)
+	take(64, 4)
+	take(90, 2)
+	take(64, 2) // those of 90x90 are kept: they will do
+	take(91, 0) // more than half
+	if err := pool.Fits(91, 91); !errors.Is(err, ingest.ErrTooLarge) {
+		t.Errorf("Fits() = %v", err)
+	}
+	if _, err := pool.Get(t.Context(), 91, 91); !errors.Is(err, ingest.ErrTooLarge) {
+		t.Errorf("Get() = %v", err)
+	}
+	held := pool.TryGet(90, 90)
+	second := pool.TryGet(90, 90)
+	time.AfterFunc(time.Millisecond, second.Release)
+	third, err := pool.Get(t.Context(), 90, 90) // waits for the second
+	if err != nil {
+		t.Fatal(err)
+	}
+	third.Release()
+	held.Release()
+	if pool.InFlight() != 0 {
+		t.Errorf("%d in flight", pool.InFlight())
+	}
+}
+
 func TestFrameMisusePanics(t *testing.T) {
 	for name, misuse := range map[string]func(*ingest.Frame){
 		"ingest: Frame released twice":                  (*ingest.Frame).Release,

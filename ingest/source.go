@@ -48,6 +48,8 @@ var (
 	ErrConnect = errors.New("no connection")
 	// ErrDisconnected means that a stream that was open gave no further frame.
 	ErrDisconnected = errors.New("stream broke off")
+	// ErrTooLarge means that pictures take more memory than their stream may.
+	ErrTooLarge = errors.New("picture too large")
 	// ErrTimeout means that the capture neither opened nor delivered in time and was abandoned.
 	ErrTimeout = errors.New("timed out")
 )

@@ -35,11 +35,14 @@ func ParseOverflow(s string) (Overflow, error) {
 type Queue[T any] struct {
 	policy Overflow
 	drop   func(T)
+	most   int         // bytes; 0 = no limit
+	size   func(T) int // bytes
 
 	mu struct {
 		sync.Mutex
 		ring    []T
 		head, n int
+		bytes   int
 		dropped uint64
 		closed  bool
 		waiting bool          // somebody may wait for changed
@@ -47,16 +50,28 @@ type Queue[T any] struct {
 	}
 }
 
+// QueueOption is what only some queues need.
+type QueueOption[T any] func(*Queue[T])
+
+// Bytes makes a queue full, too, when its values and the next one take more than most bytes together. A value that is
+// larger than that gets in when the queue is empty. size must return the same for a value as long as it is in the queue.
+func Bytes[T any](most int, size func(T) int) QueueOption[T] {
+	return func(q *Queue[T]) { q.most, q.size = most, size }
+}
+
 // NewQueue returns a queue for depth values (at least 1). drop is called, outside any lock, with every value that is
 // not handed out; nil does nothing.
-func NewQueue[T any](depth int, policy Overflow, drop func(T)) *Queue[T] {
+func NewQueue[T any](depth int, policy Overflow, drop func(T), options ...QueueOption[T]) *Queue[T] {
 	if _, err := ParseOverflow(string(policy)); err != nil {
 		panic("pipeline: " + err.Error())
 	}
 	if drop == nil {
 		drop = func(T) {}
 	}
-	q := &Queue[T]{policy: policy, drop: drop}
+	q := &Queue[T]{policy: policy, drop: drop, size: func(T) int { return 0 }}
+	for _, o := range options {
+		o(q)
+	}
 	q.mu.ring = make([]T, max(depth, 1))
 	q.mu.changed = make(chan struct{})
 	return q
@@ -66,16 +81,18 @@ func NewQueue[T any](depth int, policy Overflow, drop func(T)) *Queue[T] {
 // ctx is done or the queue is closed. A value lost to the policy is no error: see Dropped.
 func (q *Queue[T]) Put(ctx context.Context, v T) error {
 	for {
-		lost, dropped, changed, err := q.put(v)
+		lost, dropped, done, changed, err := q.put(v)
+		if dropped {
+			q.drop(lost)
+		}
 		switch {
 		case err != nil:
 			q.drop(v)
 			return err
+		case done:
+			return nil
 		case dropped:
-			q.drop(lost)
-			return nil
-		case changed == nil:
-			return nil
+			continue // more must go
 		}
 		select {
 		case <-changed:
@@ -86,30 +103,41 @@ func (q *Queue[T]) Put(ctx context.Context, v T) error {
 	}
 }
 
-// put tries once. It returns what was lost, or, when it has to wait, the channel that tells of the next change.
-func (q *Queue[T]) put(v T) (lost T, dropped bool, changed <-chan struct{}, err error) {
+// put tries once. It returns what was lost, whether v is done with, and, when it has to wait, the channel that tells of
+// the next change.
+func (q *Queue[T]) put(v T) (lost T, dropped, done bool, changed <-chan struct{}, err error) {
+	size := q.size(v)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.mu.closed {
-		return lost, false, nil, ErrClosed
+		return lost, false, false, nil, ErrClosed
 	}
-	if q.mu.n == len(q.mu.ring) {
+	if q.full(size) {
 		switch q.policy {
 		case Wait:
 			q.mu.waiting = true
-			return lost, false, q.mu.changed, nil
+			return lost, false, false, q.mu.changed, nil
 		case DropLatest:
 			q.mu.dropped++
-			return v, true, nil, nil
+			return v, true, true, nil, nil
 		case DropOldest:
 			q.mu.dropped++
 			lost, dropped = q.pop(), true
+			if q.full(size) {
+				return lost, true, false, nil, nil
+			}
 		}
 	}
 	q.mu.ring[(q.mu.head+q.mu.n)%len(q.mu.ring)] = v
 	q.mu.n++
+	q.mu.bytes += size
 	q.signal()
-	return lost, dropped, nil, nil
+	return lost, dropped, true, nil, nil
+}
+
+// full reports that a value of so many bytes has no room. The lock is held.
+func (q *Queue[T]) full(size int) bool {
+	return q.mu.n == len(q.mu.ring) || q.most > 0 && q.mu.n > 0 && q.mu.bytes+size > q.most
 }
 
 // pop takes the oldest value out. The lock is held and the queue is not empty.
@@ -119,6 +147,7 @@ func (q *Queue[T]) pop() T {
 	q.mu.ring[q.mu.head] = zero // the queue must not keep what it gave away alive
 	q.mu.head = (q.mu.head + 1) % len(q.mu.ring)
 	q.mu.n--
+	q.mu.bytes -= q.size(v)
 	return v
 }
 
@@ -164,6 +193,34 @@ func (q *Queue[T]) get() (v T, ok bool, changed <-chan struct{}, err error) {
 	}
 }
 
+// Ready waits until there is a value to take, or returns ErrClosed when there will be none. Somebody else may be faster:
+// see TryGet.
+func (q *Queue[T]) Ready(ctx context.Context) error {
+	for {
+		q.mu.Lock()
+		n, closed, changed := q.mu.n, q.mu.closed, q.mu.changed
+		q.mu.waiting = q.mu.waiting || n == 0
+		q.mu.Unlock()
+		switch {
+		case n > 0:
+			return nil
+		case closed:
+			return ErrClosed
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// TryGet is Get without waiting: ok is false when there is nothing now.
+func (q *Queue[T]) TryGet() (v T, ok bool) {
+	v, ok, _, _ = q.get()
+	return v, ok
+}
+
 // All yields values until the queue is closed and empty or ctx is done.
 func (q *Queue[T]) All(ctx context.Context) iter.Seq[T] {
 	return func(yield func(T) bool) {
@@ -203,6 +260,16 @@ func (q *Queue[T]) Len() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.mu.n
+}
+
+// Cap is the number of values for which there is room.
+func (q *Queue[T]) Cap() int { return len(q.mu.ring) }
+
+// Bytes is what the values that wait take, if the queue counts that.
+func (q *Queue[T]) Bytes() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.mu.bytes
 }
 
 // Dropped is the number of values lost to the overflow policy.

@@ -128,6 +128,86 @@ func TestQueueDrainDropsTheRest(t *testing.T) {
 	}
 }
 
+func TestQueueIsBoundInBytes(t *testing.T) {
+	for _, tt := range []struct {
+		policy        pipeline.Overflow
+		kept, dropped []int
+	}{
+		{pipeline.DropOldest, []int{30, 40}, []int{10, 20, 200, 50, 60}},
+		{pipeline.DropLatest, []int{10, 20, 50}, []int{200, 60, 30, 40}},
+	} {
+		t.Run(string(tt.policy), func(t *testing.T) {
+			var dropped []int
+			size := func(v int) int { return v }
+			q := pipeline.NewQueue(5, tt.policy, func(v int) { dropped = append(dropped, v) }, pipeline.Bytes(80, size))
+			for _, v := range []int{10, 20, 200, 50, 60, 30, 40} {
+				if err := q.Put(t.Context(), v); err != nil {
+					t.Fatal(err)
+				}
+				if q.Bytes() > 80 && q.Len() > 1 {
+					t.Errorf("%d bytes in %d values", q.Bytes(), q.Len())
+				}
+			}
+			q.Close()
+			if got := slices.Collect(q.All(t.Context())); !slices.Equal(got, tt.kept) {
+				t.Errorf("kept %v, want %v", got, tt.kept)
+			}
+			if !slices.Equal(dropped, tt.dropped) || q.Dropped() != uint64(len(dropped)) || q.Bytes() != 0 {
+				t.Errorf("dropped %v, want %v; counted %d, %d bytes left", dropped, tt.dropped, q.Dropped(), q.Bytes())
+			}
+		})
+	}
+	t.Run("wait", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			q := pipeline.NewQueue(5, pipeline.Wait, nil, pipeline.Bytes(80, func(v int) int { return v }))
+			_ = q.Put(t.Context(), 50)
+			var done atomic.Bool
+			go func() { _ = q.Put(t.Context(), 40); done.Store(true) }()
+			synctest.Wait()
+			if done.Load() {
+				t.Error("90 bytes where there is room for 80")
+			}
+			if v, ok := q.TryGet(); v != 50 || !ok {
+				t.Errorf("TryGet() = %d, %t", v, ok)
+			}
+			synctest.Wait()
+			if !done.Load() || q.Bytes() != 40 {
+				t.Errorf("%d bytes, want 40", q.Bytes())
+			}
+		})
+	})
+}
+
+func TestQueueReady(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := pipeline.NewQueue[int](1, pipeline.DropOldest, nil)
+		if _, ok := q.TryGet(); ok {
+			t.Error("a value from an empty queue")
+		}
+		errs := make(chan error, 1)
+		wait := func(ctx context.Context) { go func() { errs <- q.Ready(ctx) }(); synctest.Wait() }
+		wait(t.Context())
+		_ = q.Put(t.Context(), 1)
+		if err := <-errs; err != nil || q.Len() != 1 {
+			t.Errorf("Ready() = %v with %d values", err, q.Len())
+		}
+		if _, err := q.Get(t.Context()); err != nil {
+			t.Error(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		wait(ctx)
+		cancel()
+		if err := <-errs; !errors.Is(err, context.Canceled) {
+			t.Errorf("Ready() = %v, want canceled", err)
+		}
+		wait(t.Context())
+		q.Close()
+		if err := <-errs; !errors.Is(err, pipeline.ErrClosed) {
+			t.Errorf("Ready() = %v, want closed", err)
+		}
+	})
+}
+
 // Every value is either handed out or dropped, exactly once, whatever the policy and the timing.
 func TestQueueConserves(t *testing.T) {
 	for _, policy := range []pipeline.Overflow{pipeline.DropOldest, pipeline.DropLatest, pipeline.Wait} {

@@ -129,6 +129,12 @@ func (c *capture) pass(m, scratch *gocv.Mat) error {
 	if err != nil {
 		return fmt.Errorf("read %q: %w", ingest.RedactURI(s.cfg.URI), err)
 	}
+	if err := s.pool.Fits(picture.Cols(), picture.Rows()); err != nil {
+		if !s.uri.Live() {
+			err = fmt.Errorf("%w: %w", ingest.ErrUnreadable, err) // trying again does not help
+		}
+		return fmt.Errorf("read %q: %w", ingest.RedactURI(s.cfg.URI), err)
+	}
 	f := c.frame(picture.Cols(), picture.Rows())
 	if f == nil {
 		return nil
