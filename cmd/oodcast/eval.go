@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/oodcast/oodcast/detector/eval"
 	"github.com/oodcast/oodcast/ingest/opencv"
@@ -81,6 +82,9 @@ func (c *EvalCmd) bundle(e *env, d *eval.Dataset) (_ []*eval.Measured, err error
 	bar := newImageBar(e, "images", len(d.Items))
 	maps, err := eval.Score(e, d, bar.reading(opencv.ReadImage), parts.encode, rows)
 	bar.finish()
+	if e.Err() != nil {
+		return nil, fmt.Errorf("interrupted: %w", e.Err())
+	}
 	if err != nil {
 		return nil, err
 	}

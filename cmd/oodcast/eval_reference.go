@@ -12,7 +12,6 @@ import (
 
 	"github.com/oodcast/oodcast/detector/eval"
 	"github.com/oodcast/oodcast/ingest"
-	"github.com/oodcast/oodcast/ingest/opencv"
 )
 
 // referenceFrames is after how many frames the rest of the normal footage is thinned out to every second, after as many
@@ -44,18 +43,12 @@ func (c *EvalCmd) reference(e *env, encode eval.Encode) (*eval.Reference, error)
 		return nil
 	}
 	for _, uri := range c.Reference {
-		cfg := ingest.DefaultConfig()
-		cfg.URI, cfg.Overflow = uri, "wait"
-		u, err := ingest.ParseURI(uri)
+		s, live, err := footage(uri, pool)
 		if err != nil {
-			return nil, usageError{err}
+			return nil, err
 		}
-		if u.Live() {
+		if live {
 			return nil, usagef("--reference %s never ends: record some of it to a file", ingest.RedactURI(uri))
-		}
-		s, err := opencv.New(cfg, pool)
-		if err != nil {
-			return nil, usageError{err}
 		}
 		if err := s.Run(e, sink); err != nil {
 			return nil, fmt.Errorf("read --reference %s: %w", ingest.RedactURI(uri), err)

@@ -93,17 +93,11 @@ func (c *FitCmd) options() (fit.Options, error) {
 	}
 	pool := ingest.NewPool(8)
 	for _, uri := range c.Source {
-		ic := ingest.DefaultConfig()
-		ic.URI, ic.Overflow = uri, "wait"
-		s, err := opencv.New(ic, pool)
+		s, live, err := footage(uri, pool)
 		if err != nil {
-			return fit.Options{}, usageError{err}
+			return fit.Options{}, err
 		}
-		u, err := ingest.ParseURI(uri)
-		if err != nil {
-			return fit.Options{}, usageError{err}
-		}
-		if u.Live() && c.Duration <= 0 {
+		if live && c.Duration <= 0 {
 			return fit.Options{}, usagef("--source %s never ends: add --duration, for instance --duration 10m",
 				ingest.RedactURI(uri))
 		}
@@ -113,6 +107,20 @@ func (c *FitCmd) options() (fit.Options, error) {
 		opt.Sources, opt.SourceNames = append(opt.Sources, s), append(opt.SourceNames, sourceName(uri))
 	}
 	return opt, nil
+}
+
+// footage opens a source whose every frame counts, and says whether it never ends.
+func footage(uri string, pool *ingest.Pool) (s ingest.Source, live bool, err error) {
+	cfg := ingest.DefaultConfig()
+	cfg.URI, cfg.Overflow = uri, "wait"
+	if s, err = opencv.New(cfg, pool); err != nil {
+		return nil, false, usageError{err}
+	}
+	u, err := ingest.ParseURI(uri)
+	if err != nil {
+		return nil, false, usageError{err}
+	}
+	return s, u.Live(), nil
 }
 
 // sourceName is what a bundle remembers of a source: no passwords, and no folders of the machine it was made on.

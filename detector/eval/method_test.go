@@ -229,3 +229,37 @@ func TestNewRowsSaysWhatIsMissing(t *testing.T) {
 		}
 	}
 }
+
+// stepScorer scores token i at timestep t with 10·t + i.
+type stepScorer struct{}
+
+func (stepScorer) ScoreTo(dst, _ []float32, n int, timesteps []int) error {
+	for k, t := range timesteps {
+		for i := range n {
+			dst[k*n+i] = float32(10*t + i)
+		}
+	}
+	return nil
+}
+
+func (stepScorer) Close() error { return nil }
+
+// The denoising errors add up over the first |T| timesteps of the bundle's order.
+func TestDenoisingErrorsAddUp(t *testing.T) {
+	kit := &eval.Kit{
+		Order:     []int{4, 1, 7},
+		Detector:  func(string, int) (*detector.Detector, error) { return nil, errors.New("not asked for") },
+		Denoising: func(string) (detector.Scorer, error) { return stepScorer{}, nil },
+	}
+	rows, err := eval.NewRows(kit, []string{"eps-mse", "recon-mse"}, []int{1, 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := &eval.Encoded{Encoding: &detector.Encoding{Width: 2, Height: 1}}
+	for i, want := range [][]float32{{40, 41}, {50, 52}, {40, 41}, {50, 52}} {
+		m, err := rows[i].Score(t.Context(), x)
+		if err != nil || !slices.Equal(m.Values, want) {
+			t.Errorf("%s, |T|=%d: %v, %v; want %v", rows[i].Method, rows[i].Timesteps, m, err, want)
+		}
+	}
+}
