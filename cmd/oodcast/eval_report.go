@@ -1,11 +1,19 @@
 package main
 
 import (
+	"bufio"
+	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"text/tabwriter"
 
+	"github.com/google/renameio/v2"
+
 	"github.com/oodcast/oodcast/detector/eval"
+	evalpage "github.com/oodcast/oodcast/detector/eval/report"
+	"github.com/oodcast/oodcast/ingest/opencv"
 )
 
 // evalOutput says what eval computes from the maps of a row, and where it goes.
@@ -15,13 +23,14 @@ type evalOutput struct {
 	Fast       bool   `help:"Round scores to 20 bits: little memory for thousands of images, metrics off by less than 0.001; the JSON says binned."`
 	Components bool   `default:"true" negatable:"" help:"Also sIoU, PPV and F1 of connected components, as SegmentMeIfYouCan."`
 	JSON       string `name:"json" placeholder:"FILE" help:"Write the rows as JSON; - for stdout."`
+	Report     string `type:"path" placeholder:"DIR" help:"Write one HTML page, DIR/index.html: curves, histograms, best, median and worst images; it needs nothing beside it."`
 	PerImage   string `placeholder:"FILE" help:"Write AP, AUROC and FPR95 of each image and row as JSON; null where a class is absent."`
 }
 
 // measure are the options of the rows.
 func (o *evalOutput) measure() eval.Options {
 	return eval.Options{
-		FPR: eval.FPRConvention(o.FPR), Bootstrap: o.Bootstrap, Binned: o.Fast, Components: o.Components,
+		FPR: eval.FPRConvention(o.FPR), Bootstrap: o.Bootstrap, Binned: o.Fast, Components: o.Components, Panels: o.Report != "",
 	}
 }
 
@@ -49,7 +58,33 @@ func (o *evalOutput) output(e *env, rows []*eval.Measured) error {
 	if err := writeJSON(e, o.PerImage, images); err != nil {
 		return err
 	}
-	return writeJSON(e, o.JSON, results)
+	if err := writeJSON(e, o.JSON, results); err != nil {
+		return err
+	}
+	return o.page(rows)
+}
+
+// page writes the report; it appears whole or not at all.
+func (o *evalOutput) page(rows []*eval.Measured) error {
+	if o.Report == "" {
+		return nil
+	}
+	if err := os.MkdirAll(o.Report, 0o755); err != nil {
+		return fmt.Errorf("make folder: %w", err)
+	}
+	f, err := renameio.NewPendingFile(filepath.Join(o.Report, "index.html"), renameio.WithPermissions(0o644))
+	if err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	w := bufio.NewWriter(f)
+	err = evalpage.Write(w, rows, evalpage.Options{FPR: eval.FPRConvention(o.FPR), Read: opencv.ReadImage})
+	if err == nil {
+		err = w.Flush()
+	}
+	if err != nil {
+		return errors.Join(err, f.Cleanup())
+	}
+	return f.CloseAtomicallyReplace()
 }
 
 // evalTable prints rates in percent. The columns of components appear when there are any.

@@ -12,6 +12,7 @@ type Options struct {
 	Bootstrap  int  // number of subsets, 0 for none
 	Binned     bool // round the scores: see [NewBinnedPool]
 	Components bool // visit the maps a second time and compare components
+	Panels     bool // visit the maps a second time and keep the best, the median and the worst
 }
 
 // Measured is a row with what a table does not show.
@@ -20,6 +21,8 @@ type Measured struct {
 	PerImage  []ImageResult
 	Curves    Curves
 	Histogram Histogram
+	Threshold float32 // of the best pooled F1
+	Panels    []Panel // best, median, worst
 }
 
 // ImageResult holds the metrics of one image; those that a missing class leaves undefined are nil.
@@ -55,17 +58,52 @@ func (d *Dataset) Measure(ctx context.Context, row Result, visits Visits, o Opti
 			return nil, fmt.Errorf("bootstrap: %w", err)
 		}
 	}
-	out := &Measured{Result: row, Curves: curves, Histogram: pool.Histogram(curves.Low, curves.High, histogramBins)}
+	out := &Measured{
+		Result: row, Curves: curves, Threshold: m.Threshold,
+		Histogram: pool.Histogram(curves.Low, curves.High, histogramBins),
+	}
 	if out.PerImage, err = d.perImage(pool, o.FPR); err != nil {
 		return nil, err
 	}
+	return out, d.revisit(ctx, out, visits, o)
+}
+
+// revisit visits the maps again for what needs the pooled metrics first.
+func (d *Dataset) revisit(ctx context.Context, out *Measured, visits Visits, o Options) error {
+	if !o.Components && !o.Panels {
+		return nil
+	}
+	counter := NewComponentCounter(len(d.Items), out.Threshold, d.Sizes())
+	chosen := map[int]string{}
+	if o.Panels {
+		chosen = places(out.PerImage)
+	}
+	panels := make([]*Panel, len(d.Items))
+	err := visits(ctx, func(x *Labelled) error {
+		if place, ok := chosen[x.Index]; ok {
+			p := newPanel(x, d.OOD, place, out.PerImage[x.Index])
+			panels[x.Index] = &p
+		}
+		if !o.Components {
+			return nil
+		}
+		return counter.Set(x.Index, x.Scores, x.Labels, d.OOD, x.Width, x.Height)
+	})
+	if err != nil {
+		return err
+	}
 	if o.Components {
-		pool = nil //nolint:wastedassign // frees four bytes a pixel before the maps are visited again
-		if out.Components, err = d.components(ctx, visits, m.Threshold); err != nil {
-			return nil, err
+		r := counter.Result()
+		out.Components = &r
+	}
+	for _, place := range []string{"best", "median", "worst"} {
+		for _, p := range panels {
+			if p != nil && p.Place == place {
+				out.Panels = append(out.Panels, *p)
+			}
 		}
 	}
-	return out, nil
+	return nil
 }
 
 // perImage computes the metrics of each image on its own.
@@ -87,16 +125,4 @@ func (d *Dataset) perImage(p *Pool, fpr FPRConvention) ([]ImageResult, error) {
 		images[i] = r
 	}
 	return images, nil
-}
-
-func (d *Dataset) components(ctx context.Context, visits Visits, threshold float32) (*Components, error) {
-	counter := NewComponentCounter(len(d.Items), threshold, d.Sizes())
-	err := visits(ctx, func(x *Labelled) error {
-		return counter.Set(x.Index, x.Scores, x.Labels, d.OOD, x.Width, x.Height)
-	})
-	if err != nil {
-		return nil, err
-	}
-	r := counter.Result()
-	return &r, nil
 }
