@@ -1,0 +1,455 @@
+package archive_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
+	"image/jpeg"
+	"image/png"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+
+	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/ingest"
+	"github.com/oodcast/oodcast/publish/archive"
+	"github.com/oodcast/oodcast/publish/schema"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const patience = time.Minute
+
+// yard is a camera of 320 × 240 pixels at ten frames a second, whose maps are made by hand and followed by a real tracker.
+type yard struct {
+	t       *testing.T
+	a       *archive.Archive
+	reg     *prometheus.Registry
+	pool    *ingest.Pool
+	tracker *detector.Tracker
+	begin   time.Time
+	seq     uint64
+	told    []detector.Event
+}
+
+func newYard(t *testing.T, cfg archive.Config, opts ...archive.Option) *yard {
+	t.Helper()
+	y := &yard{
+		t: t, reg: prometheus.NewRegistry(), pool: ingest.NewPool(1), begin: time.Now().UTC(),
+		tracker: detector.NewTracker(detector.DefaultTrackerConfig()),
+	}
+	a, err := archive.New(cfg, "home", append(opts, archive.WithRegistry(y.reg), archive.WithOverlay(redFrame))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	y.a = a
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- a.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if n := y.pool.InFlight(); n != 0 {
+			t.Errorf("%d frames are still held", n)
+		}
+	})
+	return y
+}
+
+// redFrame is an overlay that one can recognise.
+func redFrame(f *ingest.Frame, _ *detector.Map) image.Image {
+	img := ingest.FrameImage(f)
+	for x := range f.Width {
+		img.Set(x, 0, color.RGBA{255, 0, 0, 255})
+	}
+	return img
+}
+
+// show is the next frame, with a region of the given value; 0 is none. It waits until the archive has taken the last one.
+func (y *yard) show(value float32) {
+	y.t.Helper()
+	ctx, cancel := context.WithTimeout(y.t.Context(), patience)
+	defer cancel()
+	f, err := y.pool.Get(ctx, 320, 240)
+	if err != nil {
+		y.t.Fatal("the archive does not give the frame back")
+	}
+	f.Camera, f.Seq, f.Captured = "front", y.seq, y.begin.Add(time.Duration(y.seq)*100*time.Millisecond)
+	for i := range f.Pix {
+		f.Pix[i] = byte(i/3%320/2) + byte(y.seq)
+	}
+	m := &detector.Map{
+		Camera: "front", Seq: y.seq, Captured: f.Captured, Width: 40, Height: 30, ImageWidth: 320, ImageHeight: 240,
+		Values: make([]float32, 1200), Threshold: 4, Peak: value, Bundle: "b", Timesteps: []int{0, 8},
+	}
+	for r := 10; r < 15; r++ {
+		for c := 8; c < 16; c++ {
+			m.Values[r*40+c] = value
+		}
+	}
+	y.seq++
+	told := y.tracker.Update(m)
+	y.told = append(y.told, y.a.Observe(f, m, told, y.tracker.Open())...)
+	y.a.Frame(f)
+}
+
+// event shows one event of a second and a half, whose peak is in the middle, and a while of nothing.
+func (y *yard) event() (start, end detector.Event) {
+	y.t.Helper()
+	first := len(y.told)
+	for _, v := range []float32{0, 0, 0, 0, 6, 6, 6, 6, 6, 6, 6, 9, 9, 6, 6, 6, 6, 6, 6} {
+		y.show(v)
+	}
+	for range 60 { // the end is told after the hold, and the cool-down passes
+		y.show(0)
+	}
+	for _, e := range y.told[first:] {
+		switch e.Type {
+		case detector.EventStart:
+			start = e
+		case detector.EventEnd:
+			end = e
+		case detector.EventUpdate:
+		}
+	}
+	if start.ID == "" || end.ID != start.ID {
+		y.t.Fatalf("told %+v, want a start and an end", y.told[first:])
+	}
+	return start, end
+}
+
+func (y *yard) metric(name, label string) float64 {
+	y.t.Helper()
+	families, err := y.reg.Gather()
+	if err != nil {
+		y.t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if f.GetName() == name && (len(m.GetLabel()) == 0 || m.GetLabel()[0].GetValue() == label) {
+				return m.GetCounter().GetValue() + m.GetGauge().GetValue()
+			}
+		}
+	}
+	return 0
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !ok(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %v: %s", patience, what)
+		}
+	}
+}
+
+func exists(path string) bool { _, err := os.Stat(path); return err == nil }
+
+func config(t *testing.T) archive.Config {
+	t.Helper()
+	cfg := archive.DefaultConfig()
+	cfg.Dir = filepath.Join(t.TempDir(), "archive")
+	cfg.Clip.Before, cfg.Clip.After = 300*time.Millisecond, 500*time.Millisecond
+	return cfg
+}
+
+func TestEvidence(t *testing.T) {
+	cfg := config(t)
+	y := newYard(t, cfg)
+	start, end := y.event()
+	in := filepath.Join("home", "front", start.Time.Format("2006-01-02"), start.ID)
+	if want := filepath.Join(in, "overlay.jpg"); start.Snapshot != want || start.Clip != "" {
+		t.Errorf("start refers to %q and %q, want %q and no clip", start.Snapshot, start.Clip, want)
+	}
+	if want := filepath.Join(in, "peak_overlay.jpg"); end.Snapshot != want || end.Clip != filepath.Join(in, "clip.webm") {
+		t.Errorf("end refers to %q and %q, want %q and a clip", end.Snapshot, end.Clip, want)
+	}
+	full := filepath.Join(cfg.Dir, in)
+	var doc struct {
+		Format string
+		Event  schema.Event
+		Maps   []archive.MapScale
+	}
+	eventually(t, "the end in event.json, and the film", func() bool {
+		raw, err := os.ReadFile(filepath.Join(full, "event.json"))
+		return err == nil && json.Unmarshal(raw, &doc) == nil && doc.Event.Type == "end" &&
+			exists(filepath.Join(full, "clip.webm"))
+	})
+	if doc.Event.ID != start.ID || doc.Event.Peak != 9 || doc.Event.Reason != "gone" || len(doc.Maps) != 2 {
+		t.Errorf("event.json: %+v", doc)
+	}
+	entries, err := os.ReadDir(full)
+	if err != nil || len(entries) != len(archive.Files()) {
+		t.Errorf("files %v, %v, want %v", entries, err, archive.Files())
+	}
+	for name, size := range map[string]image.Point{
+		"frame.jpg": {320, 240}, "overlay.jpg": {320, 240}, "peak_frame.jpg": {320, 240}, "peak_overlay.jpg": {320, 240},
+		"thumb.jpg": {192, 108},
+	} {
+		img, err := jpeg.Decode(bytes.NewReader(read(t, full, name)))
+		if err != nil || img.Bounds().Size() != size {
+			t.Errorf("%s: %v, %v, want %v", name, img, err, size)
+			continue
+		}
+		r, g, _, _ := img.At(100, 0).RGBA()
+		if red := r > 2*g && r > 0x8000; red != strings.Contains(name, "overlay") {
+			t.Errorf("%s: top is %x, %x: the overlay is on the wrong picture", name, r, g)
+		}
+	}
+	checkMap(t, read(t, full, "peak_map.png"), doc.Maps[1])
+	snapshot, err := y.a.File(t.Context(), start.ID, "snapshot.jpg")
+	if err != nil || !bytes.Equal(snapshot, read(t, full, "peak_overlay.jpg")) {
+		t.Errorf("File(snapshot.jpg) = %d bytes, %v", len(snapshot), err)
+	}
+	// 300 ms before, 1.5 s, 500 ms after, at five a second.
+	if n := probe(t, filepath.Join(full, "clip.webm")); n < 9 || n > 14 {
+		t.Errorf("the film has %d frames, want about 12", n)
+	}
+}
+
+func read(t *testing.T, dir, name string) []byte {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join(dir, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
+// checkMap makes values of the grey of a map again.
+func checkMap(t *testing.T, raw []byte, s archive.MapScale) {
+	t.Helper()
+	img, err := png.Decode(bytes.NewReader(raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	grey, ok := img.(*image.Gray16)
+	if !ok || grey.Rect.Size() != image.Pt(40, 30) {
+		t.Fatalf("map is %T of %v, want 16 bit grey of 40×30", img, img.Bounds())
+	}
+	value := func(x, y int) float32 { return s.Min + float32(grey.Gray16At(x, y).Y)*(s.Max-s.Min)/65535 }
+	if value(10, 12) != 9 || value(0, 0) != 0 {
+		t.Errorf("values %v and %v, want 9 and 0", value(10, 12), value(0, 0))
+	}
+}
+
+// probe lets ffprobe read a film to its end and returns the number of its frames.
+func probe(t *testing.T, path string) int {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "ffprobe", "-v", "error", "-count_frames", "-of", "json", "-show_entries",
+		"format=duration,format_name:stream=codec_name,width,height,nb_read_frames", path).CombinedOutput()
+	var got struct {
+		Streams []struct {
+			Codec  string `json:"codec_name"`
+			Width  int
+			Height int
+			Frames string `json:"nb_read_frames"`
+		}
+		Format struct {
+			Name     string `json:"format_name"`
+			Duration string
+		}
+	}
+	if err != nil || json.Unmarshal(out, &got) != nil || len(got.Streams) != 1 {
+		t.Fatalf("ffprobe: %v: %s", err, out)
+	}
+	s := got.Streams[0]
+	var n int
+	var seconds float64
+	_, err = fmt.Sscan(s.Frames+" "+got.Format.Duration, &n, &seconds)
+	if err != nil || s.Codec != "vp8" || s.Width != 320 || s.Height != 240 || seconds < 0.15*float64(n) || seconds > 0.3*float64(n) {
+		t.Errorf("ffprobe: %v, %s", err, out)
+	}
+	return n
+}
+
+// What retention may remove goes, oldest first; what is not ours stays.
+func TestRetention(t *testing.T) {
+	cfg := config(t)
+	cfg.MaxAge, cfg.MaxMB = 10*24*time.Hour, 1
+	now := time.Now()
+	put := func(age time.Duration, digits string, bytes int, doc string) string {
+		at := now.Add(-age)
+		in := filepath.Join(cfg.Dir, "home", "front", at.UTC().Format("2006-01-02"), fmt.Sprintf("front-%d-%s", at.UnixMilli(), digits))
+		write(t, filepath.Join(in, "event.json"), []byte(doc))
+		write(t, filepath.Join(in, "clip.webm"), make([]byte, bytes))
+		return in
+	}
+	const ours = `{"format": "oodcast.event.v1"}`
+	tooOld := put(11*24*time.Hour, "00000001", 10, ours)
+	oldest := put(3*time.Hour, "00000002", 500_000, ours)
+	write(t, filepath.Join(oldest, ".clip.webm4711"), make([]byte, 10)) // what a crash left behind
+	newer := put(2*time.Hour, "00000003", 500_000, ours)
+	newest := put(time.Hour, "00000004", 400_000, ours)
+	foreign := put(12*24*time.Hour, "00000005", 10, `{"format": "something else"}`)
+	mixed := put(13*24*time.Hour, "00000006", 10, ours)
+	write(t, filepath.Join(mixed, "notes.txt"), []byte("mine"))
+	strange := []string{
+		filepath.Join(cfg.Dir, "readme.txt"), filepath.Join(cfg.Dir, "home", "front", "2001-01-01", "holiday.jpg"),
+		filepath.Join(cfg.Dir, "home", "front", "2001-01-01", "front-1-xyz", "event.json"), filepath.Join(mixed, "notes.txt"),
+		filepath.Join(foreign, "clip.webm"),
+	}
+	for _, s := range strange[:3] {
+		write(t, s, []byte(ours))
+	}
+	outside := t.TempDir()
+	write(t, filepath.Join(outside, "event.json"), []byte(ours))
+	old := now.Add(-30 * 24 * time.Hour).UTC()
+	link := filepath.Join(cfg.Dir, "home", "front", old.Format("2006-01-02"), fmt.Sprintf("front-%d-00000007", old.UnixMilli()))
+	if err := errors.Join(os.MkdirAll(filepath.Dir(link), 0o755), os.Symlink(outside, link)); err != nil {
+		t.Fatal(err)
+	}
+
+	y := newYard(t, cfg)
+	eventually(t, "three events removed", func() bool { return y.metric("oodcast_archive_removed_total", "") == 3 })
+	eventually(t, "the size in the metrics", func() bool { return y.metric("oodcast_archive_bytes", "dir") > 0 })
+	for _, gone := range []string{tooOld, oldest, filepath.Join(mixed, "clip.webm")} {
+		if exists(gone) {
+			t.Errorf("%s is still there", gone)
+		}
+	}
+	for _, stays := range append(strange, newer, newest, filepath.Join(outside, "event.json"), link) {
+		if !exists(stays) {
+			t.Errorf("%s is gone", stays)
+		}
+	}
+	if n := y.metric("oodcast_archive_bytes", "dir"); n < 900_000 || n > 1_000_000 {
+		t.Errorf("%v bytes are said to be left, want 900 kB", n)
+	}
+}
+
+func write(t *testing.T, path string, data []byte) {
+	t.Helper()
+	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, data, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A disk that is full is counted and stops nothing; when there is room again, evidence is kept again.
+func TestFullDisk(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can mount a small disk")
+	}
+	disk := t.TempDir()
+	if err := syscall.Mount("none", disk, "tmpfs", 0, "size=512k"); err != nil {
+		t.Skipf("no small disk here: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(disk, syscall.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	ballast := filepath.Join(disk, "ballast")
+	if err := os.WriteFile(ballast, make([]byte, 1<<20), 0o600); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("the disk is not full: %v", err)
+	}
+	cfg := config(t)
+	cfg.Dir, cfg.Clip.FPS = filepath.Join(disk, "archive"), 0
+	y := newYard(t, cfg)
+	y.event()
+	eventually(t, "an error in the metrics", func() bool { return y.metric("oodcast_archive_errors_total", "dir") > 0 })
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	start, _ := y.event()
+	eventually(t, "evidence when there is room", func() bool {
+		_, err := y.a.File(t.Context(), start.ID, "snapshot.jpg")
+		return err == nil
+	})
+}
+
+// Where nothing can be written, messages stop to refer to evidence.
+func TestDirectoryThatCannotBe(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	write(t, file, nil)
+	cfg := config(t)
+	cfg.Dir, cfg.Clip.FPS = filepath.Join(file, "archive"), 0
+	y := newYard(t, cfg)
+	for range 8 {
+		y.show(6)
+	}
+	eventually(t, "an error in the metrics", func() bool { return y.metric("oodcast_archive_errors_total", "dir") > 0 })
+	// The writer notes the failure right after it has counted it: the next updates no longer refer.
+	eventually(t, "an update without reference", func() bool {
+		for range 11 {
+			y.show(6)
+		}
+		last := y.told[len(y.told)-1]
+		return last.Type == detector.EventUpdate && last.Snapshot == ""
+	})
+	if _, err := y.a.File(t.Context(), y.told[0].ID, "snapshot.jpg"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("File() = %v, want fs.ErrNotExist", err)
+	}
+}
+
+func TestOffKeepsNothing(t *testing.T) {
+	y := newYard(t, archive.DefaultConfig())
+	start, end := y.event()
+	if start.Snapshot != "" || end.Clip != "" {
+		t.Errorf("an archive that is off refers to %q, %q", start.Snapshot, end.Clip)
+	}
+	if n := y.metric("oodcast_archive_files_total", "dir"); n != 0 {
+		t.Errorf("%v files", n)
+	}
+}
+
+// A film ends when the camera falls silent, and a long one at its limit, while the event goes on.
+func TestFilmsEnd(t *testing.T) {
+	cfg := config(t)
+	cfg.Clip.Max = 2 * time.Second
+	y := newYard(t, cfg)
+	for range 40 {
+		y.show(6)
+	}
+	id := y.told[0].ID
+	eventually(t, "the film of an event that goes on", func() bool {
+		_, err := y.a.File(t.Context(), id, "clip.webm")
+		return err == nil
+	})
+	y.told = append(y.told, y.a.Observe(nil, nil, y.tracker.End(time.Now(), detector.EndNoSignal), nil)...)
+
+	for range 10 {
+		y.show(6)
+	}
+	ends := y.a.Observe(nil, nil, y.tracker.End(time.Now(), detector.EndNoSignal), nil)
+	if len(ends) != 1 {
+		t.Fatalf("ends %+v, want one", ends)
+	}
+	eventually(t, "the film of a camera that is silent", func() bool {
+		_, err := y.a.File(t.Context(), ends[0].ID, "clip.webm")
+		return err == nil
+	})
+}
+
+func TestConfigValidate(t *testing.T) {
+	cfg := archive.DefaultConfig()
+	if err := cfg.Validate(); err != nil {
+		t.Error(err)
+	}
+	cfg.MaxAge, cfg.MaxMB, cfg.Clip.FPS, cfg.Clip.Width = time.Second, -1, 99, 0
+	err := cfg.Validate()
+	for _, key := range []string{"archive.max_age", "archive.max_mb", "archive.clip.fps", "archive.clip.width"} {
+		if err == nil || !strings.Contains(err.Error(), key) {
+			t.Errorf("Validate() = %v, want it to name %s", err, key)
+		}
+	}
+	cfg = archive.DefaultConfig()
+	cfg.ObjectStore = true
+	if _, err := archive.New(cfg, "home"); err == nil {
+		t.Error("New() takes an object store without a connection")
+	}
+}

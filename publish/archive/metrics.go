@@ -1,0 +1,39 @@
+package archive
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+type metrics struct {
+	written *prometheus.CounterVec
+	dropped *prometheus.CounterVec
+	errors  *prometheus.CounterVec
+	removed prometheus.Counter
+	bytes   *prometheus.GaugeVec
+}
+
+func newMetrics(reg prometheus.Registerer) (*metrics, error) {
+	m := &metrics{
+		written: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "oodcast_archive_files_total", Help: "Files written, by place.",
+		}, []string{"place"}),
+		dropped: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "oodcast_archive_dropped_total", Help: "What did not fit into a queue: frame, picture, film or event.",
+		}, []string{"what"}),
+		errors: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "oodcast_archive_errors_total", Help: "What could not be done, by place or step.",
+		}, []string{"place"}),
+		removed: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "oodcast_archive_removed_total", Help: "Events that retention removed.",
+		}),
+		bytes: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "oodcast_archive_bytes", Help: "Size of the evidence after the last look, by place.",
+		}, []string{"place"}),
+	}
+	for _, c := range []prometheus.Collector{m.written, m.dropped, m.errors, m.removed, m.bytes} {
+		if err := reg.Register(c); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}

@@ -1,0 +1,183 @@
+package archive
+
+import (
+	"path"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/ingest"
+	"github.com/oodcast/oodcast/publish"
+	"github.com/oodcast/oodcast/publish/schema"
+)
+
+// record is what is known of the evidence of one event.
+type record struct {
+	id     string
+	folder string
+	camera string
+	lost   atomic.Bool // its evidence could not be written
+
+	// Of Observe, which is one goroutine for each camera.
+	peak  float32 // of the newest picture
+	still bool    // there is a picture of the start
+	high  bool    // there is one of the peak
+
+	// Of the writer.
+	doc document
+}
+
+// document is event.json.
+type document struct {
+	Format string       `json:"format"`
+	Event  schema.Event `json:"event"` // the newest message
+	Maps   []MapScale   `json:"maps"`
+}
+
+// job is something to write.
+type job struct {
+	r     *record
+	event schema.Event
+	shot  *shot // nil: the document only
+	high  bool  // the shot is of the peak
+	last  bool
+}
+
+// shot is a frame and its map. Several events may share one.
+type shot struct {
+	frame *ingest.Frame // a copy of ours
+	m     *detector.Map
+}
+
+// peakStep is by which part a peak must exceed the one before to be worth another picture: there are few, however slowly
+// it climbs.
+const peakStep = 0.05
+
+// Observe hands over what the tracker said about a map: the events to tell, and all that are open. It returns the events
+// to tell with references to their evidence. f is the frame of the map, a reference of the caller's that stays the
+// caller's; both are nil when events end without a map.
+func (a *Archive) Observe(f *ingest.Frame, m *detector.Map, told, open []detector.Event) []detector.Event {
+	if a.cfg.Off() {
+		return told
+	}
+	told = slices.Clone(told)
+	var now *shot
+	take := func() *shot {
+		if now == nil && f != nil && m != nil {
+			c := ingest.NewFrame(f.Width, f.Height)
+			copy(c.Pix, f.Pix)
+			c.Camera, c.Seq, c.Captured = f.Camera, f.Seq, f.Captured
+			now = &shot{c, m}
+		}
+		return now
+	}
+	for i := range told {
+		a.observeTold(&told[i], take)
+	}
+	if m != nil {
+		for _, e := range open {
+			a.observePeak(e, m, take)
+		}
+	}
+	return told
+}
+
+// observeTold notes a message about an event and adds the references to it.
+func (a *Archive) observeTold(e *detector.Event, take func() *shot) {
+	a.mu.Lock()
+	r := a.mu.records[e.ID]
+	a.mu.Unlock()
+	if r == nil {
+		if e.Type != detector.EventStart {
+			return // it began before we did
+		}
+		if r = a.begin(*e); r == nil {
+			return
+		}
+	}
+	j := job{r: r, last: e.Type == detector.EventEnd}
+	if e.Type == detector.EventStart {
+		j.shot = take()
+		r.peak, r.still = e.Peak, j.shot != nil
+	}
+	if r.still && !r.lost.Load() {
+		e.Snapshot = path.Join(r.folder, FileOverlay)
+		if r.high {
+			e.Snapshot = path.Join(r.folder, FilePeakOverlay)
+		}
+		if j.last && a.cfg.Clip.FPS > 0 {
+			e.Clip = path.Join(r.folder, FileClip)
+		}
+	}
+	j.event = publish.EventMessage(a.site, *e)
+	if !a.submit(j) && j.shot != nil {
+		r.still, e.Snapshot = false, ""
+	}
+	if j.last {
+		if a.cfg.Clip.FPS > 0 {
+			a.recorder(e.Camera).end(r, e.Start.Add(e.Duration), time.Now())
+		} else {
+			a.forget(r)
+		}
+	}
+}
+
+func (a *Archive) begin(e detector.Event) *record {
+	in, err := folder(a.site, e.ID)
+	if err != nil {
+		a.outcome("id", err)
+		return nil
+	}
+	r := &record{id: e.ID, folder: in, camera: e.Camera, doc: document{Format: marker, Maps: []MapScale{}}}
+	a.mu.Lock()
+	a.mu.records[e.ID] = r
+	a.mu.Unlock()
+	if a.cfg.Clip.FPS > 0 {
+		a.recorder(e.Camera).start(r, e.Start)
+	}
+	return r
+}
+
+// forget is the end of a record: all that there is to write is written or queued.
+func (a *Archive) forget(r *record) {
+	a.mu.Lock()
+	delete(a.mu.records, r.id)
+	a.mu.Unlock()
+}
+
+// observePeak takes a picture of an event that is clearly higher than at its last picture.
+func (a *Archive) observePeak(e detector.Event, m *detector.Map, take func() *shot) {
+	a.mu.Lock()
+	r := a.mu.records[e.ID]
+	a.mu.Unlock()
+	if r == nil || !e.PeakTime.Equal(m.Captured) || e.Peak < r.peak+peakStep*max(r.peak, -r.peak) {
+		return
+	}
+	s := take()
+	if s == nil {
+		return
+	}
+	if a.submit(job{r: r, event: publish.EventMessage(a.site, e), shot: s, high: true}) {
+		r.peak, r.high, r.still = e.Peak, true, true
+	}
+}
+
+// submit queues a job, if there is room.
+func (a *Archive) submit(j job) bool {
+	size := int64(0)
+	what := "event"
+	if j.shot != nil {
+		size, what = int64(len(j.shot.frame.Pix)), "picture"
+	}
+	if a.pending.Add(size) <= maxJobBytes {
+		select {
+		case a.jobs <- j:
+			return true
+		default:
+		}
+	}
+	a.pending.Add(-size)
+	a.metrics.dropped.WithLabelValues(what).Inc()
+	return false
+}

@@ -1,0 +1,150 @@
+package archive
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/google/renameio/v2"
+)
+
+// place is where evidence is kept. Names have slashes: {site}/{camera}/{date}/{id}/{file}.
+type place interface {
+	// put writes a file; it is complete or not there.
+	put(ctx context.Context, name string, data []byte) error
+	// get reads a file; fs.ErrNotExist when it is not there.
+	get(ctx context.Context, name string) ([]byte, error)
+	// list returns all events.
+	list(ctx context.Context) ([]kept, error)
+	// remove deletes an event's files.
+	remove(ctx context.Context, k kept) error
+}
+
+// kept is the evidence of one event.
+type kept struct {
+	id     string
+	folder string
+	at     time.Time
+	bytes  int64
+	files  []string
+}
+
+// marker is in every event.json: it says that a folder is ours.
+const marker = "oodcast.event.v1"
+
+// dir is a place on disk.
+type dir struct{ root string }
+
+func (d dir) path(name string) string { return filepath.Join(d.root, filepath.FromSlash(name)) }
+
+func (d dir) put(_ context.Context, name string, data []byte) error {
+	full := d.path(name)
+	if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
+		return err
+	}
+	// The temporary file lies beside the final one: a rename across file systems is not atomic.
+	return renameio.WriteFile(full, data, 0o644, renameio.WithTempDir(filepath.Dir(full)))
+}
+
+func (d dir) get(_ context.Context, name string) ([]byte, error) { return os.ReadFile(d.path(name)) }
+
+// list walks the layout and passes over everything that is not of it.
+func (d dir) list(ctx context.Context) ([]kept, error) {
+	if _, err := os.Stat(d.root); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	root := os.DirFS(d.root)
+	folders := []string{"."}
+	for range 4 { // site, camera, date, event
+		var next []string
+		for _, f := range folders {
+			entries, err := fs.ReadDir(root, f)
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return nil, err
+			}
+			for _, e := range entries {
+				if e.IsDir() { // not a link: retention follows none
+					next = append(next, path.Join(f, e.Name()))
+				}
+			}
+		}
+		folders = next
+	}
+	var all []kept
+	for _, f := range folders {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if id, _, at, ok := parseName(f); ok {
+			k := kept{id: id, folder: f, at: at}
+			d.measure(root, &k)
+			all = append(all, k)
+		}
+	}
+	return all, nil
+}
+
+// measure finds the event's files, and those that a crash left half-written.
+func (d dir) measure(root fs.FS, k *kept) {
+	entries, err := fs.ReadDir(root, k.folder)
+	if err != nil {
+		return // removed by somebody else
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil || !info.Mode().IsRegular() || !isOurs(e.Name()) {
+			continue
+		}
+		k.bytes += info.Size()
+		k.files = append(k.files, e.Name())
+	}
+}
+
+// isOurs says whether a file in an event's folder is of our making: a known name, or renameio's temporary one for it.
+func isOurs(name string) bool {
+	for _, known := range Files() {
+		rest, temporary := strings.CutPrefix(name, "."+known)
+		if name == known || temporary && rest != "" && strings.Trim(rest, "0123456789") == "" {
+			return true
+		}
+	}
+	return false
+}
+
+// remove deletes the files, event.json last, and the folders that are empty then. A folder whose event.json does not say
+// that it is ours is left alone.
+func (d dir) remove(_ context.Context, k kept) error {
+	raw, err := os.ReadFile(d.path(path.Join(k.folder, FileEvent)))
+	var doc struct {
+		Format string `json:"format"`
+	}
+	if err == nil {
+		err = json.Unmarshal(raw, &doc)
+	}
+	if err != nil || doc.Format != marker {
+		return errForeign
+	}
+	for _, last := range []bool{false, true} {
+		for _, f := range k.files {
+			if (f == FileEvent) != last {
+				continue
+			}
+			if err := os.Remove(d.path(path.Join(k.folder, f))); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return fmt.Errorf("remove evidence: %w", err)
+			}
+		}
+	}
+	_ = os.Remove(d.path(k.folder))           // stays when something else lies in it
+	_ = os.Remove(d.path(path.Dir(k.folder))) // stays while there are events of the same day
+	return nil
+}
+
+// errForeign says that a folder looks like ours but does not say so.
+var errForeign = errors.New("archive: not our folder")
