@@ -43,6 +43,23 @@ type Scorer interface {
 	Close() error
 }
 
+// GridScorer is a Scorer that may see more than one feature at once.
+type GridScorer interface {
+	Scorer
+	// Window is the side of the squares of features that it sees at once; 0 when it sees each by itself.
+	Window() int
+	// ScoreGridTo is ScoreTo for the features of a grid of width × height; with a Window there is no other way.
+	ScoreGridTo(dst, features []float32, width, height int, timesteps []int) error
+}
+
+// ScoreEncoding stores the scores of all features of an encoding in dst, len(timesteps) rows of them.
+func ScoreEncoding(s Scorer, dst []float32, enc *Encoding, timesteps []int) error {
+	if g, ok := s.(GridScorer); ok {
+		return g.ScoreGridTo(dst, enc.Features, enc.Width, enc.Height, timesteps)
+	}
+	return s.ScoreTo(dst, enc.Features, enc.Width*enc.Height, timesteps)
+}
+
 // TokenScorer is a Scorer that can leave tokens out.
 type TokenScorer interface {
 	Scorer

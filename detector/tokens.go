@@ -16,8 +16,9 @@ func (s *tokenScores) of(enc *Encoding, tokens, timesteps []int) ([]float32, err
 	n := enc.Width * enc.Height
 	s.all = grow(s.all, n*len(timesteps))
 	partial, ok := s.scorer.(TokenScorer)
-	if tokens == nil || !ok {
-		return s.all, s.scorer.ScoreTo(s.all, enc.Features, n, timesteps)
+	grid, isGrid := s.scorer.(GridScorer)
+	if tokens == nil || !ok || isGrid && grid.Window() > 0 {
+		return s.all, ScoreEncoding(s.scorer, s.all, enc, timesteps)
 	}
 	s.some = grow(s.some, len(tokens)*len(timesteps))
 	if err := partial.ScoreTokensTo(s.some, enc.Features, tokens, timesteps); err != nil {

@@ -59,7 +59,7 @@ func denoisingScorer(s detector.Scorer, timesteps []int) Scorer {
 	return func(_ context.Context, x *Encoded) (*detector.Map, error) {
 		n := x.Width * x.Height
 		scores = grow(scores, n*len(timesteps))
-		if err := s.ScoreTo(scores, x.Features, n, timesteps); err != nil {
+		if err := detector.ScoreEncoding(s, scores, x.Encoding, timesteps); err != nil {
 			return nil, err
 		}
 		return tokenMap(x, diffusion.AggregateTo(make([]float32, n), scores, weights)), nil

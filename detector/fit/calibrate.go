@@ -23,7 +23,7 @@ func calibrate(
 		}
 		n := enc.Width * enc.Height
 		scores[i] = make([]float32, n*len(order))
-		if err := scorer.ScoreTo(scores[i], enc.Features, n, order); err != nil {
+		if err := detector.ScoreEncoding(scorer, scores[i], &enc, order); err != nil {
 			return detector.Calibration{}, fmt.Errorf("fit: calibrate: %w", err)
 		}
 		elapsed := time.Since(begun)

@@ -49,6 +49,7 @@ type Scorer struct {
 	channels int
 	signs    int // evaluations of each noise vector
 	rows     int
+	window   int // side of the squares that the denoiser sees at once, or 0
 	noise    diffusion.Noise
 	plans    []*plan // most recently used first
 	gathered []float32
@@ -64,7 +65,7 @@ func NewScorer(cfg ScorerConfig, opts Options) (_ *Scorer, err error) {
 		return nil, fmt.Errorf("scorer: %w", err)
 	}
 	s := &Scorer{
-		channels: cfg.Denoiser.Channels, signs: 1, rows: cfg.Rows, noise: diffusion.Noise{Seed: cfg.Seed},
+		channels: cfg.Denoiser.Channels, signs: 1, rows: cfg.Rows, window: cfg.Denoiser.Window, noise: diffusion.Noise{Seed: cfg.Seed},
 	}
 	if cfg.Noise == nets.NoiseAntithetic {
 		s.signs = 2
@@ -147,6 +148,9 @@ func (s *Scorer) Scored() uint64 { return s.scored.Load() }
 
 // score scores the features of n tokens; the indices are those of the noise, nil for 0 … n-1.
 func (s *Scorer) score(dst, features []float32, n int, tokens, timesteps []int) error {
+	if s.window > 0 {
+		return errWindow
+	}
 	if len(features) != n*s.channels || len(dst) != n*len(timesteps) {
 		return fmt.Errorf("score: got %d features and room for %d scores, want %d and %d",
 			len(features), len(dst), n*s.channels, n*len(timesteps))
