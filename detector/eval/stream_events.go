@@ -30,6 +30,25 @@ type Events struct {
 	DelayMax float64 `json:"delay_max_s"`
 	// Threshold is the default one, at which all this holds.
 	Threshold float32 `json:"threshold"`
+	// Truth lists the objects and Alarms the false events, in the order in which they came.
+	Truth  []FoundObject `json:"truth"`
+	Alarms []FalseAlarm  `json:"alarms"`
+}
+
+// FoundObject is a labelled object, from its first to its last labelled frame, and how long it took to find it; nil: it
+// was not. Times are in seconds from the first frame.
+type FoundObject struct {
+	From  float64  `json:"from_s"`
+	To    float64  `json:"to_s"`
+	Delay *float64 `json:"delay_s"`
+}
+
+// FalseAlarm is an event that hit no object: its first and last map, its highest value, and where it was first.
+type FalseAlarm struct {
+	From float64      `json:"from_s"`
+	To   float64      `json:"to_s"`
+	Peak float32      `json:"peak"`
+	Box  detector.Box `json:"box"`
 }
 
 // eventLog runs a tracker and keeps where its events were.
@@ -46,6 +65,7 @@ type sighting struct {
 	shown time.Duration
 	done  time.Duration // when the map was there
 	box   detector.Box
+	peak  float32
 }
 
 func newEventLog(cfg detector.TrackerConfig) *eventLog {
@@ -68,7 +88,7 @@ func (l *eventLog) update(s *shot) {
 			l.order = append(l.order, e.ID)
 		}
 		if e.Type != detector.EventEnd { // its box is where it last was, some time ago
-			l.seen[e.ID] = append(l.seen[e.ID], sighting{s.frame, s.shown, s.done, e.Box})
+			l.seen[e.ID] = append(l.seen[e.ID], sighting{s.frame, s.shown, s.done, e.Box, e.Peak})
 		}
 	}
 }
@@ -90,44 +110,55 @@ func (l *eventLog) result(objects []instance, judged func(frame int) bool, durat
 	if l.threshold == 0 {
 		return nil
 	}
-	r := &Events{Objects: len(objects), Events: len(l.order), Threshold: l.threshold}
-	delays := make(map[int]time.Duration)
+	r := &Events{
+		Objects: len(objects), Events: len(l.order), Threshold: l.threshold,
+		Truth: make([]FoundObject, len(objects)), Alarms: []FalseAlarm{},
+	}
+	for i, o := range objects {
+		r.Truth[i] = FoundObject{From: o.from.Seconds(), To: o.to.Seconds()}
+	}
 	for _, id := range l.order {
-		known, hit := false, false
-		for _, s := range l.seen[id] {
-			if !judged(s.frame) {
-				continue
-			}
-			known = true
-			for i := range objects {
-				if !objects[i].hits(s) {
-					continue
-				}
-				hit = true
-				if d, ok := delays[i]; !ok || s.done-objects[i].from < d {
-					delays[i] = s.done - objects[i].from
-				}
-			}
-		}
-		switch {
-		case !known:
-			r.Unjudged++
-		case !hit:
-			r.False++
+		r.judge(l.seen[id], objects, judged)
+	}
+	var delays []float64
+	for _, o := range r.Truth {
+		if o.Delay != nil {
+			delays = append(delays, *o.Delay)
 		}
 	}
 	r.Found = len(delays)
 	if r.Objects > 0 {
 		r.Recall = float64(r.Found) / float64(r.Objects)
 	}
+	if r.Found > 0 {
+		slices.Sort(delays)
+		r.DelayP50, r.DelayMax = delays[(r.Found-1)/2], delays[r.Found-1]
+	}
 	r.FalsePerHour = float64(r.False) / duration.Hours()
-	var seconds []float64
-	for _, d := range delays {
-		seconds = append(seconds, d.Seconds())
-	}
-	if len(seconds) > 0 {
-		slices.Sort(seconds)
-		r.DelayP50, r.DelayMax = seconds[(len(seconds)-1)/2], seconds[len(seconds)-1]
-	}
 	return r
+}
+
+// judge adds one event, seen in the order of frames.
+func (r *Events) judge(seen []sighting, objects []instance, judged func(frame int) bool) {
+	known, hit := false, false
+	for _, s := range seen {
+		known = known || judged(s.frame)
+		for i := range objects {
+			if !judged(s.frame) || !objects[i].hits(s) {
+				continue
+			}
+			hit = true
+			if delay := (s.done - objects[i].from).Seconds(); r.Truth[i].Delay == nil || delay < *r.Truth[i].Delay {
+				r.Truth[i].Delay = &delay
+			}
+		}
+	}
+	switch {
+	case !known:
+		r.Unjudged++
+	case !hit:
+		r.False++
+		first, last := seen[0], seen[len(seen)-1]
+		r.Alarms = append(r.Alarms, FalseAlarm{first.shown.Seconds(), last.shown.Seconds(), last.peak, first.box})
+	}
 }

@@ -294,6 +294,14 @@ func TestStreamEvents(t *testing.T) {
 	if got.DelayP50 <= 0 || got.DelayP50 > 2 || got.DelayP50 != got.DelayMax {
 		t.Errorf("delay %v and %v s, want one of about the tracker's shortest duration", got.DelayP50, got.DelayMax)
 	}
+	first, second := got.Truth[0], got.Truth[1]
+	if first.From != 1 || first.To != 3.4 || first.Delay == nil || second.From != 6 || second.Delay != nil {
+		t.Errorf("objects %+v, want one from 1 to 3.4 s, found, and one from 6 s, missed", got.Truth)
+	}
+	box := detector.Box{X: 30. / 64, Y: 5. / 64, Width: 10. / 64, Height: 10. / 64}
+	if a := got.Alarms; len(a) != 2 || a[0].From < 10 || a[0].To > 12.5 || a[0].Peak != 9 || a[0].Box != box {
+		t.Errorf("false alarms %+v, want one at %+v between 10 and 12.5 s first", a, box)
+	}
 	if late := s.run(t, 80*time.Millisecond).Events; math.Abs(late.DelayP50-got.DelayP50-0.08) > 1e-9 {
 		t.Errorf("delay %v s when maps take 80 ms, %v when they take none", late.DelayP50, got.DelayP50)
 	}
