@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -37,7 +38,13 @@ func (c *EvalCmd) evalStream(e *env) (err error) {
 	if err != nil {
 		return err
 	}
-	results, err := eval.Stream(e, src, truth, parts.encode, rows, opt)
+	bar := newImageBar(e, "frames", -1)
+	encode := func(ctx context.Context, f *ingest.Frame) (*detector.Encoding, error) {
+		bar.add()
+		return parts.encode(ctx, f)
+	}
+	results, err := eval.Stream(e, src, truth, encode, rows, opt)
+	bar.finish()
 	if err != nil {
 		return err
 	}
