@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -17,10 +18,11 @@ import (
 
 // streamFlags evaluate a video instead of a data set.
 type streamFlags struct {
-	Stream    string  `placeholder:"CLIP" help:"Evaluate a video or a folder of frames as a stream: streaming AP, steadiness, events."`
-	Truth     string  `type:"existingpath" placeholder:"DIR|FILE" help:"Truth of --stream: masks with the frame's number (from 0) in the name, for all or some frames, or a file of times in seconds, FROM TO a line."`
-	FPS       float64 `name:"fps" placeholder:"N" help:"Frames a second of --stream. Default: the clip's own times."`
-	LatencyMS float64 `name:"latency-ms" placeholder:"X" default:"-1" help:"What a map of --stream takes. Default: as measured, which no two runs agree on."`
+	Stream    string    `placeholder:"CLIP" help:"Evaluate a video or a folder of frames as a stream: streaming AP, steadiness, events."`
+	Truth     string    `type:"existingpath" placeholder:"DIR|FILE" help:"Truth of --stream: masks with the frame's number (from 0) in the name, for all or some frames, or a file of times in seconds, FROM TO a line."`
+	FPS       float64   `name:"fps" placeholder:"N" help:"Frames a second of --stream. Default: the clip's own times."`
+	Factors   []float64 `name:"threshold-factors" placeholder:"X,..." help:"Judge the events of --stream at these multiples of the default threshold too."`
+	LatencyMS float64   `name:"latency-ms" placeholder:"X" default:"-1" help:"What a map of --stream takes. Default: as measured, which no two runs agree on."`
 }
 
 // evalStream plays the stream and prints one row for each method and |T|.
@@ -61,7 +63,7 @@ func (c *EvalCmd) evalStream(e *env) (err error) {
 
 func (c *EvalCmd) streamParts() (ingest.Source, *eval.Truth, eval.StreamOptions, error) {
 	opt := eval.StreamOptions{
-		FPS: c.FPS, Latency: -1, OOD: 1, Tracker: detector.DefaultTrackerConfig(),
+		FPS: c.FPS, Latency: -1, OOD: 1, Tracker: detector.DefaultTrackerConfig(), Factors: c.Factors,
 	}
 	switch {
 	case c.Truth == "":
@@ -70,6 +72,8 @@ func (c *EvalCmd) streamParts() (ingest.Source, *eval.Truth, eval.StreamOptions,
 		return nil, nil, opt, usagef("--stream: does not go with --dataset, --root and --scores")
 	case c.FPS < 0 || c.FPS > 1000:
 		return nil, nil, opt, usagef("--fps: got %v, want more than 0, at most 1000", c.FPS)
+	case slices.ContainsFunc(c.Factors, func(x float64) bool { return !(x > 0) }):
+		return nil, nil, opt, usagef("--threshold-factors: got %v, want numbers above 0", c.Factors)
 	case c.OODValue >= eval.Ignore:
 		return nil, nil, opt, usagef("--ood-value: got %d, want 0 to 254", c.OODValue)
 	}
@@ -102,18 +106,25 @@ func (c *EvalCmd) streamParts() (ingest.Source, *eval.Truth, eval.StreamOptions,
 	return src, truth, opt, nil
 }
 
-// streamTable prints the rows, each followed by its events.
+// streamTable prints the rows: pixels and steadiness first, then the events at each threshold.
 func streamTable(w io.Writer, rows []eval.StreamResult) error {
 	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "method\t|T|\tAP\tAUROC\tFPR95\tstreaming AP\tscored\tage ms\tflicker\tmotion\trecall\tfalse/h\tdelay s\t")
+	fmt.Fprintln(t, "method\t|T|\tAP\tAUROC\tFPR95\tstreaming AP\tscored\tage ms\tflicker\tmotion\t")
 	for _, r := range rows {
-		fmt.Fprintf(t, "%s\t%d\t%.1f\t%.1f\t%.1f\t%.1f\t%.0f %%\t%.0f\t%.3f\t%.3f\t",
+		fmt.Fprintf(t, "%s\t%d\t%.1f\t%.1f\t%.1f\t%.1f\t%.0f %%\t%.0f\t%.3f\t%.3f\t\n",
 			r.Method, r.Timesteps, 100*r.Offline.AP, 100*r.Offline.AUROC, 100*r.Offline.FPR95, 100*r.Streaming.AP,
 			100*r.Streaming.Scored, r.Streaming.AgeMS, r.Temporal.Flicker, r.Temporal.Motion)
-		if ev := r.Events; ev != nil {
-			fmt.Fprintf(t, "%d/%d\t%.1f\t%.1f\t\n", ev.Found, ev.Objects, ev.FalsePerHour, ev.DelayP50)
-		} else {
-			fmt.Fprint(t, "-\t-\t-\t\n")
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintln(t, "\nmethod\t|T|\tthreshold\tfound\tevents\tfalse\tfalse/h\tdelay s\tat most\t")
+	for _, r := range rows {
+		for _, ev := range append([]*eval.Events{r.Events}, r.Sweep...) {
+			if ev != nil {
+				fmt.Fprintf(t, "%s\t%d\t%.2f\t%d/%d\t%d\t%d\t%.1f\t%.2f\t%.2f\t\n", r.Method, r.Timesteps, ev.Threshold,
+					ev.Found, ev.Objects, ev.Events, ev.False, ev.FalsePerHour, ev.DelayP50, ev.DelayMax)
+			}
 		}
 	}
 	return t.Flush()

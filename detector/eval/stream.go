@@ -21,6 +21,8 @@ type StreamOptions struct {
 	OOD uint8
 	// Tracker makes events of maps. UpdateEvery is ignored: every map's boxes are looked at.
 	Tracker detector.TrackerConfig
+	// Factors are further thresholds at which events are judged, as multiples of the default one.
+	Factors []float64
 }
 
 // StreamResult is a row of an evaluation on a stream. Rates are fractions in 0..1.
@@ -40,6 +42,7 @@ type StreamResult struct {
 	Streaming Streaming `json:"streaming"`
 	Temporal  Temporal  `json:"temporal"`
 	Events    *Events   `json:"events,omitempty"` // of methods that have a threshold
+	Sweep     []*Events `json:"sweep,omitempty"`  // the same at other thresholds
 	LatencyMS *Latency  `json:"latency_ms,omitempty"`
 }
 

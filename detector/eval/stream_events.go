@@ -28,7 +28,7 @@ type Events struct {
 	// Delay is from the first labelled frame with an object until the map that made an event hit it was there, in seconds.
 	DelayP50 float64 `json:"delay_p50_s"`
 	DelayMax float64 `json:"delay_max_s"`
-	// Threshold is the default one, at which all this holds.
+	// Threshold is where all this holds.
 	Threshold float32 `json:"threshold"`
 	// Truth lists the objects and Alarms the false events, in the order in which they came.
 	Truth  []FoundObject `json:"truth"`
@@ -54,6 +54,7 @@ type FalseAlarm struct {
 // eventLog runs a tracker and keeps where its events were.
 type eventLog struct {
 	tracker   *detector.Tracker
+	factor    float32 // of the map's threshold
 	threshold float32
 	seen      map[string][]sighting // by event
 	order     []string
@@ -68,8 +69,8 @@ type sighting struct {
 	peak  float32
 }
 
-func newEventLog(cfg detector.TrackerConfig) *eventLog {
-	return &eventLog{tracker: detector.NewTracker(cfg), seen: map[string][]sighting{}}
+func newEventLog(cfg detector.TrackerConfig, factor float64) *eventLog {
+	return &eventLog{tracker: detector.NewTracker(cfg), factor: float32(factor), seen: map[string][]sighting{}}
 }
 
 // epoch stands for the first frame's time: trackers want a clock, not a position.
@@ -80,9 +81,9 @@ func (l *eventLog) update(s *shot) {
 	if s.m.Threshold == 0 {
 		return
 	}
-	l.threshold = s.m.Threshold
+	l.threshold = l.factor * s.m.Threshold
 	m := *s.m
-	m.Captured = epoch().Add(s.shown)
+	m.Captured, m.Threshold = epoch().Add(s.shown), l.threshold
 	for _, e := range l.tracker.Update(&m) {
 		if _, ok := l.seen[e.ID]; !ok {
 			l.order = append(l.order, e.ID)

@@ -18,14 +18,19 @@ type streamRow struct {
 	age                time.Duration // sum
 	ms                 []float64
 	temporal           temporal
-	events             *eventLog
+	events             []*eventLog // at the default threshold, then at its multiples
 }
 
 func newStreamRow(row Row, opt StreamOptions) *streamRow {
-	r := &streamRow{Row: row, events: newEventLog(opt.Tracker)}
+	r := &streamRow{Row: row, events: []*eventLog{newEventLog(opt.Tracker, 1)}}
+	for _, factor := range opt.Factors {
+		r.events = append(r.events, newEventLog(opt.Tracker, factor))
+	}
 	r.clock.finish = func(s *shot) {
 		r.scored++
-		r.events.update(s)
+		for _, l := range r.events {
+			l.update(s)
+		}
 	}
 	return r
 }
@@ -92,7 +97,6 @@ func (r *streamRow) result(s *stream) (StreamResult, error) {
 	}
 	r.clock.end()
 	res.Streaming.Scored = float64(r.scored) / float64(s.frames)
-	r.events.end(s.shown)
 	var err error
 	if res.Offline, err = r.offline.rates(); err != nil {
 		return res, err
@@ -100,7 +104,17 @@ func (r *streamRow) result(s *stream) (StreamResult, error) {
 	if res.Streaming.Rates, err = r.streaming.rates(); err != nil {
 		return res, err
 	}
-	res.Events = r.events.result(s.instances.finish(), s.truth.judges, s.duration())
+	objects := s.instances.finish()
+	for i, l := range r.events {
+		l.end(s.shown)
+		switch found := l.result(objects, s.truth.judges, s.duration()); {
+		case found == nil:
+		case i == 0:
+			res.Events = found
+		default:
+			res.Sweep = append(res.Sweep, found)
+		}
+	}
 	return res, nil
 }
 

@@ -112,7 +112,7 @@ func (s *sequence) run(t *testing.T, latency time.Duration) eval.StreamResult {
 		return m, nil
 	}
 	results, err := eval.Stream(t.Context(), s, s.masks(t), encode, []eval.Row{{Method: "z", Score: score}},
-		eval.StreamOptions{FPS: 10, Latency: latency, OOD: 1, Tracker: detector.DefaultTrackerConfig()})
+		eval.StreamOptions{FPS: 10, Latency: latency, OOD: 1, Tracker: detector.DefaultTrackerConfig(), Factors: []float64{2, 3}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -284,7 +284,12 @@ func TestStreamEvents(t *testing.T) {
 			return 0
 		},
 	}
-	got := s.run(t, 0).Events
+	res := s.run(t, 0)
+	if len(res.Sweep) != 2 || res.Sweep[0].Found != 1 || res.Sweep[0].False != 2 || res.Sweep[1].Events != 0 ||
+		res.Sweep[1].Threshold != 12 {
+		t.Errorf("thresholds 8 and 12: %+v, want the same and nothing for values of 9", res.Sweep)
+	}
+	got := res.Events
 	if got.Objects != 3 || got.Found != 1 || got.Events != 3 || got.False != 2 || got.Unjudged != 0 {
 		t.Errorf("%+v, want 1 of 3 objects found, 2 of 3 events false", got)
 	}
