@@ -28,6 +28,7 @@ type FitCmd struct {
 	Batch         int           `default:"${fit_batch}" placeholder:"N" help:"Tokens a step (default ${default})."`
 	LR            float64       `name:"lr" default:"${fit_lr}" placeholder:"X" help:"Highest learning rate (default ${default})."`
 	Seed          uint64        `default:"1" placeholder:"N" help:"Seed of everything random (default ${default})."`
+	Denoiser      string        `enum:"mlp,unet" default:"mlp" help:"mlp, or unet: convolutions over squares of features, the paper's ablation, at nine times the cost."`
 	Width         int           `placeholder:"N" help:"Hidden width of the denoiser. Default: the number of features."`
 	Scales        []float64     `default:"1" placeholder:"X" help:"Working sizes of training frames, as shares of the bundle's (default ${default})."`
 	Jitter        bool          `default:"true" negatable:"" help:"Vary exposure, colour, noise and position of training frames (default on)."`
@@ -79,6 +80,7 @@ func (c *FitCmd) Run(e *env) error {
 func (c *FitCmd) options() (fit.Options, error) {
 	cfg := fit.DefaultConfig()
 	cfg.Steps, cfg.Batch, cfg.LR, cfg.Seed, cfg.Width = c.Steps, c.Batch, c.LR, c.Seed, c.Width
+	cfg.Denoiser = c.Denoiser
 	cfg.Scales, cfg.Jitter, cfg.Flip, cfg.MaxFrames = c.Scales, c.Jitter, c.Flip, c.MaxFrames
 	cfg.LSEWeight, cfg.Paper = c.LSEWeight, c.Paper
 	if err := cfg.Validate(); err != nil {

@@ -117,7 +117,7 @@ func (r *run) collect(ctx context.Context) (*collected, error) {
 	path := filepath.Join(stateDir(r.opt.Out), featuresFile)
 	c := &collector{cfg: r.opt.Config, spec: r.manifest.Encoder, encoder: enc, tell: r.opt.Progress}
 	complete := false
-	c.Sample = sample{channels: r.manifest.Encoder.Channels, limit: r.opt.MaxTokens}
+	c.Sample = sample{channels: r.manifest.Encoder.Channels, limit: r.opt.MaxTokens, window: r.opt.window()}
 	if kept, done, err := readFeatures(path, r.key); err == nil {
 		c.collected, complete, r.result.Resumed = *kept, done, true
 		r.opt.Progress(Progress{Phase: Features, Note: fmt.Sprintf("going on after frame %d", kept.Index)})
@@ -177,7 +177,7 @@ func (r *run) describe(std float64) {
 	}
 	m.Denoiser = &nets.DenoiserConfig{
 		Channels: m.Encoder.Channels, Width: width, Groups: c.Groups, Blocks: c.Blocks, Time: nets.TimeSinusoidal,
-		InputProjection: width != m.Encoder.Channels,
+		InputProjection: width != m.Encoder.Channels, Window: c.window(),
 	}
 	m.Normalise, m.Diffusion.Noise = "per_channel", nets.NoiseAntithetic
 	if c.Paper {

@@ -26,6 +26,9 @@ type Config struct {
 	// Focus is the share of training timesteps drawn from the range that scoring uses; the rest comes from 0 … 999.
 	// Default 0.8.
 	Focus float64 `yaml:"focus"`
+	// Denoiser is mlp, which sees every feature by itself, or unet, the paper's ablation: convolutions over squares of
+	// features, at nine times the cost. Default mlp.
+	Denoiser string `yaml:"denoiser"`
 	// Width is the hidden width; 0 takes the number of channels. Default 0.
 	Width int `yaml:"width"`
 	// Blocks counts the input, middle and output blocks. Default [2, 0, 2]: half the cost of [3, 1, 3], and no worse.
@@ -53,10 +56,26 @@ type Config struct {
 	Checkpoint time.Duration `yaml:"checkpoint"`
 }
 
+// The values of Config.Denoiser.
+const (
+	MLP  = "mlp"
+	UNet = "unet"
+)
+
+// unetWindow is the side of the squares that a U-Net sees, in tokens: 128 pixels at stride 16.
+const unetWindow = 8
+
+func (c Config) window() int {
+	if c.Denoiser == UNet {
+		return unetWindow
+	}
+	return 0
+}
+
 // DefaultConfig returns the defaults.
 func DefaultConfig() Config {
 	return Config{
-		Steps: 1500, Batch: 1024, LR: 1e-3, WeightDecay: 0.01, Seed: 1, Focus: 0.8, Blocks: [3]int{2, 0, 2}, Groups: 1,
+		Steps: 1500, Batch: 1024, LR: 1e-3, WeightDecay: 0.01, Seed: 1, Focus: 0.8, Denoiser: MLP, Blocks: [3]int{2, 0, 2}, Groups: 1,
 		Scales: []float64{1}, Jitter: true, MaxFrames: 400, MaxTokens: 400_000, MaxCalibration: 60, LSEWeight: -1,
 		Checkpoint: 20 * time.Second,
 	}
@@ -82,6 +101,12 @@ func (c Config) Validate() error {
 	}
 	if !(c.Focus >= 0 && c.Focus <= 1) {
 		bad("focus", c.Focus, "0 to 1")
+	}
+	if c.Denoiser != MLP && c.Denoiser != UNet {
+		bad("denoiser", fmt.Sprintf("%q", c.Denoiser), "mlp or unet")
+	}
+	if unit := unetWindow * unetWindow; c.Denoiser == UNet && c.Batch%unit != 0 {
+		bad("batch", c.Batch, fmt.Sprintf("a multiple of %d for a U-Net", unit))
 	}
 	if c.Width < 0 {
 		bad("width", c.Width, "0 or more")

@@ -9,27 +9,49 @@ import (
 	"github.com/oodcast/oodcast/detector"
 )
 
-// sample is a uniform random sample of bounded size from all tokens seen (reservoir sampling).
+// sample is a uniform random sample of bounded size from all tokens seen (reservoir sampling) or, with a window, from
+// squares of window × window tokens.
 type sample struct {
-	channels, limit int
+	channels, limit int // limit: tokens
+	window          int // 0: single tokens
 	seen            int
-	data            []float32 // tokens × channels
+	data            []float32 // tokens × channels, those of a square one after the other
 }
+
+// unit is the number of tokens that stay together.
+func (s *sample) unit() int { return max(1, s.window*s.window) }
 
 func (s *sample) tokens() int { return len(s.data) / max(1, s.channels) }
 
-// add offers the tokens of one encoding.
+// add offers the tokens of one encoding, or as many of its squares as lie side by side, at random places.
 func (s *sample) add(r *rand.Rand, enc *detector.Encoding) {
-	for i := range enc.Width * enc.Height {
-		row := enc.Features[i*s.channels:][:s.channels]
-		s.seen++
-		if s.tokens() < s.limit {
-			s.data = append(s.data, row...)
-			continue
+	if s.window == 0 {
+		for i := range enc.Width * enc.Height {
+			s.offer(r, enc.Features[i*s.channels:][:s.channels])
 		}
-		if at := r.IntN(s.seen); at < s.limit {
-			copy(s.data[at*s.channels:], row)
+		return
+	}
+	square := make([]float32, 0, s.unit()*s.channels)
+	for range max(1, enc.Width/s.window) * max(1, enc.Height/s.window) {
+		x, y := r.IntN(max(1, enc.Width-s.window+1)), r.IntN(max(1, enc.Height-s.window+1))
+		square = square[:0]
+		for i := range s.unit() { // a grid that is smaller than a square is continued by its edge
+			token := min(y+i/s.window, enc.Height-1)*enc.Width + min(x+i%s.window, enc.Width-1)
+			square = append(square, enc.Features[token*s.channels:][:s.channels]...)
 		}
+		s.offer(r, square)
+	}
+}
+
+func (s *sample) offer(r *rand.Rand, unit []float32) {
+	s.seen++
+	limit := s.limit / s.unit()
+	if s.tokens() < limit*s.unit() {
+		s.data = append(s.data, unit...)
+		return
+	}
+	if at := r.IntN(s.seen); at < limit {
+		copy(s.data[at*len(unit):], unit)
 	}
 }
 

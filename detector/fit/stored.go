@@ -12,7 +12,7 @@ type storedFeatures struct {
 	Key                                        string
 	Complete                                   bool
 	Index, Encoded, Stride, Training, HeldBack int
-	Channels, Limit, Seen                      int
+	Channels, Limit, Seen, Window              int
 	Held, Spare                                []frameSize
 }
 
@@ -32,7 +32,7 @@ func sizes(list []detector.Encoding) []frameSize {
 func writeFeatures(path, key string, c *collected, complete bool) error {
 	h := storedFeatures{
 		Key: key, Complete: complete, Index: c.Index, Encoded: c.Encoded, Stride: c.Stride, Training: c.Training,
-		HeldBack: c.HeldBack, Channels: c.Sample.channels, Limit: c.Sample.limit, Seen: c.Sample.seen,
+		HeldBack: c.HeldBack, Channels: c.Sample.channels, Limit: c.Sample.limit, Seen: c.Sample.seen, Window: c.Sample.window,
 		Held: sizes(c.Held), Spare: sizes(c.Spare),
 	}
 	lists := [][]float32{c.Sample.data}
@@ -55,7 +55,7 @@ func readFeatures(path, key string) (c *collected, complete bool, err error) {
 	}
 	c = &collected{
 		Index: h.Index, Encoded: h.Encoded, Stride: h.Stride, Training: h.Training, HeldBack: h.HeldBack,
-		Sample: sample{channels: h.Channels, limit: h.Limit, seen: h.Seen, data: lists[0]},
+		Sample: sample{channels: h.Channels, limit: h.Limit, seen: h.Seen, window: h.Window, data: lists[0]},
 	}
 	lists = lists[1:]
 	take := func(s frameSize) (e detector.Encoding, err error) {

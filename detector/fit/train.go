@@ -48,7 +48,11 @@ func newTrainer(cfg Config, net nets.DenoiserConfig, order []int, w *weights, op
 			err = errors.Join(fmt.Errorf("fit: trainer: %w", err), tr.close())
 		}
 	}()
-	model, err := nets.TrainingGraph(net, nets.TrainingOptions{Rows: cfg.Batch, Timesteps: cfg.Batch / rowsPerTimestep})
+	share := rowsPerTimestep
+	if net.Window > 0 {
+		share = net.Tokens()
+	}
+	model, err := nets.TrainingGraph(net, nets.TrainingOptions{Rows: cfg.Batch, Timesteps: cfg.Batch / share})
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +71,7 @@ func newTrainer(cfg Config, net nets.DenoiserConfig, order []int, w *weights, op
 	tr.sets[0] = [3]*ort.Tensor{float(w.params, size), float(w.m, size), float(w.v, size)}
 	tr.sets[1] = [3]*ort.Tensor{float(nil, size), float(nil, size), float(nil, size)}
 	var e error
-	tr.t, e = ort.NewTensor[int64]([]int64{n / rowsPerTimestep}, nil)
+	tr.t, e = ort.NewTensor[int64]([]int64{n / int64(share)}, nil)
 	return tr, errors.Join(err, e)
 }
 
@@ -99,8 +103,12 @@ func (tr *trainer) fill(s *sample, step int) {
 	r := rand.New(rand.NewPCG(tr.cfg.Seed^0x5eed, uint64(step)))
 	c := s.channels
 	x, eps := ort.Data[float32](tr.x), ort.Data[float32](tr.eps)
-	for i := range tr.cfg.Batch {
-		copy(x[i*c:][:c], s.data[r.IntN(s.tokens())*c:])
+	unit := s.unit()
+	for i := range tr.cfg.Batch / unit {
+		from := s.data[r.IntN(s.tokens()/unit)*unit*c:]
+		for j := range unit { // the squares of a batch lie inside of each other: see nets.TrainingGraph
+			copy(x[(j*(tr.cfg.Batch/unit)+i)*c:][:c], from[j*c:])
+		}
 	}
 	for i := range eps {
 		eps[i] = float32(r.NormFloat64())
