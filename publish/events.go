@@ -151,7 +151,7 @@ func (s *eventSender) try(ctx context.Context, e schema.Event) error {
 // to see the answer. The server recognises repetitions by their id only for two minutes; this holds however long the
 // answer was lost, because nothing is sent behind an event before it is done.
 func (s *eventSender) stored(ctx context.Context, subject, id string) (bool, error) {
-	stream, err := s.js.Stream(ctx, EventStream)
+	stream, err := s.js.Stream(ctx, schema.EventStream)
 	if err != nil {
 		s.js = nil
 		return false, err

@@ -14,7 +14,6 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/oodcast/oodcast/publish"
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
@@ -115,7 +114,7 @@ func events(t *testing.T, url string) (jetstream.Stream, *jetstream.StreamInfo, 
 	if err != nil {
 		return nil, nil, err
 	}
-	stream, err := js.Stream(t.Context(), publish.EventStream)
+	stream, err := js.Stream(t.Context(), schema.EventStream)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -136,7 +135,7 @@ func waitStored(t *testing.T, url string, n uint64) {
 		t.Fatal(err)
 	}
 	wait(t, fmt.Sprintf("%d events in the stream", n), func() bool {
-		stream, err := js.Stream(t.Context(), publish.EventStream)
+		stream, err := js.Stream(t.Context(), schema.EventStream)
 		return err == nil && stream.CachedInfo().State.Msgs >= n
 	})
 }
@@ -185,7 +184,7 @@ func TestAnswerLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{ // somebody else's: it is left as it is
-		Name: publish.EventStream, Subjects: []string{"oodcast.v1.*.*.event.>"}, Duplicates: 100 * time.Millisecond,
+		Name: schema.EventStream, Subjects: []string{"oodcast.v1.*.*.event.>"}, Duplicates: 100 * time.Millisecond,
 		MaxAge: time.Hour,
 	}); err != nil {
 		t.Fatal(err)

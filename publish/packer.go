@@ -2,7 +2,7 @@ package publish
 
 import (
 	"fmt"
-	"slices"
+	"math"
 
 	"github.com/nats-io/nats.go"
 
@@ -82,22 +82,29 @@ func (p *packer) pack(site string, m *detector.Map, limit int) ([]byte, packed, 
 }
 
 // halve joins about 2×2 cells into one with the largest of their values, so that no anomaly is lost, and adapts the size
-// in msg. Where the grid is odd the new cells overlap old ones: all stay equally large.
+// and the region of interest in msg: a cell is judged when one of those in it is. Where the grid is odd the new cells
+// overlap old ones: all stay equally large.
 func halve(msg *schema.AnomalyMap, values []float32) []float32 {
 	w, h := int(msg.GetWidth()), int(msg.GetHeight())
 	nw, nh := max(w/2, 1), max(h/2, 1)
-	out := make([]float32, 0, nw*nh)
-	for y := range nh {
-		for x := range nw {
-			x0, x1 := x*w/nw, ((x+1)*w+nw-1)/nw
-			v := values[y*h/nh*w+x0]
-			for row := y * h / nh; row < ((y+1)*h+nh-1)/nh; row++ {
-				v = max(v, slices.Max(values[row*w+x0:row*w+x1]))
+	out := make([]float32, nw*nh)
+	var roi []byte
+	if len(msg.GetRoi()) > 0 {
+		roi = make([]byte, (nw*nh+7)/8)
+	}
+	for i := range out {
+		x, y := i%nw, i/nw
+		out[i] = float32(math.Inf(-1))
+		for row := y * h / nh; row < ((y+1)*h+nh-1)/nh; row++ {
+			for cell := row*w + x*w/nw; cell < row*w+((x+1)*w+nw-1)/nw; cell++ {
+				out[i] = max(out[i], values[cell])
+				if roi != nil && msg.GetRoi()[cell/8]>>(cell%8)&1 == 1 {
+					roi[i/8] |= 1 << (i % 8)
+				}
 			}
-			out = append(out, v)
 		}
 	}
-	msg.Width, msg.Height = uint32(nw), uint32(nh)
+	msg.Width, msg.Height, msg.Roi = uint32(nw), uint32(nh), roi
 	msg.CellWidth = float32(msg.GetImageWidth()) / float32(nw)
 	msg.CellHeight = float32(msg.GetImageHeight()) / float32(nh)
 	return out

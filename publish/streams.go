@@ -13,12 +13,6 @@ import (
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
-// Names of what lives in JetStream.
-const (
-	EventStream = "EVENTS"
-	MapStream   = "MAPS"
-)
-
 // answerTimeout is how long a request to JetStream may take.
 const answerTimeout = 2 * time.Second
 
@@ -28,7 +22,7 @@ var errNoJetStream = errors.New("the server has no JetStream")
 // eventStream keeps events for a week on disk.
 func (p *Publisher) eventStream() jetstream.StreamConfig {
 	return jetstream.StreamConfig{
-		Name: EventStream, Subjects: []string{p.cfg.Prefix + ".v1.*.*." + schema.KindEvent + ".>"},
+		Name: schema.EventStream, Subjects: []string{p.cfg.Prefix + ".v1.*.*." + schema.KindEvent + ".>"},
 		Storage: jetstream.FileStorage, Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardOld,
 		MaxAge: 7 * 24 * time.Hour, MaxBytes: 256 << 20, MaxMsgSize: 1 << 20, Duplicates: 2 * time.Minute,
 		Compression: jetstream.S2Compression, AllowDirect: true,
@@ -39,7 +33,7 @@ func (p *Publisher) eventStream() jetstream.StreamConfig {
 // an answer.
 func (p *Publisher) mapStream() jetstream.StreamConfig {
 	return jetstream.StreamConfig{
-		Name: MapStream, Subjects: []string{p.cfg.Prefix + ".v1.*.*." + schema.KindMap},
+		Name: schema.MapStream, Subjects: []string{p.cfg.Prefix + ".v1.*.*." + schema.KindMap},
 		Storage: jetstream.MemoryStorage, Discard: jetstream.DiscardOld,
 		MaxMsgsPerSubject: 30, MaxAge: time.Minute, MaxBytes: 64 << 20, AllowDirect: true,
 	}

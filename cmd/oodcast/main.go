@@ -27,16 +27,17 @@ const (
 )
 
 type cli struct {
-	Run     RunCmd     `cmd:"" help:"Watch a camera: anomaly maps on NATS, the overlay in a browser."`
-	Fit     FitCmd     `cmd:"" help:"Train the denoiser on normal footage and calibrate it."`
-	Score   ScoreCmd   `cmd:"" help:"Write anomaly maps of images and videos."`
-	Eval    EvalCmd    `cmd:"" help:"Measure AP, AUROC and FPR95 on labelled images."`
-	Bench   BenchCmd   `cmd:"" help:"Measure latency for each |T|."`
-	Models  ModelsCmd  `cmd:"" help:"List, show, verify and import bundles."`
-	Config  ConfigCmd  `cmd:"" help:"Check and print configuration."`
-	Doctor  DoctorCmd  `cmd:"" help:"Say what is installed and what is missing."`
-	Watch   WatchCmd   `cmd:"" help:"Live terminal view of what is on NATS."`
-	Version VersionCmd `cmd:"" help:"Print the version."`
+	Run      RunCmd      `cmd:"" help:"Watch a camera: anomaly maps on NATS, the overlay in a browser."`
+	Fit      FitCmd      `cmd:"" help:"Train the denoiser on normal footage and calibrate it."`
+	Score    ScoreCmd    `cmd:"" help:"Write anomaly maps of images and videos."`
+	Eval     EvalCmd     `cmd:"" help:"Measure AP, AUROC and FPR95 on labelled images."`
+	Bench    BenchCmd    `cmd:"" help:"Measure latency for each |T|."`
+	Models   ModelsCmd   `cmd:"" help:"List, show, verify and import bundles."`
+	Config   ConfigCmd   `cmd:"" help:"Check and print configuration."`
+	Doctor   DoctorCmd   `cmd:"" help:"Say what is installed and what is missing."`
+	Watch    WatchCmd    `cmd:"" help:"Live terminal view of what is on NATS."`
+	Foxglove FoxgloveCmd `cmd:"" help:"Record what is on NATS as an MCAP file for Foxglove."`
+	Version  VersionCmd  `cmd:"" help:"Print the version."`
 
 	LogFormat string `enum:"text,json" default:"text" help:"Log as text or json, on stderr."`
 	LogLevel  string `enum:"debug,info,warn,error" default:"info" help:"Least severe level that is logged: debug, info, warn or error."`

@@ -114,12 +114,20 @@ func (c *Client) Maps(handle func(Map)) (stop func(), err error) {
 }
 
 func (c *Client) decode(dec *schema.Decoder, m *nats.Msg, handle func(Map)) {
-	msg, values, err := dec.Decode(m.Data)
+	v, err := decode(dec, m.Data)
 	if err != nil {
 		c.fault(fmt.Errorf("%s: %w", m.Subject, err))
 		return
 	}
-	handle(Map{AnomalyMap: msg, Captured: msg.GetStamp().AsTime(), Values: values})
+	handle(v)
+}
+
+func decode(dec *schema.Decoder, payload []byte) (Map, error) {
+	msg, values, err := dec.Decode(payload)
+	if err != nil {
+		return Map{}, err
+	}
+	return Map{AnomalyMap: msg, Captured: msg.GetStamp().AsTime(), Values: values}, nil
 }
 
 // Scores calls handle with the score of every map.
@@ -178,16 +186,33 @@ func (c *Client) Resume(ctx context.Context, camera string) (schema.Status, erro
 
 func (c *Client) request(ctx context.Context, camera, verb string, body []byte) (schema.Status, error) {
 	var st schema.Status
-	r, err := c.nc.RequestWithContext(ctx, c.subjects.Control(camera, verb), body)
+	r, err := c.ask(ctx, camera, verb, body)
 	if err != nil {
-		return st, fmt.Errorf("%s %s: %w", verb, camera, err)
+		return st, err
 	}
-	var f schema.Fault
-	if json.Unmarshal(r.Data, &f) == nil && f.Error != "" {
-		return st, fmt.Errorf("%s %s: %s", verb, camera, f.Error)
+	if err := fault(r, verb, camera); err != nil {
+		return st, err
 	}
-	if err := json.Unmarshal(r.Data, &st); err != nil {
+	if err := json.Unmarshal(r, &st); err != nil {
 		return st, fmt.Errorf("%s %s: %w", verb, camera, err)
 	}
 	return st, nil
+}
+
+// ask sends a control request and returns the answer.
+func (c *Client) ask(ctx context.Context, camera, verb string, body []byte) ([]byte, error) {
+	r, err := c.nc.RequestWithContext(ctx, c.subjects.Control(camera, verb), body)
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w", verb, camera, err)
+	}
+	return r.Data, nil
+}
+
+// fault returns the error that an answer tells of, nil if it tells of none.
+func fault(answer []byte, verb, camera string) error {
+	var f schema.Fault
+	if json.Unmarshal(answer, &f) == nil && f.Error != "" {
+		return fmt.Errorf("%s %s: %s", verb, camera, f.Error)
+	}
+	return nil
 }

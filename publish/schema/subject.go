@@ -26,6 +26,12 @@ const (
 	KindControl  = "ctl" // followed by get, set, snapshot, pause or resume
 )
 
+// Names of what JetStream keeps: events, and the last maps when that is wanted.
+const (
+	EventStream = "EVENTS"
+	MapStream   = "MAPS"
+)
+
 // CheckName tells whether name can be a prefix, site or camera: a NATS token that is also a legal ROS name.
 func CheckName(name string) error {
 	ok := len(name) >= 1 && len(name) <= 63
