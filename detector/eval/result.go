@@ -32,6 +32,9 @@ type Result struct {
 	// Components are the component-level metrics, Binned says that scores were rounded (--fast).
 	Components *Components `json:"components,omitempty"`
 	Binned     bool        `json:"binned,omitempty"`
+	// Encoder and Denoiser say what the bundle is made of: the network and its features, mlp or unet.
+	Encoder  string `json:"encoder,omitempty"`
+	Denoiser string `json:"denoiser,omitempty"`
 }
 
 // Bootstrap is the mean and the sample standard deviation of the metrics over random subsets of 90 % of the images
