@@ -22,6 +22,7 @@ type EvalCmd struct {
 	Limit         int      `placeholder:"N" help:"Only the first N images."`
 	OODValue      int      `name:"ood-value" default:"-1" help:"Label of anomalous pixels; default: the data set's own."`
 	streamFlags   `embed:""`
+	paperFlags    `embed:""`
 	evalOutput    `embed:""`
 	providerFlags `embed:""`
 }
@@ -30,6 +31,9 @@ type EvalCmd struct {
 func (c *EvalCmd) Run(e *env) error {
 	if c.Stream != "" {
 		return c.evalStream(e)
+	}
+	if c.PaperTables {
+		return c.paperTables(e)
 	}
 	d, err := c.dataset()
 	if err != nil {
@@ -79,6 +83,10 @@ func (c *EvalCmd) bundle(e *env, d *eval.Dataset) (_ []*eval.Measured, err error
 	if err != nil {
 		return nil, err
 	}
+	return c.evaluate(e, d, parts, rows)
+}
+
+func (c *EvalCmd) evaluate(e *env, d *eval.Dataset, parts *evalParts, rows []eval.Row) ([]*eval.Measured, error) {
 	bar := newImageBar(e, "images", len(d.Items))
 	maps, err := eval.Score(e, d, bar.reading(opencv.ReadImage), parts.encode, rows)
 	bar.finish()
@@ -90,7 +98,7 @@ func (c *EvalCmd) bundle(e *env, d *eval.Dataset) (_ []*eval.Measured, err error
 	}
 	var results []*eval.Measured
 	for i, r := range rows {
-		row := eval.Result{Dataset: d.Name, Bundle: parts.bundle.Name, Method: r.Method, Timesteps: r.Timesteps}
+		row := parts.result(d, r)
 		if c.Seed == nil {
 			row.LatencyMS = eval.NewLatency(maps.Milliseconds(i))
 		}

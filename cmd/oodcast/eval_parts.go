@@ -124,3 +124,19 @@ func (p *evalParts) Close() error {
 	}
 	return err
 }
+
+// result is a row that names what made it.
+func (p *evalParts) result(d *eval.Dataset, r eval.Row) eval.Result {
+	enc := p.bundle.Manifest.Encoder
+	row := eval.Result{
+		Dataset: d.Name, Bundle: p.bundle.Name, Method: r.Method, Timesteps: r.Timesteps,
+		Encoder: strings.TrimSpace(enc.Architecture + " " + enc.Features),
+	}
+	if den := p.bundle.Manifest.Denoiser; den != nil {
+		row.Denoiser = "mlp"
+		if den.Window > 0 {
+			row.Denoiser = "unet"
+		}
+	}
+	return row
+}
