@@ -52,6 +52,7 @@ type page struct {
 	HasBootstrap    bool
 	HasLatency      bool
 	Rows            []tableRow
+	Sources         []source
 	Legend          []legendEntry
 	PR, ROC         chart
 	Histograms      []histogram
@@ -90,6 +91,9 @@ type tableRow struct {
 	BestAP, BestAUROC, BestFPR, BestF1 bool
 }
 
+// source says who proposed a method.
+type source struct{ Method, Source string }
+
 type perImage struct {
 	Name   string
 	Images []eval.ImageResult
@@ -108,6 +112,11 @@ func newPage(rows []*eval.Measured, o Options) *page {
 	}
 	p.best = bestRows(rows)
 	p.PR, p.ROC = curves(p.best)
+	for _, m := range eval.Methods() {
+		if slices.ContainsFunc(rows, func(r *eval.Measured) bool { return r.Method == m.Name }) {
+			p.Sources = append(p.Sources, source{m.Name, m.Source})
+		}
+	}
 	for _, m := range p.best {
 		p.Legend = append(p.Legend, legendEntry{m.Name(), m.colour, m.AP, m.AUROC})
 		p.Histograms = append(p.Histograms, newHistogram(m))
