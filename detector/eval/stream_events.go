@@ -16,7 +16,7 @@ const hitShare = 0.1
 type Events struct {
 	// Objects is the number of labelled objects: what is connected in the masks of neighbouring frames, or a span of time.
 	// Found is how many of them an event hit: at least a tenth of its box lay in the object's box of the same frame (with a
-	// truth of times: it was going on then). Recall is their share.
+	// truth of times: it started then; what goes on all the time finds nothing). Recall is their share.
 	Objects int     `json:"objects"`
 	Found   int     `json:"found"`
 	Recall  float64 `json:"recall"`
@@ -97,10 +97,10 @@ func (l *eventLog) update(s *shot) {
 // end closes the tracker.
 func (l *eventLog) end(now time.Duration) { l.tracker.End(epoch().Add(now), detector.EndStream) }
 
-// hits reports whether a sighting points at an object.
-func (in *instance) hits(s sighting) bool {
+// hits reports whether a sighting of an event, its first or a later one, points at an object.
+func (in *instance) hits(s sighting, first bool) bool {
 	if in.boxes == nil {
-		return in.from <= s.shown && s.shown < in.to
+		return first && in.from <= s.shown && s.shown < in.to
 	}
 	b := in.boxes[s.frame]
 	return b != nil && intersection(s.box, *b) >= hitShare*s.box.Width*s.box.Height
@@ -142,10 +142,10 @@ func (l *eventLog) result(objects []instance, judged func(frame int) bool, durat
 // judge adds one event, seen in the order of frames.
 func (r *Events) judge(seen []sighting, objects []instance, judged func(frame int) bool) {
 	known, hit := false, false
-	for _, s := range seen {
+	for n, s := range seen {
 		known = known || judged(s.frame)
 		for i := range objects {
-			if !judged(s.frame) || !objects[i].hits(s) {
+			if !judged(s.frame) || !objects[i].hits(s, n == 0) {
 				continue
 			}
 			hit = true

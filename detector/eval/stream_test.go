@@ -214,6 +214,24 @@ func TestStreamingFrameLevel(t *testing.T) {
 	}
 }
 
+// An event that started before does not find what comes, even when it lasts.
+func TestEventsByTime(t *testing.T) {
+	s := &sequence{
+		w: 16, h: 16, n: 100, threshold: 5,
+		spans: []eval.Span{{From: 2 * time.Second, To: 4 * time.Second}, {From: 6 * time.Second, To: 9 * time.Second}},
+		z: func(i, x, _ int) float32 {
+			if i < 40 && x < 4 || i >= 65 && i < 85 && x >= 12 {
+				return 9
+			}
+			return 0
+		},
+	}
+	got := s.run(t, 0).Events
+	if got.Events != 2 || got.False != 1 || got.Found != 1 || got.Truth[0].Delay != nil || got.Alarms[0].From > 2 {
+		t.Errorf("%+v, want the second time found and the first event false", got)
+	}
+}
+
 // One picture that stands still, but for two blocks; two masks that differ in a third.
 func TestFlicker(t *testing.T) {
 	s := &sequence{
