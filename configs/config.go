@@ -11,6 +11,7 @@ import (
 	"github.com/oodcast/oodcast/detector/ort"
 	"github.com/oodcast/oodcast/models"
 	"github.com/oodcast/oodcast/publish"
+	"github.com/oodcast/oodcast/publish/archive"
 	"github.com/oodcast/oodcast/publish/preview"
 )
 
@@ -32,6 +33,8 @@ type Config struct {
 	Events detector.TrackerConfig `yaml:"events"`
 	// Publish is where maps and events go.
 	Publish publish.Config `yaml:"publish"`
+	// Archive is where evidence of events is kept.
+	Archive archive.Config `yaml:"archive"`
 	// Preview is the page, the WebRTC preview and the API.
 	Preview preview.Config `yaml:"preview"`
 	// Cameras are the streams to watch; each needs name and uri.
@@ -80,6 +83,7 @@ func Default() Config {
 		Detector: detector.DefaultConfig(),
 		Events:   detector.DefaultTrackerConfig(),
 		Publish:  publish.DefaultConfig(),
+		Archive:  archive.DefaultConfig(),
 		Preview:  preview.DefaultConfig(),
 	}
 }

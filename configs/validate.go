@@ -20,6 +20,10 @@ func (c *Config) Validate() error {
 	in("", c.Detector.Validate())
 	in("", c.Events.Validate())
 	in("", c.Publish.Validate())
+	in("", c.Archive.Validate())
+	if c.Archive.ObjectStore && c.Publish.Off() {
+		errs = append(errs, errors.New("archive.object_store: got true, want publish.url to name a server: the store is in NATS"))
+	}
 	in("", c.Preview.Validate())
 	seen := map[string]bool{}
 	for i, cam := range c.Cameras {

@@ -21,6 +21,7 @@ import (
 	"github.com/oodcast/oodcast/models"
 	"github.com/oodcast/oodcast/pipeline"
 	"github.com/oodcast/oodcast/publish"
+	"github.com/oodcast/oodcast/publish/archive"
 	"github.com/oodcast/oodcast/publish/preview"
 )
 
@@ -117,6 +118,7 @@ type service struct {
 	cameras   []*camera
 	publisher *publish.Publisher
 	preview   *preview.Server
+	evidence  evidence
 	scoring   sync.Mutex // one encoder and one scorer serve all cameras
 	pulse     pulse      // of the scoring
 	share     detector.Share
@@ -128,7 +130,7 @@ type service struct {
 const framesPerCamera = 6
 
 func newService(cfg configs.Config, e *env) (_ *service, err error) {
-	s := &service{cfg: cfg, out: e, pool: ingest.NewPool(framesPerCamera * len(cfg.Cameras))}
+	s := &service{cfg: cfg, out: e, pool: ingest.NewPool(framesPerCamera*len(cfg.Cameras) + archive.FramesHeld)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.close())
@@ -189,8 +191,11 @@ func (s *service) newOutlets() error {
 	if err != nil {
 		return err
 	}
+	if err := s.evidence.open(s.cfg, s.out.Log, registry, func() string { return s.publisher.URL() }); err != nil {
+		return err
+	}
 	s.preview, err = preview.New(s.cfg.Preview, outside, preview.WithLogger(s.out.Log), preview.WithRegistry(registry),
-		preview.WithSite(s.cfg.Publish.Site), preview.WithVersion(version))
+		preview.WithSite(s.cfg.Publish.Site), preview.WithVersion(version), preview.WithEvidence(s.evidence.File))
 	if err != nil {
 		return err
 	}
@@ -234,7 +239,9 @@ func (s *service) run(ctx context.Context) error {
 	srcCtx, stopSources := context.WithCancel(ctx)
 	defer stopSources()
 	defer context.AfterFunc(ctxOut, stopSources)() // a port that is taken ends the sources too
+	stopEvidence := s.evidence.start(ctx, s.publisher.Ready())
 	err := s.watch(ctxOut, srcCtx)
+	err = errors.Join(err, stopEvidence()) // while NATS is still there
 	stopOutlets()
 	return errors.Join(err, outlets.Wait())
 }
@@ -289,6 +296,7 @@ func (s *service) capture(c *camera) ingest.Sink {
 	return func(ctx context.Context, f *ingest.Frame) error {
 		c.saw(f)
 		s.preview.Frame(f.Retain())
+		s.evidence.Frame(f.Retain())
 		return c.frames.Put(ctx, f)
 	}
 }
@@ -298,28 +306,32 @@ func (s *service) scoreAll(ctx context.Context, c *camera, stop func()) error {
 	for {
 		f, err := s.next(ctx, c)
 		if err != nil { // closed and empty, or stopped
-			s.announce(c, c.tracker.End(time.Now(), detector.EndStream))
+			s.announce(c, nil, nil, c.tracker.End(time.Now(), detector.EndStream))
 			return nil
 		}
+		keep := f.Retain() // for pictures of what begins with it
 		s.scoring.Lock()
 		s.pulse.begin()
 		m, err := c.score(ctx, f)
 		s.pulse.end()
 		s.scoring.Unlock()
+		if m != nil {
+			s.publisher.Map(m)
+			s.preview.Map(m)
+			s.announce(c, keep, m, c.tracker.Update(m))
+		}
+		keep.Release()
 		if err != nil {
 			return fmt.Errorf("camera %s: %w", c.cfg.Name, err)
 		}
 		if m == nil {
 			if c.paused.Load() {
-				s.announce(c, c.tracker.End(time.Now(), detector.EndPaused))
+				s.announce(c, nil, nil, c.tracker.End(time.Now(), detector.EndPaused))
 			}
 			continue
 		}
-		s.publisher.Map(m)
-		s.preview.Map(m)
-		s.announce(c, c.tracker.Update(m))
 		if s.maxFrames > 0 && c.scored.Load() >= s.maxFrames {
-			s.announce(c, c.tracker.End(m.Captured, detector.EndStream))
+			s.announce(c, nil, nil, c.tracker.End(m.Captured, detector.EndStream))
 			stop()
 			return nil
 		}
@@ -339,14 +351,15 @@ func (s *service) next(ctx context.Context, c *camera) (*ingest.Frame, error) {
 		if err == nil || !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
 			return f, err
 		}
-		s.announce(c, c.tracker.End(time.Now(), detector.EndNoSignal))
+		s.announce(c, nil, nil, c.tracker.End(time.Now(), detector.EndNoSignal))
 	}
 	return c.frames.Get(ctx)
 }
 
-// announce publishes events and prints a line for each that starts or ends.
-func (s *service) announce(c *camera, events []detector.Event) {
-	for _, ev := range events {
+// announce keeps evidence of events, publishes them, and prints a line for each that starts or ends. f and m are the frame
+// and the map behind them; nil where events end without one.
+func (s *service) announce(c *camera, f *ingest.Frame, m *detector.Map, events []detector.Event) {
+	for _, ev := range s.evidence.Observe(f, m, events, c.tracker.Open()) {
 		s.publisher.Event(ev)
 		s.preview.Event(ev)
 		if ev.Type == detector.EventUpdate {

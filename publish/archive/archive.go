@@ -75,10 +75,11 @@ func WithRegistry(r prometheus.Registerer) Option { return func(a *Archive) { a.
 // WithOverlay sets how overlays are painted; default: the frame as it is.
 func WithOverlay(o Overlay) Option { return func(a *Archive) { a.overlay = o } }
 
-// WithObjectStore sets the connection and the bucket of the object store, which Config.ObjectStore needs.
-func WithObjectStore(nc *nats.Conn, bucket string) Option {
+// WithObjectStore sets the bucket of the object store, which Config.ObjectStore needs, and who connects to it: dial is
+// asked whenever there is no connection that works, and what it returns stays its own.
+func WithObjectStore(dial func() (*nats.Conn, error), bucket string) Option {
 	return func(a *Archive) {
-		a.places = append(a.places, namedPlace{"objects", &objects{bucket: bucket, maxAge: a.cfg.MaxAge, nc: nc}})
+		a.places = append(a.places, namedPlace{"objects", &objects{bucket: bucket, maxAge: a.cfg.MaxAge, dial: dial}})
 	}
 }
 

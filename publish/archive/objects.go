@@ -18,7 +18,7 @@ import (
 type objects struct {
 	bucket string
 	maxAge time.Duration
-	nc     *nats.Conn
+	dial   func() (*nats.Conn, error)
 	mu     struct {
 		sync.Mutex
 		store jetstream.ObjectStore
@@ -34,10 +34,14 @@ func (o *objects) open(ctx context.Context) (jetstream.ObjectStore, error) {
 	if o.mu.store != nil {
 		return o.mu.store, nil
 	}
-	if !o.nc.IsConnected() {
+	nc, err := o.dial()
+	if err != nil {
+		return nil, err
+	}
+	if !nc.IsConnected() {
 		return nil, nats.ErrDisconnected
 	}
-	js, err := jetstream.New(o.nc)
+	js, err := jetstream.New(nc)
 	if err != nil {
 		return nil, err
 	}

@@ -49,7 +49,7 @@ func TestObjectStore(t *testing.T) {
 	nc := dial(t, srv.ClientURL())
 	cfg := config(t)
 	cfg.Dir, cfg.ObjectStore = "", true
-	y := newYard(t, cfg, archive.WithObjectStore(nc, "oodcast_archive"))
+	y := newYard(t, cfg, archive.WithObjectStore(given(nc), "oodcast_archive"))
 	start, end := y.event()
 	eventually(t, "the film in the object store", func() bool {
 		_, err := y.a.File(t.Context(), start.ID, "clip.webm")
@@ -86,7 +86,7 @@ func TestObjectStoreAway(t *testing.T) {
 	nc := dial(t, url)
 	cfg := config(t)
 	cfg.Dir, cfg.ObjectStore, cfg.Clip.FPS = "", true, 0
-	y := newYard(t, cfg, archive.WithObjectStore(nc, "oodcast_archive"))
+	y := newYard(t, cfg, archive.WithObjectStore(given(nc), "oodcast_archive"))
 	start, _ := y.event()
 	eventually(t, "evidence", func() bool { _, err := y.a.File(t.Context(), start.ID, "snapshot.jpg"); return err == nil })
 	srv.Shutdown()
@@ -121,7 +121,7 @@ func TestObjectStoreRetention(t *testing.T) {
 	}
 	cfg := config(t)
 	cfg.Dir, cfg.ObjectStore, cfg.MaxAge, cfg.MaxMB = "", true, 0, 1
-	y := newYard(t, cfg, archive.WithObjectStore(nc, "oodcast_archive"))
+	y := newYard(t, cfg, archive.WithObjectStore(given(nc), "oodcast_archive"))
 	eventually(t, "the oldest removed", func() bool { return y.metric("oodcast_archive_removed_total", "") == 1 })
 	for i, name := range names {
 		_, err := store.GetInfo(t.Context(), name)
@@ -138,4 +138,8 @@ func port(t *testing.T, addr net.Addr) int {
 		t.Fatalf("address %v", addr)
 	}
 	return tcp.Port
+}
+
+func given(nc *nats.Conn) func() (*nats.Conn, error) {
+	return func() (*nats.Conn, error) { return nc, nil }
 }

@@ -41,6 +41,7 @@ func (s *Server) Handler() http.Handler {
 	closed.HandleFunc("GET /api/v1/info", s.info)
 	closed.HandleFunc("GET /api/v1/cameras", s.cameras)
 	closed.HandleFunc("GET /api/v1/events", s.listEvents)
+	closed.HandleFunc("GET /api/v1/events/{id}/{file}", s.eventFile)
 	for pattern, h := range map[string]func(http.ResponseWriter, *http.Request, *stream){
 		"GET /api/v1/cameras/{camera}":              s.camera,
 		"PATCH /api/v1/cameras/{camera}":            s.patch,

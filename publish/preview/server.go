@@ -37,6 +37,7 @@ type Server struct {
 	joins    *rate.Limiter
 	registry *prometheus.Registry
 	checks   func() error
+	evidence Evidence
 
 	ready chan struct{}
 	url   atomic.Pointer[string]
@@ -63,6 +64,12 @@ func WithVersion(v string) Option { return func(s *Server) { s.version = v } }
 
 // WithReady makes /readyz fail with check's error, on top of its own checks.
 func WithReady(check func() error) Option { return func(s *Server) { s.checks = check } }
+
+// Evidence returns a file of an event, such as snapshot.jpg, thumb.jpg or clip.webm; fs.ErrNotExist when there is none.
+type Evidence func(ctx context.Context, id, file string) ([]byte, error)
+
+// WithEvidence serves what is kept of events under /api/v1/events/{id}/{file}; default: nothing is.
+func WithEvidence(e Evidence) Option { return func(s *Server) { s.evidence = e } }
 
 // New checks cfg and returns a server for these cameras. Nothing happens before Run.
 func New(cfg Config, cameras []publish.Camera, opts ...Option) (*Server, error) {

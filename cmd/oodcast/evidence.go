@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/oodcast/oodcast/configs"
+	"github.com/oodcast/oodcast/publish"
+	"github.com/oodcast/oodcast/publish/archive"
+	"github.com/oodcast/oodcast/publish/preview"
+)
+
+// evidence is the archive of events, with its own connection to NATS: large objects must not hold up maps and events.
+type evidence struct {
+	*archive.Archive
+	cfg publish.Config
+	url func() string // of the server, when it is embedded
+
+	mu struct {
+		sync.Mutex
+		nc     *nats.Conn
+		closed chan struct{}
+	}
+}
+
+// open makes the archive; nothing happens before start.
+func (e *evidence) open(cfg configs.Config, log *slog.Logger, reg prometheus.Registerer, url func() string) (err error) {
+	e.cfg, e.url = cfg.Publish, url
+	opts := []archive.Option{archive.WithLogger(log), archive.WithRegistry(reg), archive.WithOverlay(preview.Overlay)}
+	if cfg.Archive.ObjectStore {
+		opts = append(opts, archive.WithObjectStore(e.dial, cfg.Publish.Prefix+"_archive"))
+	}
+	e.Archive, err = archive.New(cfg.Archive, cfg.Publish.Site, opts...)
+	return err
+}
+
+// dial returns the connection, made when it is first needed.
+func (e *evidence) dial() (*nats.Conn, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.mu.nc != nil {
+		return e.mu.nc, nil
+	}
+	cfg := e.cfg
+	if cfg.Embedded() {
+		if cfg.URL = e.url(); cfg.URL == "" {
+			return nil, errors.New("the embedded server is not ready")
+		}
+	}
+	closed := make(chan struct{})
+	nc, err := publish.Dial(cfg, nats.Name("oodcast evidence"), nats.MaxReconnects(-1), nats.ReconnectWait(time.Second),
+		nats.ReconnectBufSize(-1), nats.ClosedHandler(func(*nats.Conn) { close(closed) }))
+	if err != nil {
+		return nil, err
+	}
+	e.mu.nc, e.mu.closed = nc, closed
+	return nc, nil
+}
+
+// start runs the archive until stop is called, which waits until what is known is written. ready is closed when an
+// embedded server answers.
+func (e *evidence) start(ctx context.Context, ready <-chan struct{}) (stop func() error) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan error, 1)
+	go func() {
+		if e.cfg.Embedded() {
+			select {
+			case <-ready:
+			case <-ctx.Done():
+			}
+		}
+		done <- e.Run(ctx)
+	}()
+	return func() error {
+		cancel()
+		err := <-done
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if e.mu.nc != nil {
+			e.mu.nc.Close()
+			<-e.mu.closed
+		}
+		return err
+	}
+}

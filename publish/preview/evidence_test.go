@@ -1,0 +1,101 @@
+package preview_test
+
+import (
+	"bytes"
+	"context"
+	"image/jpeg"
+	"io"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/ingest"
+	"github.com/oodcast/oodcast/publish"
+	"github.com/oodcast/oodcast/publish/archive"
+	"github.com/oodcast/oodcast/publish/preview"
+)
+
+// keepOne runs a real archive that holds the evidence of one event, and returns the event's id.
+func keepOne(t *testing.T) (*archive.Archive, string) {
+	t.Helper()
+	cfg := archive.DefaultConfig()
+	cfg.Dir, cfg.Clip.FPS = t.TempDir(), 0
+	a, err := archive.New(cfg, "default", archive.WithOverlay(preview.Overlay))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- a.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	m := peakMap("front", 7)
+	m.Captured = time.Now()
+	f := ingest.NewFrame(640, 480)
+	f.Camera, f.Captured = "front", m.Captured
+	e := detector.Event{
+		ID: "front-1795440000000-0a1b2c3d", Type: detector.EventStart, Revision: 1, Camera: "front", Start: m.Captured,
+		Time: m.Captured, Box: detector.Box{X: 0.4, Y: 0.4, Width: 0.1, Height: 0.1}, Peak: 9,
+	}
+	told := a.Observe(f, m, []detector.Event{e}, nil)
+	if want := "default/front/2026-11-23/" + e.ID + "/overlay.jpg"; told[0].Snapshot != want {
+		t.Fatalf("the event refers to %q, want %q", told[0].Snapshot, want)
+	}
+	return a, e.ID
+}
+
+func TestEvidence(t *testing.T) {
+	a, id := keepOne(t)
+	s := start(t, testConfig(), []publish.Camera{newCamera("front")}, preview.WithEvidence(a.File))
+	client := fresh()
+	get := func(path, part string) (*http.Response, []byte) {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL()+"api/v1/events/"+path, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if part != "" {
+			req.Header.Set("Range", part)
+		}
+		resp, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp, body
+	}
+	var picture []byte
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		resp, body := get(id+"/snapshot.jpg", "")
+		if resp.StatusCode == http.StatusOK && resp.Header.Get("Content-Type") == "image/jpeg" {
+			picture = body
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("no snapshot: %s: %s", resp.Status, body)
+		}
+	}
+	if img, err := jpeg.Decode(bytes.NewReader(picture)); err != nil || img.Bounds().Dx() != 640 {
+		t.Errorf("snapshot: %v, %v", img, err)
+	}
+	if resp, body := get(id+"/snapshot.jpg", "bytes=10-19"); resp.StatusCode != http.StatusPartialContent || !bytes.Equal(body, picture[10:20]) {
+		t.Errorf("a part: %s, %d bytes", resp.Status, len(body))
+	}
+	for _, bad := range []string{
+		id + "/clip.webm", id + "/passwd", "front-1795440000000-ffffffff/snapshot.jpg", "..%2f..%2fx/snapshot.jpg",
+		id + "/..%2fevent.json", "x/snapshot.jpg",
+	} {
+		if resp, body := get(bad, ""); resp.StatusCode != http.StatusNotFound {
+			t.Errorf("%s: %s: %s", bad, resp.Status, body)
+		}
+	}
+}
