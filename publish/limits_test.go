@@ -119,27 +119,47 @@ func checkReduced(t *testing.T, payload []byte, in []float32, w, h int, wantW ui
 	}
 }
 
-// TestSlowConsumer has a subscriber that never reads. The others must get every map, and no map may be lost.
-func TestSlowConsumer(t *testing.T) {
-	reg := prometheus.NewRegistry()
-	metrics, err := publish.NewMetrics(reg, nil)
+// deaf subscribes to everything and never reads.
+func deaf(t *testing.T, url string) {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(url, "nats://"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := start(t, embeddedConfig(t), nil, publish.WithMetrics(metrics))
-	conn, err := net.Dial("tcp", strings.TrimPrefix(p.URL(), "nats://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	t.Cleanup(func() { conn.Close() })
 	if _, err := bufio.NewReader(conn).ReadString('\n'); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := fmt.Fprint(conn, "CONNECT {\"verbose\":false}\r\nSUB oodcast.> 1\r\n"); err != nil {
 		t.Fatal(err)
 	}
-	sub := subscribe(t, connect(t, p.URL()), "oodcast.v1.default.front.map")
-	const n = 2000 // 64 MB: more than the server keeps for one subscriber
+}
+
+// TestSlowConsumer has a subscriber that never reads. The others get every map, none is lost, and the embedded server
+// cuts the slow one off and counts it.
+func TestSlowConsumer(t *testing.T) {
+	reg, option := counted(t)
+	p := start(t, embeddedConfig(t), nil, option)
+	deaf(t, p.URL())
+	hearAll(t, p, p.URL(), 2000) // 64 MB: more than the server keeps for one subscriber
+	if got := metric(t, reg, "oodcast_nats_publish_total", "map", "sent"); got != 2000 {
+		t.Errorf("%v maps sent, want 2000", got)
+	}
+	wait(t, "the slow one to be cut off", func() bool { return metric(t, reg, "oodcast_nats_slow_consumers_total") == 1 })
+}
+
+// TestSlowConsumerElsewhere has the same on a server that runs by itself, with the settings that servers come with.
+func TestSlowConsumerElsewhere(t *testing.T) {
+	_, url := launchServer(t, -1, t.TempDir())
+	p := start(t, remote(t, url), nil)
+	deaf(t, url)
+	hearAll(t, p, url, 1000)
+}
+
+// hearAll hands over n maps of 32 KB and wants each of them to arrive at a subscriber that reads.
+func hearAll(t *testing.T, p *publish.Publisher, url string, n int) {
+	t.Helper()
+	sub := subscribe(t, connect(t, url), "oodcast.v1.default.front.map")
 	m := testMap("front", 0, 128, 128)
 	for i := range n {
 		c := *m
@@ -149,7 +169,31 @@ func TestSlowConsumer(t *testing.T) {
 			t.Fatalf("map %s, want %d", got, i)
 		}
 	}
-	if got := metric(t, reg, "oodcast_nats_publish_total", "map", "sent"); got != n {
-		t.Errorf("%v maps sent, want %d", got, n)
+}
+
+// TestWaitingMapsAreBounded hands over maps that nobody sends: their number is bounded, and so are their bytes.
+func TestWaitingMapsAreBounded(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		w, h, n  int
+		overflow float64
+	}{
+		{"by number", 8, 8, 100, 36},
+		{"by bytes", 1024, 1024, 20, 16}, // 4 MB each
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			reg, option := counted(t)
+			p, err := publish.New(embeddedConfig(t), nil, option)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m := testMap("front", 0, c.w, c.h)
+			for range c.n {
+				p.Map(m)
+			}
+			if got := metric(t, reg, "oodcast_nats_publish_total", "map", "overflow"); got != c.overflow {
+				t.Errorf("%v of %d maps dropped, want %v", got, c.n, c.overflow)
+			}
+		})
 	}
 }

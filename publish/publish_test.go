@@ -109,7 +109,7 @@ func start(t *testing.T, cfg publish.Config, cams []publish.Camera, opts ...publ
 			if err != nil {
 				t.Errorf("Run() = %v", err)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Error("Run does not end")
 		}
 	})
@@ -117,7 +117,7 @@ func start(t *testing.T, cfg publish.Config, cams []publish.Camera, opts ...publ
 	case <-p.Ready():
 	case err := <-done:
 		t.Fatalf("Run() = %v", err)
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("not ready")
 	}
 	return p
@@ -147,7 +147,7 @@ func subscribe(t *testing.T, nc *nats.Conn, subject string) *nats.Subscription {
 
 func next(t *testing.T, sub *nats.Subscription) *nats.Msg {
 	t.Helper()
-	m, err := sub.NextMsg(10 * time.Second)
+	m, err := sub.NextMsg(time.Minute)
 	if err != nil {
 		t.Fatalf("%s: %v", sub.Subject, err)
 	}

@@ -1,13 +1,21 @@
 package publish
 
 import (
+	"bytes"
+	"context"
+	"encoding/binary"
 	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+
+	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
@@ -95,6 +103,69 @@ func TestSpoolIsBounded(t *testing.T) {
 	}
 	take(t, s, 0, n-1)
 	add(t, s, 0, 1) // room again
+}
+
+// TestSpoolFull counts what a full spool does not take, and logs it once.
+func TestSpoolFull(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	m, err := NewMetrics(reg, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	p, err := New(DefaultConfig(), nil, WithMetrics(m), WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 100 {
+		p.Event(detector.Event{ID: strconv.Itoa(i), Camera: "front", Type: detector.EventStart})
+	}
+	s := open(t, t.TempDir(), 5000)
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	if err := p.keepEvents(stopped, s); err != nil { // what was handed over is kept all the same
+		t.Fatal(err)
+	}
+	kept, lost := value(t, m.spooled), value(t, m.published.WithLabelValues("event", resultSpool))
+	if kept < 1 || lost < 1 || kept+lost != 100 || value(t, m.spool) != float64(s.pending()) || s.pending() > 5000 {
+		t.Errorf("%v kept, %v lost, %d bytes", kept, lost, s.pending())
+	}
+	if got := strings.Count(log.String(), "the spool of events is full"); got != 1 {
+		t.Errorf("%d lines about it, want 1:\n%s", got, log.String())
+	}
+	take(t, s, 0, int(kept))
+	empty(t, s)
+}
+
+// value is what a counter or a gauge stands at.
+func value(t *testing.T, m prometheus.Metric) float64 {
+	t.Helper()
+	var d dto.Metric
+	if err := m.Write(&d); err != nil {
+		t.Fatal(err)
+	}
+	return d.GetCounter().GetValue() + d.GetGauge().GetValue()
+}
+
+// TestSpoolHead has a process that died after it emptied the spool and before it noted that. What is added then must not
+// seem to be done.
+func TestSpoolHead(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, 1<<20)
+	add(t, s, 0, 3)
+	s.close()
+	if err := os.WriteFile(filepath.Join(dir, "spool", "events.jsonl"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	done := binary.LittleEndian.AppendUint64(nil, 300)
+	if err := os.WriteFile(filepath.Join(dir, "spool", "events.sent"), done, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, dir, 1<<20)
+	add(t, s, 0, 10)
+	s.lock.Close() // it dies again before anything is sent
+	s = open(t, dir, 1<<20)
+	take(t, s, 0, 10)
 }
 
 func TestSpoolTaken(t *testing.T) {

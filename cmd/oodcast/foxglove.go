@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"sync/atomic"
 	"time"
@@ -39,7 +38,7 @@ func (c *FoxgloveCmd) Run(e *env) (err error) {
 		return err
 	}
 	defer nc.Close()
-	out := io.Writer(e.Stdout)
+	out := e.Stdout
 	if c.Out != "-" {
 		file, openErr := os.Create(c.Out)
 		if openErr != nil {

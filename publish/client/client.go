@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -42,6 +43,7 @@ type Client struct {
 	subjects schema.Subjects
 	camera   string
 	fault    func(error)
+	dropped  atomic.Uint64
 }
 
 // Option chooses what a Client listens to.
@@ -70,6 +72,10 @@ func New(nc *nats.Conn, opts ...Option) *Client {
 	return c
 }
 
+// Dropped is how many maps were passed over because a handler was slow. What the connection itself dropped is in
+// Subscription.Dropped of nats.go, and what the network lost shows as a gap in the maps' numbers.
+func (c *Client) Dropped() uint64 { return c.dropped.Load() }
+
 // Maps calls handle with every map until stop is called.
 func (c *Client) Maps(handle func(Map)) (stop func(), err error) {
 	dec, err := schema.NewDecoder()
@@ -86,6 +92,7 @@ func (c *Client) Maps(handle func(Map)) (stop func(), err error) {
 			}
 			select {
 			case <-newest: // the handler is slow: make room
+				c.dropped.Add(1)
 			default:
 			}
 		}

@@ -5,9 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -59,7 +56,7 @@ func (c *camera) Apply(u schema.Update) (schema.Status, error) {
 // serve runs a publisher with one camera and a NATS server of its own until stop.
 func serve(dir string) (p *publish.Publisher, stop func(), err error) {
 	cfg := publish.DefaultConfig()
-	cfg.URL, cfg.StateDir = "embedded://127.0.0.1:0", dir
+	cfg.URL, cfg.StateDir, cfg.MapStream = "embedded://127.0.0.1:0", dir, true
 	cam := &camera{st: schema.Status{Camera: "front", State: schema.StateLive, Timesteps: schema.Timesteps{N: 5}}}
 	if p, err = publish.New(cfg, []publish.Camera{cam}, publish.WithLogger(slog.New(slog.DiscardHandler))); err != nil {
 		return nil, nil, err
@@ -161,7 +158,8 @@ func TestClient(t *testing.T) {
 func TestSlowHandler(t *testing.T) {
 	p, nc := connect(t)
 	release, seen := make(chan struct{}), make(chan uint64, 100)
-	stop, err := client.New(nc).Maps(func(m client.Map) {
+	c := client.New(nc)
+	stop, err := c.Maps(func(m client.Map) {
 		<-release
 		seen <- m.GetSeq()
 	})
@@ -192,6 +190,9 @@ func TestSlowHandler(t *testing.T) {
 	}
 	if count > 10 {
 		t.Errorf("%d old maps before the newest", count)
+	}
+	if got := int(c.Dropped()); got != 60-count {
+		t.Errorf("%d maps dropped, want %d", got, 60-count)
 	}
 }
 
@@ -233,52 +234,4 @@ func Example() {
 	// Output:
 	// timesteps in force: 8
 	// front: 8x4 cells, peak 10, pixel (550, 250) 10
-}
-
-// TestPython runs the example that reads maps without any NATS or protobuf library.
-func TestPython(t *testing.T) {
-	python, err := exec.LookPath("python3")
-	if err != nil {
-		t.Fatal("python3 is missing: run `make deps`")
-	}
-	p, _ := connect(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, python, filepath.Join("examples", "subscribe.py"),
-		"--url", p.URL(), "--camera", "front", "--maps", "3")
-	var out strings.Builder
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	feeding, fed := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(fed)
-		tick := time.NewTicker(20 * time.Millisecond)
-		defer tick.Stop()
-		for i := uint64(0); ; i++ {
-			select {
-			case <-tick.C:
-				p.Map(hill(i))
-			case <-feeding:
-				return
-			}
-		}
-	}()
-	err = cmd.Wait()
-	close(feeding)
-	<-fed
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out.String())
-	}
-	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
-	if len(lines) != 3 {
-		t.Fatalf("%d lines:\n%s", len(lines), out.String())
-	}
-	for _, l := range lines {
-		if !strings.Contains(l, "front") || !strings.Contains(l, "8x4") ||
-			!strings.Contains(l, "peak 10.00 at (5, 2)") || !strings.Contains(l, "T=5") {
-			t.Errorf("line %q", l)
-		}
-	}
 }

@@ -80,7 +80,6 @@ type reader struct {
 	chunk        []byte            // records of the last chunk
 	chunkIndexes int
 	dataEnd      int
-	summary      int
 }
 
 // next takes a record off b; size 0: there is none that is whole.

@@ -1,0 +1,82 @@
+package client_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/oodcast/oodcast/publish/client"
+	"github.com/oodcast/oodcast/publish/schema"
+)
+
+// TestLastMap comes after the map was sent and gets it all the same.
+func TestLastMap(t *testing.T) {
+	p, nc := connect(t)
+	c := client.New(nc)
+	if _, err := c.LastMap(t.Context(), "front"); !errors.Is(err, client.ErrNoMap) {
+		t.Errorf("LastMap() before the first = %v, want ErrNoMap", err)
+	}
+	var last client.Map
+	for seq, deadline := uint64(0), time.Now().Add(time.Minute); ; seq++ { // the stream may come after the first map
+		p.Map(hill(seq))
+		var err error
+		if last, err = c.LastMap(t.Context(), "front"); err == nil {
+			break
+		}
+		if !errors.Is(err, client.ErrNoMap) || time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if last.At(550, 250) != 10 || last.GetCamera() != "front" || len(last.Values) != 32 {
+		t.Errorf("last map %v", last)
+	}
+	if _, err := c.LastMap(t.Context(), "rear"); !errors.Is(err, client.ErrNoMap) {
+		t.Errorf("LastMap(rear) = %v, want ErrNoMap", err)
+	}
+}
+
+// TestSnapshots asks for a picture; the camera of this test takes none.
+func TestSnapshots(t *testing.T) {
+	p, nc := connect(t)
+	faults := make(chan error, 1)
+	c := client.New(nc, client.OnFault(func(err error) { faults <- err }))
+	pictures := make(chan client.Snapshot, 1)
+	stop, err := c.Snapshots(func(s client.Snapshot) { pictures <- s })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	const want = "snapshot front: camera front takes no snapshots"
+	if err := c.TakeSnapshot(t.Context(), "front"); err == nil || err.Error() != want {
+		t.Errorf("TakeSnapshot() = %v, want %q", err, want)
+	}
+	if err := nc.Publish("oodcast.v1.default.front.snapshot", []byte("no time")); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-faults; !strings.HasPrefix(err.Error(), "oodcast.v1.default.front.snapshot: ") {
+		t.Errorf("fault %v", err)
+	}
+	if err := p.AddCamera(shooter{&camera{st: schema.Status{Camera: "front"}}}); err != nil {
+		t.Fatal(err)
+	}
+	for errors.Is(c.TakeSnapshot(t.Context(), "rear"), nats.ErrNoResponders) { // the server does not know of it yet
+		time.Sleep(10 * time.Millisecond)
+	}
+	s := <-pictures
+	if s.Camera != "rear" || string(s.JPEG) != "jpeg" || !s.Captured.Equal(time.Unix(1700000000, 5)) {
+		t.Errorf("snapshot %+v", s)
+	}
+}
+
+// shooter is a camera that takes pictures.
+type shooter struct{ *camera }
+
+func (shooter) Name() string { return "rear" }
+
+func (shooter) Snapshot() ([]byte, time.Time, error) {
+	return []byte("jpeg"), time.Unix(1700000000, 5), nil
+}
