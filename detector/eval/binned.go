@@ -5,8 +5,8 @@ package eval
 const keptBits = 20
 
 // NewBinnedPool returns a pool with room for so many images that rounds scores to 20 bits and counts equal ones: the
-// fast mode. Memory no longer grows with the pixels, and a hundred images merge in milliseconds instead of tens of
-// seconds. Rounding makes ties, so metrics differ from the exact ones by what the order within a bin can change: see
+// fast mode. Memory no longer grows with the pixels, and a hundred images merge in milliseconds instead of seconds. Rounding
+// makes ties, so metrics differ from the exact ones by what the order within a bin can change: see
 // TestBinnedIsNearExact for how much that is.
 func NewBinnedPool(images int) *Pool { return &Pool{blocks: make([]block, images), binned: true} }
 

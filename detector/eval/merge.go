@@ -1,73 +1,113 @@
 package eval
 
-// run is a sorted list of keys being merged.
-type run struct {
-	keyed
-	positive bool
-}
+import "sort"
+
+// rangeKeys is how many keys are sorted at a time: what a processor's cache holds.
+const rangeKeys = 1 << 19
 
 // sweep visits the distinct scores of all blocks from the highest down with their key and the number of anomalous (tp)
-// and in-distribution (fp) pixels that score at least as high. It merges the sorted runs with a binary heap.
+// and in-distribution (fp) pixels that score at least as high.
 func (p *Pool) sweep(visit func(key uint32, tp, fp int)) {
-	heap := make([]run, 0, 2*len(p.blocks))
-	for _, b := range p.blocks {
-		if len(b.pos.keys) > 0 {
-			heap = append(heap, run{b.pos, true})
-		}
-		if len(b.neg.keys) > 0 {
-			heap = append(heap, run{b.neg, false})
-		}
+	if p.binned {
+		p.sweepCells(visit)
+		return
 	}
-	for i := len(heap)/2 - 1; i >= 0; i-- {
-		siftDown(heap, i)
+	s := sweeper{blocks: p.blocks, visit: visit}
+	s.between(0, 1<<32)
+}
+
+// sweepCells adds up the counts of binned blocks.
+func (p *Pool) sweepCells(visit func(key uint32, tp, fp int)) {
+	const shift = 32 - keptBits
+	pos, neg := make([]int, 1<<keptBits), make([]int, 1<<keptBits) // all images: beyond 32 bits
+	for _, b := range p.blocks {
+		for i, k := range b.pos.keys {
+			pos[k>>shift] += int(b.pos.counts[i])
+		}
+		for i, k := range b.neg.keys {
+			neg[k>>shift] += int(b.neg.counts[i])
+		}
 	}
 	tp, fp := 0, 0
-	for len(heap) > 0 {
-		k := heap[0].keys[0]
-		for len(heap) > 0 && heap[0].keys[0] == k {
-			n := heap[0].pop(k)
-			if heap[0].positive {
-				tp += n
-			} else {
-				fp += n
-			}
-			if len(heap[0].keys) == 0 {
-				heap[0] = heap[len(heap)-1]
-				heap = heap[:len(heap)-1]
-			}
-			siftDown(heap, 0)
+	for i := range pos {
+		if pos[i]+neg[i] > 0 {
+			tp += pos[i]
+			fp += neg[i]
+			visit(uint32(i)<<shift|1<<(shift-1), tp, fp)
 		}
-		visit(k, tp, fp)
 	}
 }
 
-// siftDown restores the heap order (smallest first key on top) below i.
-func siftDown(heap []run, i int) {
-	for {
-		least := i
-		for c := 2*i + 1; c <= 2*i+2 && c < len(heap); c++ {
-			if heap[c].keys[0] < heap[least].keys[0] {
-				least = c
-			}
-		}
-		if least == i {
-			return
-		}
-		heap[i], heap[least] = heap[least], heap[i]
-		i = least
+// sweeper merges the sorted lists of exact blocks: it halves the range of keys until what all lists have in it is little,
+// gathers that and sorts it. That takes a few operations a key, where a heap takes the logarithm of the images, each
+// out of the cache; and a fixed amount of memory.
+type sweeper struct {
+	blocks            []block
+	visit             func(key uint32, tp, fp int)
+	tp, fp            int
+	pos, neg, scratch []uint32
+}
+
+// between visits the keys from low up to, but not including, high.
+func (s *sweeper) between(low, high uint64) {
+	positives, negatives := 0, 0
+	for _, b := range s.blocks {
+		positives += len(cut(b.pos.keys, low, high))
+		negatives += len(cut(b.neg.keys, low, high))
+	}
+	switch n := positives + negatives; {
+	case n == 0:
+	case high-low == 1: // ties
+		s.tp += positives
+		s.fp += negatives
+		s.visit(uint32(low), s.tp, s.fp)
+	case n > rangeKeys:
+		middle := low + (high-low)/2
+		s.between(low, middle)
+		s.between(middle, high)
+	default:
+		s.gather(low, high)
 	}
 }
 
-// pop removes the keys equal to k, the first, and returns how many pixels had them.
-func (r *run) pop(k uint32) (pixels int) {
-	if r.counts != nil { // keys are distinct
-		pixels = int(r.counts[0])
-		r.keys, r.counts = r.keys[1:], r.counts[1:]
-		return pixels
+// gather sorts the keys of all lists in a range and visits them.
+func (s *sweeper) gather(low, high uint64) {
+	s.pos, s.neg = s.pos[:0], s.neg[:0]
+	for _, b := range s.blocks {
+		s.pos = append(s.pos, cut(b.pos.keys, low, high)...)
+		s.neg = append(s.neg, cut(b.neg.keys, low, high)...)
 	}
-	for pixels = 1; pixels < len(r.keys) && r.keys[pixels] == k; {
-		pixels++
+	if len(s.blocks) > 1 {
+		if n := max(len(s.pos), len(s.neg)); cap(s.scratch) < n {
+			s.scratch = make([]uint32, n)
+		}
+		sortKeys(s.pos, s.scratch)
+		sortKeys(s.neg, s.scratch)
 	}
-	r.keys = r.keys[pixels:]
-	return pixels
+	pos, neg := s.pos, s.neg
+	for len(pos) > 0 || len(neg) > 0 {
+		var k uint32
+		switch {
+		case len(neg) == 0 || len(pos) > 0 && pos[0] < neg[0]:
+			k = pos[0]
+		default:
+			k = neg[0]
+		}
+		for len(pos) > 0 && pos[0] == k {
+			pos = pos[1:]
+			s.tp++
+		}
+		for len(neg) > 0 && neg[0] == k {
+			neg = neg[1:]
+			s.fp++
+		}
+		s.visit(k, s.tp, s.fp)
+	}
+}
+
+// cut returns the keys of a sorted list from low up to, but not including, high.
+func cut(keys []uint32, low, high uint64) []uint32 {
+	from := sort.Search(len(keys), func(i int) bool { return uint64(keys[i]) >= low })
+	keys = keys[from:]
+	return keys[:sort.Search(len(keys), func(i int) bool { return uint64(keys[i]) >= high })]
 }

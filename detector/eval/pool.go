@@ -95,8 +95,9 @@ func (p *Pool) block(scores []float32, labels []uint8, ood uint8) (block, error)
 			neg = append(neg, key(scores[i]))
 		}
 	}
-	sortKeys(pos)
-	sortKeys(neg)
+	scratch := make([]uint32, max(positives, negatives))
+	sortKeys(pos, scratch)
+	sortKeys(neg, scratch)
 	return block{pos: keyed{keys: pos}, neg: keyed{keys: neg}}, nil
 }
 
@@ -142,13 +143,14 @@ func score(k uint32) float32 {
 	return math.Float32frombits(^k &^ (1 << 31))
 }
 
-// sortKeys sorts ascending: least significant digit first, three passes of eleven bits, linear in len(k).
-func sortKeys(k []uint32) {
+// sortKeys sorts ascending: least significant digit first, three passes of eleven bits, linear in len(k). scratch has
+// room for as many.
+func sortKeys(k, scratch []uint32) {
 	const digits = 1 << 11
 	if len(k) < 2 {
 		return
 	}
-	src, dst := k, make([]uint32, len(k))
+	src, dst := k, scratch[:len(k)]
 	for shift := 0; shift < 32; shift += 11 {
 		var next [digits + 1]int
 		for _, v := range src {

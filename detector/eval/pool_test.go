@@ -1,11 +1,13 @@
 package eval_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"math"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"testing"
 
 	"github.com/oodcast/oodcast/detector/eval"
@@ -158,6 +160,53 @@ func TestBinnedIsNearExact(t *testing.T) {
 				t.Errorf("shift %v: %s differs by %v from exact", shift, name, d)
 			}
 		}
+	}
+}
+
+// More pixels than are sorted at a time, many of them equal: the ranges must not show.
+func TestPoolOfManyPixels(t *testing.T) {
+	const n = 1 << 20
+	scores, labels := noisy(5, n, 1)
+	for i := range scores {
+		if i%3 == 0 {
+			scores[i] = float32(i%9) / 8
+		}
+	}
+	order := make([]int, n)
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(scores[b], scores[a]) })
+	positives := 0
+	for _, l := range labels {
+		positives += int(l)
+	}
+	var ap, auroc float64
+	for i, tp, fp := 0, 0, 0; i < n; { // one tie at a time
+		j, hits := i, 0
+		for ; j < n && scores[order[j]] == scores[order[i]]; j++ {
+			hits += int(labels[order[j]])
+		}
+		misses := j - i - hits
+		auroc += float64(misses) * (float64(tp) + float64(hits)/2)
+		tp, fp = tp+hits, fp+misses
+		ap += float64(hits) * float64(tp) / float64(tp+fp)
+		i = j
+	}
+	pool := eval.NewPool(3)
+	for i, from := range []int{0, n / 5, n / 2} {
+		to := []int{n / 5, n / 2, n}[i]
+		if err := pool.Set(i, scores[from:to], labels[from:to], 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m, err := pool.Metrics()
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantAP, wantAUROC := ap/float64(positives), auroc/float64(positives)/float64(n-positives)
+	if math.Abs(m.AP-wantAP) > 1e-9 || math.Abs(m.AUROC-wantAUROC) > 1e-9 { // a million terms in float64
+		t.Errorf("AP %.12f and AUROC %.12f, want %.12f and %.12f", m.AP, m.AUROC, wantAP, wantAUROC)
 	}
 }
 

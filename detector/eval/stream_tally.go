@@ -38,6 +38,7 @@ func (t *tally) add(scores []float32, labels []uint8, ood uint8) error {
 }
 
 func (t *tally) flush() {
+	t.pool.binned = true
 	t.pool.blocks = append(t.pool.blocks, block{pos: t.pos.list(), neg: t.neg.list()})
 	clear(t.pos[:])
 	clear(t.neg[:])
