@@ -69,4 +69,3 @@ func (f *Frame) reset(width, height int) {
 	f.Width, f.Height, f.Pix = width, height, f.buf[:n:n]
 	f.refs.Store(1)
 }
-
