@@ -33,6 +33,12 @@ type ghost struct {
 // NewTracker returns a tracker without events.
 func NewTracker(cfg TrackerConfig) *Tracker { return &Tracker{cfg: cfg} }
 
+// Config returns what the tracker goes by.
+func (t *Tracker) Config() TrackerConfig { return t.cfg }
+
+// Configure changes what the tracker goes by. Events that are open go on.
+func (t *Tracker) Configure(cfg TrackerConfig) { t.cfg = cfg }
+
 // Update takes the next map of the camera and returns what begins, goes on or ends with it.
 func (t *Tracker) Update(m *Map) []Event {
 	t.regrid(m)

@@ -2,6 +2,7 @@ package publish
 
 import (
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -19,6 +20,8 @@ type collector struct {
 	}
 	captured, dropped, up, fps *prometheus.Desc
 	errors, misses, changes    *prometheus.Desc
+	reconnects, abandoned      *prometheus.Desc
+	hanging, waiting, bytes    *prometheus.Desc
 }
 
 func newCollector(cameras []Camera) *collector {
@@ -27,12 +30,18 @@ func newCollector(cameras []Camera) *collector {
 	}
 	c := &collector{
 		captured: desc("oodcast_frames_captured_total", "Frames read from the source."),
-		dropped:  desc("oodcast_frames_dropped_total", "Frames dropped, by stage and reason.", "reason"),
+		dropped:  desc("oodcast_frames_dropped_total", "Frames dropped, by stage and reason.", "stage", "reason"),
 		errors:   desc("oodcast_frame_errors_total", "Frames or maps that could not be used."),
 		misses:   desc("oodcast_budget_misses_total", "Frames whose encoding and scoring took longer than the latency budget."),
 		changes:  desc("oodcast_inference_steps_changes_total", "Changes of |T| to meet the latency budget."),
 		up:       desc("oodcast_source_up", "1 while the source delivers."),
 		fps:      desc("oodcast_camera_fps", "Frames a second read from the source."),
+
+		reconnects: desc("oodcast_source_reconnects_total", "Tries to open the source after the first."),
+		abandoned:  desc("oodcast_captures_abandoned_total", "Captures that hung and were given up."),
+		hanging:    desc("oodcast_captures_hanging", "Captures that were given up and still hold a thread."),
+		waiting:    desc("oodcast_queue_length", "Frames that wait to be scored."),
+		bytes:      desc("oodcast_frame_bytes", "What all frames of the camera take."),
 	}
 	c.mu.cameras = slices.Clone(cameras)
 	return c
@@ -62,7 +71,10 @@ func (c *collector) all() []Camera {
 
 // Describe sends the descriptions of all metrics.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.captured, c.dropped, c.errors, c.misses, c.changes, c.up, c.fps} {
+	for _, d := range []*prometheus.Desc{
+		c.captured, c.dropped, c.errors, c.misses, c.changes, c.up, c.fps, c.reconnects, c.abandoned, c.hanging, c.waiting,
+		c.bytes,
+	} {
 		ch <- d
 	}
 }
@@ -84,8 +96,14 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		send(c.errors, prometheus.CounterValue, float64(s.Stats.Errors))
 		send(c.misses, prometheus.CounterValue, float64(s.Stats.BudgetMisses))
 		send(c.changes, prometheus.CounterValue, float64(s.Stats.TimestepsChanges))
-		for reason, n := range s.Stats.Dropped {
-			send(c.dropped, prometheus.CounterValue, float64(n), reason)
+		send(c.reconnects, prometheus.CounterValue, float64(s.Stats.Reconnects))
+		send(c.abandoned, prometheus.CounterValue, float64(s.Stats.Abandoned))
+		send(c.hanging, prometheus.GaugeValue, float64(s.Stats.Hanging))
+		send(c.waiting, prometheus.GaugeValue, float64(s.Stats.Waiting))
+		send(c.bytes, prometheus.GaugeValue, float64(s.Stats.FrameBytes))
+		for where, n := range s.Stats.Dropped {
+			stage, reason, _ := strings.Cut(where, ":")
+			send(c.dropped, prometheus.CounterValue, float64(n), stage, reason)
 		}
 	}
 }

@@ -216,5 +216,6 @@ func sameState(a, b schema.Status) bool {
 		a.Threshold == b.Threshold && a.LatencyBudget == b.LatencyBudget && a.TimestepsMax == b.TimestepsMax &&
 		a.Timesteps.N == b.Timesteps.N && a.Timesteps.Auto == b.Timesteps.Auto &&
 		fmt.Sprint(a.Timesteps.List) == fmt.Sprint(b.Timesteps.List) &&
-		a.Width == b.Width && a.Height == b.Height && a.Bundle == b.Bundle && a.Provider == b.Provider
+		a.Width == b.Width && a.Height == b.Height && a.Bundle == b.Bundle && a.Provider == b.Provider &&
+		a.ConfigFault == b.ConfigFault
 }

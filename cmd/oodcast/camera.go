@@ -18,24 +18,31 @@ import (
 
 // camera is one stream on its way from source to map, and what the outside may ask of it.
 type camera struct {
-	cfg      ingest.Config
-	site     string
-	bundle   string
-	provider string
+	cfg    ingest.Config
+	site   string
+	engine *engine
+	fault  func() string // why the newest configuration is not in force
 
-	source  *ingest.Supervisor
-	frames  *pipeline.Queue[*ingest.Frame]
-	live    bool // frames that come too fast are dropped, and the source does not wait
-	det     *detector.Detector
-	tracker *detector.Tracker
-	started time.Time
-	paused  atomic.Bool
-	scored  atomic.Uint64
-	events  atomic.Uint64
-	errors  atomic.Uint64
-	skipped atomic.Uint64 // frames that came while paused
-	preview *preview.Server
-	apply   sync.Mutex
+	source   *ingest.Supervisor
+	frames   *pipeline.Queue[*ingest.Frame]
+	live     bool // frames that come too fast are dropped, and the source does not wait
+	pool     *ingest.Pool
+	det      atomic.Pointer[detector.Detector]
+	scoring  detector.Config        // as configured; only a reload changes it
+	tracking detector.TrackerConfig // as configured; only a reload changes it
+	tracker  *detector.Tracker
+	retrack  atomic.Pointer[detector.TrackerConfig] // for the next frame
+	seq      uint64                                 // of the next map
+	started  time.Time
+	paused   atomic.Bool
+	scored   atomic.Uint64
+	events   atomic.Uint64
+	errors   atomic.Uint64
+	skipped  atomic.Uint64 // frames that came while paused
+	preview  *preview.Server
+	apply    sync.Mutex
+	stop     func()        // ends the stream; nil before it was started
+	done     chan struct{} // closed when the stream has ended and all of it is scored
 
 	mu struct {
 		sync.Mutex
@@ -43,6 +50,7 @@ type camera struct {
 		width, height int
 		captured      rate
 		maps          rate
+		failure       error
 	}
 }
 
@@ -69,10 +77,11 @@ func (c *camera) score(ctx context.Context, f *ingest.Frame) (*detector.Map, err
 		c.skipped.Add(1)
 		return nil, nil
 	}
+	det := c.det.Load()
 	if c.live {
-		c.det.SetInterval(c.interval())
+		det.SetInterval(c.interval())
 	}
-	m, err := c.det.Score(ctx, f)
+	m, err := det.Score(ctx, f)
 	switch {
 	case errors.Is(err, detector.ErrNotFinite): // counted, never published
 		c.errors.Add(1)
@@ -80,6 +89,8 @@ func (c *camera) score(ctx context.Context, f *ingest.Frame) (*detector.Map, err
 	case err != nil:
 		return nil, err
 	}
+	m.Seq = c.seq // detectors change, the camera's maps are counted through
+	c.seq++
 	c.scored.Add(1)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -101,19 +112,25 @@ func (c *camera) interval() time.Duration {
 
 // Status returns the state and the settings in force.
 func (c *camera) Status() schema.Status {
-	src, knob := c.source.Status(), c.det.Control().Get()
+	src, control := c.source.Status(), c.det.Load().Control()
+	knob := control.Get()
 	st := schema.Status{
-		Site: c.site, Camera: c.cfg.Name, Bundle: c.bundle, Provider: c.provider,
+		Site: c.site, Camera: c.cfg.Name, Bundle: c.engine.bundle, Provider: string(c.engine.Provider()),
 		Source: ingest.RedactURI(c.cfg.URI),
 		State:  string(src.State), Since: src.Since, Time: time.Now(),
 		Paused:        c.paused.Load(),
 		Timesteps:     schema.Timesteps{N: knob.Timesteps, List: knob.List, Auto: knob.Auto()},
-		TimestepsMax:  len(c.det.Control().Order()),
+		TimestepsMax:  len(control.Order()),
 		LatencyBudget: schema.Duration(knob.Budget),
 		Threshold:     knob.Threshold,
 	}
+	if c.fault != nil {
+		st.ConfigFault = c.fault()
+	}
 	if src.Err != nil {
 		st.Reason = src.Err.Error()
+	} else if err := c.failure(); err != nil {
+		st.Reason = err.Error()
 	}
 	if st.Paused && src.State == ingest.Live {
 		st.State = schema.StatePaused
@@ -138,7 +155,9 @@ func (c *camera) stats() schema.Stats {
 		Captured: src.Read, Scored: c.scored.Load(), Events: c.events.Load(), Errors: c.errors.Load(),
 		Dropped: map[string]uint64{},
 	}
-	chosen := c.det.Chosen()
+	s.Reconnects, s.Abandoned, s.Hanging = c.source.Status().Reconnects, src.Abandoned, src.Hanging
+	s.Waiting, s.FrameBytes = c.frames.Len(), c.pool.Bytes()
+	chosen := c.det.Load().Chosen()
 	s.BudgetMisses, s.TimestepsChanges = chosen.Misses, chosen.Changes
 	if c.preview != nil {
 		s.Viewers = c.preview.Viewers(c.cfg.Name)
@@ -172,7 +191,7 @@ func (c *camera) Snapshot() ([]byte, time.Time, error) { return c.preview.Snapsh
 func (c *camera) Apply(u schema.Update) (schema.Status, error) {
 	c.apply.Lock() // two requests at once must not undo each other
 	defer c.apply.Unlock()
-	control := c.det.Control()
+	control := c.det.Load().Control()
 	knob := control.Get()
 	if u.LatencyBudget != nil {
 		knob.Budget = time.Duration(*u.LatencyBudget)
@@ -193,6 +212,37 @@ func (c *camera) Apply(u schema.Update) (schema.Status, error) {
 		c.paused.Store(*u.Paused)
 	}
 	return c.Status(), nil
+}
+
+// rescore puts other settings of the detector into force, of which fresh was made. Where only the knob differs it is
+// turned, and the detector keeps what it has measured.
+func (c *camera) rescore(cfg detector.Config, fresh *detector.Detector) {
+	c.apply.Lock()
+	defer c.apply.Unlock()
+	knob := c.scoring
+	knob.Timesteps, knob.List, knob.LatencyBudget = cfg.Timesteps, cfg.List, cfg.LatencyBudget
+	knob.Min, knob.Max, knob.Threshold = cfg.Min, cfg.Max, cfg.Threshold
+	c.scoring = cfg
+	if !same(knob, cfg) || c.det.Load().Control().Set(fresh.Control().Get()) != nil {
+		c.det.Store(fresh)
+	}
+}
+
+// same compares settings; an empty list is no list.
+func same[T any](a, b T) bool { return fmt.Sprintf("%+v", a) == fmt.Sprintf("%+v", b) }
+
+// failed notes why scoring or the source ended for good.
+func (c *camera) failed(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mu.failure = errors.Join(c.mu.failure, err)
+}
+
+// failure is why the camera ended; nil while it runs and when it ended as it should.
+func (c *camera) failure() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.mu.failure
 }
 
 // rate measures how often something happens, over the last few seconds.

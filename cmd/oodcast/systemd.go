@@ -48,13 +48,14 @@ func (s *service) manage(ctx context.Context) (stop func()) {
 // state is what systemctl status shows.
 func (s *service) state() string {
 	live, maps := 0, uint64(0)
-	for _, c := range s.cameras {
+	cameras := s.all()
+	for _, c := range cameras {
 		if c.source.Status().State == ingest.Live {
 			live++
 		}
 		maps += c.scored.Load()
 	}
-	return fmt.Sprintf("%d of %d cameras deliver, %d maps", live, len(s.cameras), maps)
+	return fmt.Sprintf("%d of %d cameras deliver, %d maps", live, len(cameras), maps)
 }
 
 // systemd tells the service manager that started us (sd_notify(3), Type=notify) that we are ready, how we are, and that

@@ -98,7 +98,9 @@ type Status struct {
 	Provider        string  `json:"provider"`
 	Width           int     `json:"width"` // of the frames, pixels; 0 before the first
 	Height          int     `json:"height"`
-	Stats           Stats   `json:"stats"`
+	// Why the newest configuration file is not in force; empty when it is.
+	ConfigFault string `json:"config_fault,omitempty"`
+	Stats       Stats  `json:"stats"`
 }
 
 // Stats is the JSON message on …{camera}.stats: counts since the start, rates and latencies of the last seconds.
@@ -115,6 +117,14 @@ type Stats struct {
 	Viewers   int               `json:"viewers"`
 	Events    uint64            `json:"events"`
 	Errors    uint64            `json:"errors"` // frames or maps that could not be used
+	// Tries to open the stream after the first; captures that hung and were given up, and how many of these still hold a
+	// thread.
+	Reconnects uint64 `json:"reconnects"`
+	Abandoned  uint64 `json:"abandoned,omitempty"`
+	Hanging    uint64 `json:"hanging,omitempty"`
+	// Frames that wait to be scored, and what all frames of the camera take, bytes.
+	Waiting    int `json:"waiting"`
+	FrameBytes int `json:"frame_bytes"`
 	// With timesteps "auto": frames that took longer than the latency budget, and how often |T| was changed.
 	BudgetMisses     uint64 `json:"budget_misses,omitempty"`
 	TimestepsChanges uint64 `json:"timesteps_changes,omitempty"`
