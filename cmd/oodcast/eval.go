@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
+	"runtime/debug"
 
 	"github.com/oodcast/oodcast/detector/eval"
 	"github.com/oodcast/oodcast/ingest/opencv"
@@ -27,8 +29,15 @@ type EvalCmd struct {
 	providerFlags `embed:""`
 }
 
+// evalMemory is what the collector may let the heap grow to: the pixels of a hundred maps of 2048×1024 take 0.8 GB, and
+// those of the row before are not to lie beside them. ONNX Runtime's memory is not part of it.
+const evalMemory = 5 << 28 // 1.25 GiB
+
 // Run evaluates and prints a table.
 func (c *EvalCmd) Run(e *env) error {
+	if debug.SetMemoryLimit(-1) == math.MaxInt64 { // GOMEMLIMIT is not set
+		debug.SetMemoryLimit(evalMemory)
+	}
 	if c.Stream != "" {
 		return c.evalStream(e)
 	}
