@@ -44,6 +44,9 @@ type Config struct {
 	// ROI is the part of the image that is judged: the rest has no share in peak, mean, area, events and drift, and its
 	// tokens are not scored. Default: the whole image.
 	ROI ROI `yaml:"roi,omitempty"`
+	// DriftWindow is the time over which scores are averaged to notice that the camera was moved or that the light has
+	// changed; twice as long after the start the picture is learnt. 0: no watch. Default 1m.
+	DriftWindow time.Duration `yaml:"drift_window"`
 }
 
 // The values of Config.Part.
@@ -54,7 +57,9 @@ const (
 )
 
 // DefaultConfig returns the defaults.
-func DefaultConfig() Config { return Config{Timesteps: 5, Part: PartCompound} }
+func DefaultConfig() Config {
+	return Config{Timesteps: 5, Part: PartCompound, DriftWindow: time.Minute}
+}
 
 // Validate reports all faults at once.
 func (c Config) Validate() error {
@@ -96,6 +101,9 @@ func (c Config) Validate() error {
 	if math.IsNaN(float64(c.Threshold)) {
 		bad("threshold", c.Threshold, "a number")
 	}
+	if c.DriftWindow < 0 || c.DriftWindow > 24*time.Hour {
+		bad("drift_window", c.DriftWindow, "0 to 24h")
+	}
 	errs = append(errs, c.ROI.Validate())
 	return errors.Join(errs...)
 }
@@ -113,6 +121,7 @@ type Detector struct {
 	next     uint64
 	interval atomic.Int64 // ns between two frames that the camera delivers
 	share    *Share
+	drift    *driftWatch
 
 	judged regionOfInterest
 	scores tokenScores
@@ -134,7 +143,7 @@ func New(enc Encoder, scorer Scorer, m models.Manifest, cal Calibration, provide
 	}
 	d := &Detector{
 		enc: enc, scorer: scorer, manifest: m, compound: NewCompound(m, cal, cfg.Part), cfg: cfg, provider: provider,
-		budget: newBudget(),
+		budget: newBudget(), drift: newDriftWatch(cfg.DriftWindow, &cal),
 		judged: regionOfInterest{roi: cfg.ROI}, scores: tokenScores{scorer: scorer, cal: &cal},
 	}
 	if _, err := d.compound.schedule.Weights(m.Diffusion.Aggregate, nil); err != nil {
@@ -191,6 +200,7 @@ func (d *Detector) Score(ctx context.Context, f *ingest.Frame) (*Map, error) {
 		m.Latency.Wait, m.Latency.Total = begin.Sub(m.Captured), done.Sub(m.Captured)
 	}
 	d.account(m, done)
+	m.Drift = d.drift.update(m)
 	m.Seq = d.next
 	d.next++
 	return m, nil

@@ -28,6 +28,7 @@ type Map struct {
 	Timesteps               []int         // the timesteps that were used
 	Choice                  *Choice       // why so many; nil when the knob says how many
 	Threshold               float32       // values above count as anomalous
+	Drift                   Drift         // how the picture stands against normal footage, over the last minutes
 	Peak, Mean              float32
 	Latency                 Latency
 	Bundle, Provider        string

@@ -17,6 +17,9 @@ type Metrics struct {
 	timesteps *prometheus.GaugeVec
 	score     *prometheus.GaugeVec
 	area      *prometheus.GaugeVec
+	drifting  *prometheus.GaugeVec
+	level     *prometheus.GaugeVec
+	layout    *prometheus.GaugeVec
 	connected prometheus.Gauge
 
 	reconnects prometheus.Counter
@@ -61,6 +64,9 @@ func NewMetrics(reg prometheus.Registerer, cameras []Camera) (*Metrics, error) {
 		stage:     histogram("oodcast_stage_duration_seconds", "Time that a frame spends in a stage.", "stage"),
 		timesteps: gauge("oodcast_inference_steps", "Timesteps of the newest map, |T|."),
 		score:     gauge("oodcast_anomaly_score", "Peak of the newest map, standard deviations."),
+		drifting:  gauge("oodcast_drift", "1 while the picture is not what the bundle knows, or not what it was."),
+		level:     gauge("oodcast_drift_level", "Middle score of the last minutes, 0 on normal footage."),
+		layout:    gauge("oodcast_drift_layout", "How far the middle cell's score has moved since the start."),
 		area:      gauge("oodcast_anomaly_area_ratio", "Share of the newest map above the threshold."),
 		connected: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "oodcast_nats_connected", Help: "1 while connected to NATS.",
@@ -79,7 +85,7 @@ func NewMetrics(reg prometheus.Registerer, cameras []Camera) (*Metrics, error) {
 		cameras: newCollector(cameras),
 	}
 	for _, c := range []prometheus.Collector{
-		m.published, m.events, m.maps, m.age, m.stage, m.timesteps, m.score, m.area, m.connected,
+		m.published, m.events, m.maps, m.age, m.stage, m.timesteps, m.score, m.area, m.drifting, m.level, m.layout, m.connected,
 		m.reconnects, m.reduced, m.spooled, m.spool, m.slow, m.cameras,
 	} {
 		if err := reg.Register(c); err != nil {
@@ -95,6 +101,13 @@ func (m *Metrics) observe(d *detector.Map) {
 	m.timesteps.WithLabelValues(d.Camera).Set(float64(len(d.Timesteps)))
 	m.score.WithLabelValues(d.Camera).Set(float64(d.Peak))
 	m.area.WithLabelValues(d.Camera).Set(d.AboveThreshold())
+	drifting := 0.0
+	if d.Drift.State == detector.DriftDrifting {
+		drifting = 1
+	}
+	m.drifting.WithLabelValues(d.Camera).Set(drifting)
+	m.level.WithLabelValues(d.Camera).Set(d.Drift.Level)
+	m.layout.WithLabelValues(d.Camera).Set(d.Drift.Layout)
 	m.stage.WithLabelValues(d.Camera, "wait").Observe(d.Latency.Wait.Seconds())
 	m.stage.WithLabelValues(d.Camera, "encode").Observe(d.Latency.Encode.Seconds())
 	m.stage.WithLabelValues(d.Camera, "score").Observe(d.Latency.Score.Seconds())
@@ -114,7 +127,7 @@ func (m *Metrics) forget(camera string) {
 	for _, v := range []*prometheus.HistogramVec{m.age, m.stage} {
 		v.DeletePartialMatch(about)
 	}
-	for _, v := range []*prometheus.GaugeVec{m.timesteps, m.score, m.area} {
+	for _, v := range []*prometheus.GaugeVec{m.timesteps, m.score, m.area, m.drifting, m.level, m.layout} {
 		v.DeletePartialMatch(about)
 	}
 }

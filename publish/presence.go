@@ -212,7 +212,7 @@ func (s *statusSender) bucket(ctx context.Context) (jetstream.KeyValue, error) {
 
 // sameState says that nothing but counters and times differs.
 func sameState(a, b schema.Status) bool {
-	return a.State == b.State && a.Reason == b.Reason && a.Paused == b.Paused && a.Since.Equal(b.Since) &&
+	return a.State == b.State && a.Reason == b.Reason && a.Hint == b.Hint && a.Paused == b.Paused && a.Since.Equal(b.Since) &&
 		a.Threshold == b.Threshold && a.LatencyBudget == b.LatencyBudget && a.TimestepsMax == b.TimestepsMax &&
 		a.Timesteps.N == b.Timesteps.N && a.Timesteps.Auto == b.Timesteps.Auto &&
 		fmt.Sprint(a.Timesteps.List) == fmt.Sprint(b.Timesteps.List) &&

@@ -144,6 +144,7 @@ func (c *camera) Status() schema.Status {
 		if m.Choice != nil {
 			st.TimestepsReason = string(m.Choice.Reason)
 		}
+		st.Hint = m.Drift.Hint
 	}
 	return st
 }
@@ -176,6 +177,9 @@ func (c *camera) stats() schema.Stats {
 	s.CameraFPS, s.ScoreFPS = c.mu.captured.perSecond(now), c.mu.maps.perSecond(now)
 	if m := c.mu.newest; m != nil {
 		s.Peak, s.Mean = m.Peak, m.Mean
+		if d := m.Drift; !d.Since.IsZero() {
+			s.Drift = &schema.Drift{State: string(d.State), Since: d.Since, Level: d.Level, Layout: d.Layout, Hint: d.Hint}
+		}
 		s.LatencyMS = schema.LatencyMS{
 			Wait: publish.Millis(m.Latency.Wait), Encode: publish.Millis(m.Latency.Encode),
 			Score: publish.Millis(m.Latency.Score), Total: publish.Millis(m.Latency.Total),

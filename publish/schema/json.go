@@ -83,6 +83,7 @@ type Status struct {
 	Camera        string    `json:"camera"`
 	State         string    `json:"state"`
 	Reason        string    `json:"reason,omitempty"` // why it is stalled or down
+	Hint          string    `json:"hint,omitempty"`   // what should be looked at: the picture drifts
 	Since         time.Time `json:"since"`            // of the state
 	Time          time.Time `json:"time"`
 	Source        string    `json:"source,omitempty"` // without credentials
@@ -128,6 +129,17 @@ type Stats struct {
 	// With timesteps "auto": frames that took longer than the latency budget, and how often |T| was changed.
 	BudgetMisses     uint64 `json:"budget_misses,omitempty"`
 	TimestepsChanges uint64 `json:"timesteps_changes,omitempty"`
+	// Whether the camera still sees what its bundle knows; absent before the first map and without a watch.
+	Drift *Drift `json:"drift,omitempty"`
+}
+
+// Drift is how a camera's picture stands against normal footage and against its own past.
+type Drift struct {
+	State  string    `json:"state"`          // ok or drifting
+	Since  time.Time `json:"since"`          // of the state
+	Level  float64   `json:"level"`          // middle score of the last minutes; 0 on normal footage
+	Layout float64   `json:"layout"`         // how far the middle cell has moved since the start; 0 while that is learnt
+	Hint   string    `json:"hint,omitempty"` // what may have happened, and what to do
 }
 
 // Update is a control request: fields that are absent stay as they are.

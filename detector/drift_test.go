@@ -1,0 +1,156 @@
+package detector
+
+import (
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// yard makes maps of a place: every cell has a score of its own, around 0, and a little noise.
+type yard struct {
+	random *rand.Rand
+	own    []float32
+	watch  *driftWatch
+	now    time.Time
+	roi    *Mask
+}
+
+const yardWidth, yardHeight = 40, 20
+
+func newYard(window time.Duration) *yard {
+	y := &yard{random: rand.New(rand.NewPCG(1, 4)), now: time.Unix(50000, 0).UTC()}
+	y.watch = newDriftWatch(window, &Calibration{})
+	for range yardWidth * yardHeight {
+		y.own = append(y.own, float32(0.6*y.random.NormFloat64()))
+	}
+	return y
+}
+
+// pass lets a while pass with a map a second; edit changes what the camera sees. It returns all that was said.
+func (y *yard) pass(length time.Duration, edit func(values []float32)) (said []Drift) {
+	for end := y.now.Add(length); y.now.Before(end); y.now = y.now.Add(time.Second) {
+		m := &Map{
+			Captured: y.now, Width: yardWidth, Height: yardHeight, Values: slices.Clone(y.own), Timesteps: []int{1, 2},
+			ROI: y.roi,
+		}
+		if edit != nil {
+			edit(m.Values)
+		}
+		for i := range m.Values {
+			m.Values[i] += float32(0.3 * y.random.NormFloat64())
+		}
+		said = append(said, y.watch.update(m))
+	}
+	return said
+}
+
+// shift is a camera that has been turned by some cells.
+func shift(by int) func([]float32) {
+	return func(v []float32) { copy(v, append(slices.Clone(v[by:]), v[:by]...)) }
+}
+
+// object fills a share of the picture with very high scores.
+func object(share float64) func([]float32) {
+	return func(v []float32) {
+		for i := range int(share * float64(len(v))) {
+			v[i] = 20
+		}
+	}
+}
+
+func brighter(v []float32) {
+	for i := range v {
+		v[i] += 1.2
+	}
+}
+
+func drifts(said []Drift) bool {
+	return slices.ContainsFunc(said, func(d Drift) bool { return d.State == DriftDrifting })
+}
+
+func TestDriftSeesAMovedCamera(t *testing.T) {
+	y := newYard(time.Minute)
+	if said := y.pass(10*time.Minute, nil); drifts(said) {
+		t.Fatalf("undisturbed: %+v", said[len(said)-1])
+	}
+	moved := y.now
+	said := y.pass(3*time.Minute, shift(3))
+	last := said[len(said)-1]
+	if last.State != DriftDrifting || !strings.Contains(last.Hint, "camera moved") || !strings.Contains(last.Hint, "since 1") {
+		t.Fatalf("moved: %+v", last)
+	}
+	if after := last.Since.Sub(moved); after <= 0 || after > 2*time.Minute {
+		t.Errorf("noticed after %v, want within two windows", after)
+	}
+	said = y.pass(5*time.Minute, nil) // set right again
+	if last := said[len(said)-1]; last.State != DriftOK || last.Hint != "" {
+		t.Errorf("set right: %+v", last)
+	}
+	changes := 0
+	for i := 1; i < len(said); i++ {
+		if said[i].State != said[i-1].State {
+			changes++
+		}
+	}
+	if changes != 1 {
+		t.Errorf("the state changed %d times on the way back, want once", changes)
+	}
+}
+
+func TestDriftSeesRisenScores(t *testing.T) {
+	y := newYard(time.Minute)
+	y.pass(3*time.Minute, nil)
+	said := y.pass(4*time.Minute, brighter)
+	if last := said[len(said)-1]; last.State != DriftDrifting || last.Level < 1 {
+		t.Errorf("scores 1.2 higher everywhere: %+v", last)
+	}
+	// From the start it is the bundle that does not fit.
+	y = newYard(time.Minute)
+	said = y.pass(time.Minute, brighter)
+	if last := said[len(said)-1]; last.State != DriftDrifting || !strings.Contains(last.Hint, "fit it to this camera") {
+		t.Errorf("high from the start: %+v", last)
+	}
+}
+
+// One big object is an anomaly, not drift, however long it stays.
+func TestDriftIgnoresAnObject(t *testing.T) {
+	y := newYard(time.Minute)
+	y.pass(3*time.Minute, nil)
+	if said := y.pass(20*time.Minute, object(0.4)); drifts(said) {
+		t.Errorf("an object over 40 %% of the picture: %+v", said[len(said)-1])
+	}
+	if said := y.pass(20*time.Minute, object(0.7)); !drifts(said) {
+		t.Errorf("something over 70 %% of the picture: %+v, want drift", said[len(said)-1])
+	}
+}
+
+func TestDriftLooksOnlyAtTheRegion(t *testing.T) {
+	y := newYard(time.Minute)
+	y.roi = ROI{Include: []Polygon{{{0, 0.5}, {1, 0.5}, {1, 1}, {0, 1}}}}.Mask(yardWidth, yardHeight)
+	y.pass(3*time.Minute, nil)
+	if said := y.pass(10*time.Minute, object(0.5)); drifts(said) { // the upper half
+		t.Errorf("outside of the region: %+v", said[len(said)-1])
+	}
+}
+
+func TestDriftIsSilentWithoutWindowAndWhileItLearns(t *testing.T) {
+	y := newYard(0)
+	if said := y.pass(5*time.Minute, brighter); drifts(said) {
+		t.Error("a watch without a window says something")
+	}
+	y = newYard(time.Minute)
+	if said := y.pass(15*time.Second, brighter); drifts(said) {
+		t.Error("15 maps are too few to say something")
+	}
+}
+
+// A camera that always moves has no layout to lose.
+func TestDriftOfAMovingCamera(t *testing.T) {
+	y := newYard(time.Minute)
+	i := 0
+	if said := y.pass(20*time.Minute, func(v []float32) { i++; shift(i / 4 % len(v))(v) }); drifts(said) {
+		t.Errorf("a camera on the move: %+v", said[len(said)-1])
+	}
+}

@@ -1,0 +1,47 @@
+package ingesttest
+
+import (
+	"math"
+
+	"github.com/oodcast/oodcast/ingest"
+)
+
+// Mishap is what may befall a camera: it is moved, turned, or the light changes. The zero value changes nothing.
+type Mishap struct {
+	X, Y  float64 // how far the picture moves, in parts of its width and height
+	Angle float64 // by which it turns around its middle, degrees
+	Gain  float64 // factor of the brightness; 0 is 1
+}
+
+// Happen returns the frame as the camera sees it after the mishap. Beyond the old picture its border goes on.
+func (m Mishap) Happen(f *ingest.Frame) *ingest.Frame {
+	out := ingest.NewFrame(f.Width, f.Height)
+	out.Camera, out.Seq, out.Captured, out.PTS = f.Camera, f.Seq, f.Captured, f.PTS
+	sin, cos := math.Sincos(-m.Angle * math.Pi / 180)
+	cx, cy := float64(f.Width)/2, float64(f.Height)/2
+	gain := m.Gain
+	if gain == 0 {
+		gain = 1
+	}
+	for y := range f.Height {
+		for x := range f.Width {
+			dx, dy := float64(x)-cx-m.X*float64(f.Width), float64(y)-cy-m.Y*float64(f.Height)
+			sx, sy := cx+cos*dx-sin*dy, cy+sin*dx+cos*dy
+			bilinear(out.Pix[3*(y*f.Width+x):][:3], f, sx, sy, gain)
+		}
+	}
+	return out
+}
+
+// bilinear stores the colour at (x, y), times gain, in rgb.
+func bilinear(rgb []byte, f *ingest.Frame, x, y, gain float64) {
+	x, y = min(max(x, 0), float64(f.Width-1)), min(max(y, 0), float64(f.Height-1))
+	x0, y0 := min(int(x), f.Width-2), min(int(y), f.Height-2)
+	wx, wy := x-float64(x0), y-float64(y0)
+	at := func(x, y, c int) float64 { return float64(f.Pix[3*(y*f.Width+x)+c]) }
+	for c := range rgb {
+		top := at(x0, y0, c)*(1-wx) + at(x0+1, y0, c)*wx
+		bottom := at(x0, y0+1, c)*(1-wx) + at(x0+1, y0+1, c)*wx
+		rgb[c] = byte(min(255, gain*(top*(1-wy)+bottom*wy)+0.5))
+	}
+}
