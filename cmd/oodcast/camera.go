@@ -33,6 +33,7 @@ type camera struct {
 	tracker  *detector.Tracker
 	retrack  atomic.Pointer[detector.TrackerConfig] // for the next frame
 	seq      uint64                                 // of the next map
+	drift    detector.DriftState                    // of the newest map
 	started  time.Time
 	paused   atomic.Bool
 	scored   atomic.Uint64

@@ -153,9 +153,26 @@ func (s *service) scoreNext(ctx context.Context, c *camera) (*detector.Map, erro
 	if m != nil {
 		s.publisher.Map(m)
 		s.preview.Map(m)
+		s.drifted(c, m.Drift)
 		s.announce(c, f, m, c.tracker.Update(m))
 	}
 	return m, err
+}
+
+// drifted logs when the picture begins or ends to drift.
+func (s *service) drifted(c *camera, d detector.Drift) {
+	before := c.drift
+	c.drift = d.State
+	switch {
+	case d.State == before:
+	case d.State == detector.DriftDrifting:
+		s.out.Log.Warn("drift", "camera", c.cfg.Name, "level", d.Level, "layout", d.Layout, "hint", d.Hint)
+	case before == detector.DriftDrifting:
+		s.out.Log.Info("drift is over", "camera", c.cfg.Name)
+	}
+	if d.State != before {
+		s.publisher.StatusChanged()
+	}
 }
 
 // inTurn waits for the camera's turn and scores the frame that is the right one then: while others are scored, a newer
