@@ -38,6 +38,14 @@ func (c *EvalCmd) Run(e *env) error {
 	if debug.SetMemoryLimit(-1) == math.MaxInt64 { // GOMEMLIMIT is not set
 		debug.SetMemoryLimit(evalMemory)
 	}
+	err := c.run(e)
+	if err != nil && e.Err() != nil {
+		return fmt.Errorf("interrupted: %w", e.Err())
+	}
+	return err
+}
+
+func (c *EvalCmd) run(e *env) error {
 	if c.Stream != "" {
 		return c.evalStream(e)
 	}
@@ -99,9 +107,6 @@ func (c *EvalCmd) evaluate(e *env, d *eval.Dataset, parts *evalParts, rows []eva
 	bar := newImageBar(e, "images", len(d.Items))
 	maps, err := eval.Score(e, d, bar.reading(opencv.ReadImage), parts.encode, rows)
 	bar.finish()
-	if e.Err() != nil {
-		return nil, fmt.Errorf("interrupted: %w", e.Err())
-	}
 	if err != nil {
 		return nil, err
 	}

@@ -53,8 +53,8 @@ func (c *EvalCmd) reference(e *env, encode eval.Encode) (*eval.Reference, error)
 		if err := s.Run(e, sink); err != nil {
 			return nil, fmt.Errorf("read --reference %s: %w", ingest.RedactURI(uri), err)
 		}
-		if err := e.Err(); err != nil {
-			return nil, fmt.Errorf("interrupted: %w", err)
+		if err := e.Err(); err != nil { // a source ends without an error when it is stopped
+			return nil, err
 		}
 	}
 	ref, err := sampler.Reference()
