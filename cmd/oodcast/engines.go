@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 
+	"go.yaml.in/yaml/v3"
+
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/detector/ort"
 	"github.com/oodcast/oodcast/models"
@@ -35,8 +37,12 @@ func (e *engines) acquire(bundle string, cfg detector.Config) (*engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The manifest has the checksum of every file; the paper's choices concern the noise, which is part of the engine.
-	key := fmt.Sprintf("%s paper=%t %+v", b.Path(), cfg.Paper, b.Manifest)
+	manifest, err := yaml.Marshal(b.Manifest) // it has the checksum of every file
+	if err != nil {
+		return nil, fmt.Errorf("bundle %q: %w", b.Path(), err)
+	}
+	// The paper's choices concern the noise, which is part of the engine.
+	key := fmt.Sprintf("%s paper=%t %s", b.Path(), cfg.Paper, manifest)
 	if found := e.loaded[key]; found != nil {
 		found.users++
 		return found, nil

@@ -86,3 +86,20 @@ func cameraList(t *testing.T, page string) []schema.Status {
 	}
 	return list.Cameras
 }
+
+// patch changes settings of a camera.
+func patch(t *testing.T, url, body string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPatch, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	if r.StatusCode != http.StatusOK {
+		t.Fatalf("PATCH %s: %s", url, r.Status)
+	}
+}

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/oodcast/oodcast/publish/schema"
+)
+
+// reloadable is a running oodcast whose file is changed under it.
+type reloadable struct {
+	t          *testing.T
+	p          *process
+	path, page string
+}
+
+const reloadHead = `
+publish: {url: "embedded://127.0.0.1:0", state_dir: %q, status_interval: %s}
+preview: {listen: "127.0.0.1:0"}
+detector: {timesteps: %d, width: 256, height: 128}
+events: {hold: %s}
+cameras:
+`
+
+func startReloadable(t *testing.T, config string) *reloadable {
+	t.Helper()
+	r := &reloadable{t: t, path: write(t, filepath.Join(t.TempDir(), "run.yaml"), config)}
+	r.p = start(t, "run", "--config", r.path)
+	r.page = r.p.find(t, "page ")
+	return r
+}
+
+// replace writes the file as editors do: another file takes its name.
+func (r *reloadable) replace(config string) {
+	r.t.Helper()
+	next := write(r.t, r.path+".new", config)
+	if err := os.Rename(next, r.path); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// until waits for what the cameras say of themselves.
+func (r *reloadable) until(what string, ok func(map[string]schema.Status) bool) map[string]schema.Status {
+	r.t.Helper()
+	var now map[string]schema.Status
+	for deadline := time.Now().Add(90 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		now = map[string]schema.Status{}
+		for _, c := range cameraList(r.t, r.page) {
+			now[c.Camera] = c
+		}
+		if ok(now) {
+			return now
+		}
+		select {
+		case <-r.p.done:
+			r.t.Fatalf("oodcast ended before %s", what)
+		default:
+		}
+	}
+	r.t.Fatalf("waited in vain for %s: %+v", what, now)
+	return nil
+}
+
+// A changed file takes effect camera by camera: what did not change goes on undisturbed, a wrong file changes nothing and
+// is told everywhere, and what needs a restart is named.
+func TestReload(t *testing.T) {
+	state, clip := t.TempDir(), demoClip(t)
+	entry := func(name, rest string) string {
+		return fmt.Sprintf("- {name: %s, uri: %q, realtime: true, loop: true, max_fps: 5%s}\n", name, clip, rest)
+	}
+	head := func(timesteps int, hold, interval string) string {
+		return fmt.Sprintf(reloadHead, state, interval, timesteps, hold)
+	}
+	r := startReloadable(t, head(2, "1s", "10s")+entry("stays", "")+entry("changes", "")+entry("goes", ""))
+	scored := func(names ...string) func(map[string]schema.Status) bool {
+		return func(now map[string]schema.Status) bool {
+			for _, n := range names {
+				if now[n].Stats.Scored == 0 {
+					return false
+				}
+			}
+			return len(now) == len(names)
+		}
+	}
+	before := r.until("three cameras", scored("stays", "changes", "goes"))
+
+	// One file, every kind of change: added, removed, restarted, adjusted, and a key that needs a restart.
+	r.replace(head(3, "2s", "20s") + entry("stays", "") + entry("changes", ", width: 384, height: 288") +
+		entry("comes", ", detector: {timesteps: 1}"))
+	after := r.until("the other three", func(now map[string]schema.Status) bool {
+		return scored("stays", "changes", "comes")(now) && now["stays"].TimestepsUsed == 3 && now["changes"].Width == 384
+	})
+	if !after["stays"].Since.Equal(before["stays"].Since) || after["stays"].Stats.Captured < before["stays"].Stats.Captured {
+		t.Errorf("the camera that stays was disturbed: %+v, before %+v", after["stays"], before["stays"])
+	}
+	if !after["changes"].Since.After(before["changes"].Since) || after["comes"].Timesteps.N != 1 {
+		t.Errorf("changes %+v, comes %+v", after["changes"], after["comes"])
+	}
+	if log := r.p.stderr.String(); !strings.Contains(log, "publish.status_interval") || strings.Contains(log, "preview.listen") {
+		t.Errorf("what needs a restart is not named:\n%s", log)
+	}
+
+	// A wrong one: everything stays, and the reason is in the status, the metrics and the log.
+	r.replace("detectr: {timesteps: 9}\n" + head(4, "1s", "10s") + entry("stays", "") + entry("stays", ""))
+	wrong := r.until("the reason", func(now map[string]schema.Status) bool { return now["stays"].ConfigFault != "" })
+	for _, part := range []string{"detectr: unknown key, did you mean detector?", `cameras[1].name: got "stays" twice`} {
+		if !strings.Contains(wrong["stays"].ConfigFault, part) {
+			t.Errorf("fault %q does not name %q", wrong["stays"].ConfigFault, part)
+		}
+	}
+	if !scored("stays", "changes", "comes")(wrong) || wrong["stays"].Timesteps.N != 3 {
+		t.Errorf("a wrong file changed something: %+v", wrong)
+	}
+	if m := scrape(t, r.page); m["oodcast_config_last_reload_successful"] != 0 || m["oodcast_config_reloads_total"] < 2 {
+		t.Errorf("metrics %v of %v", m["oodcast_config_last_reload_successful"], m["oodcast_config_reloads_total"])
+	}
+
+	// A bundle that does not open is refused too, before anything is touched; a right file heals.
+	r.replace(head(4, "1s", "10s") + entry("stays", ", bundle: /none"))
+	r.until("the missing bundle", func(now map[string]schema.Status) bool {
+		return len(now) == 3 && strings.Contains(now["stays"].ConfigFault, "/none")
+	})
+	r.replace(head(4, "1s", "10s") + entry("stays", ""))
+	r.until("one camera", func(now map[string]schema.Status) bool {
+		return len(now) == 1 && now["stays"].ConfigFault == "" && now["stays"].TimestepsUsed == 4
+	})
+	if m := scrape(t, r.page); m["oodcast_config_last_reload_successful"] != 1 {
+		t.Error("the metric still says that the file is wrong")
+	}
+	if code, _ := r.p.stop(t, syscall.SIGTERM); code != exitDone {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// SIGHUP reads the file again, and a knob that was turned by hand stays unless the file has changed about it.
+func TestReloadOnSignal(t *testing.T) {
+	config := fmt.Sprintf(reloadHead, t.TempDir(), "10s", 2, "1s") +
+		fmt.Sprintf("- {name: yard, uri: %q, realtime: true, loop: true, max_fps: 5}\n", demoClip(t))
+	r := startReloadable(t, config)
+	used := func(n int) func(map[string]schema.Status) bool {
+		return func(now map[string]schema.Status) bool { return now["yard"].TimestepsUsed == n }
+	}
+	r.until("a map", used(2))
+	patch(t, r.page+"api/v1/cameras/yard", `{"timesteps": 4}`)
+	r.until("the knob", used(4))
+	for i := range 2 {
+		if err := r.p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		for deadline := time.Now().Add(time.Minute); scrape(t, r.page)["oodcast_config_reloads_total"] < float64(i+1); {
+			if time.Now().After(deadline) {
+				t.Fatal("SIGHUP does nothing")
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+	}
+	if now := r.until("a map", used(4)); now["yard"].Timesteps.N != 4 {
+		t.Errorf("reading the same file again turned the knob: %+v", now["yard"].Timesteps)
+	}
+	r.replace(strings.Replace(config, "timesteps: 2", "timesteps: 3", 1))
+	r.until("what the file says", used(3))
+}
