@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/oodcast/oodcast/detector"
@@ -15,7 +16,10 @@ import (
 
 // evalVars are the names that the help shows.
 func evalVars() map[string]string {
-	return map[string]string{"eval_methods": strings.Join(eval.MethodNames(), ", ")}
+	return map[string]string{
+		"eval_methods": strings.Join(eval.MethodNames(), ", "),
+		"min_area":     fmt.Sprint(detector.DefaultTrackerConfig().MinArea),
+	}
 }
 
 // evalParts is what a bundle offers to the methods. A bundle without a denoiser has its encoder to offer.

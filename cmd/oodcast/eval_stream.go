@@ -21,7 +21,8 @@ type streamFlags struct {
 	Stream    string    `placeholder:"CLIP" help:"Evaluate a video or a folder of frames as a stream: streaming AP, steadiness, events."`
 	Truth     string    `type:"existingpath" placeholder:"DIR|FILE" help:"Truth of --stream: masks with the frame's number (from 0) in the name, for all or some frames, or a file of times in seconds, FROM TO a line."`
 	FPS       float64   `name:"fps" placeholder:"N" help:"Frames a second of --stream. Default: the clip's own times."`
-	Factors   []float64 `name:"threshold-factors" placeholder:"X,..." help:"Judge the events of --stream at these multiples of the default threshold too."`
+	Threshold []float32 `placeholder:"X,..." help:"Judge the events of --stream at these thresholds too, beside the bundle's."`
+	MinArea   float64   `placeholder:"X" default:"${min_area}" help:"Smallest region of an event of --stream, part of the image (default ${default})."`
 	LatencyMS float64   `name:"latency-ms" placeholder:"X" default:"-1" help:"What a map of --stream takes. Default: as measured, which no two runs agree on."`
 }
 
@@ -63,8 +64,9 @@ func (c *EvalCmd) evalStream(e *env) (err error) {
 
 func (c *EvalCmd) streamParts() (ingest.Source, *eval.Truth, eval.StreamOptions, error) {
 	opt := eval.StreamOptions{
-		FPS: c.FPS, Latency: -1, OOD: 1, Tracker: detector.DefaultTrackerConfig(), Factors: c.Factors,
+		FPS: c.FPS, Latency: -1, OOD: 1, Tracker: detector.DefaultTrackerConfig(), Thresholds: c.Threshold,
 	}
+	opt.Tracker.MinArea = c.MinArea
 	switch {
 	case c.Truth == "":
 		return nil, nil, opt, usagef("--stream: say with --truth what is in it: a folder of masks or a file of times")
@@ -72,8 +74,10 @@ func (c *EvalCmd) streamParts() (ingest.Source, *eval.Truth, eval.StreamOptions,
 		return nil, nil, opt, usagef("--stream: does not go with --dataset, --root and --scores")
 	case c.FPS < 0 || c.FPS > 1000:
 		return nil, nil, opt, usagef("--fps: got %v, want more than 0, at most 1000", c.FPS)
-	case slices.ContainsFunc(c.Factors, func(x float64) bool { return !(x > 0) }):
-		return nil, nil, opt, usagef("--threshold-factors: got %v, want numbers above 0", c.Factors)
+	case slices.ContainsFunc(c.Threshold, func(x float32) bool { return x == 0 || x != x }):
+		return nil, nil, opt, usagef("--threshold: got %v, want numbers other than 0", c.Threshold)
+	case opt.Tracker.Validate() != nil:
+		return nil, nil, opt, usagef("--min-area: got %v, want 0 or more, less than 1", c.MinArea)
 	case c.OODValue >= eval.Ignore:
 		return nil, nil, opt, usagef("--ood-value: got %d, want 0 to 254", c.OODValue)
 	}

@@ -21,8 +21,8 @@ type StreamOptions struct {
 	OOD uint8
 	// Tracker makes events of maps. UpdateEvery is ignored: every map's boxes are looked at.
 	Tracker detector.TrackerConfig
-	// Factors are further thresholds at which events are judged, as multiples of the default one.
-	Factors []float64
+	// Thresholds are judged beside the default one.
+	Thresholds []float32
 }
 
 // StreamResult is a row of an evaluation on a stream. Rates are fractions in 0..1.

@@ -54,8 +54,8 @@ type FalseAlarm struct {
 // eventLog runs a tracker and keeps where its events were.
 type eventLog struct {
 	tracker   *detector.Tracker
-	factor    float32 // of the map's threshold
-	threshold float32
+	threshold float32               // 0: the maps'
+	used      float32               // 0: there was none
 	seen      map[string][]sighting // by event
 	order     []string
 }
@@ -69,8 +69,9 @@ type sighting struct {
 	peak  float32
 }
 
-func newEventLog(cfg detector.TrackerConfig, factor float64) *eventLog {
-	return &eventLog{tracker: detector.NewTracker(cfg), factor: float32(factor), seen: map[string][]sighting{}}
+// newEventLog returns a log for one threshold, 0 for that of the maps.
+func newEventLog(cfg detector.TrackerConfig, threshold float32) *eventLog {
+	return &eventLog{tracker: detector.NewTracker(cfg), threshold: threshold, seen: map[string][]sighting{}}
 }
 
 // epoch stands for the first frame's time: trackers want a clock, not a position.
@@ -81,9 +82,12 @@ func (l *eventLog) update(s *shot) {
 	if s.m.Threshold == 0 {
 		return
 	}
-	l.threshold = l.factor * s.m.Threshold
 	m := *s.m
-	m.Captured, m.Threshold = epoch().Add(s.shown), l.threshold
+	m.Captured = epoch().Add(s.shown)
+	if l.threshold != 0 {
+		m.Threshold = l.threshold
+	}
+	l.used = m.Threshold
 	for _, e := range l.tracker.Update(&m) {
 		if _, ok := l.seen[e.ID]; !ok {
 			l.order = append(l.order, e.ID)
@@ -108,11 +112,11 @@ func (in *instance) hits(s sighting, first bool) bool {
 
 // result compares the events with the labelled objects; judged says which frames have a truth.
 func (l *eventLog) result(objects []instance, judged func(frame int) bool, duration time.Duration) *Events {
-	if l.threshold == 0 {
+	if l.used == 0 {
 		return nil
 	}
 	r := &Events{
-		Objects: len(objects), Events: len(l.order), Threshold: l.threshold,
+		Objects: len(objects), Events: len(l.order), Threshold: l.used,
 		Truth: make([]FoundObject, len(objects)), Alarms: []FalseAlarm{},
 	}
 	for i, o := range objects {

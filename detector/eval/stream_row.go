@@ -18,13 +18,13 @@ type streamRow struct {
 	age                time.Duration // sum
 	ms                 []float64
 	temporal           temporal
-	events             []*eventLog // at the default threshold, then at its multiples
+	events             []*eventLog // at the default threshold, then at the others
 }
 
 func newStreamRow(row Row, opt StreamOptions) *streamRow {
-	r := &streamRow{Row: row, events: []*eventLog{newEventLog(opt.Tracker, 1)}}
-	for _, factor := range opt.Factors {
-		r.events = append(r.events, newEventLog(opt.Tracker, factor))
+	r := &streamRow{Row: row, events: []*eventLog{newEventLog(opt.Tracker, 0)}}
+	for _, threshold := range opt.Thresholds {
+		r.events = append(r.events, newEventLog(opt.Tracker, threshold))
 	}
 	r.clock.finish = func(s *shot) {
 		r.scored++

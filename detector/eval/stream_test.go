@@ -112,7 +112,7 @@ func (s *sequence) run(t *testing.T, latency time.Duration) eval.StreamResult {
 		return m, nil
 	}
 	results, err := eval.Stream(t.Context(), s, s.masks(t), encode, []eval.Row{{Method: "z", Score: score}},
-		eval.StreamOptions{FPS: 10, Latency: latency, OOD: 1, Tracker: detector.DefaultTrackerConfig(), Factors: []float64{2, 3}})
+		eval.StreamOptions{FPS: 10, Latency: latency, OOD: 1, Tracker: detector.DefaultTrackerConfig(), Thresholds: []float32{8, 12}})
 	if err != nil {
 		t.Fatal(err)
 	}
