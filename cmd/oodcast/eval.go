@@ -46,6 +46,9 @@ func (c *EvalCmd) Run(e *env) error {
 }
 
 func (c *EvalCmd) run(e *env) error {
+	if (c.Stream != "" || c.PaperTables) && (c.Report != "" || c.PerImage != "") {
+		return usagef("eval: --report and --per-image are of one set of images: leave out --stream and --paper-tables")
+	}
 	if c.Stream != "" {
 		return c.evalStream(e)
 	}

@@ -66,6 +66,7 @@ func TestEvalPaperTables(t *testing.T) {
 		"neither files nor sets": {"eval", "--paper-tables"},
 		"no set below the root":  {"eval", "--paper-tables", "--root", filepath.Join(dir, "roadanomaly21")},
 		"no rows":                {"eval", "--paper-tables", "--from", bad},
+		"a report of tables":     {"eval", "--paper-tables", "--from", rows, "--report", dir},
 	} {
 		if code, _, stderr := oodcast(t, args...); code != exitUsage || strings.Count(stderr, "\n") != 1 {
 			t.Errorf("%s: exit code %d, %q; want %d and one line", name, code, stderr, exitUsage)
