@@ -2,6 +2,10 @@ package client_test
 
 import (
 	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"math"
 	"math/rand/v2"
 	"os/exec"
 	"path/filepath"
@@ -10,6 +14,8 @@ import (
 	"time"
 
 	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/publish/client"
+	"github.com/oodcast/oodcast/publish/schema"
 )
 
 // TestPython runs the example that reads maps without any NATS or protobuf library, on bare and on compressed ones.
@@ -99,5 +105,155 @@ func feed(to func(*detector.Map), next func(seq uint64) *detector.Map) (stop fun
 	return func() {
 		close(quit)
 		<-done
+	}
+}
+
+// rosMessage is a line that ros2_bridge.py prints.
+type rosMessage struct {
+	Topic, Type string
+	Message     struct {
+		Header struct {
+			Stamp struct{ Sec, Nanosec int64 }
+			Frame string `json:"frame_id"`
+		}
+		Width, Height, Step int
+		Encoding            string
+		Data                json.RawMessage
+		Info                struct {
+			Width, Height int
+			Resolution    float64
+		}
+		Detections []struct {
+			ID   string
+			Bbox struct {
+				Center struct{ Position struct{ X, Y float64 } }
+				SizeX  float64 `json:"size_x"`
+				SizeY  float64 `json:"size_y"`
+			}
+			Results []struct {
+				Hypothesis struct {
+					Class string `json:"class_id"`
+					Score float64
+				}
+			}
+		}
+		Status []struct {
+			Level         int
+			Name, Message string
+		}
+	}
+}
+
+// TestROS2 holds what the bridge to ROS 2 makes of a map, an event and a state against the maps that were sent. The bridge
+// runs without ROS here: it prints the fields of the messages that it would publish.
+func TestROS2(t *testing.T) {
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		t.Fatal("python3 is missing: apt-get install python3")
+	}
+	p, nc := connect(t)
+	c := client.New(nc)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, python, filepath.Join("examples", "ros2_bridge.py"), "--url", p.URL(), "--print",
+		"--count", "40")
+	var out, errs strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	captured := time.Unix(1700000000, 123456789)
+	stop := feed(func(m *detector.Map) {
+		m.Captured = captured
+		p.Map(m)
+		kind := [...]detector.EventType{detector.EventStart, detector.EventUpdate, detector.EventEnd}[m.Seq%3]
+		p.Event(detector.Event{
+			ID: "a", Revision: int(m.Seq) + 1, Type: kind, Camera: "front", Time: captured, Peak: 6, Threshold: 4,
+			Box: detector.Box{X: 0.5, Y: 0.25, Width: 0.25, Height: 0.5},
+		})
+		if _, err := c.Set(ctx, "front", schema.Update{Timesteps: &schema.Timesteps{N: int(m.Seq)%20 + 1}}); err != nil {
+			t.Error(err)
+		}
+	}, hill)
+	err = cmd.Wait()
+	stop()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, errs.String())
+	}
+	seen := map[string]int{}
+	for line := range strings.Lines(out.String()) {
+		var m rosMessage
+		if err := json.Unmarshal([]byte(line), &m); err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		seen[m.Topic+" "+m.Type]++
+		if s := m.Message.Header.Stamp; m.Topic != "/diagnostics" && !time.Unix(s.Sec, s.Nanosec).Equal(captured) {
+			t.Fatalf("%s is stamped %+v, not with the time of capture", m.Topic, s)
+		}
+		checkROS(t, m)
+	}
+	for _, topic := range []string{
+		"/front/anomaly/image sensor_msgs/Image", "/front/anomaly/grid nav_msgs/OccupancyGrid",
+		"/front/anomaly/events vision_msgs/Detection2DArray", "/diagnostics diagnostic_msgs/DiagnosticArray",
+	} {
+		if seen[topic] == 0 {
+			t.Errorf("no %s in %v", topic, seen)
+		}
+	}
+}
+
+// checkROS wants the hill: 10 in cell (5, 2), 0 elsewhere, of which only the right half is judged.
+func checkROS(t *testing.T, m rosMessage) {
+	t.Helper()
+	switch m.Type {
+	case "sensor_msgs/Image":
+		var text string
+		if err := json.Unmarshal(m.Message.Data, &text); err != nil {
+			t.Fatal(err)
+		}
+		data, err := hex.DecodeString(text)
+		if err != nil || m.Message.Width != 8 || m.Message.Height != 4 || m.Message.Step != 32 || len(data) != 128 ||
+			m.Message.Encoding != "32FC1" || m.Message.Header.Frame != "front_optical_frame" {
+			t.Fatalf("image %+v", m)
+		}
+		for i := range 32 {
+			got := math.Float32frombits(binary.LittleEndian.Uint32(data[4*i:]))
+			if i%8 < 4 && !math.IsNaN(float64(got)) || i%8 >= 4 && got != map[bool]float32{true: 10}[i == 2*8+5] {
+				t.Fatalf("pixel %d is %v", i, got)
+			}
+		}
+	case "nav_msgs/OccupancyGrid":
+		var cells []int
+		if err := json.Unmarshal(m.Message.Data, &cells); err != nil || len(cells) != 32 || m.Message.Info.Width != 8 ||
+			m.Message.Info.Height != 4 || m.Message.Info.Resolution != 0.125 || m.Message.Header.Frame != "front_anomaly_plane" {
+			t.Fatalf("grid %+v, %v", m, err)
+		}
+		for i, got := range cells {
+			want := 0
+			switch {
+			case i%8 < 4:
+				want = -1 // outside the region of interest
+			case i == (4-1-2)*8+5: // row 2 from the top is row 1 from the bottom
+				want = 100
+			}
+			if got != want {
+				t.Fatalf("cell %d is %d, want %d", i, got, want)
+			}
+		}
+	case "vision_msgs/Detection2DArray":
+		if len(m.Message.Detections) == 0 {
+			return // an end
+		}
+		d := m.Message.Detections[0]
+		if d.ID != "a" || d.Bbox.Center.Position.X != 500 || d.Bbox.Center.Position.Y != 200 || d.Bbox.SizeX != 200 ||
+			d.Bbox.SizeY != 200 || d.Results[0].Hypothesis.Class != "anomaly" || d.Results[0].Hypothesis.Score != 0.75 {
+			t.Fatalf("detection %+v", d)
+		}
+	case "diagnostic_msgs/DiagnosticArray":
+		if s := m.Message.Status[0]; s.Level != 0 || s.Name != "oodcast: front" || s.Message != "live" {
+			t.Fatalf("diagnostics %+v", s)
+		}
+	default:
+		t.Fatalf("type %s", m.Type)
 	}
 }

@@ -87,5 +87,6 @@ func sampleStatus() schema.Status {
 	now := time.Unix(0, 0)
 	return schema.Status{
 		Since: now, Time: now, Reason: "why", Source: "uri", Timesteps: schema.Timesteps{N: 1}, LatencyBudget: 1,
+		TimestepsReason: "why", Stats: schema.Stats{BudgetMisses: 1, TimestepsChanges: 1},
 	}
 }

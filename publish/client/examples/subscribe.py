@@ -94,14 +94,21 @@ def unzstd(body, limit=16 << 20):
     return out.raw[:n]
 
 
-def messages(url, subject):
-    """Subscribes and yields (headers, payload) of each message: the NATS protocol is text lines."""
+def decode(headers, body):
+    """Returns a map message as {field number: value}."""
+    return fields(unzstd(body) if headers.get("Content-Encoding") == "zstd" else body)
+
+
+def messages(url, *subjects):
+    """Subscribes and yields (subject, headers, payload) of each message: the NATS protocol is text lines."""
     at = urllib.parse.urlsplit(url)
     hello = {"verbose": False, "headers": True, "name": "subscribe.py", "lang": "python"}
     if at.username:
         hello.update({"user": at.username, "pass": at.password} if at.password else {"auth_token": at.username})
     with socket.create_connection((at.hostname, at.port or 4222), timeout=30) as s, s.makefile("rb") as r:
-        s.sendall(f"CONNECT {json.dumps(hello)}\r\nSUB {subject} 1\r\n".encode())
+        s.sendall(f"CONNECT {json.dumps(hello)}\r\n".encode())
+        for number, subject in enumerate(subjects, 1):
+            s.sendall(f"SUB {subject} {number}\r\n".encode())
         while line := r.readline():
             verb, *args = line.decode().split()
             if verb == "PING":
@@ -112,7 +119,7 @@ def messages(url, subject):
                 body = r.read(int(args[-1]) + 2)[:-2]
                 cut = int(args[-2]) if verb == "HMSG" else 0
                 lines = body[:cut].decode().split("\r\n")[1:]
-                yield dict(h.split(": ", 1) for h in lines if ": " in h), body[cut:]
+                yield args[0], dict(h.split(": ", 1) for h in lines if ": " in h), body[cut:]
 
 
 def main():
@@ -122,10 +129,8 @@ def main():
     p.add_argument("--camera", default="*")
     p.add_argument("--maps", type=int, default=0, help="stop after so many; 0: never")
     args = p.parse_args()
-    for n, (headers, body) in enumerate(messages(args.url, f"oodcast.v1.{args.site}.{args.camera}.map"), 1):
-        if headers.get("Content-Encoding") == "zstd":
-            body = unzstd(body)
-        m = fields(body)
+    for n, (_, headers, body) in enumerate(messages(args.url, f"oodcast.v1.{args.site}.{args.camera}.map"), 1):
+        m = decode(headers, body)
         v, width, height = values(m), m[WIDTH], m[HEIGHT]
         assert len(v) == width * height
         peak = max(range(len(v)), key=v.__getitem__)
