@@ -3,6 +3,7 @@ package eval_test
 import (
 	"context"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -78,6 +79,7 @@ func TestMeasure(t *testing.T) {
 func BenchmarkHundredMaps(b *testing.B) {
 	for _, binned := range []bool{true, false} {
 		b.Run("mode="+map[bool]string{true: "fast", false: "exact"}[binned], func(b *testing.B) {
+			defer debug.SetGCPercent(debug.SetGCPercent(25)) // as the command does
 			d, visits := synthetic(100, 2048, 1024)
 			for b.Loop() {
 				_, err := d.Measure(b.Context(), eval.Result{}, visits, eval.Options{
