@@ -53,18 +53,18 @@ type Quantile struct {
 	Value float64 `json:"value"`
 }
 
-// The scale of maps: the middle of normal is 0, and the tail, exceeded by one normal pixel in a thousand, is where it
+// The scale of maps: the middle of normal is 0, and the tail, exceeded by one normal pixel in two thousand, is where it
 // would be for a normal distribution of deviation 1. So far out, the maps of all |T| have the same shape: thresholds agree
 // within some percent, where a scale by deviations leaves a fifth.
 const (
 	middleP = 0.5
-	tailP   = 0.999
-	tailZ   = 3.0902
+	tailP   = 0.9995
+	tailZ   = 3.2905
 )
 
 // ValueProbabilities and PeakProbabilities are the quantiles that calibration stores.
 func ValueProbabilities() []float64 {
-	return []float64{0.01, 0.05, 0.1, 0.25, middleP, 0.75, 0.9, 0.95, 0.99, 0.995, tailP, 0.9999}
+	return []float64{0.01, 0.05, 0.1, 0.25, middleP, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, tailP, 0.9999}
 }
 
 // PeakProbabilities are the stored quantiles of frame peaks.

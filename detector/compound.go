@@ -1,6 +1,7 @@
 package detector
 
 import (
+	"errors"
 	"math"
 
 	"github.com/oodcast/oodcast/detector/diffusion"
@@ -15,6 +16,7 @@ type Compound struct {
 	part      string
 	cal       Calibration
 	schedule  *diffusion.Schedule
+	guided    *guided
 	tokens    []float32 // reused between frames
 }
 
@@ -22,6 +24,7 @@ type Compound struct {
 func NewCompound(m models.Manifest, cal Calibration, part string) *Compound {
 	return &Compound{
 		rules: m.Compound, aggregate: m.Diffusion.Aggregate, part: part, cal: cal, schedule: diffusion.NewSchedule(),
+		guided: newGuided(),
 	}
 }
 
@@ -62,11 +65,17 @@ func (c *Compound) diffusionTo(dst, scores []float32, timesteps []int, enc *Enco
 	for i, v := range c.tokens {
 		c.tokens[i] = (v - shift) * scale
 	}
-	if c.rules.Upsample == "nearest" {
+	if c.rules.Upsample == models.UpsampleNearest {
 		nearestTo(dst, c.tokens, enc.Width, enc.Height, enc.LogitsWidth, enc.LogitsHeight)
 		return nil
 	}
 	resizeTo(dst, c.tokens, enc.Width, enc.Height, enc.LogitsWidth, enc.LogitsHeight)
+	if c.rules.Upsample == models.UpsampleGuided {
+		if len(enc.Guide) != 3*len(dst) {
+			return errors.New("detector: the encoder gives no colours for guided upsampling")
+		}
+		c.guided.filter(dst, enc.Guide, enc.LogitsWidth, enc.LogitsHeight)
+	}
 	return nil
 }
 

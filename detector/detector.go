@@ -134,7 +134,7 @@ func New(enc Encoder, scorer Scorer, m models.Manifest, cal Calibration, provide
 		return nil, err
 	}
 	if cfg.Paper {
-		m.Compound = models.Compound{Rule: models.RuleStandardised, LSEWeight: 1, Upsample: "nearest"}
+		m.Compound = models.Compound{Rule: models.RuleStandardised, LSEWeight: 1, Upsample: models.UpsampleNearest}
 		m.Diffusion.Timesteps = paperOrder(cal.Timesteps)
 		if len(m.Diffusion.Timesteps) == 0 {
 			return nil, fmt.Errorf("detector: %w: the paper's timesteps 0, 1, … are not calibrated in this bundle: "+

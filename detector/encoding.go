@@ -28,6 +28,7 @@ type Encoding struct {
 	Classes                   int
 	Logits                    []float32 // Classes × LogitsHeight × LogitsWidth
 	LSE                       []float32 // LogitsHeight × LogitsWidth: log Σ exp over classes, high where sure
+	Guide                     []float32 // LogitsHeight × LogitsWidth × 3: the frame's mean colours, 0 … 1; for guided upsampling
 
 	// Of mask-classification networks only: each query has class logits, the last one for "no object", and a mask.
 	Queries, MaskWidth, MaskHeight int

@@ -38,6 +38,7 @@ func (e *meanEncoder) Encode(ctx context.Context, f *ingest.Frame, w, h int) (*E
 	}
 	e.enc.Features = means(f, e.enc.Width, e.enc.Height)
 	cells := means(f, e.enc.LogitsWidth, e.enc.LogitsHeight)
+	e.enc.Guide = cells
 	e.enc.LSE = make([]float32, e.enc.LogitsWidth*e.enc.LogitsHeight)
 	for i := range e.enc.LSE {
 		e.enc.LSE[i] = cells[3*i]

@@ -36,20 +36,18 @@ func (r ROI) Mask(width, height int) *Mask {
 	return m
 }
 
-// tokenReach is how many tokens away a score may reach a cell: upsampling reads the next token in each direction, and one
-// more leaves room for a rule that looks further.
-const tokenReach = 2
-
 // tokens returns the tokens of a grid of w × h whose scores reach a cell inside, in ascending order.
 func (m *Mask) tokens(w, h int) []int {
 	needed := make([]bool, w*h)
+	// Guided upsampling reads the cells around a cell, and each of them the next token in each direction.
+	reachX, reachY := (guideRadius*w+m.Width-1)/m.Width+1, (guideRadius*h+m.Height-1)/m.Height+1
 	for i, in := range m.Inside {
 		if !in {
 			continue
 		}
 		x, y := (2*(i%m.Width)+1)*w/(2*m.Width), (2*(i/m.Width)+1)*h/(2*m.Height)
-		for ty := max(0, y-tokenReach); ty <= min(h-1, y+tokenReach); ty++ {
-			for tx := max(0, x-tokenReach); tx <= min(w-1, x+tokenReach); tx++ {
+		for ty := max(0, y-reachY); ty <= min(h-1, y+reachY); ty++ {
+			for tx := max(0, x-reachX); tx <= min(w-1, x+reachX); tx++ {
 				needed[ty*w+tx] = true
 			}
 		}

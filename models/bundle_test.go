@@ -218,7 +218,7 @@ func TestValidate(t *testing.T) {
 		},
 		{
 			"noise", func(m *Manifest) { m.Diffusion.Noise = "loud" },
-			`models.diffusion.noise: got "loud", want antithetic or independent`,
+			`models.diffusion.noise: got "loud", want antithetic or independent or shared`,
 		},
 		{"weight", func(m *Manifest) { m.Compound.LSEWeight = -1 }, "models.compound.lse_weight: got -1, want 0 to 1000"},
 		{"channels", func(m *Manifest) {

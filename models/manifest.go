@@ -78,8 +78,10 @@ type Size struct {
 type Diffusion struct {
 	// Timesteps is the nested order: |T|=N takes the first N. Each is in 0..999 and comes once.
 	Timesteps []int `yaml:"timesteps,flow" json:"timesteps"`
-	// Noise is antithetic (pairs +ε, −ε of per-token noise) or independent (the paper).
+	// Noise is antithetic (pairs +ε, −ε of per-token noise), independent (the paper) or shared (one ε for all tokens).
 	Noise string `yaml:"noise" json:"noise"`
+	// Draws is how many times the noise of a timestep is drawn; scores are their mean. 0 stands for 1.
+	Draws int `yaml:"draws,omitempty" json:"draws,omitempty"`
 	// Seed fixes the noise, so that the same frame gives the same map.
 	Seed uint64 `yaml:"seed" json:"seed"`
 	// Aggregate is sum or sqrt_one_minus_alpha_bar (the paper's Eq. 8).
@@ -88,11 +90,24 @@ type Diffusion struct {
 	Score string `yaml:"score" json:"score"`
 }
 
+// The values of Manifest.Normalise.
+const (
+	NormalisePerChannel = "per_channel"
+	NormaliseGlobal     = "global"
+)
+
 // The values of Compound.Rule.
 const (
 	RuleStandardised = "standardised"
 	RuleMinMax       = "min_max"
 	RuleGated        = "gated"
+)
+
+// The values of Compound.Upsample.
+const (
+	UpsampleNearest  = "nearest"
+	UpsampleBilinear = "bilinear"
+	UpsampleGuided   = "guided"
 )
 
 // Compound says how the diffusion score and the segmenter's uncertainty (−logsumexp of the logits) become one map.
@@ -102,7 +117,8 @@ type Compound struct {
 	Rule string `yaml:"rule" json:"rule"`
 	// LSEWeight is the weight of the uncertainty beside the diffusion score's 1; the paper has 1.
 	LSEWeight float64 `yaml:"lse_weight" json:"lse_weight"`
-	// Upsample is how tokens become pixels: bilinear or nearest (the paper).
+	// Upsample is how tokens become pixels: guided (bilinear, then along the colours of the frame), bilinear or nearest
+	// (the paper).
 	Upsample string `yaml:"upsample" json:"upsample"`
 }
 
@@ -126,13 +142,13 @@ func DefaultManifest() Manifest {
 				199, 99, 299, 149, 249, 124, 224, 174, 274, 74, 349, 112, 212, 162, 262, 87, 324, 137, 237, 187, 287, 62,
 				374, 50, 399,
 			},
-			Noise:     "antithetic",
+			Noise:     nets.NoiseAntithetic,
 			Seed:      1,
 			Aggregate: "sum",
 			Score:     "cosine",
 		},
-		Normalise: "per_channel",
-		Compound:  Compound{Rule: RuleGated, LSEWeight: 0.75, Upsample: "bilinear"},
+		Normalise: NormalisePerChannel,
+		Compound:  Compound{Rule: RuleGated, LSEWeight: 1, Upsample: UpsampleGuided},
 	}
 }
 
@@ -203,9 +219,9 @@ func (m *Manifest) Validate() error {
 	}
 	m.Encoder.validate(&f)
 	m.Diffusion.validate(&f)
-	f.oneOf("normalise", m.Normalise, "per_channel", "global")
+	f.oneOf("normalise", m.Normalise, NormalisePerChannel, NormaliseGlobal)
 	f.oneOf("compound.rule", m.Compound.Rule, RuleStandardised, RuleMinMax, RuleGated)
-	f.oneOf("compound.upsample", m.Compound.Upsample, "bilinear", "nearest")
+	f.oneOf("compound.upsample", m.Compound.Upsample, UpsampleGuided, UpsampleBilinear, UpsampleNearest)
 	if w := m.Compound.LSEWeight; !(w >= 0 && w <= 1000) {
 		f.bad("compound.lse_weight", w, "0 to 1000")
 	}
@@ -268,9 +284,12 @@ func (e *EncoderSpec) SizeMultiple() int {
 }
 
 func (d *Diffusion) validate(f *faults) {
-	f.oneOf("diffusion.noise", d.Noise, "antithetic", "independent")
+	f.oneOf("diffusion.noise", d.Noise, nets.NoiseAntithetic, nets.NoiseIndependent, nets.NoiseShared)
 	f.oneOf("diffusion.aggregate", d.Aggregate, "sum", "sqrt_one_minus_alpha_bar")
 	f.oneOf("diffusion.score", d.Score, "cosine", "mse")
+	if d.Draws < 0 || d.Draws > 1000 {
+		f.bad("diffusion.draws", d.Draws, "0 to 1000")
+	}
 	if len(d.Timesteps) == 0 {
 		f.bad("diffusion.timesteps", "[]", "at least one timestep")
 	}

@@ -19,6 +19,7 @@ type EvalCmd struct {
 	Timesteps     []int    `default:"5" help:"The |T| to evaluate."`
 	Reference     []string `sep:"none" placeholder:"URI" help:"Normal footage for cdnp, knn, gmm and mahalanobis: a file or a folder of images. May be repeated."`
 	Seed          *uint64  `placeholder:"N" help:"Seed of what is random. With it the JSON has no latency_ms: two runs print the same."`
+	Set           []string `sep:"none" placeholder:"KEY=VALUE" help:"Change a key of bundle.yaml: diffusion.* or compound.*. May be repeated."`
 	Scores        string   `type:"existingdir" help:"Folder of score files: evaluate these instead of a bundle."`
 	Suffix        string   `default:"_scores.npy" help:"Ending of a score file after the image's name."`
 	Limit         int      `placeholder:"N" help:"Only the first N images."`

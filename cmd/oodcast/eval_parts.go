@@ -52,6 +52,9 @@ func (c *EvalCmd) openParts(e *env) (_ *evalParts, err error) {
 	if p.bundle, err = models.Open(c.Bundle); err != nil {
 		return nil, err
 	}
+	if p.bundle.Manifest, err = p.bundle.Override(c.Set...); err != nil {
+		return nil, usageError{fmt.Errorf("--set: %w", err)}
+	}
 	if err := p.open(c.options()); err != nil {
 		return nil, err
 	}

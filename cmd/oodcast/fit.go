@@ -30,11 +30,16 @@ type FitCmd struct {
 	Seed          uint64        `default:"1" placeholder:"N" help:"Seed of everything random (default ${default})."`
 	Denoiser      string        `enum:"mlp,unet" default:"mlp" help:"mlp, or unet: convolutions over squares of features, the paper's ablation, at nine times the cost."`
 	Width         int           `placeholder:"N" help:"Hidden width of the denoiser. Default: the number of features."`
+	Blocks        []int         `default:"${fit_blocks}" placeholder:"N,N,N" help:"Input, middle and output blocks of the denoiser (default ${default})."`
+	Groups        int           `default:"${fit_groups}" placeholder:"N" help:"Groups of its normalisation layers (default ${default})."`
+	Normalise     string        `default:"${fit_normalise}" placeholder:"HOW" help:"Scale of features: per_channel or global (default ${default})."`
 	Scales        []float64     `default:"1" placeholder:"X" help:"Working sizes of training frames, as shares of the bundle's (default ${default})."`
 	Jitter        bool          `default:"true" negatable:"" help:"Vary exposure, colour, noise and position of training frames (default on)."`
 	Flip          bool          `help:"Also mirror training frames: for moving cameras."`
 	MaxFrames     int           `default:"${fit_max_frames}" placeholder:"N" help:"Frames to train on; longer footage is thinned out (default ${default})."`
 	LSEWeight     float64       `name:"lse-weight" default:"-1" placeholder:"X" help:"Weight of the segmenter's uncertainty. Default: that of --bundle."`
+	Set           []string      `sep:"none" placeholder:"KEY=VALUE" help:"Change a key of bundle.yaml: diffusion.* or compound.*. May be repeated."`
+	Calibration   int           `name:"calibration-frames" default:"${fit_calibration}" placeholder:"N" help:"Frames to calibrate on at most (default ${default})."`
 	Paper         bool          `help:"The paper's normalisation, noise and timesteps."`
 	CalibrateOnly bool          `help:"Keep the denoiser of --bundle; only measure normal footage."`
 	JSON          string        `name:"json" placeholder:"FILE" help:"Write the result as JSON; - for stdout."`
@@ -46,7 +51,9 @@ func fitVars() map[string]string {
 	d := fit.DefaultConfig()
 	return map[string]string{
 		"fit_steps": fmt.Sprint(d.Steps), "fit_batch": fmt.Sprint(d.Batch), "fit_lr": fmt.Sprint(d.LR),
-		"fit_max_frames": fmt.Sprint(d.MaxFrames),
+		"fit_max_frames": fmt.Sprint(d.MaxFrames), "fit_groups": fmt.Sprint(d.Groups), "fit_normalise": d.Normalise,
+		"fit_blocks":      fmt.Sprintf("%d,%d,%d", d.Blocks[0], d.Blocks[1], d.Blocks[2]),
+		"fit_calibration": fmt.Sprint(d.MaxCalibration),
 	}
 }
 
@@ -83,12 +90,21 @@ func (c *FitCmd) options() (fit.Options, error) {
 	cfg.Denoiser = c.Denoiser
 	cfg.Scales, cfg.Jitter, cfg.Flip, cfg.MaxFrames = c.Scales, c.Jitter, c.Flip, c.MaxFrames
 	cfg.LSEWeight, cfg.Paper = c.LSEWeight, c.Paper
+	cfg.Groups, cfg.Normalise, cfg.Set, cfg.MaxCalibration = c.Groups, c.Normalise, c.Set, c.Calibration
+	if len(c.Blocks) != len(cfg.Blocks) {
+		return fit.Options{}, usagef("--blocks: got %d numbers, want 3, such as 2,0,2", len(c.Blocks))
+	}
+	cfg.Blocks = [3]int(c.Blocks)
 	if err := cfg.Validate(); err != nil {
 		return fit.Options{}, usageError{err}
 	}
 	b, err := models.Open(c.Bundle)
 	if err != nil {
 		return fit.Options{}, err
+	}
+	changed := b.Manifest
+	if err := changed.Set(c.Set...); len(c.Set) > 0 && err != nil {
+		return fit.Options{}, usageError{fmt.Errorf("--set: %w", err)}
 	}
 	opt := fit.Options{
 		Config: cfg, Bundle: b, Out: c.Out, Name: c.Name, CalibrateOnly: c.CalibrateOnly, ORT: c.providerFlags.options(),

@@ -25,6 +25,7 @@ type collector struct {
 	cfg     Config
 	spec    models.EncoderSpec
 	encoder detector.Encoder
+	only    bool // all frames are for calibration
 	tell    func(Progress)
 	save    func() error // the state so far
 
@@ -65,7 +66,7 @@ func (c *collector) run(ctx context.Context, sources []ingest.Source) error {
 		c.Held = c.Spare
 	}
 	c.Spare, c.finished = nil, true
-	if c.Sample.tokens() < 64 || len(c.Held) == 0 {
+	if !c.only && c.Sample.tokens() < 64 || len(c.Held) == 0 {
 		return fmt.Errorf("%w: %d frames with %d tokens", ErrNoFrames, c.Index, c.Sample.tokens())
 	}
 	return c.save()
@@ -81,7 +82,7 @@ func (c *collector) frame(ctx context.Context, f *ingest.Frame) error {
 	}
 	r := rand.New(rand.NewPCG(c.cfg.Seed, uint64(index)+1))
 	var err error
-	if index/blockFrames%blocksPerFit == blocksPerFit-1 {
+	if c.only || index/blockFrames%blocksPerFit == blocksPerFit-1 {
 		err = c.hold(ctx, f, r)
 	} else {
 		err = c.train(ctx, f, r)
@@ -132,6 +133,7 @@ func (c *collector) plain(ctx context.Context, f *ingest.Frame) (detector.Encodi
 	}
 	kept := *enc
 	kept.Features, kept.LSE, kept.Logits = slices.Clone(enc.Features), slices.Clone(enc.LSE), nil
+	kept.Guide = slices.Clone(enc.Guide)
 	return kept, c.check(enc)
 }
 

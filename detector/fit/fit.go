@@ -65,7 +65,9 @@ func (r *run) run(ctx context.Context) error {
 	}
 	r.result.Frames, r.result.CalibrationFrames, r.result.Tokens = got.Encoded, len(got.Held), got.Sample.tokens()
 	if r.opt.CalibrateOnly {
-		r.tensors, err = r.opt.Bundle.Denoiser()
+		if r.tensors, err = r.opt.Bundle.Denoiser(); err == nil {
+			err = r.manifest.Set(r.opt.Set...)
+		}
 	} else {
 		err = r.train(ctx, &got.Sample)
 	}
@@ -115,7 +117,9 @@ func (r *run) collect(ctx context.Context) (*collected, error) {
 		r.opt.Progress(Progress{Phase: Features, Note: note})
 	}
 	path := filepath.Join(stateDir(r.opt.Out), featuresFile)
-	c := &collector{cfg: r.opt.Config, spec: r.manifest.Encoder, encoder: enc, tell: r.opt.Progress}
+	c := &collector{
+		cfg: r.opt.Config, spec: r.manifest.Encoder, encoder: enc, only: r.opt.CalibrateOnly, tell: r.opt.Progress,
+	}
 	complete := false
 	c.Sample = sample{channels: r.manifest.Encoder.Channels, limit: r.opt.MaxTokens, window: r.opt.window()}
 	if kept, done, err := readFeatures(path, r.key); err == nil {
@@ -132,7 +136,7 @@ func (r *run) collect(ctx context.Context) (*collected, error) {
 // train prepares the denoiser and trains it, from the state as far as it goes.
 func (r *run) train(ctx context.Context, s *sample) error {
 	var err error
-	if r.opt.Paper {
+	if r.opt.Paper || r.opt.Normalise == models.NormaliseGlobal {
 		r.norm, err = s.global()
 	} else {
 		r.norm, err = s.perChannel()
@@ -142,6 +146,9 @@ func (r *run) train(ctx context.Context, s *sample) error {
 	}
 	std := s.apply(r.norm)
 	r.describe(std)
+	if err := r.manifest.Set(r.opt.Set...); err != nil {
+		return err
+	}
 	net := *r.manifest.Denoiser
 	path := filepath.Join(stateDir(r.opt.Out), trainingFile)
 	if r.weights, err = readWeights(path, r.key, net.Size()); err == nil {
@@ -179,10 +186,10 @@ func (r *run) describe(std float64) {
 		Channels: m.Encoder.Channels, Width: width, Groups: c.Groups, Blocks: c.Blocks, Time: nets.TimeSinusoidal,
 		InputProjection: width != m.Encoder.Channels, Window: c.window(),
 	}
-	m.Normalise, m.Diffusion.Noise = "per_channel", nets.NoiseAntithetic
+	m.Normalise, m.Diffusion.Noise = c.Normalise, nets.NoiseAntithetic
 	if c.Paper {
-		m.Normalise, m.Diffusion.Noise = "global", nets.NoiseIndependent
-		m.Compound = models.Compound{Rule: models.RuleStandardised, LSEWeight: 1, Upsample: "nearest"}
+		m.Normalise, m.Diffusion.Noise = models.NormaliseGlobal, nets.NoiseIndependent
+		m.Compound = models.Compound{Rule: models.RuleStandardised, LSEWeight: 1, Upsample: models.UpsampleNearest}
 	}
 	m.Diffusion.Timesteps = c.order(std)
 }
@@ -205,7 +212,7 @@ func (r *run) calibrate(ctx context.Context, held []detector.Encoding) (detector
 	}
 	d := r.manifest.Diffusion
 	scorer, err := ort.NewScorer(ort.ScorerConfig{
-		Denoiser: *r.manifest.Denoiser, Weights: r.tensors, Noise: d.Noise, Score: d.Score, Seed: d.Seed,
+		Denoiser: *r.manifest.Denoiser, Weights: r.tensors, Noise: d.Noise, Draws: d.Draws, Score: d.Score, Seed: d.Seed,
 		Timesteps: d.Timesteps,
 	}, r.opt.ORT)
 	if err != nil {

@@ -153,8 +153,8 @@ func TestCalibrateOnlyKeepsTheDenoiser(t *testing.T) {
 	mustRun(t, first)
 	second := first
 	second.Bundle, second.Out, second.CalibrateOnly = openBundle(t, first.Out), filepath.Join(dir, "second"), true
-	second.Sources = []ingest.Source{yard{frames: 20}}
-	if res := mustRun(t, second); res.Steps != 0 || res.CalibrationFrames != 4 || res.Interrupted {
+	second.Sources, second.Set = []ingest.Source{yard{frames: 20}}, []string{"compound.lse_weight=0.5", "diffusion.draws=2"}
+	if res := mustRun(t, second); res.Steps != 0 || res.CalibrationFrames != 20 || res.Frames != 0 || res.Interrupted {
 		t.Errorf("result %+v", res)
 	}
 	a, b := filepath.Join(first.Out, models.DenoiserFile), filepath.Join(second.Out, models.DenoiserFile)
@@ -164,6 +164,10 @@ func TestCalibrateOnlyKeepsTheDenoiser(t *testing.T) {
 	a, b = filepath.Join(first.Out, models.CalibrationFile), filepath.Join(second.Out, models.CalibrationFile)
 	if readFile(t, a) == readFile(t, b) {
 		t.Error("the calibration has not changed")
+	}
+	m := openBundle(t, second.Out).Manifest
+	if m.Compound.LSEWeight != 0.5 || m.Diffusion.Draws != 2 || m.Compound.Rule != models.RuleGated {
+		t.Errorf("settings %+v %+v", m.Diffusion, m.Compound)
 	}
 }
 

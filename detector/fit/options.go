@@ -33,6 +33,8 @@ type Config struct {
 	Width int `yaml:"width"`
 	// Blocks counts the input, middle and output blocks. Default [2, 0, 2]: half the cost of [3, 1, 3], and no worse.
 	Blocks [3]int `yaml:"blocks,flow"`
+	// Normalise is how features are scaled: per_channel or global (the paper). Default per_channel.
+	Normalise string `yaml:"normalise"`
 	// Groups is the number of groups of every GroupNorm. Default 1: a lower loss than 8, and faster.
 	Groups int `yaml:"groups"`
 	// Scales are the working sizes at which training frames are encoded, beside the bundle's own. Default [1].
@@ -46,10 +48,13 @@ type Config struct {
 	MaxFrames int `yaml:"max_frames"`
 	// MaxTokens bounds the sample of features kept in memory. Default 400000.
 	MaxTokens int `yaml:"max_tokens"`
-	// MaxCalibration bounds the number of whole frames kept for calibration. Default 60: the threshold is a quantile of their peaks.
+	// MaxCalibration bounds the number of whole frames kept for calibration. Default 120: the threshold is a quantile of
+	// their peaks.
 	MaxCalibration int `yaml:"max_calibration"`
 	// Paper takes the paper's normalisation, noise and timesteps. Default false.
 	Paper bool `yaml:"paper"`
+	// Set changes keys of the bundle's sections diffusion and compound: KEY=VALUE. Default none.
+	Set []string `yaml:"set"`
 	// LSEWeight is the weight of the segmenter's uncertainty in the bundle; below 0 keeps the given bundle's. Default -1.
 	LSEWeight float64 `yaml:"lse_weight"`
 	// Checkpoint is the time between two writes of the state, at most 30 s. Default 20 s.
@@ -75,8 +80,9 @@ func (c Config) window() int {
 // DefaultConfig returns the defaults.
 func DefaultConfig() Config {
 	return Config{
-		Steps: 1500, Batch: 1024, LR: 1e-3, WeightDecay: 0.01, Seed: 1, Focus: 0.8, Denoiser: MLP, Blocks: [3]int{2, 0, 2}, Groups: 1,
-		Scales: []float64{1}, Jitter: true, MaxFrames: 400, MaxTokens: 400_000, MaxCalibration: 60, LSEWeight: -1,
+		Steps: 1500, Batch: 1024, LR: 1e-3, WeightDecay: 0.01, Seed: 1, Focus: 0.8, Denoiser: MLP,
+		Blocks: [3]int{2, 0, 2}, Normalise: models.NormalisePerChannel, Groups: 1,
+		Scales: []float64{1}, Jitter: true, MaxFrames: 400, MaxTokens: 400_000, MaxCalibration: 120, LSEWeight: -1,
 		Checkpoint: 20 * time.Second,
 	}
 }
@@ -110,6 +116,9 @@ func (c Config) Validate() error {
 	}
 	if c.Width < 0 {
 		bad("width", c.Width, "0 or more")
+	}
+	if c.Normalise != models.NormalisePerChannel && c.Normalise != models.NormaliseGlobal {
+		bad("normalise", fmt.Sprintf("%q", c.Normalise), "per_channel or global")
 	}
 	for _, s := range c.Scales {
 		if !(s >= 0.1 && s <= 4) {

@@ -18,7 +18,7 @@ import (
 const (
 	featuresFile = "features.bin"
 	trainingFile = "training.bin"
-	stateMagic   = "oodcast fit 1\n"
+	stateMagic   = "oodcast fit 2\n"
 )
 
 // errState says that a state file is damaged or of another fit: it is ignored.

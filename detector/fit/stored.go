@@ -6,8 +6,8 @@ import (
 	"github.com/oodcast/oodcast/detector"
 )
 
-// storedFeatures is the header of features.bin. The numbers follow it: the sample, then the features and the uncertainty
-// of each kept frame.
+// storedFeatures is the header of features.bin. The numbers follow it: the sample, then the features, the uncertainty
+// and colours of each kept frame.
 type storedFeatures struct {
 	Key                                        string
 	Complete                                   bool
@@ -38,7 +38,7 @@ func writeFeatures(path, key string, c *collected, complete bool) error {
 	lists := [][]float32{c.Sample.data}
 	for _, group := range [][]detector.Encoding{c.Held, c.Spare} {
 		for _, e := range group {
-			lists = append(lists, e.Features, e.LSE)
+			lists = append(lists, e.Features, e.LSE, e.Guide)
 		}
 	}
 	return writeState(path, h, lists...)
@@ -50,7 +50,7 @@ func readFeatures(path, key string) (c *collected, complete bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	if h.Key != key || len(lists) != 1+2*len(h.Held)+2*len(h.Spare) {
+	if h.Key != key || len(lists) != 1+3*len(h.Held)+3*len(h.Spare) {
 		return nil, false, fmt.Errorf("%w: %s belongs to another fit", errState, path)
 	}
 	c = &collected{
@@ -62,11 +62,13 @@ func readFeatures(path, key string) (c *collected, complete bool, err error) {
 		e = detector.Encoding{
 			Width: s.Width, Height: s.Height, Channels: s.Channels, Features: lists[0],
 			LogitsWidth: s.LogitsWidth, LogitsHeight: s.LogitsHeight, Classes: s.Classes, LSE: lists[1],
+			Guide: lists[2],
 		}
-		if len(e.Features) != s.Width*s.Height*s.Channels || len(e.LSE) != s.LogitsWidth*s.LogitsHeight {
+		if len(e.Features) != s.Width*s.Height*s.Channels || len(e.LSE) != s.LogitsWidth*s.LogitsHeight ||
+			len(e.Guide) != 3*len(e.LSE) {
 			err = fmt.Errorf("%w: %s: frame of the wrong size", errState, path)
 		}
-		lists = lists[2:]
+		lists = lists[3:]
 		return e, err
 	}
 	for i, s := range append(append([]frameSize{}, h.Held...), h.Spare...) {

@@ -29,6 +29,7 @@ type Encoder struct {
 	size    *Tensor
 	outputs []*Tensor // for the working size of the last frame
 	shrunk  []byte
+	guide   []float32
 	result  detector.Encoding
 }
 
@@ -95,7 +96,13 @@ func (e *Encoder) Encode(ctx context.Context, f *ingest.Frame, width, height int
 	if err := e.session.Run(inputs, e.outputs); err != nil {
 		return nil, fmt.Errorf("encode %dx%d at %dx%d: %w", f.Width, f.Height, width, height, err)
 	}
-	return e.encoding()
+	enc, err := e.encoding()
+	if err != nil {
+		return nil, err
+	}
+	e.guide = detector.GuideTo(e.guide, pix, w, h, enc.LogitsWidth, enc.LogitsHeight)
+	enc.Guide = e.guide
+	return enc, nil
 }
 
 // resize drops the outputs of another working size; the next run allocates new ones.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/models"
+	"github.com/oodcast/oodcast/models/nets"
 )
 
 // Engine is a bundle's encoder and denoiser, ready to run, and the detector made of them.
@@ -52,11 +53,11 @@ func OpenEngine(b *models.Bundle, cfg detector.Config, opts Options) (_ *Engine,
 	}
 	noise := b.Diffusion.Noise
 	if cfg.Paper {
-		noise = "independent"
+		noise = nets.NoiseIndependent
 	}
 	e.scorer = ScorerConfig{
-		Denoiser: *b.Manifest.Denoiser, Weights: weights, Noise: noise, Score: b.Diffusion.Score, Seed: b.Diffusion.Seed,
-		Timesteps: cal.Timesteps,
+		Denoiser: *b.Manifest.Denoiser, Weights: weights, Noise: noise, Draws: b.Diffusion.Draws,
+		Score: b.Diffusion.Score, Seed: b.Diffusion.Seed, Timesteps: cal.Timesteps,
 	}
 	if e.Scorer, err = NewScorer(e.scorer, opts); err != nil {
 		return nil, fmt.Errorf("bundle %q: %w", b.Path(), err)

@@ -20,7 +20,8 @@ var _ detector.TokenScorer = (*Scorer)(nil)
 type ScorerConfig struct {
 	Denoiser  nets.DenoiserConfig
 	Weights   checkpoint.Tensors
-	Noise     string // independent or antithetic
+	Noise     string // independent, antithetic or shared
+	Draws     int    // of the noise of a timestep; 0 = 1
 	Score     string // cosine or mse
 	Seed      uint64
 	Timesteps []int // all that will be asked for; none = any
@@ -50,9 +51,11 @@ type Scorer struct {
 	signs    int // evaluations of each noise vector
 	rows     int
 	window   int // side of the squares that the denoiser sees at once, or 0
+	draws    int
 	noise    diffusion.Noise
 	plans    []*plan // most recently used first
 	gathered []float32
+	one      []float32 // the scores of one draw
 	scored   atomic.Uint64
 }
 
@@ -65,7 +68,8 @@ func NewScorer(cfg ScorerConfig, opts Options) (_ *Scorer, err error) {
 		return nil, fmt.Errorf("scorer: %w", err)
 	}
 	s := &Scorer{
-		channels: cfg.Denoiser.Channels, signs: 1, rows: cfg.Rows, window: cfg.Denoiser.Window, noise: diffusion.Noise{Seed: cfg.Seed},
+		channels: cfg.Denoiser.Channels, signs: 1, rows: cfg.Rows, window: cfg.Denoiser.Window,
+		draws: max(1, cfg.Draws), noise: diffusion.Noise{Seed: cfg.Seed, Shared: cfg.Noise == nets.NoiseShared},
 	}
 	if cfg.Noise == nets.NoiseAntithetic {
 		s.signs = 2
@@ -155,7 +159,28 @@ func (s *Scorer) score(dst, features []float32, n int, tokens, timesteps []int) 
 		return fmt.Errorf("score: got %d features and room for %d scores, want %d and %d",
 			len(features), len(dst), n*s.channels, n*len(timesteps))
 	}
-	p, err := s.plan(n, tokens, timesteps)
+	if s.draws == 1 {
+		return s.draw(dst, features, n, tokens, timesteps, 0)
+	}
+	if cap(s.one) < len(dst) {
+		s.one = make([]float32, len(dst))
+	}
+	one := s.one[:len(dst)]
+	clear(dst)
+	for number := range s.draws {
+		if err := s.draw(one, features, n, tokens, timesteps, number); err != nil {
+			return err
+		}
+		for i, v := range one {
+			dst[i] += v / float32(s.draws)
+		}
+	}
+	return nil
+}
+
+// draw stores the scores with one draw of the noise in dst.
+func (s *Scorer) draw(dst, features []float32, n int, tokens, timesteps []int, number int) error {
+	p, err := s.plan(n, number, tokens, timesteps)
 	if err != nil {
 		return fmt.Errorf("score: %w", err)
 	}
@@ -193,7 +218,7 @@ func (s *Scorer) Close() error {
 
 // plan is what stays the same from frame to frame: the cut into tiles, the noise and the output buffers.
 type plan struct {
-	n         int
+	n, draw   int
 	tokens    []int // nil: 0 … n-1
 	timesteps []int
 	steps     *Tensor // int64[K]
@@ -207,10 +232,10 @@ type tile struct {
 	scores        *Tensor // [K, tokens]
 }
 
-// plan returns the plan for n tokens, from the cache if it is there.
-func (s *Scorer) plan(n int, tokens, timesteps []int) (*plan, error) {
+// plan returns the plan for n tokens and a draw of the noise, from the cache if it is there.
+func (s *Scorer) plan(n, draw int, tokens, timesteps []int) (*plan, error) {
 	at := slices.IndexFunc(s.plans, func(p *plan) bool {
-		return p.n == n && (p.tokens == nil) == (tokens == nil) && slices.Equal(p.timesteps, timesteps) &&
+		return p.n == n && p.draw == draw && (p.tokens == nil) == (tokens == nil) && slices.Equal(p.timesteps, timesteps) &&
 			slices.Equal(p.tokens, tokens)
 	})
 	if at >= 0 {
@@ -218,12 +243,12 @@ func (s *Scorer) plan(n int, tokens, timesteps []int) (*plan, error) {
 		s.plans = slices.Insert(slices.Delete(s.plans, at, at+1), 0, p)
 		return p, nil
 	}
-	p, err := s.newPlan(n, tokens, timesteps)
+	p, err := s.newPlan(n, draw, tokens, timesteps)
 	if err != nil {
 		return nil, errors.Join(err, p.close())
 	}
 	s.plans = slices.Insert(s.plans, 0, p)
-	for len(s.plans) > plansKept && s.noiseBytes() > noiseKept {
+	for len(s.plans) > plansKept*s.draws && s.noiseBytes() > noiseKept {
 		last := len(s.plans) - 1
 		err = errors.Join(err, s.plans[last].close())
 		s.plans = slices.Delete(s.plans, last, last+1)
@@ -239,8 +264,8 @@ func (s *Scorer) noiseBytes() int {
 	return 4 * s.channels * rows
 }
 
-func (s *Scorer) newPlan(n int, tokens, timesteps []int) (*plan, error) {
-	p := &plan{n: n, tokens: slices.Clone(tokens), timesteps: slices.Clone(timesteps)}
+func (s *Scorer) newPlan(n, draw int, tokens, timesteps []int) (*plan, error) {
+	p := &plan{n: n, draw: draw, tokens: slices.Clone(tokens), timesteps: slices.Clone(timesteps)}
 	k := len(timesteps)
 	if n < 1 || k < 1 {
 		return p, fmt.Errorf("got %d tokens and %d timesteps, want at least one of each", n, k)
@@ -280,7 +305,7 @@ func (s *Scorer) fillNoise(p *plan) {
 				t := p.tiles[i]
 				data, size := Data[float32](t.noise), t.tokens*s.channels
 				for k, step := range p.timesteps {
-					s.fillRows(data[k*size:][:size], p.tokens, step, t.first)
+					s.fillRows(data[k*size:][:size], p, step, t.first)
 				}
 			}
 		})
@@ -289,13 +314,15 @@ func (s *Scorer) fillNoise(p *plan) {
 }
 
 // fillRows draws the noise of a tile's tokens at timestep t. A token's noise depends on its place in the grid alone.
-func (s *Scorer) fillRows(dst []float32, tokens []int, t, first int) {
-	if tokens == nil {
-		s.noise.FillTo(dst, t, first, s.channels)
+func (s *Scorer) fillRows(dst []float32, p *plan, t, first int) {
+	noise := s.noise
+	noise.Draw = uint64(p.draw)
+	if p.tokens == nil {
+		noise.FillTo(dst, t, first, s.channels)
 		return
 	}
 	for i := 0; i < len(dst); i += s.channels {
-		s.noise.FillTo(dst[i:][:s.channels], t, tokens[first+i/s.channels], s.channels)
+		noise.FillTo(dst[i:][:s.channels], t, p.tokens[first+i/s.channels], s.channels)
 	}
 }
 

@@ -17,13 +17,14 @@ const CosineEpsilon = 1e-12
 const (
 	NoiseIndependent = "independent" // one evaluation with +ε
 	NoiseAntithetic  = "antithetic"  // the mean of the scores with +ε and -ε
+	NoiseShared      = "shared"      // one evaluation with +ε, the same for all tokens: for the graph as NoiseIndependent
 	ScoreCosine      = "cosine"      // -cos(ε, ε̂), equation 7 of the paper
 	ScoreMSE         = "mse"         // mean over channels of (ε-ε̂)²
 )
 
 // ScoringOptions are the choices of [ScoringGraph].
 type ScoringOptions struct {
-	Noise string // NoiseIndependent or NoiseAntithetic; empty stands for the first
+	Noise string // NoiseIndependent, NoiseAntithetic or NoiseShared; empty stands for the first
 	Score string // ScoreCosine or ScoreMSE; empty stands for the first
 	// Timesteps are the t that the model can score; empty stands for all of them. Fewer make a smaller model, faster to
 	// build; any other t is then an error when the model runs.
@@ -38,8 +39,8 @@ func (o *ScoringOptions) check() error {
 		o.Score = ScoreCosine
 	}
 	var errs []error
-	if o.Noise != NoiseIndependent && o.Noise != NoiseAntithetic {
-		errs = append(errs, fmt.Errorf("scoring.noise: got %q, want independent or antithetic", o.Noise))
+	if o.Noise != NoiseIndependent && o.Noise != NoiseAntithetic && o.Noise != NoiseShared {
+		errs = append(errs, fmt.Errorf("scoring.noise: got %q, want independent, antithetic or shared", o.Noise))
 	}
 	if o.Score != ScoreCosine && o.Score != ScoreMSE {
 		errs = append(errs, fmt.Errorf("scoring.score: got %q, want cosine or mse", o.Score))

@@ -310,7 +310,7 @@ func TestScoringGraphRefuses(t *testing.T) {
 		},
 		{
 			"noise", func(_ *config, _ weights, o *options) { o.Noise = "pink" },
-			`scoring.noise: got "pink", want independent or antithetic`,
+			`scoring.noise: got "pink", want independent, antithetic or shared`,
 		},
 		{
 			"timestep", func(_ *config, _ weights, o *options) { o.Timesteps = []int{1000} },
