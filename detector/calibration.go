@@ -242,11 +242,5 @@ func (c *Calibration) DefaultThreshold() float32 {
 	if len(c.Levels) == 0 {
 		return 4
 	}
-	var list []float64
-	for _, l := range c.Levels {
-		a, b := l.line()
-		list = append(list, a*quantile(l.Peaks, 0.95)+b)
-	}
-	slices.Sort(list)
-	return float32(list[len(list)/2])
+	return c.peakThreshold(func(peaks []Quantile) float64 { return quantile(peaks, 0.95) })
 }

@@ -32,6 +32,9 @@ type Config struct {
 	// Threshold is the value above which a pixel counts as anomalous, in standard deviations of normal footage; 0
 	// takes the bundle's. Default 0.
 	Threshold float32 `yaml:"threshold"`
+	// FalseAlarms takes the threshold that normal footage exceeds in so many seconds of an hour, as far as the bundle's
+	// calibration can tell: more than 0, less than 3600; 0 takes Threshold. Default 0.
+	FalseAlarms float64 `yaml:"false_alarms_per_hour"`
 	// Width and Height are the working size in pixels, multiples of 32. 0: the frame's own aspect ratio at no more
 	// pixels than the bundle was made for. Default 0.
 	Width  int `yaml:"width"`
@@ -104,6 +107,9 @@ func (c Config) Validate() error {
 	if c.DriftWindow < 0 || c.DriftWindow > 24*time.Hour {
 		bad("drift_window", c.DriftWindow, "0 to 24h")
 	}
+	if c.FalseAlarms != 0 && (!(c.FalseAlarms > 0 && c.FalseAlarms < alarmsMost) || c.Threshold != 0) {
+		bad("false_alarms_per_hour", c.FalseAlarms, "more than 0, less than 3600, and no threshold beside it")
+	}
 	errs = append(errs, c.ROI.Validate())
 	return errors.Join(errs...)
 }
@@ -117,6 +123,7 @@ type Detector struct {
 	cfg      Config
 	control  *Control
 	provider string
+	note     string
 	budget   *budget
 	next     uint64
 	interval atomic.Int64 // ns between two frames that the camera delivers
@@ -157,8 +164,12 @@ func New(enc Encoder, scorer Scorer, m models.Manifest, cal Calibration, provide
 		Timesteps: cfg.Timesteps, List: cfg.List, Budget: cfg.LatencyBudget, Min: cfg.Min, Max: cfg.Max,
 		Threshold: cfg.Threshold,
 	}
-	var err error
-	d.control, err = newControl(m.Diffusion.Timesteps, cal.Timesteps, cal.DefaultThreshold(), knob)
+	threshold, note, err := cfg.threshold(&cal)
+	if err != nil {
+		return nil, fmt.Errorf("detector: %w", err)
+	}
+	d.note = note
+	d.control, err = newControl(m.Diffusion.Timesteps, cal.Timesteps, threshold, knob)
 	if err != nil {
 		return nil, fmt.Errorf("detector: %w", err)
 	}
@@ -173,6 +184,9 @@ func paperOrder(known []int) []int {
 	}
 	return order
 }
+
+// Note is what an operator should know about the threshold; empty when there is nothing.
+func (d *Detector) Note() string { return d.note }
 
 // Control returns the detector's knob.
 func (d *Detector) Control() *Control { return d.control }

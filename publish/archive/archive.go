@@ -24,7 +24,7 @@ import (
 // Bounds of what waits.
 const (
 	maxJobs     = 64       // pictures and documents of events
-	maxJobBytes = 64 << 20 // of frames that wait to be compressed
+	maxJobBytes = 64 << 20 // of their frames
 	maxFilms    = 8
 
 	// FramesHeld is how many frames of the pool wait to be compressed for films, of all cameras together.
@@ -47,6 +47,7 @@ type Archive struct {
 	frames  chan *ingest.Frame
 	jobs    chan job
 	pending atomic.Int64 // bytes of frames in jobs
+	room    int64        // for them
 	films   chan footage
 	writes  atomic.Uint64
 
@@ -91,6 +92,7 @@ func New(cfg Config, site string, opts ...Option) (*Archive, error) {
 	a := &Archive{
 		cfg: cfg, site: site, log: slog.Default(), reg: prometheus.NewRegistry(),
 		overlay: func(f *ingest.Frame, _ *detector.Map) image.Image { return ingest.FrameImage(f) },
+		room:    maxJobBytes,
 		frames:  make(chan *ingest.Frame, FramesHeld-1), jobs: make(chan job, maxJobs), films: make(chan footage, maxFilms),
 	}
 	a.mu.records, a.mu.recorders, a.mu.faults = map[string]*record{}, map[string]*recorder{}, map[string]bool{}

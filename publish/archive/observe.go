@@ -170,7 +170,7 @@ func (a *Archive) submit(j job) bool {
 	if j.shot != nil {
 		size, what = int64(len(j.shot.frame.Pix)), "picture"
 	}
-	if a.pending.Add(size) <= maxJobBytes {
+	if a.pending.Add(size) <= a.room {
 		select {
 		case a.jobs <- j:
 			return true
