@@ -51,6 +51,9 @@ func (s *service) newCamera(cfg *configs.Config, cam configs.Camera) (_ *camera,
 	if err != nil {
 		return nil, fmt.Errorf("camera %s: %w", cam.Name, err)
 	}
+	if note := det.Note(); note != "" {
+		s.out.Log.Warn("threshold", "camera", cam.Name, "note", note)
+	}
 	c.det.Store(det)
 	return c, nil
 }
