@@ -12,6 +12,11 @@ import (
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
+// states are those that a camera's metrics tell of.
+var states = []string{
+	schema.StateConnecting, schema.StateLive, schema.StateStalled, schema.StateDown, schema.StateEnded, schema.StatePaused,
+}
+
 // collector turns each camera's Status into metrics when Prometheus asks.
 type collector struct {
 	mu struct {
@@ -20,6 +25,7 @@ type collector struct {
 	}
 	captured, dropped, up, fps *prometheus.Desc
 	errors, misses, changes    *prometheus.Desc
+	state                      *prometheus.Desc
 	reconnects, abandoned      *prometheus.Desc
 	hanging, waiting, bytes    *prometheus.Desc
 }
@@ -37,6 +43,7 @@ func newCollector(cameras []Camera) *collector {
 		up:       desc("oodcast_source_up", "1 while the source delivers."),
 		fps:      desc("oodcast_camera_fps", "Frames a second read from the source."),
 
+		state:      desc("oodcast_source_state", "1 for the state that the source is in, 0 for the others.", "state"),
 		reconnects: desc("oodcast_source_reconnects_total", "Tries to open the source after the first."),
 		abandoned:  desc("oodcast_captures_abandoned_total", "Captures that hung and were given up."),
 		hanging:    desc("oodcast_captures_hanging", "Captures that were given up and still hold a thread."),
@@ -73,7 +80,7 @@ func (c *collector) all() []Camera {
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		c.captured, c.dropped, c.errors, c.misses, c.changes, c.up, c.fps, c.reconnects, c.abandoned, c.hanging, c.waiting,
-		c.bytes,
+		c.bytes, c.state,
 	} {
 		ch <- d
 	}
@@ -91,6 +98,13 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 			ch <- prometheus.MustNewConstMetric(d, t, v, append([]string{name}, labels...)...)
 		}
 		send(c.up, prometheus.GaugeValue, up)
+		for _, state := range states {
+			in := 0.0
+			if s.State == state {
+				in = 1
+			}
+			send(c.state, prometheus.GaugeValue, in, state)
+		}
 		send(c.fps, prometheus.GaugeValue, s.Stats.CameraFPS)
 		send(c.captured, prometheus.CounterValue, float64(s.Stats.Captured))
 		send(c.errors, prometheus.CounterValue, float64(s.Stats.Errors))
