@@ -64,5 +64,5 @@ func (d *Detector) account(m *Map, now time.Time) {
 		budget = m.Choice.Budget
 		m.Choice.Missed = spent > budget
 	}
-	d.budget.measured(m.Latency.Encode, m.Latency.Score, len(m.Timesteps), budget)
+	d.budget.measured(m.Latency.Encode, m.Latency.Score, m.Scored, budget)
 }

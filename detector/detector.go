@@ -47,6 +47,10 @@ type Config struct {
 	// ROI is the part of the image that is judged: the rest has no share in peak, mean, area, events and drift, and its
 	// tokens are not scored. Default: the whole image.
 	ROI ROI `yaml:"roi,omitempty"`
+	// Accumulate combines the scores of so many frames, each scored at timesteps of its own: on a fixed camera |T|=5 over 5
+	// frames comes close to |T|=25 at the price of |T|=5. What moves is judged by the newest frame alone. 0 or 1: off, up to
+	// 25. Default 0.
+	Accumulate int `yaml:"accumulate"`
 	// DriftWindow is the time over which scores are averaged to notice that the camera was moved or that the light has
 	// changed; twice as long after the start the picture is learnt. 0: no watch. Default 1m.
 	DriftWindow time.Duration `yaml:"drift_window"`
@@ -104,6 +108,9 @@ func (c Config) Validate() error {
 	if math.IsNaN(float64(c.Threshold)) {
 		bad("threshold", c.Threshold, "a number")
 	}
+	if c.Accumulate < 0 || c.Accumulate > 25 {
+		bad("accumulate", c.Accumulate, "0 to 25")
+	}
 	if c.DriftWindow < 0 || c.DriftWindow > 24*time.Hour {
 		bad("drift_window", c.DriftWindow, "0 to 24h")
 	}
@@ -129,6 +136,7 @@ type Detector struct {
 	interval atomic.Int64 // ns between two frames that the camera delivers
 	share    *Share
 	drift    *driftWatch
+	held     *accumulator
 
 	judged regionOfInterest
 	scores tokenScores
@@ -153,6 +161,7 @@ func New(enc Encoder, scorer Scorer, m models.Manifest, cal Calibration, provide
 		budget: newBudget(), drift: newDriftWatch(cfg.DriftWindow, &cal),
 		judged: regionOfInterest{roi: cfg.ROI}, scores: tokenScores{scorer: scorer, cal: &cal},
 	}
+	d.held = &accumulator{frames: cfg.Accumulate, compound: d.compound}
 	if _, err := d.compound.schedule.Weights(m.Diffusion.Aggregate, nil); err != nil {
 		return nil, err
 	}
@@ -237,18 +246,37 @@ func (d *Detector) fill(m *Map, enc *Encoding) error {
 		return err
 	}
 	m.ROI = d.judged.mask
-	var scores []float32
-	var err error
-	if d.cfg.Part != PartLSE {
-		if scores, err = d.scores.of(enc, d.judged.tokens, m.Timesteps); err != nil {
-			return err
-		}
+	scores, err := d.score(m, enc, knob)
+	if err != nil {
+		return err
 	}
 	if m.Values, err = d.compound.To(nil, scores, m.Timesteps, enc); err != nil {
 		return err
 	}
 	return m.summarise()
 }
+
+// score returns e_t of all tokens at the timesteps of the map, of which there are more than were scored when frames
+// accumulate.
+func (d *Detector) score(m *Map, enc *Encoding, k Knob) ([]float32, error) {
+	m.Scored = len(m.Timesteps)
+	switch {
+	case d.cfg.Part == PartLSE:
+		return nil, nil
+	case d.cfg.Accumulate < 2 || len(k.List) > 0:
+		return d.scores.of(enc, d.judged.tokens, m.Timesteps)
+	}
+	fresh := d.held.plan(d.control.order, m.Scored, enc.Width*enc.Height)
+	scores, err := d.scores.of(enc, d.judged.tokens, fresh)
+	if err != nil {
+		return nil, err
+	}
+	scores, m.Timesteps, err = d.held.combine(scores, enc)
+	return scores, err
+}
+
+// Forget drops what was held of earlier frames, when the stream is another one. It is safe for concurrent use.
+func (d *Detector) Forget() { d.held.forget.Store(true) }
 
 // WorkingSize returns the size at which a frame is encoded: as configured, or the frame's aspect ratio with no more
 // pixels than the bundle was made for, never enlarged, in multiples of what the encoder needs.

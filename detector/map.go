@@ -25,7 +25,8 @@ type Map struct {
 	ImageWidth, ImageHeight int           // size of the frame
 	Values                  []float32     // Height × Width, row-major; standardised, higher is more anomalous
 	ROI                     *Mask         // the cells that are judged; nil: all. Others hold the smallest value of these
-	Timesteps               []int         // the timesteps that were used
+	Timesteps               []int         // the timesteps behind the values
+	Scored                  int           // how many of them were scored on this frame; others on earlier ones
 	Choice                  *Choice       // why so many; nil when the knob says how many
 	Threshold               float32       // values above count as anomalous
 	Drift                   Drift         // how the picture stands against normal footage, over the last minutes

@@ -69,6 +69,9 @@ func (s *service) newDetector(e *engine, cfg detector.Config) (*detector.Detecto
 
 // sourceChanged tells the world that a stream came, broke off or ended.
 func (s *service) sourceChanged(c *camera, st ingest.Status) {
+	if det := c.det.Load(); det != nil && st.State == ingest.Connecting {
+		det.Forget() // the next frames are of another stream
+	}
 	attrs := []any{"camera", c.cfg.Name, "state", st.State}
 	if st.Err != nil {
 		attrs = append(attrs, "error", st.Err)
