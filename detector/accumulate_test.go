@@ -11,7 +11,8 @@ import (
 // accumulating returns a detector that scores n timesteps a frame and combines frames.
 func accumulating(t *testing.T, n, frames int, edit func(*Config)) *Detector {
 	t.Helper()
-	return testDetector(t, func(c *Config, _ *models.Manifest, _ *Calibration) {
+	return testDetector(t, func(c *Config, m *models.Manifest, _ *Calibration) {
+		m.Compound.Upsample = models.UpsampleBilinear // cells far from an object's border know nothing of its outside
 		c.Timesteps, c.Accumulate = n, frames
 		if edit != nil {
 			edit(c)
@@ -40,7 +41,7 @@ func TestAccumulatedIsExactOnAStillPicture(t *testing.T) {
 				}
 				held := min(i+1, 5)
 				want := testOrder()[:held]
-				plain := testDetector(t, func(c *Config, _ *models.Manifest, _ *Calibration) { c.Timesteps, c.Part = held, part })
+				plain := accumulating(t, held, 0, func(c *Config) { c.Part = part })
 				p, err := plain.Score(t.Context(), noiseFrame(3, odd))
 				if err != nil {
 					t.Fatal(err)
@@ -71,9 +72,7 @@ func TestAccumulatedForgetsWhatMoved(t *testing.T) {
 			t.Fatal(err)
 		}
 		// What the timestep of this frame alone says.
-		alone := testDetector(t, func(c *Config, _ *models.Manifest, _ *Calibration) {
-			c.Part, c.List = PartDiffusion, testOrder()[i:][:1]
-		})
+		alone := accumulating(t, 0, 0, func(c *Config) { c.Part, c.List = PartDiffusion, testOrder()[i:][:1] })
 		a, err := alone.Score(t.Context(), noiseFrame(3, frame))
 		if err != nil {
 			t.Fatal(err)
