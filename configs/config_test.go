@@ -317,3 +317,27 @@ cameras:
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
 }
+
+func TestChanged(t *testing.T) {
+	a, err := configs.Parse(configs.DefaultYAML())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := configs.Changed(configs.Default(), a); got != nil {
+		t.Errorf("an empty list differs from none: %v", got)
+	}
+	b := configs.Default()
+	b.Bundle, b.Detector.Threshold, b.Events.Hold, b.Preview.WebRTC.ListenUDP = "front", 3, 0, ":8189"
+	b.Detector.ROI.Include = []detector.Polygon{{{0, 0}, {1, 0}, {1, 1}}}
+	b.Cameras = []configs.Camera{{Bundle: "x"}} // compared one by one, by those who run them
+	got := configs.Changed(a, b)
+	want := []string{"bundle", "detector.threshold", "detector.roi.include", "events.hold", "preview.webrtc.listen_udp"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	for i, live := range []bool{true, true, true, true, false} {
+		if configs.Live(want[i]) != live {
+			t.Errorf("Live(%s) = %t", want[i], !live)
+		}
+	}
+}

@@ -165,3 +165,18 @@ func TestReloadOnSignal(t *testing.T) {
 	r.replace(strings.Replace(config, "timesteps: 2", "timesteps: 3", 1))
 	r.until("what the file says", used(3))
 }
+
+// A camera that cannot be read says why, and the others go on. When all have failed, so has the service: see TestFaults.
+func TestOneCameraFails(t *testing.T) {
+	r := startReloadable(t, fmt.Sprintf(reloadHead, t.TempDir(), "10s", 1, "1s")+
+		fmt.Sprintf("- {name: good, uri: %q, realtime: true, loop: true}\n- {name: bad, uri: /none.mp4}\n", demoClip(t)))
+	now := r.until("maps of one and the end of the other", func(now map[string]schema.Status) bool {
+		return now["good"].Stats.Scored > 2 && now["bad"].State == schema.StateEnded
+	})
+	if why := now["bad"].Reason; !strings.Contains(why, "none.mp4") || now["good"].State != schema.StateLive {
+		t.Errorf("bad ended because of %q, good is %s", why, now["good"].State)
+	}
+	if code, _ := r.p.stop(t, syscall.SIGTERM); code != exitDone {
+		t.Errorf("exit code %d", code)
+	}
+}

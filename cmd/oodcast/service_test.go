@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/oodcast/oodcast/configs"
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/ingest"
@@ -89,6 +91,8 @@ func running(t *testing.T, s *service) (stop func()) {
 
 // Cameras of 100 and 200 frames a second, far more than can be scored, do not starve one of 2.
 func TestFastCameraDoesNotStarveSlowOne(t *testing.T) {
+	before := goleak.IgnoreCurrent()
+	t.Cleanup(func() { goleak.VerifyNone(t, before) })
 	rates := map[string]time.Duration{"fast": 10 * time.Millisecond, "faster": 5 * time.Millisecond, "slow": 500 * time.Millisecond}
 	s := inProcess(t, func(cfg *configs.Config) {
 		cfg.Detector.Timesteps, cfg.Detector.Width, cfg.Detector.Height = 25, 512, 256
