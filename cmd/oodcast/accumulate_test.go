@@ -38,7 +38,7 @@ func newWays(t *testing.T, bundle string, cfg detector.Config) *ways {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = engine.Close() })
-	make := func(n, frames int) *detector.Detector {
+	detect := func(n, frames int) *detector.Detector {
 		cfg.Timesteps, cfg.Accumulate = n, frames
 		d, err := engine.NewDetector(cfg)
 		if err != nil {
@@ -47,7 +47,7 @@ func newWays(t *testing.T, bundle string, cfg detector.Config) *ways {
 		return d
 	}
 	return &ways{
-		plain: make(5, 0), combined: make(5, 5), full: make(25, 0),
+		plain: detect(5, 0), combined: detect(5, 5), full: detect(25, 0),
 		pools: [3]*eval.Pool{eval.NewPool(0), eval.NewPool(0), eval.NewPool(0)},
 	}
 }

@@ -60,9 +60,9 @@ func TestDriftOnRealFootage(t *testing.T) {
 		what ingesttest.Mishap
 		want detector.DriftState
 	}{
-		{"moved", ingesttest.Mishap{X: 0.1, Y: 0.05}, detector.DriftDrifting},
-		{"turned", ingesttest.Mishap{Angle: 10}, detector.DriftDrifting},
-		{"dark", ingesttest.Mishap{Gain: 0.25}, detector.DriftDrifting},
+		{"moved", ingesttest.Mishap{X: 0.25, Y: 0.1}, detector.DriftDrifting},
+		{"turned", ingesttest.Mishap{Angle: 20}, detector.DriftDrifting},
+		{"dark", ingesttest.Mishap{Gain: 0.2}, detector.DriftDrifting},
 		{"set right", ingesttest.Mishap{}, detector.DriftOK},
 	} {
 		said := watch(10, 2, tt.what)
