@@ -34,7 +34,7 @@ func TestAStuckDiskHoldsUpNobody(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.room = 4 << 20
+	a.room = 1 << 20
 	let := make(chan struct{})
 	a.places[0].place = stuck{a.places[0].place, let}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -44,7 +44,7 @@ func TestAStuckDiskHoldsUpNobody(t *testing.T) {
 	now := time.Now()
 	m := &detector.Map{Camera: "front", Captured: now, Width: 4, Height: 4, Values: make([]float32, 16)}
 	for i := range 100 {
-		f, err := pool.Get(t.Context(), 640, 480)
+		f, err := pool.Get(t.Context(), 320, 240)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -123,7 +123,7 @@ func TestFilmKeepsTime(t *testing.T) {
 }
 
 func TestThumbStaysInside(t *testing.T) {
-	img := image.NewRGBA(image.Rect(0, 0, 640, 480))
+	img := image.NewRGBA(image.Rect(0, 0, 320, 240))
 	for _, b := range []detector.Box{{}, {X: 0, Y: 0, Width: 1, Height: 1}, {X: 0.95, Y: 0.95, Width: 0.05, Height: 0.05}, {X: 0.2, Y: 0.1, Width: 0.7, Height: 0.01}} {
 		if got := thumb(img, b).Rect.Size(); got != image.Pt(thumbWidth, thumbHeight) {
 			t.Errorf("thumb of %+v is %v", b, got)

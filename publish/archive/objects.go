@@ -31,15 +31,15 @@ const objectTimeout = 5 * time.Second
 func (o *objects) open(ctx context.Context) (jetstream.ObjectStore, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.mu.store != nil {
-		return o.mu.store, nil
-	}
 	nc, err := o.dial()
 	if err != nil {
 		return nil, err
 	}
-	if !nc.IsConnected() {
+	if !nc.IsConnected() { // at once: every file would wait for its time to be up
 		return nil, nats.ErrDisconnected
+	}
+	if o.mu.store != nil {
+		return o.mu.store, nil
 	}
 	js, err := jetstream.New(nc)
 	if err != nil {
