@@ -44,7 +44,7 @@ type Moments struct {
 type Level struct {
 	Timesteps int        `json:"timesteps"` // |T|
 	Values    []Quantile `json:"values"`    // of map values
-	Peaks     []Quantile `json:"peaks"`     // of the highest value of a frame
+	Peaks     []Quantile `json:"peaks"`     // of EventPeak of a frame
 }
 
 // Quantile says that a share P of normal footage lies at or below Value.
@@ -69,6 +69,14 @@ func ValueProbabilities() []float64 {
 
 // PeakProbabilities are the stored quantiles of frame peaks.
 func PeakProbabilities() []float64 { return []float64{0.05, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1} }
+
+// EventPeak is the highest threshold at which the values of a map could still make an event: as much of the picture reaches
+// it as TrackerConfig.MinArea asks for by default. The map's highest value alone would be a poor measure: it hardly tells
+// a frame with an object from one without, and a single cell is no event. It sorts values.
+func EventPeak(values []float32) float32 {
+	slices.Sort(values)
+	return values[len(values)-max(1, int(DefaultTrackerConfig().MinArea*float64(len(values))))]
+}
 
 // NewLevel sorts values and peaks and takes their quantiles.
 func NewLevel(timesteps int, values, peaks []float32) Level {

@@ -25,8 +25,8 @@ type Knob struct {
 	// Min and Max bound what the detector chooses; 0 stands for 1 and for all of the bundle's order.
 	Min int `json:"timesteps_min,omitempty"`
 	Max int `json:"timesteps_max,omitempty"`
-	// Threshold is the value above which a map is anomalous; 0 stands for the calibration's: what 95 % of normal
-	// frames never reach. It holds for every |T|.
+	// Threshold is the value above which a map is anomalous; 0 stands for the calibration's: in 95 % of normal frames
+	// nothing as large as an event reaches it. It holds for every |T|.
 	Threshold float32 `json:"threshold"`
 }
 

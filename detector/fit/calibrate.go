@@ -128,11 +128,7 @@ func level(
 		if err != nil {
 			return detector.Level{}, err
 		}
-		peak := float32(math.Inf(-1))
-		for _, v := range one {
-			peak = max(peak, v)
-		}
-		values, peaks = append(values, one...), append(peaks, peak)
+		values, peaks = append(values, one...), append(peaks, detector.EventPeak(one))
 	}
 	if len(values) == 0 {
 		return detector.Level{}, errors.New("no calibration frames")

@@ -34,7 +34,7 @@ func (r *run) card(old []byte, cal detector.Calibration) []byte {
 	if r.opt.CalibrateOnly {
 		held = "of "
 	}
-	fmt.Fprintf(b, "%s\nOn %d frames %s%s. Default threshold %.2f deviations: 95 %% of these frames never reach it.\n",
+	fmt.Fprintf(b, "%s\nOn %d frames %s%s. Default threshold %.2f deviations: in 95 %% of these frames nothing as large as an event reaches it.\n",
 		calibrationSection, r.result.CalibrationFrames, held, sources, cal.DefaultThreshold())
 	return b.Bytes()
 }
