@@ -2,7 +2,7 @@
 # False alarms on normal footage for each |T| at the default threshold: docs/false-alarms.sh BUNDLE OUT INPUT...
 #
 # INPUT is footage that the bundle was neither fitted nor calibrated on. Prints, for each |T|, the frames, the share of
-# frames that reach the threshold anywhere, the mean share of cells above it, and both as multiples of their median.
+# frames in which as much reaches the threshold as an event needs (0.05 % of the picture), the mean share of cells above it, and both as multiples of their median.
 set -euo pipefail
 bundle=${1:?usage: docs/false-alarms.sh BUNDLE OUT INPUT...}
 out=${2:?usage: docs/false-alarms.sh BUNDLE OUT INPUT...}
@@ -12,7 +12,7 @@ for n in ${TIMESTEPS:-1 2 3 5 8 10 15 25}; do
 	[ -d "$out/$n" ] || "$oodcast" score --bundle "$bundle" --timesteps "$n" --format json --out "$out/$n" -q "$@" >&2
 	cat "$out/$n"/*.json | tr ',{}' '\n' | awk -v n="$n" -F: '
 		/"peak"/ { peak = $2 } /"threshold"/ { limit = $2 } /"anomalous_part"/ { part = $2 }
-		/"anomalous_part"/ { frames++; cells += part; alarms += part > 0 }
+		/"anomalous_part"/ { frames++; cells += part; alarms += part >= 0.0005 } # what an event needs
 		END { printf "%d %d %.6f %.9f\n", n, frames, alarms / frames, cells / frames }'
 done | awk '
 	{ n[NR] = $1; frames[NR] = $2; a[NR] = $3; c[NR] = $4 }
