@@ -1,25 +1,12 @@
 package main
 
-// turbo returns the colour of x in 0 … 1 on the Turbo map: the polynomial approximation that its author published
-// (A. Mikhailov, "Turbo, an improved rainbow colormap", 2019).
-func turbo(x float64) (r, g, b byte) {
-	x = min(max(x, 0), 1)
-	poly := func(c [6]float64) byte {
-		v := 0.0
-		for i := len(c) - 1; i >= 0; i-- {
-			v = v*x + c[i]
-		}
-		return byte(min(max(v, 0), 1)*255 + 0.5)
-	}
-	return poly([6]float64{0.13572138, 4.61539260, -42.66032258, 132.13108234, -152.94239396, 59.28637943}),
-		poly([6]float64{0.09140261, 2.19418839, 4.84296658, -14.18503333, 4.27729857, 2.82956604}),
-		poly([6]float64{0.10667330, 12.64194608, -60.58204836, 110.36276771, -89.90310912, 27.34824973})
-}
+import "github.com/oodcast/oodcast/publish/preview"
 
 // turboTable is Turbo in 256 steps.
 func turboTable() (table [256][3]byte) {
 	for i := range table {
-		table[i][0], table[i][1], table[i][2] = turbo(float64(i) / 255)
+		r, g, b := preview.Turbo(float64(i) / 255)
+		table[i] = [3]byte{byte(255*r + 0.5), byte(255*g + 0.5), byte(255*b + 0.5)}
 	}
 	return table
 }

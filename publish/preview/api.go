@@ -204,7 +204,7 @@ func colourMap(m *detector.Map) image.Image {
 	img := image.NewRGBA(image.Rect(0, 0, m.Width, m.Height))
 	lo, k := scaleOf(m.Threshold)
 	for i, v := range m.Values {
-		r, g, b := turbo(float64(min(max((v-lo)*k, 0), 1)))
+		r, g, b := Turbo(float64(min(max((v-lo)*k, 0), 1)))
 		img.SetRGBA(i%m.Width, i/m.Width, color.RGBA{uint8(255 * r), uint8(255 * g), uint8(255 * b), 255})
 	}
 	return img

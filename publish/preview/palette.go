@@ -2,8 +2,8 @@ package preview
 
 import "math"
 
-// turbo returns Google's Turbo colour map at t in 0..1, by the polynomial of A. Mikhailov (2019).
-func turbo(t float64) (r, g, b float64) {
+// Turbo returns Google's Turbo colour map at t in 0..1 as parts of 1, by the polynomial of A. Mikhailov (2019).
+func Turbo(t float64) (r, g, b float64) {
 	poly := func(c0, c1, c2, c3, c4, c5 float64) float64 {
 		return min(max(c0+t*(c1+t*(c2+t*(c3+t*(c4+t*c5)))), 0), 1)
 	}
@@ -22,7 +22,7 @@ func newPalette() *palette {
 	p := &palette{}
 	for i := range p {
 		t := float64(i) / (shades - 1)
-		r, g, b := turbo(0.42 + 0.44*t)
+		r, g, b := Turbo(0.42 + 0.44*t)
 		a := 0.55 * math.Pow(t, 0.8)
 		p[i].r, p[i].g, p[i].b, p[i].a = uint8(255*a*r), uint8(255*a*g), uint8(255*a*b), uint8(255*a)
 	}
