@@ -11,60 +11,85 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
-// keepEvents writes events to the spool until ctx is done and those that were handed over before are written.
-func (p *Publisher) keepEvents(ctx context.Context, sp *spool) error {
-	keep := func(e schema.Event) {
-		if err := sp.add(e); err != nil {
-			p.count(schema.KindEvent, resultSpool)
-			p.faults.warn(p.log, "event lost", err, "camera", e.Camera)
-			return
+// Event takes over an event: when it returns, the event is in a file and is sent sooner or later, however this process
+// ends. It waits for the disk as well, as far as that takes less than a tenth of a second; and until Run, which must have
+// been called, has opened the files. An event that the spool does not take is logged and counted as lost.
+func (p *Publisher) Event(e detector.Event) {
+	p.metrics.events.WithLabelValues(e.Camera, string(e.Type)).Inc()
+	if p.cfg.Off() {
+		return
+	}
+	<-p.opened
+	synced, err := p.spool.add(EventMessage(p.cfg.Site, e))
+	if err != nil {
+		p.count(schema.KindEvent, resultSpool)
+		p.faults.warn(p.log, "event lost", err, "camera", e.Camera)
+		return
+	}
+	p.metrics.spooled.Inc()
+	p.metrics.spool.Set(float64(p.spool.pending()))
+	patience := time.NewTimer(syncWait)
+	defer patience.Stop()
+	select {
+	case <-synced:
+	case <-patience.C:
+	}
+}
+
+// syncEvents brings the events of the spool to the disk until ctx is done. Cameras whose events come while it waits for
+// the disk share the next turn.
+func (p *Publisher) syncEvents(ctx context.Context) error {
+	for on := true; on; {
+		select {
+		case <-p.spool.dirty:
+		case <-ctx.Done():
+			on = false
 		}
-		p.metrics.spooled.Inc()
-		p.metrics.spool.Set(float64(sp.pending()))
+		if err := p.spool.sync(); err != nil {
+			p.faults.warn(p.log, "events do not reach the disk, a power cut may take them", err)
+		}
 	}
-	for e := range p.events.All(ctx) {
-		keep(e)
-	}
-	p.events.Close()
-	for e := range p.events.All(context.WithoutCancel(ctx)) {
-		keep(e)
-	}
-	close(sp.more)
 	return nil
 }
 
 // sendEvents sends what is in the spool, in order, until ctx is done, and then what is left, for a second at most; the
 // rest waits for the next start. An event that JetStream has not acknowledged is sent again: its id makes sure that it
 // counts once.
-func (p *Publisher) sendEvents(ctx context.Context, nc *nats.Conn, sp *spool) error {
+func (p *Publisher) sendEvents(ctx context.Context, nc *nats.Conn) error {
 	s := &eventSender{p: p, nc: nc}
 	rest, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(drainTime, cancel) })
 	defer stop()
-	for open := true; open; {
-		_, open = <-sp.more
-		for {
-			e, size, err := sp.next()
-			if err != nil {
-				return err
-			}
-			if size == 0 {
-				break
-			}
-			if !s.send(rest, e) {
-				return nil
-			}
-			if err := sp.done(size); err != nil {
-				return fmt.Errorf("spool of events: %w", err)
-			}
-			p.metrics.spool.Set(float64(sp.pending()))
+	for {
+		last := ctx.Err() != nil
+		if err := s.sendAll(rest); err != nil || last {
+			return err
+		}
+		select {
+		case <-p.spool.more:
+		case <-ctx.Done():
 		}
 	}
-	return nil
+}
+
+// sendAll empties the spool, as far as ctx allows.
+func (s *eventSender) sendAll(ctx context.Context) error {
+	sp := s.p.spool
+	for {
+		e, size, err := sp.next()
+		if err != nil || size == 0 || !s.send(ctx, e) {
+			return err
+		}
+		if err := sp.done(e, size); err != nil {
+			return fmt.Errorf("spool of events: %w", err)
+		}
+		s.p.metrics.spool.Set(float64(sp.pending()))
+	}
 }
 
 // eventSender knows what the server has.
@@ -124,7 +149,7 @@ func (s *eventSender) try(ctx context.Context, e schema.Event) error {
 	if err != nil {
 		return fmt.Errorf("marshal event: %w", err)
 	}
-	id := fmt.Sprintf("%s.%d", e.ID, e.Revision)
+	id := messageID(e)
 	msg := &nats.Msg{
 		Subject: s.p.subjects.Event(e.Camera, e.Type), Data: data,
 		Header: nats.Header{schema.HeaderType: {schema.JSONType}, nats.MsgIdHdr: {id}},

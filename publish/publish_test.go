@@ -283,20 +283,19 @@ func metric(t *testing.T, reg *prometheus.Registry, name string, labels ...strin
 	return 0
 }
 
-// TestNeverBlocks hands over more than any queue holds while nobody sends.
+// TestNeverBlocks hands over more than any queue holds while there is no server.
 func TestNeverBlocks(t *testing.T) {
-	p, err := publish.New(embeddedConfig(t), nil, publish.WithLogger(slog.New(slog.DiscardHandler)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := start(t, remote(t, nobody), nil)
 	m := testMap("front", 0, 8, 8)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		for i := range 10000 {
 			p.Map(m)
-			p.Event(detector.Event{ID: strconv.Itoa(i), Type: detector.EventStart, Camera: "front"})
 			p.StatusChanged()
+			if i%50 == 0 {
+				p.Event(detector.Event{ID: strconv.Itoa(i), Type: detector.EventStart, Camera: "front"})
+			}
 		}
 	}()
 	select {

@@ -3,6 +3,7 @@ package publish
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -17,12 +18,12 @@ import (
 
 // Bounds of what waits for NATS in memory; events wait on disk behind that, see maxSpool.
 const (
-	mapQueue   = 64       // maps of all cameras
-	mapBytes   = 16 << 20 // and their values; 64 maps on the usual grids are 2 MB
-	eventQueue = 4096     // events on their way to the disk
+	mapQueue = 64       // maps of all cameras
+	mapBytes = 16 << 20 // and their values; 64 maps on the usual grids are 2 MB
 )
 
-// Publisher sends what the detector finds. It is safe for concurrent use; Map, Event and StatusChanged never wait.
+// Publisher sends what the detector finds. It is safe for concurrent use. Map and StatusChanged
+// never wait; Event waits for the disk.
 type Publisher struct {
 	cfg      Config
 	subjects schema.Subjects
@@ -33,7 +34,8 @@ type Publisher struct {
 	cameras     cameras
 	maps        *pipeline.Queue[*detector.Map]
 	mapsPending atomic.Int64 // bytes
-	events      *pipeline.Queue[schema.Event]
+	spool       *spool
+	opened      chan struct{} // the spool takes events, or never will
 	poke        chan struct{} // a state may have changed
 	faults      faultLog
 	connections atomic.Uint64 // how often the server took us
@@ -62,6 +64,7 @@ func New(cfg Config, cams []Camera, opts ...Option) (*Publisher, error) {
 	p := &Publisher{
 		cfg: cfg, subjects: schema.Subjects{Prefix: cfg.Prefix, Site: cfg.Site},
 		log: slog.Default(), version: "0.0.0", poke: make(chan struct{}, 1), ready: make(chan struct{}),
+		spool: newSpool(maxSpool), opened: make(chan struct{}),
 	}
 	for _, o := range opts {
 		o(p)
@@ -77,9 +80,6 @@ func New(cfg Config, cams []Camera, opts ...Option) (*Publisher, error) {
 		p.mapsPending.Add(-size(m))
 		p.count(schema.KindMap, resultOverflow)
 	})
-	p.events = pipeline.NewQueue(
-		eventQueue, pipeline.DropOldest, func(schema.Event) { p.count(schema.KindEvent, resultOverflow) },
-	)
 	for _, c := range cams {
 		if err := p.AddCamera(c); err != nil {
 			return nil, err
@@ -105,21 +105,9 @@ func (p *Publisher) Map(m *detector.Map) {
 // size is what the values of a map take, bytes.
 func size(m *detector.Map) int64 { return 4 * int64(len(m.Values)) }
 
-// Event hands over an event.
-func (p *Publisher) Event(e detector.Event) {
-	p.metrics.events.WithLabelValues(e.Camera, string(e.Type)).Inc()
-	if p.cfg.Off() {
-		return
-	}
-	_ = p.events.Put(context.Background(), EventMessage(p.cfg.Site, e))
-}
-
 // StatusChanged makes the publisher look at once whether a camera's state is news.
 func (p *Publisher) StatusChanged() {
-	select {
-	case p.poke <- struct{}{}:
-	default:
-	}
+	poke(p.poke)
 }
 
 // Ready is closed when the server, if it is embedded, accepts connections and the control service answers.
@@ -137,7 +125,8 @@ func (p *Publisher) URL() string {
 // is waited for; a port that is taken, a state directory in use or refused credentials are errors. Run runs once.
 func (p *Publisher) Run(ctx context.Context) error {
 	defer p.maps.Drain()
-	defer p.events.Drain()
+	opened := sync.OnceFunc(func() { close(p.opened) })
+	defer opened()
 	if p.cfg.Off() {
 		close(p.ready)
 		<-ctx.Done()
@@ -152,12 +141,12 @@ func (p *Publisher) Run(ctx context.Context) error {
 		defer srv.stop()
 		p.metrics.watch(srv.srv)
 	}
-	sp, err := openSpool(p.cfg.StateDir, maxSpool, p.log)
-	if err != nil {
+	if err := p.spool.open(p.cfg.StateDir, p.log); err != nil {
 		return err
 	}
-	defer sp.close()
-	p.metrics.spool.Set(float64(sp.pending()))
+	defer p.spool.close()
+	p.metrics.spool.Set(float64(p.spool.pending()))
+	opened()
 	closed := make(chan error, 1)
 	nc, err := p.connect(srv, closed)
 	if err != nil {
@@ -182,18 +171,18 @@ func (p *Publisher) Run(ctx context.Context) error {
 	}
 	p.url.Store(&url)
 	close(p.ready)
-	return p.pump(ctx, nc, sp, closed)
+	return p.pump(ctx, nc, closed)
 }
 
 // readyTimeout is how long the start waits for a server that is connected but slow.
 const readyTimeout = 2 * time.Second
 
 // pump runs the loops until ctx is done or the connection is closed for good.
-func (p *Publisher) pump(ctx context.Context, nc *nats.Conn, sp *spool, closed chan error) error {
+func (p *Publisher) pump(ctx context.Context, nc *nats.Conn, closed chan error) error {
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return p.sendMaps(gctx, nc) })
-	g.Go(func() error { return p.keepEvents(gctx, sp) })
-	g.Go(func() error { return p.sendEvents(gctx, nc, sp) })
+	g.Go(func() error { return p.syncEvents(gctx) })
+	g.Go(func() error { return p.sendEvents(gctx, nc) })
 	g.Go(func() error { return p.sendStatus(gctx, nc) })
 	g.Go(func() error { return p.guard(gctx, nc, closed) })
 	err := g.Wait()

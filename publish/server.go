@@ -53,7 +53,8 @@ func startServer(ctx context.Context, cfg Config, log *slog.Logger) (_ *embedded
 	}
 	opts := &server.Options{
 		ServerName: "oodcast", Host: host, Port: port, StoreDir: dir,
-		JetStream: true, JetStreamMaxMemory: 128 << 20, JetStreamMaxStore: 2 << 30,
+		SyncAlways: true, // an event that is acknowledged is on the disk
+		JetStream:  true, JetStreamMaxMemory: 128 << 20, JetStreamMaxStore: 2 << 30,
 		NoSigs: true, DisableJetStreamBanner: true,
 		// A subscriber that does not read is cut off; it must not slow the others or this process.
 		NoFastProducerStall: true, WriteDeadline: 2 * time.Second, MaxPending: 16 << 20,

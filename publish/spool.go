@@ -1,8 +1,8 @@
 package publish
 
 import (
+	"bufio"
 	"bytes"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/oodcast/oodcast/publish/schema"
 )
@@ -18,51 +19,57 @@ import (
 const (
 	maxSpool = 64 << 20 // bytes of events that wait; some hundred thousand
 	maxLine  = 64 << 10 // bytes of one event
+
+	// syncWait is how long an event may wait for the disk.
+	syncWait = 100 * time.Millisecond
 )
 
 // errSpoolFull means that events came for so long without NATS that there is no more room.
 var errSpoolFull = errors.New("the spool of events is full")
 
 // spool keeps events on disk until JetStream has acknowledged them: one JSON line each in events.jsonl, and in
-// events.sent how many bytes of it are done. What was written survives the death of the process, though not that of the
-// machine: nothing waits for the disk. It is safe for concurrent use.
+// events.sent the name of the last one that is done. What add has taken survives the death of the process; what sync has
+// brought to the disk survives that of the machine. It is safe for concurrent use.
 type spool struct {
 	limit int64
 	more  chan struct{} // an event was added
+	dirty chan struct{} // something is to be synced
 	mu    struct {
 		sync.Mutex
-		lines, sent *os.File
-		head, tail  int64 // done, and end of lines
+		lines, sent *os.File      // nil before open and after close
+		head, tail  int64         // done, and end of lines
+		batch       chan struct{} // closed when what was added since the last sync is on the disk; nil: nothing was
 	}
 	lock *os.File
 }
 
-// openSpool opens the spool in stateDir, or one that ends with the process when that cannot be used.
-func openSpool(stateDir string, limit int64, log *slog.Logger) (*spool, error) {
-	s := &spool{limit: limit, more: make(chan struct{}, 1)}
+// newSpool returns a spool that is closed.
+func newSpool(limit int64) *spool {
+	return &spool{limit: limit, more: make(chan struct{}, 1), dirty: make(chan struct{}, 1)}
+}
+
+// open uses the files in stateDir, or some that end with the process when those cannot be used.
+func (s *spool) open(stateDir string, log *slog.Logger) error {
 	dir, err := filepath.Join(stateDir, "spool"), errors.New("publish.state_dir is empty")
 	if stateDir != "" {
 		s.lock, err = lockDir(dir)
 	}
 	if err == nil {
-		err = s.open(dir)
+		err = s.openFiles(dir)
 	}
 	if err == nil {
-		return s, nil
+		return nil
 	}
 	log.Warn("events that wait for nats are lost when oodcast ends", "err", err)
 	s.close()
 	temp, err := os.MkdirTemp("", "oodcast")
 	if err != nil {
-		return nil, fmt.Errorf("spool of events: %w", err)
+		return fmt.Errorf("spool of events: %w", err)
 	}
-	if err := s.open(temp); err != nil {
-		return nil, errors.Join(err, os.RemoveAll(temp))
-	}
-	return s, os.RemoveAll(temp) // the open files go on without a name
+	return errors.Join(s.openFiles(temp), os.RemoveAll(temp)) // the open files go on without a name
 }
 
-func (s *spool) open(dir string) (err error) {
+func (s *spool) openFiles(dir string) (err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	open := func(name string) (*os.File, error) {
@@ -77,18 +84,48 @@ func (s *spool) open(dir string) (err error) {
 	if s.mu.tail, err = wholeLines(s.mu.lines); err != nil {
 		return fmt.Errorf("spool of events: %w", err)
 	}
-	var b [8]byte
-	if n, _ := s.mu.sent.ReadAt(b[:], 0); n == len(b) {
-		s.mu.head = int64(binary.LittleEndian.Uint64(b[:]))
+	if s.mu.head, err = behind(s.mu.lines, s.mu.tail, firstLine(s.mu.sent)); err != nil {
+		return fmt.Errorf("spool of events: %w", err)
 	}
-	if s.mu.head < 0 || s.mu.head > s.mu.tail { // the process died while it started over, or this is not ours
-		s.mu.head = 0
-		if err := s.writeHead(); err != nil { // what is added from now on must not seem to be done
-			return fmt.Errorf("spool of events: %w", err)
+	poke(s.more)
+	return nil
+}
+
+// messageID names an event: in the header Nats-Msg-Id and in events.sent.
+func messageID(e schema.Event) string { return fmt.Sprintf("%s.%d", e.ID, e.Revision) }
+
+// firstLine returns the first line of a small file, "" if it has none.
+func firstLine(f *os.File) string {
+	b := make([]byte, 1<<10)
+	n, _ := f.ReadAt(b, 0)
+	line, _, found := bytes.Cut(b[:n], []byte{'\n'})
+	if !found {
+		return ""
+	}
+	return string(line)
+}
+
+// behind returns where the line of the event of this name ends in the first size bytes of f. Without one nothing is done
+// yet: the last event that was done left with all others.
+func behind(f *os.File, size int64, name string) (int64, error) {
+	if name == "" {
+		return 0, nil
+	}
+	lines := bufio.NewReader(io.NewSectionReader(f, 0, size))
+	for end := int64(0); ; {
+		line, err := lines.ReadBytes('\n')
+		if errors.Is(err, io.EOF) {
+			return 0, nil
+		}
+		if err != nil {
+			return 0, err
+		}
+		end += int64(len(line))
+		var e schema.Event
+		if json.Unmarshal(line, &e) == nil && messageID(e) == name {
+			return end, nil
 		}
 	}
-	s.poke()
-	return nil
 }
 
 // wholeLines cuts off a last line that was being written when the process died, and returns the size that is left.
@@ -111,34 +148,52 @@ func wholeLines(f *os.File) (int64, error) {
 	return 0, f.Truncate(0)
 }
 
-func (s *spool) poke() {
+func poke(c chan struct{}) {
 	select {
-	case s.more <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
 
-// add writes an event behind the others.
-func (s *spool) add(e schema.Event) error {
+// add writes an event behind the others: from now on it survives the process. The channel is closed when a sync has
+// brought it to the disk.
+func (s *spool) add(e schema.Event) (synced <-chan struct{}, err error) {
 	b, err := json.Marshal(e)
 	if err != nil {
-		return fmt.Errorf("spool event: %w", err)
+		return nil, fmt.Errorf("spool event: %w", err)
 	}
 	b = append(b, '\n')
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.mu.lines == nil {
-		return os.ErrClosed
+		return nil, os.ErrClosed
 	}
 	if len(b) > maxLine || s.mu.tail+int64(len(b)) > s.limit {
-		return errSpoolFull
+		return nil, errSpoolFull
 	}
 	if _, err := s.mu.lines.WriteAt(b, s.mu.tail); err != nil {
-		return fmt.Errorf("spool event: %w", err)
+		return nil, fmt.Errorf("spool event: %w", err)
 	}
 	s.mu.tail += int64(len(b))
-	s.poke()
-	return nil
+	if s.mu.batch == nil {
+		s.mu.batch = make(chan struct{})
+		poke(s.dirty)
+	}
+	poke(s.more)
+	return s.mu.batch, nil
+}
+
+// sync brings what was added to the disk: all of it at once, however many wait for it.
+func (s *spool) sync() error {
+	s.mu.Lock()
+	lines, batch := s.mu.lines, s.mu.batch
+	s.mu.batch = nil
+	s.mu.Unlock()
+	if lines == nil || batch == nil {
+		return nil
+	}
+	defer close(batch)
+	return lines.Sync()
 }
 
 // next returns the first event that is not done and its size, or size 0 when there is none. Lines that are no events
@@ -164,34 +219,27 @@ func (s *spool) next() (e schema.Event, size int64, err error) {
 			return e, size, nil
 		}
 	}
-	return schema.Event{}, 0, s.advance(size)
+	return schema.Event{}, 0, s.advance(size, "")
 }
 
-// done forgets the first size bytes that next returned.
-func (s *spool) done(size int64) error {
+// done forgets the event that next returned, and its size bytes.
+func (s *spool) done(e schema.Event, size int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.advance(size)
+	return s.advance(size, messageID(e))
 }
 
-func (s *spool) advance(size int64) error {
+// advance passes over size bytes, the last of which are the event of this name.
+func (s *spool) advance(size int64, name string) error {
 	if s.mu.lines == nil || size == 0 {
 		return nil
 	}
 	s.mu.head += size
 	if s.mu.head >= s.mu.tail { // all done: start over
 		s.mu.head, s.mu.tail = 0, 0
-		if err := s.mu.lines.Truncate(0); err != nil {
-			return err
-		}
+		return s.mu.lines.Truncate(0)
 	}
-	return s.writeHead()
-}
-
-func (s *spool) writeHead() error {
-	var b [8]byte
-	binary.LittleEndian.PutUint64(b[:], uint64(s.mu.head))
-	_, err := s.mu.sent.WriteAt(b[:], 0)
+	_, err := s.mu.sent.WriteAt([]byte(name+"\n"), 0)
 	return err
 }
 

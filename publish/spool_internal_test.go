@@ -3,7 +3,6 @@ package publish
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"log/slog"
 	"os"
@@ -21,8 +20,8 @@ import (
 
 func open(t *testing.T, dir string, limit int64) *spool {
 	t.Helper()
-	s, err := openSpool(dir, limit, slog.New(slog.DiscardHandler))
-	if err != nil {
+	s := newSpool(limit)
+	if err := s.open(dir, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.close)
@@ -32,7 +31,7 @@ func open(t *testing.T, dir string, limit int64) *spool {
 func add(t *testing.T, s *spool, from, to int) {
 	t.Helper()
 	for i := from; i < to; i++ {
-		if err := s.add(schema.Event{ID: strconv.Itoa(i), Camera: "front"}); err != nil {
+		if _, err := s.add(schema.Event{ID: strconv.Itoa(i), Camera: "front"}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -46,7 +45,7 @@ func take(t *testing.T, s *spool, from, to int) {
 		if err != nil || n == 0 || e.ID != strconv.Itoa(i) {
 			t.Fatalf("next() = %q, %d, %v, want %d", e.ID, n, err, i)
 		}
-		if err := s.done(n); err != nil {
+		if err := s.done(e, n); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -86,7 +85,7 @@ func TestSpoolSurvives(t *testing.T) {
 	}
 	s.close()
 	s.close()
-	if err := s.add(schema.Event{ID: "x", Camera: "front"}); !errors.Is(err, os.ErrClosed) {
+	if _, err := s.add(schema.Event{ID: "x", Camera: "front"}); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("add() after close = %v", err)
 	}
 }
@@ -96,7 +95,7 @@ func TestSpoolIsBounded(t *testing.T) {
 	var err error
 	n := 0
 	for ; err == nil; n++ {
-		err = s.add(schema.Event{ID: strconv.Itoa(n), Camera: "front"})
+		_, err = s.add(schema.Event{ID: strconv.Itoa(n), Camera: "front"})
 	}
 	if !errors.Is(err, errSpoolFull) || n < 2 {
 		t.Fatalf("%d events, then %v", n, err)
@@ -117,15 +116,19 @@ func TestSpoolFull(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	p.spool = open(t, t.TempDir(), 5000)
+	close(p.opened)
+	ctx, stop := context.WithCancel(t.Context())
+	syncing := make(chan error)
+	go func() { syncing <- p.syncEvents(ctx) }()
 	for i := range 100 {
 		p.Event(detector.Event{ID: strconv.Itoa(i), Camera: "front", Type: detector.EventStart})
 	}
-	s := open(t, t.TempDir(), 5000)
-	stopped, stop := context.WithCancel(t.Context())
 	stop()
-	if err := p.keepEvents(stopped, s); err != nil { // what was handed over is kept all the same
+	if err := <-syncing; err != nil {
 		t.Fatal(err)
 	}
+	s := p.spool
 	kept, lost := value(t, m.spooled), value(t, m.published.WithLabelValues("event", resultSpool))
 	if kept < 1 || lost < 1 || kept+lost != 100 || value(t, m.spool) != float64(s.pending()) || s.pending() > 5000 {
 		t.Errorf("%v kept, %v lost, %d bytes", kept, lost, s.pending())
@@ -147,25 +150,75 @@ func value(t *testing.T, m prometheus.Metric) float64 {
 	return d.GetCounter().GetValue() + d.GetGauge().GetValue()
 }
 
-// TestSpoolHead has a process that died after it emptied the spool and before it noted that. What is added then must not
-// seem to be done.
+// TestSpoolHead has processes that died with some events done: what is added later must not seem to be done, also when it
+// lies where that was.
 func TestSpoolHead(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, 1<<20)
-	add(t, s, 0, 3)
+	add(t, s, 0, 5)
+	take(t, s, 0, 3)
+	s.lock.Close() // it dies
+	s = open(t, dir, 1<<20)
+	take(t, s, 3, 5)
+	add(t, s, 10, 20)
+	s.lock.Close() // and again, before anything is sent
+	s = open(t, dir, 1<<20)
+	take(t, s, 10, 20)
+	empty(t, s)
+}
+
+// TestSpoolSync shares one sync among all who wait for it.
+func TestSpoolSync(t *testing.T) {
+	s := open(t, t.TempDir(), 1<<20)
+	first, err := s.add(schema.Event{ID: "1", Camera: "front"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := s.add(schema.Event{ID: "2", Camera: "front"})
+	if err != nil || first != second {
+		t.Fatalf("two batches, %v", err)
+	}
+	select {
+	case <-first:
+		t.Fatal("synced by nobody")
+	case <-s.dirty:
+	}
+	if err := s.sync(); err != nil {
+		t.Fatal(err)
+	}
+	<-first
+	if third, err := s.add(schema.Event{ID: "3", Camera: "front"}); err != nil || third == first {
+		t.Errorf("an event joined a batch that was over, %v", err)
+	}
 	s.close()
-	if err := os.WriteFile(filepath.Join(dir, "spool", "events.jsonl"), nil, 0o600); err != nil {
-		t.Fatal(err)
+	if err := s.sync(); err != nil {
+		t.Errorf("sync() after close = %v", err)
 	}
-	done := binary.LittleEndian.AppendUint64(nil, 300)
-	if err := os.WriteFile(filepath.Join(dir, "spool", "events.sent"), done, 0o600); err != nil {
-		t.Fatal(err)
+}
+
+// BenchmarkEvent is how long an event keeps the camera that has it: a write and a sync.
+func BenchmarkEvent(b *testing.B) {
+	b.ReportAllocs()
+	p, err := New(DefaultConfig(), nil)
+	if err != nil {
+		b.Fatal(err)
 	}
-	s = open(t, dir, 1<<20)
-	add(t, s, 0, 10)
-	s.lock.Close() // it dies again before anything is sent
-	s = open(t, dir, 1<<20)
-	take(t, s, 0, 10)
+	p.spool.limit = 1 << 40
+	if err := p.spool.open(b.TempDir(), p.log); err != nil {
+		b.Fatal(err)
+	}
+	defer p.spool.close()
+	close(p.opened)
+	ctx, stop := context.WithCancel(b.Context())
+	synced := make(chan error)
+	go func() { synced <- p.syncEvents(ctx) }()
+	for b.Loop() {
+		p.Event(detector.Event{ID: "0123456789abcdef", Camera: "front", Type: detector.EventUpdate})
+	}
+	stop()
+	if err := <-synced; err != nil {
+		b.Fatal(err)
+	}
 }
 
 func TestSpoolTaken(t *testing.T) {
@@ -179,7 +232,7 @@ func TestSpoolTaken(t *testing.T) {
 }
 
 func FuzzSpool(f *testing.F) {
-	f.Add([]byte("{\"id\":\"a\",\"camera\":\"front\"}\n{\"id\":\"b\"}\n\n{\"id\""), []byte{1, 0, 0, 0, 0, 0, 0, 0})
+	f.Add([]byte("{\"id\":\"a\",\"camera\":\"front\"}\n{\"id\":\"b\"}\n\n{\"id\""), []byte("a.0\n"))
 	f.Add([]byte("\x00\xff\n"), []byte{255, 255, 255, 255, 255, 255, 255, 255})
 	f.Fuzz(func(t *testing.T, lines, sent []byte) {
 		dir := t.TempDir()
@@ -198,7 +251,7 @@ func FuzzSpool(f *testing.F) {
 			if err != nil || n <= 0 {
 				t.Fatalf("next() = %d, %v before the event that was added", n, err)
 			}
-			if err := s.done(n); err != nil {
+			if err := s.done(e, n); err != nil {
 				t.Fatal(err)
 			}
 			if e.ID == "1000" {
