@@ -11,38 +11,51 @@ type link struct {
 	tr     *track
 	region int
 	score  float64
-	inside float64 // part of the track's last region that lies in this one
+	inside float64 // part of the track's last region, or of where it should be by now, that lies in this one
 	covers float64 // part of this region that lies in the track's last one
 }
 
+// What counts in the score of a link, beside the overlap with where the track should be by now.
 const (
-	stayWeight = 0.5 // of the overlap without motion: detectors flicker more than things move
-	bodyWeight = 0.1 // of the overlap with what a track has swallowed
+	stayWeight = 0.5 // overlap without motion: detectors flicker more than things move
+	bodyWeight = 0.1 // overlap with all that a track has swallowed
+	nearWeight = 0.1 // distance of the centres
+	sizeWeight = 0.2 // size, after a merger: by then the place is a guess
 	nearCells  = 2   // regions so close belong together where none overlaps
 )
 
-// connect finds which tracks and regions of the current map overlap.
+// connect finds which tracks and regions of the current map may belong together: they overlap, or the region lies on the
+// way from where the track was to where it should be by now.
 func (t *Tracker) connect(m *Map) {
 	t.links = t.links[:0]
 	n := len(t.regions)
 	t.counts = grow(t.counts, 3*n)
 	moved, still, body := t.counts[:n], t.counts[n:2*n], t.counts[2*n:]
-	for _, tr := range t.tracks {
+	t.edges = grow(t.edges, len(t.tracks))
+	for row, tr := range t.tracks {
+		t.edges[row] = t.edges[row][:0]
 		dx, dy := tr.solo.shift(m.Captured)
 		t.find.under(tr.solo.cells, dx, dy, m.Width, m.Height, moved)
 		t.find.under(tr.solo.cells, 0, 0, m.Width, m.Height, still)
 		t.find.under(tr.body, 0, 0, m.Width, m.Height, body)
+		merged, way := tr.parts > 0 || tr.into != nil, tr.way(m.Captured)
 		for i := range t.regions {
-			size := len(t.regions[i].cells)
-			score := iou(moved[i], len(tr.solo.cells), size) + bodyWeight*iou(body[i], len(tr.body), size)
-			if tr.parts == 0 && tr.into == nil { // things that cross have changed places when they part
-				score += stayWeight * iou(still[i], len(tr.solo.cells), size)
+			r := &t.regions[i]
+			own, size := len(tr.solo.cells), len(r.cells)
+			score := iou(moved[i], own, size) + bodyWeight*iou(body[i], len(tr.body), size)
+			if !merged { // things that cross have changed places when they part
+				score += stayWeight * iou(still[i], own, size)
 			}
-			if score > 0 {
-				t.links = append(t.links, link{
-					tr, i, score, float64(body[i]) / float64(len(tr.body)), float64(body[i]) / float64(size),
-				})
+			if score == 0 && way.overlap(r.box) == 0 {
+				continue
 			}
+			score += nearWeight * tr.solo.closeness(r, m.Captured)
+			if merged {
+				score += sizeWeight * float64(min(own, size)) / float64(max(own, size))
+			}
+			t.edges[row] = append(t.edges[row], edge{i, score})
+			inside := max(float64(body[i])/float64(len(tr.body)), float64(moved[i])/float64(own))
+			t.links = append(t.links, link{tr, i, score, inside, float64(body[i]) / float64(size)})
 		}
 	}
 	slices.SortStableFunc(t.links, func(a, b link) int { return cmp.Compare(b.score, a.score) })
@@ -56,13 +69,21 @@ func iou(common, a, b int) float64 {
 	return float64(common) / float64(a+b-common)
 }
 
-// assign gives every region to the track that fits best, and no track two. Those that were swallowed come last.
+// assign gives regions to tracks, one to each at most, so that the sum of the scores is the largest.
 func (t *Tracker) assign() {
-	for _, swallowed := range []bool{false, true} {
-		for _, l := range t.links {
-			if (l.tr.into != nil) == swallowed && l.tr.region < 0 && t.owners[l.region] == nil {
-				t.give(l.region, l.tr)
-			}
+	for row, region := range t.match.match(t.edges, len(t.regions)) {
+		if region >= 0 {
+			t.give(region, t.tracks[row])
+		}
+	}
+	for _, tr := range t.tracks { // the region of two is that of the one that goes on
+		first := tr
+		for o := tr.into; tr.region >= 0 && o != nil && o.region < 0 && !o.dead; o = o.into {
+			first = o
+		}
+		if first != tr {
+			t.give(tr.region, first)
+			tr.region = -1
 		}
 	}
 	for _, tr := range t.tracks { // what broke off replaces what it broke off from
@@ -73,7 +94,8 @@ func (t *Tracker) assign() {
 	}
 }
 
-// merge finds the tracks whose region has become part of another track's. The older one lives.
+// merge finds the tracks whose region has become part of another track's. The older one lives, the
+// other is held: see TrackerConfig.Hold.
 func (t *Tracker) merge(now time.Time) {
 	for _, l := range t.links {
 		tr, owner := l.tr, t.owners[l.region]
@@ -91,30 +113,9 @@ func (t *Tracker) merge(now time.Time) {
 			younger.dead = true
 			continue
 		}
+		younger.comeOut()
 		younger.into, younger.merged = older, now
 		older.parts++
-	}
-}
-
-// reach gives regions that nobody overlaps to tracks nearby that have lost theirs.
-func (t *Tracker) reach() {
-	for i := range t.regions {
-		if t.owners[i] != nil {
-			continue
-		}
-		var best *track
-		most := 0
-		for _, tr := range t.tracks {
-			if tr.region >= 0 || tr.into != nil || tr.dead {
-				continue
-			}
-			if n := tr.box.grown(nearCells).overlap(t.regions[i].box); n > most {
-				best, most = tr, n
-			}
-		}
-		if best != nil {
-			t.give(i, best)
-		}
 	}
 }
 

@@ -17,7 +17,7 @@ type TrackerConfig struct {
 	// Hold is how long an event outlives its region: one that returns in time goes on with the old event. Two regions that
 	// join or part stay one or two events for as long. Default 1 s.
 	Hold time.Duration `yaml:"hold"`
-	// CoolDown is how long after an end nothing new starts in the same place. Default 5 s.
+	// CoolDown is how long after an end nothing new starts in the same place: with half of its region there. Default 5 s.
 	CoolDown time.Duration `yaml:"cool_down"`
 	// UpdateEvery is the shortest time between two updates of an event. Default 1 s.
 	UpdateEvery time.Duration `yaml:"update_every"`

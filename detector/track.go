@@ -15,7 +15,6 @@ type track struct {
 	missed  int       // maps without the region since then
 	there   time.Duration
 	away    time.Duration // of a candidate
-	mute    time.Time     // nothing starts before: a cool-down
 
 	region int    // in the current map, -1 without
 	body   []cell // the region in the last map that had it
@@ -48,6 +47,13 @@ func (o *motion) shift(now time.Time) (dx, dy int) {
 	return int(math.Round(o.vx * dt)), int(math.Round(o.vy * dt))
 }
 
+// closeness is 1 where a region's centre is where the track's should be by now, and 1/2 as far away as the track is large.
+func (o *motion) closeness(r *region, now time.Time) float64 {
+	dx, dy := o.shift(now)
+	x, y := r.centre()
+	return 1 / (1 + math.Hypot(x-o.x-float64(dx), y-o.y-float64(dy))/math.Sqrt(float64(len(o.cells))))
+}
+
 // moved notes a new place.
 func (o *motion) moved(r *region, now time.Time) {
 	x, y := r.centre()
@@ -67,6 +73,25 @@ func (tr *track) senior(o *track) bool {
 		return tr.parent == nil
 	}
 	return tr.event.Start.Before(o.event.Start)
+}
+
+// way is where the track may be now: from where it was, within what swallowed it, to where it should be by now.
+func (tr *track) way(now time.Time) rect {
+	dx, dy := tr.solo.shift(now)
+	b := tr.box
+	w := b.union(rect{b.x0 + dx, b.y0 + dy, b.x1 + dx, b.y1 + dy})
+	if tr.into != nil {
+		w = w.union(tr.into.box)
+	}
+	return w.grown(nearCells)
+}
+
+// comeOut ends that a track's region is part of another one's.
+func (tr *track) comeOut() {
+	if tr.into != nil {
+		tr.into.parts--
+		tr.into = nil
+	}
 }
 
 // take makes regions the track's own: its region, and those of parts that broke off.

@@ -9,9 +9,10 @@ import (
 
 // Tracker follows the regions above the threshold of one camera from map to map. It is not safe for concurrent use.
 //
-// A region goes on with the track that it overlaps most, where that track should be by now. Regions flicker: they go for
-// a map, fall apart and join again. So nothing is decided at once. A part that broke off counts as part of its event, and
-// an event whose region was swallowed by another's waits to come out again, both for TrackerConfig.Hold.
+// Regions go on with the tracks that they overlap and that they are near to, where those should be by now, such that all
+// tracks together fit best. Regions flicker: they go for a map, fall apart and join again. So nothing is decided at once.
+// Of a region that splits, the part that fits best is the event's; another one counts as part of it. Where two join, the
+// older event goes on, and the other one waits to come out again. Both last for TrackerConfig.Hold.
 type Tracker struct {
 	cfg     TrackerConfig
 	tracks  []*track
@@ -20,7 +21,9 @@ type Tracker struct {
 	find    regionFinder
 	regions []region // of the current map
 	owners  []*track // of the regions
-	links   []link
+	links   []link   // best first
+	edges   [][]edge // the same for match, by track
+	match   matcher
 	counts  []int
 }
 
@@ -52,7 +55,6 @@ func (t *Tracker) Update(m *Map) []Event {
 	t.connect(m)
 	t.assign()
 	t.merge(m.Captured)
-	t.reach()
 	t.begin(m)
 	t.take(m)
 	return append(t.expire(m), t.tell(m)...)
@@ -121,41 +123,35 @@ func (t *Tracker) begin(m *Map) {
 		tr := &track{
 			event: Event{Camera: m.Camera, Start: m.Captured, Bundle: m.Bundle}, region: -1, seen: m.Captured, parent: parent,
 		}
-		for _, g := range t.ghosts {
-			if parent == nil && g.until.After(m.Captured) && r.mostlyIn(g.box) {
-				tr.mute = g.until
-			}
-		}
 		t.tracks = append(t.tracks, tr)
 		t.give(i, tr)
 	}
 }
 
-// mostlyIn says whether half of the region's cells lie in the rectangle.
-func (r *region) mostlyIn(box rect) bool {
-	n := 0
-	for _, c := range r.cells {
-		if box.contains(c) {
-			n++
+// cooling says whether half of the track's region lies where an event ended a while ago.
+func (t *Tracker) cooling(tr *track, now time.Time) bool {
+	return slices.ContainsFunc(t.ghosts, func(g ghost) bool {
+		n := 0
+		for _, c := range tr.body {
+			if g.box.contains(c) {
+				n++
+			}
 		}
-	}
-	return 2*n >= len(r.cells)
+		return g.until.After(now) && 2*n >= len(tr.body)
+	})
 }
 
 // take hands the regions to their tracks, and what broke off to where it came from.
 func (t *Tracker) take(m *Map) {
 	for _, tr := range t.tracks {
-		switch {
-		case tr.region < 0:
+		if tr.region < 0 {
 			tr.missed++
 			if !tr.started {
 				tr.away = m.Captured.Sub(tr.seen)
 			}
 			continue
-		case tr.into != nil: // it came out again
-			tr.into.parts--
-			tr.into = nil
 		}
+		tr.comeOut()
 		var parts []int
 		for _, o := range t.tracks {
 			if o.parent == tr && o.region >= 0 {
@@ -173,7 +169,7 @@ func (t *Tracker) tell(m *Map) (events []Event) {
 			continue
 		}
 		switch {
-		case !tr.started && tr.there >= t.cfg.MinDuration && !tr.mute.After(m.Captured):
+		case !tr.started && tr.there >= t.cfg.MinDuration && !t.cooling(tr, m.Captured):
 			tr.started = true
 			tr.event.ID = fmt.Sprintf("%s-%d-%08x", m.Camera, m.Captured.UnixMilli(), rand.Uint32())
 			events = append(events, tr.message(EventStart, m.Captured, t.grid))
@@ -201,12 +197,13 @@ func (t *Tracker) expire(m *Map) (ended []Event) {
 	over := func(tr *track, why EndReason) {
 		tr.dead = true
 		if tr.into != nil {
-			tr.into.parts--
 			tr.event.Into = tr.into.event.ID
+			tr.comeOut()
 		}
 		if tr.started {
 			tr.event.Reason = why
 			ended = append(ended, tr.message(EventEnd, m.Captured, t.grid))
+			t.ghosts = append(t.ghosts, ghost{tr.box.grown(nearCells), m.Captured.Add(t.cfg.CoolDown)})
 		}
 	}
 	for _, tr := range t.tracks {
@@ -218,9 +215,6 @@ func (t *Tracker) expire(m *Map) (ended []Event) {
 			}
 		case !t.waits(tr, m.Captured):
 			over(tr, EndGone)
-			if tr.started {
-				t.ghosts = append(t.ghosts, ghost{tr.box.grown(nearCells), m.Captured.Add(t.cfg.CoolDown)})
-			}
 		}
 	}
 	t.tracks = slices.DeleteFunc(t.tracks, func(tr *track) bool { return tr.dead })

@@ -122,12 +122,12 @@ func streamTable(w io.Writer, rows []eval.StreamResult) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintln(t, "\nmethod\t|T|\tthreshold\tfound\tevents\tfalse\tfalse/h\tdelay s\tat most\t")
+	fmt.Fprintln(t, "\nmethod\t|T|\tthreshold\tfound\tevents\tfalse\tfalse/h\tswitches\tdelay s\tat most\t")
 	for _, r := range rows {
 		for _, ev := range append([]*eval.Events{r.Events}, r.Sweep...) {
 			if ev != nil {
-				fmt.Fprintf(t, "%s\t%d\t%.2f\t%d/%d\t%d\t%d\t%.1f\t%.2f\t%.2f\t\n", r.Method, r.Timesteps, ev.Threshold,
-					ev.Found, ev.Objects, ev.Events, ev.False, ev.FalsePerHour, ev.DelayP50, ev.DelayMax)
+				fmt.Fprintf(t, "%s\t%d\t%.2f\t%d/%d\t%d\t%d\t%.1f\t%d\t%.2f\t%.2f\t\n", r.Method, r.Timesteps, ev.Threshold,
+					ev.Found, ev.Objects, ev.Events, ev.False, ev.FalsePerHour, ev.Switches, ev.DelayP50, ev.DelayMax)
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package eval
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -25,6 +26,10 @@ type Events struct {
 	False        int     `json:"false"`
 	Unjudged     int     `json:"unjudged"`
 	FalsePerHour float64 `json:"false_per_hour"`
+	// Switches counts how often an object went over to another event: the one that hit it does no longer, and another one
+	// does (the identity switches of Bernardin and Stiefelhagen's CLEAR MOT metrics, 2008). Nothing is known with a truth of
+	// times.
+	Switches int `json:"id_switches"`
 	// Delay is from the first labelled frame with an object until the map that made an event hit it was there, in seconds.
 	DelayP50 float64 `json:"delay_p50_s"`
 	DelayMax float64 `json:"delay_max_s"`
@@ -125,6 +130,9 @@ func (l *eventLog) result(objects []instance, judged func(frame int) bool, durat
 	for _, id := range l.order {
 		r.judge(l.seen[id], objects, judged)
 	}
+	for i := range objects {
+		r.Switches += l.switches(&objects[i])
+	}
 	var delays []float64
 	for _, o := range r.Truth {
 		if o.Delay != nil {
@@ -141,6 +149,28 @@ func (l *eventLog) result(objects []instance, judged func(frame int) bool, durat
 	}
 	r.FalsePerHour = float64(r.False) / duration.Hours()
 	return r
+}
+
+// switches counts how often an object goes over to another event.
+func (l *eventLog) switches(o *instance) (n int) {
+	hits := map[int][]string{} // events by frame
+	for _, id := range l.order {
+		for _, s := range l.seen[id] {
+			if o.boxes != nil && o.hits(s, false) {
+				hits[s.frame] = append(hits[s.frame], id)
+			}
+		}
+	}
+	owner := ""
+	for _, frame := range slices.Sorted(maps.Keys(hits)) {
+		if ids := hits[frame]; !slices.Contains(ids, owner) {
+			if owner != "" {
+				n++
+			}
+			owner = ids[0]
+		}
+	}
+	return n
 }
 
 // judge adds one event, seen in the order of frames.

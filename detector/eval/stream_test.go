@@ -330,6 +330,26 @@ func TestStreamEvents(t *testing.T) {
 	}
 }
 
+// One object that stays while its region is gone for longer than an event outlives it: it goes over to a second event, and
+// with a third that covers it beside the second it does not.
+func TestStreamIDSwitches(t *testing.T) {
+	s := &sequence{
+		w: 64, h: 64, n: 150, threshold: 4,
+		truth: func(_, x, y int) (uint8, bool) { return object(x >= 10 && x < 40 && y >= 20 && y < 40) },
+		z: func(i, x, y int) float32 {
+			left, right := x >= 12 && x < 20, x >= 30 && x < 38
+			if y >= 22 && y < 38 && (left && (i < 20 || i >= 40) || right && i >= 100) {
+				return 9
+			}
+			return 0
+		},
+	}
+	got := s.run(t, 0).Events
+	if got.Objects != 1 || got.Events != 3 || got.Switches != 1 {
+		t.Errorf("%+v, want one object, three events and one switch", got)
+	}
+}
+
 // Frames without truth take no part: an event there is neither right nor false.
 func TestSparseTruth(t *testing.T) {
 	s := &sequence{
