@@ -102,8 +102,8 @@ func DefaultYAML() []byte {
 func Read(path string, environ []string, flags func(*Config) error) (Config, error) {
 	c, err := Default(), error(nil)
 	if path != "" {
-		if c, err = Load(path); errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
-			return c, err
+		if c, err = Load(path); errors.As(err, new(*fs.PathError)) {
+			return c, err // nothing was read
 		}
 	}
 	faults := []error{err, c.ApplyEnv(environ)}

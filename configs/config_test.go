@@ -69,7 +69,7 @@ func TestFaultsAreNamed(t *testing.T) {
 		{
 			"wrong kinds", "detector: {timesteps: many, width: 1.5}\nevents: {hold: long}\npublish: {compress: 3}\n" +
 				"cameras: {a: b}\npreview: 8080",
-			`configuration: detector.timesteps: got "many", want a whole number (line 1)` + "\n" +
+			`configuration: detector.timesteps: got "many", want a whole number or auto (line 1)` + "\n" +
 				`detector.width: got "1.5", want a whole number (line 1)` + "\n" +
 				`events.hold: got "long", want a time such as 500ms, 10s or 5m (line 2)` + "\n" +
 				`publish.compress: got "3", want true or false (line 3)` + "\n" +
@@ -77,6 +77,19 @@ func TestFaultsAreNamed(t *testing.T) {
 		},
 		{"twice", "bundle: a\nbundle: b", "configuration: bundle: twice (line 2)"},
 		{"a secret in the wrong place", "preview: {token: [hunter2]}", "configuration: preview.token: want one text (line 1)"},
+		{
+			"two documents", "bundle: a\n---\nbundle: b",
+			"configuration: the file: want one document, without a second one behind --- (line 2)",
+		},
+		{
+			"one fault for all is told once", "detector: {width: 33, height: 32}\n" + cam + "detector: {timesteps: 2}, events: {exit: 2}}",
+			"configuration: detector.width: got 33, want 0 or a multiple of 32 up to 8192\n" +
+				"cameras[1].events.exit: got 2, want more than 0, at most 1",
+		},
+		{
+			"auto without a budget", "detector: {timesteps: auto}",
+			"configuration: detector.latency_budget: got 0s, want a positive time, such as 120ms, with timesteps: auto",
+		},
 		{"not YAML", "cameras: [", "configuration: line 1: did not find expected node content"},
 		{
 			"values, all at once", "provider: {name: gpu, threads: -1}\ndetector: {width: 33, height: 32}\n" +
@@ -193,6 +206,35 @@ func TestLoadMissingFile(t *testing.T) {
 	}
 }
 
+// A folder in place of the file is one fault, not one for each default.
+func TestReadOfAFolder(t *testing.T) {
+	_, err := configs.Read(t.TempDir(), nil, nil)
+	if !errors.Is(err, configs.ErrInvalid) || strings.Contains(err.Error(), "provider") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// timesteps: auto is written as it is meant, from every side.
+func TestTimestepsAuto(t *testing.T) {
+	c, err := configs.Parse([]byte("detector: {latency_budget: 120ms}\ncameras: [{name: a, uri: camera:0, detector: {timesteps: auto}}]"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if all, one := c.Detector.Timesteps, c.DetectorOf(c.Cameras[0]).Timesteps; all != 5 || one != 0 {
+		t.Errorf("timesteps %d and %d, want 5 and 0", all, one)
+	}
+	if err := c.ApplyEnv([]string{"OODCAST_DETECTOR__TIMESTEPS=auto"}); err != nil || c.Detector.Timesteps != 0 {
+		t.Errorf("from the environment: %d, %v", c.Detector.Timesteps, err)
+	}
+	raw, err := configs.Print(c)
+	if err != nil || strings.Count(string(raw), "timesteps: auto") != 2 {
+		t.Errorf("printed %v\n%s", err, raw)
+	}
+	if err := judge(t, compileSchema(t), raw); err != nil {
+		t.Errorf("the schema: %v", err)
+	}
+}
+
 // Whatever parses can be judged, and what is judged valid survives being judged again.
 func FuzzParse(f *testing.F) {
 	f.Add(configs.DefaultYAML())
@@ -235,6 +277,7 @@ func TestApplyEnv(t *testing.T) {
 	}
 	for _, bad := range []string{
 		"OODCAST_PREVIEW__TOKN=secretsecretsecret", "OODCAST_DETECTOR__TIMESTEPS=secret", "OODCAST_CAMERAS__NONE__URI=secret",
+		"OODCAST_CAMERAS__2__URI=secret", "OODCAST_PREVIEW_TOKEN=secretsecretsecret",
 	} {
 		err := c.ApplyEnv([]string{bad})
 		if !errors.Is(err, configs.ErrInvalid) || !strings.Contains(err.Error(), strings.Split(bad, "=")[0]) {
@@ -254,11 +297,13 @@ func TestApplyEnvToOneCamera(t *testing.T) {
 	}
 	if err := c.ApplyEnv([]string{
 		"OODCAST_CAMERAS__FRONT__URI=rtsp://u:p@host/x", "OODCAST_CAMERAS__FRONT__DETECTOR__THRESHOLD=4",
+		"OODCAST_CAMERAS__1__MAX_FPS=2",
 	}); err != nil {
 		t.Fatal(err)
 	}
 	got := c.DetectorOf(c.Cameras[0])
-	if c.Cameras[0].URI != "rtsp://u:p@host/x" || got.Threshold != 4 || got.Timesteps != 3 || c.Cameras[1].URI != "camera:1" {
+	if c.Cameras[0].URI != "rtsp://u:p@host/x" || got.Threshold != 4 || got.Timesteps != 3 || c.Cameras[1].URI != "camera:1" ||
+		c.Cameras[1].MaxFPS != 2 {
 		t.Errorf("%+v, %+v", c.Cameras, got)
 	}
 }

@@ -1,13 +1,17 @@
 package configs
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"reflect"
 	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/oodcast/oodcast/detector"
 )
 
 // decoder reads YAML into structs, over what is there, and collects every fault with its path instead of stopping at the
@@ -28,14 +32,18 @@ type layer interface {
 
 // decode reads raw over into, a pointer to a struct.
 func decode(raw []byte, into any) []error {
-	var doc yaml.Node
-	if err := yaml.Unmarshal(raw, &doc); err != nil {
+	var doc, more yaml.Node
+	dec := yaml.NewDecoder(bytes.NewReader(raw))
+	if err := dec.Decode(&doc); err != nil && !errors.Is(err, io.EOF) {
 		return []error{errors.New(oneLine(err))}
 	}
 	if len(doc.Content) == 0 {
 		return nil
 	}
 	d := &decoder{}
+	if dec.Decode(&more) == nil {
+		d.fault("", &more, "want one document, without a second one behind ---")
+	}
 	d.value("", doc.Content[0], reflect.ValueOf(into).Elem())
 	return d.faults
 }
@@ -200,6 +208,8 @@ func wanted(t reflect.Type) string {
 	switch {
 	case reflect.PointerTo(t).Implements(reflect.TypeFor[yaml.Unmarshaler]()):
 		return ""
+	case t == reflect.TypeFor[detector.Timesteps]():
+		return "a whole number or auto"
 	case t == reflect.TypeFor[time.Duration]():
 		return "a time such as 500ms, 10s or 5m"
 	case t.Kind() == reflect.Bool:

@@ -69,6 +69,8 @@ func schemaOf(t reflect.Type, def reflect.Value, node *yaml.Node, path string) m
 	switch {
 	case t == reflect.TypeFor[time.Duration]():
 		s["anyOf"] = []any{map[string]any{"type": "string", "pattern": duration}, map[string]any{"const": 0}}
+	case t == reflect.TypeFor[detector.Timesteps]():
+		s["anyOf"] = []any{map[string]any{"type": "integer"}, map[string]any{"const": "auto"}}
 	case t == reflect.TypeFor[Override[detector.Config]](): // keys of the whole, none with a default
 		return overrideSchema(reflect.TypeFor[detector.Config](), "detector", path)
 	case t == reflect.TypeFor[Override[detector.TrackerConfig]]():

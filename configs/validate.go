@@ -3,6 +3,7 @@ package configs
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Validate reports every fault, each with its path.
@@ -29,12 +30,8 @@ func (c *Config) Validate() error {
 	for i, cam := range c.Cameras {
 		path := fmt.Sprintf("cameras[%d].", i)
 		in(path, cam.Validate())
-		if !cam.Detector.IsZero() {
-			in(path, c.DetectorOf(cam).Validate())
-		}
-		if !cam.Events.IsZero() {
-			in(path, c.EventsOf(cam).Validate())
-		}
+		in(path, beyond(c.Detector.Validate(), c.DetectorOf(cam).Validate()))
+		in(path, beyond(c.Events.Validate(), c.EventsOf(cam).Validate()))
 		if seen[cam.Name] {
 			errs = append(errs, fmt.Errorf("%sname: got %q twice, want a name of its own", path, cam.Name))
 		}
@@ -56,4 +53,13 @@ func flatten(err error) []error {
 		return all
 	}
 	return []error{err}
+}
+
+// beyond returns the faults of a camera that those for all cameras have not told already.
+func beyond(all, one error) error {
+	told := map[string]bool{}
+	for _, e := range flatten(all) {
+		told[e.Error()] = true
+	}
+	return errors.Join(slices.DeleteFunc(flatten(one), func(e error) bool { return told[e.Error()] })...)
 }

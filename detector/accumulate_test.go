@@ -13,7 +13,7 @@ func accumulating(t *testing.T, n, frames int, edit func(*Config)) *Detector {
 	t.Helper()
 	return testDetector(t, func(c *Config, m *models.Manifest, _ *Calibration) {
 		m.Compound.Upsample = models.UpsampleBilinear // cells far from an object's border know nothing of its outside
-		c.Timesteps, c.Accumulate = n, frames
+		c.Timesteps, c.Accumulate = Timesteps(n), frames
 		if edit != nil {
 			edit(c)
 		}

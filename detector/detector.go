@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -16,17 +17,17 @@ import (
 
 // Config is what an operator chooses.
 type Config struct {
-	// Timesteps is |T|, the number of diffusion timesteps scored per frame: 1 … 25, or 0 to let latency_budget choose.
-	// Default 5.
-	Timesteps int `yaml:"timesteps"`
+	// Timesteps is |T|, the number of diffusion timesteps scored per frame: 1 … 25, or auto (0) to let latency_budget
+	// choose. Default 5.
+	Timesteps Timesteps `yaml:"timesteps"`
 	// List names the timesteps instead of counting them. Default none.
 	List []int `yaml:"timestep_list,flow"`
-	// LatencyBudget is the time that encoding and scoring may take when timesteps is 0. Default 0: none.
+	// LatencyBudget is the time that encoding and scoring may take when timesteps is auto. Default 0: none.
 	LatencyBudget time.Duration `yaml:"latency_budget"`
-	// Min and Max bound |T| when timesteps is 0: 1 … 25; 0 is no bound. Default 0.
+	// Min and Max bound |T| when timesteps is auto: 1 … 25; 0 is no bound. Default 0.
 	Min int `yaml:"timesteps_min"`
 	Max int `yaml:"timesteps_max"`
-	// TargetFPS is how many frames a second are to be scored when timesteps is 0, as far as the camera delivers them; 0 is
+	// TargetFPS is how many frames a second are to be scored when timesteps is auto, as far as the camera delivers them; 0 is
 	// all of them. A source that waits for the detector has no rate to keep up with. Default 0.
 	TargetFPS float64 `yaml:"target_fps"`
 	// Threshold is the value above which a pixel counts as anomalous, in standard deviations of normal footage; 0
@@ -56,6 +57,31 @@ type Config struct {
 	DriftWindow time.Duration `yaml:"drift_window"`
 }
 
+// Timesteps is |T| as an operator writes it: a number, or auto, which is 0.
+type Timesteps int
+
+// UnmarshalText reads a number or auto.
+func (t *Timesteps) UnmarshalText(text []byte) error {
+	if string(text) == "auto" {
+		*t = 0
+		return nil
+	}
+	n, err := strconv.Atoi(string(text))
+	if err != nil {
+		return errors.New("want a whole number or auto") // without the text: it may be a secret that got there
+	}
+	*t = Timesteps(n)
+	return nil
+}
+
+// MarshalYAML writes a number or auto.
+func (t Timesteps) MarshalYAML() (any, error) {
+	if t == 0 {
+		return "auto", nil
+	}
+	return int(t), nil
+}
+
 // The values of Config.Part.
 const (
 	PartCompound  = "compound"
@@ -75,7 +101,7 @@ func (c Config) Validate() error {
 		errs = append(errs, fmt.Errorf("detector.%s: got %v, want %s", key, got, want))
 	}
 	if c.Timesteps < 0 || c.Timesteps > diffusion.Steps {
-		bad("timesteps", c.Timesteps, "0 or more")
+		bad("timesteps", int(c.Timesteps), "1 to 1000, or auto")
 	}
 	if len(c.List) > 0 {
 		if err := diffusion.ValidateTimesteps(c.List); err != nil {
@@ -83,7 +109,7 @@ func (c Config) Validate() error {
 		}
 	}
 	if c.Timesteps == 0 && len(c.List) == 0 && c.LatencyBudget <= 0 {
-		bad("latency_budget", c.LatencyBudget, "a positive time when timesteps is 0")
+		bad("latency_budget", c.LatencyBudget, "a positive time, such as 120ms, with timesteps: auto")
 	}
 	if c.Min < 0 || c.Max < 0 || c.Max > 0 && c.Min > c.Max {
 		bad("timesteps_min", fmt.Sprintf("%d with timesteps_max %d", c.Min, c.Max), "0 or more, at most timesteps_max")
@@ -170,7 +196,7 @@ func New(enc Encoder, scorer Scorer, m models.Manifest, cal Calibration, provide
 		return nil, err
 	}
 	knob := Knob{
-		Timesteps: cfg.Timesteps, List: cfg.List, Budget: cfg.LatencyBudget, Min: cfg.Min, Max: cfg.Max,
+		Timesteps: int(cfg.Timesteps), List: cfg.List, Budget: cfg.LatencyBudget, Min: cfg.Min, Max: cfg.Max,
 		Threshold: cfg.Threshold,
 	}
 	threshold, note, err := cfg.threshold(&cal)

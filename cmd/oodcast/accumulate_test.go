@@ -39,7 +39,7 @@ func newWays(t *testing.T, bundle string, cfg detector.Config) *ways {
 	}
 	t.Cleanup(func() { _ = engine.Close() })
 	detect := func(n, frames int) *detector.Detector {
-		cfg.Timesteps, cfg.Accumulate = n, frames
+		cfg.Timesteps, cfg.Accumulate = detector.Timesteps(n), frames
 		d, err := engine.NewDetector(cfg)
 		if err != nil {
 			t.Fatal(err)

@@ -26,7 +26,11 @@ func (c *ConfigCheckCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(e.Stdout, "%s: ok, %d cameras\n", c.File, len(cfg.Cameras))
+	cameras := "1 camera"
+	if n := len(cfg.Cameras); n != 1 {
+		cameras = fmt.Sprintf("%d cameras", n)
+	}
+	_, err = fmt.Fprintf(e.Stdout, "%s: ok, %s\n", c.File, cameras)
 	return err
 }
 

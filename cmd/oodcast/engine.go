@@ -27,7 +27,7 @@ func (f providerFlags) options() ort.Options {
 
 // detectorFlags choose how frames are scored.
 type detectorFlags struct {
-	Timesteps     string        `default:"5" placeholder:"N" help:"Diffusion timesteps: how many (5), which (0,4,9), or auto."`
+	Timesteps     string        `default:"5" placeholder:"N" help:"Diffusion timesteps: how many (5), which (221,103), or auto."`
 	LatencyBudget time.Duration `placeholder:"D" help:"Time for one frame when --timesteps is auto."`
 	Threshold     float32       `placeholder:"X" help:"Values above are anomalous. Default: the bundle's."`
 	Size          string        `placeholder:"WxH" help:"Working size, multiples of 32. Default: chosen for each frame."`
@@ -69,7 +69,7 @@ func setTimesteps(c *detector.Config, v string) error {
 	}
 	c.Timesteps, c.List = 0, list
 	if len(list) == 1 && !strings.Contains(v, ",") {
-		c.Timesteps, c.List = list[0], nil
+		c.Timesteps, c.List = detector.Timesteps(list[0]), nil
 	}
 	return nil
 }

@@ -92,7 +92,7 @@ func (p *evalParts) open(opts ort.Options) (err error) {
 	p.encoder = p.engine.Encoder
 	p.kit.Detector = func(part string, n int) (*detector.Detector, error) {
 		cfg := detector.DefaultConfig()
-		cfg.Part, cfg.Timesteps = part, n
+		cfg.Part, cfg.Timesteps = part, detector.Timesteps(n)
 		return p.engine.NewDetector(cfg)
 	}
 	p.kit.Denoising = func(score string) (detector.Scorer, error) { return p.denoising(score, opts) }

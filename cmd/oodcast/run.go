@@ -16,7 +16,7 @@ type RunCmd struct {
 	Config           string        `placeholder:"FILE" help:"Configuration; oodcast config defaults prints one."`
 	Source           []string      `placeholder:"URI" sep:"none" help:"rtsp://…, http://….mjpg, a file, a folder of pictures, camera:0 or gst:…; may be repeated."`
 	Bundle           string        `placeholder:"NAME|DIR" help:"Bundle to score with."`
-	Timesteps        string        `placeholder:"N|auto" help:"|T|: how many diffusion timesteps (5), which (0,4,9), or auto, which needs a latency budget."`
+	Timesteps        string        `placeholder:"N|auto" help:"|T|: how many diffusion timesteps (5), which (221,103), or auto, which needs a latency budget."`
 	LatencyBudget    time.Duration `placeholder:"D" help:"What encoding and scoring may take with --timesteps auto."`
 	HTTP             string        `name:"http" placeholder:"ADDR" help:"Address of the page, the preview and the API."`
 	NATS             string        `name:"nats" placeholder:"URL" help:"nats://HOST:PORT, embedded, embedded://127.0.0.1:PORT or off."`

@@ -20,7 +20,7 @@ func BenchmarkBatch(b *testing.B) {
 		for _, frames := range []int{1, 4, 16} {
 			side := map[int]int{1: 1, 4: 2, 16: 4}[frames]
 			cfg := detector.DefaultConfig()
-			cfg.Timesteps, cfg.Width, cfg.Height = timesteps, 256*side, 128*side
+			cfg.Timesteps, cfg.Width, cfg.Height = detector.Timesteps(timesteps), 256*side, 128*side
 			b.Run(fmt.Sprintf("frames=%d/timesteps=%d", frames, timesteps), func(b *testing.B) {
 				e, err := OpenEngine(bundle, cfg, Options{})
 				if err != nil {
