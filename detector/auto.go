@@ -43,7 +43,7 @@ func (d *Detector) timesteps(k Knob) ([]int, *Choice) {
 // limits returns what |T| has to meet now.
 func (d *Detector) limits(k Knob, now time.Time) limits {
 	l := limits{latency: k.Budget, interval: time.Duration(d.interval.Load())}
-	l.min, l.max = d.control.bounds(k)
+	l.min, l.max = d.control.Bounds(k)
 	if l.interval > 0 && d.cfg.TargetFPS > 0 {
 		l.interval = max(l.interval, time.Duration(float64(time.Second)/d.cfg.TargetFPS))
 	}

@@ -100,8 +100,8 @@ func (c *Control) checkBounds(k Knob) error {
 	return nil
 }
 
-// bounds returns the smallest and the largest |T| that may be chosen.
-func (c *Control) bounds(k Knob) (least, most int) {
+// Bounds returns the smallest and the largest |T| that may be chosen.
+func (c *Control) Bounds(k Knob) (least, most int) {
 	most = k.Max
 	if most == 0 {
 		most = len(c.order)

@@ -95,8 +95,8 @@ func (p *Publisher) connected() {
 	p.metrics.connected.Set(1)
 	if p.connections.Add(1) > 1 {
 		p.metrics.reconnects.Inc()
+		p.faults.forget()
 	}
-	p.faults.forget()
 	p.log.Info("nats connected", "url", redact(p.cfg.URL))
 	p.StatusChanged()
 }

@@ -104,6 +104,7 @@ func (p *Publisher) snapshot(nc *nats.Conn, cam Camera, r micro.Request) {
 	subject := p.subjects.Of(cam.Name(), schema.KindSnapshot)
 	err = nc.PublishMsg(&nats.Msg{Subject: subject, Data: jpeg, Header: nats.Header{
 		schema.HeaderType: {"image/jpeg"}, schema.HeaderCaptureTime: {captured.UTC().Format(time.RFC3339Nano)},
+		schema.HeaderTrace: {schema.TraceParent(p.cfg.Site, cam.Name(), captured)},
 	}})
 	p.count(schema.KindSnapshot, p.result(err))
 	if err != nil {

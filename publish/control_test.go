@@ -65,11 +65,12 @@ func TestControl(t *testing.T) {
 		{"set", `{"timesteps":"many"}`, "", `timesteps: got "many"` + form},
 		{
 			"set", `{"timesteps":null,"threshold":null}`, "",
-			`request sets nothing: want one or more of "timesteps", "latency_budget", "threshold", "paused"`,
+			"request sets nothing: want one or more of timesteps, latency_budget, timesteps_min, timesteps_max, threshold, paused",
 		},
 		{"set", `{"threshold":"high"}`, "", "threshold: got a string, want a number"},
 		{"set", `{"threshold":1e39}`, "", "threshold: got a number 1e39, want a number"},
 		{"set", `{"latency_budget":"soon"}`, "", `duration: got "soon", want a string such as "120ms"`},
+		{"set", `{"timesteps_min":2.5}`, "", "timesteps_min: got a number 2.5, want a whole number"},
 		{"set", `{"steps":3}`, "", `unknown field "steps"`},
 		{"set", `{"timesteps":3}{"timesteps":4}`, "", "request has something behind its JSON object"},
 		{"set", `[3]`, "", "request is a JSON array, want an object"},

@@ -152,7 +152,10 @@ func (s *eventSender) try(ctx context.Context, e schema.Event) error {
 	id := messageID(e)
 	msg := &nats.Msg{
 		Subject: s.p.subjects.Event(e.Camera, e.Type), Data: data,
-		Header: nats.Header{schema.HeaderType: {schema.JSONType}, nats.MsgIdHdr: {id}},
+		Header: nats.Header{
+			schema.HeaderType: {schema.JSONType}, nats.MsgIdHdr: {id},
+			schema.HeaderTrace: {schema.TraceParent(e.Site, e.Camera, e.Time)},
+		},
 	}
 	if s.plain {
 		if err := s.nc.PublishMsg(msg); err != nil {

@@ -44,10 +44,9 @@ func (p *Publisher) sendMap(nc *nats.Conn, pack *packer, m *detector.Map) {
 		return
 	}
 	p.count(schema.KindMap, p.result(p.publishMap(nc, pack, m)))
-	p.count(
-		schema.KindScore,
-		p.result(p.publishJSON(nc, p.subjects.Of(m.Camera, schema.KindScore), scoreMessage(p.cfg.Site, m))),
-	)
+	trace := schema.TraceParent(p.cfg.Site, m.Camera, m.Captured)
+	err := p.publishJSON(nc, p.subjects.Of(m.Camera, schema.KindScore), scoreMessage(p.cfg.Site, m), trace)
+	p.count(schema.KindScore, p.result(err))
 	p.metrics.age.WithLabelValues(m.Camera, "nats").Observe(time.Since(m.Captured).Seconds())
 }
 
@@ -94,6 +93,7 @@ func (p *Publisher) publishMap(nc *nats.Conn, pack *packer, m *detector.Map) err
 			schema.HeaderSchema:      {schema.MapSchema},
 			schema.HeaderSeq:         {strconv.FormatUint(m.Seq, 10)},
 			schema.HeaderCaptureTime: {m.Captured.UTC().Format(time.RFC3339Nano)},
+			schema.HeaderTrace:       {schema.TraceParent(p.cfg.Site, m.Camera, m.Captured)},
 		},
 	}
 	if how.encoding != "" {
@@ -102,11 +102,15 @@ func (p *Publisher) publishMap(nc *nats.Conn, pack *packer, m *detector.Map) err
 	return nc.PublishMsg(out)
 }
 
-// publishJSON sends v as JSON.
-func (p *Publisher) publishJSON(nc *nats.Conn, subject string, v any) error {
+// publishJSON sends v as JSON, with the trace that it belongs to; "" is none.
+func (p *Publisher) publishJSON(nc *nats.Conn, subject string, v any, trace string) error {
 	b, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Errorf("marshal %s: %w", subject, err)
 	}
-	return nc.PublishMsg(&nats.Msg{Subject: subject, Data: b, Header: nats.Header{schema.HeaderType: {schema.JSONType}}})
+	header := nats.Header{schema.HeaderType: {schema.JSONType}}
+	if trace != "" {
+		header[schema.HeaderTrace] = []string{trace}
+	}
+	return nc.PublishMsg(&nats.Msg{Subject: subject, Data: b, Header: header})
 }

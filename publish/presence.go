@@ -105,7 +105,7 @@ func (s *statusSender) changes(ctx context.Context) {
 		if sameState(now, cam.last) {
 			continue
 		}
-		err := s.p.publishJSON(s.nc, s.p.subjects.Of(cam.Name(), schema.KindStatus), now)
+		err := s.p.publishJSON(s.nc, s.p.subjects.Of(cam.Name(), schema.KindStatus), now, "")
 		s.p.count(schema.KindStatus, s.p.result(err))
 		if err == nil {
 			cam.last = now
@@ -122,9 +122,8 @@ func (s *statusSender) refresh(ctx context.Context) {
 			continue
 		}
 		now := cam.Status()
-		s.p.count(
-			schema.KindStats, s.p.result(s.p.publishJSON(s.nc, s.p.subjects.Of(cam.Name(), schema.KindStats), now.Stats)),
-		)
+		err := s.p.publishJSON(s.nc, s.p.subjects.Of(cam.Name(), schema.KindStats), now.Stats, "")
+		s.p.count(schema.KindStats, s.p.result(err))
 		s.present(ctx, now)
 	}
 }
@@ -213,7 +212,8 @@ func (s *statusSender) bucket(ctx context.Context) (jetstream.KeyValue, error) {
 // sameState says that nothing but counters and times differs.
 func sameState(a, b schema.Status) bool {
 	return a.State == b.State && a.Reason == b.Reason && a.Hint == b.Hint && a.Paused == b.Paused && a.Since.Equal(b.Since) &&
-		a.Threshold == b.Threshold && a.LatencyBudget == b.LatencyBudget && a.TimestepsMax == b.TimestepsMax &&
+		a.Threshold == b.Threshold && a.LatencyBudget == b.LatencyBudget &&
+		a.TimestepsMin == b.TimestepsMin && a.TimestepsMax == b.TimestepsMax && a.TimestepsOffered == b.TimestepsOffered &&
 		a.Timesteps.N == b.Timesteps.N && a.Timesteps.Auto == b.Timesteps.Auto &&
 		fmt.Sprint(a.Timesteps.List) == fmt.Sprint(b.Timesteps.List) &&
 		a.Width == b.Width && a.Height == b.Height && a.Bundle == b.Bundle && a.Provider == b.Provider &&

@@ -187,8 +187,13 @@ func TestSubscriberDecodesEveryMap(t *testing.T) {
 					}
 					seqs[name]++
 					var s schema.Score
-					if err := json.Unmarshal(next(t, scores).Data, &s); err != nil {
+					score := next(t, scores)
+					if err := json.Unmarshal(score.Data, &s); err != nil {
 						t.Fatal(err)
+					}
+					if trace := schema.TraceParent("default", name, in.Captured); msg.Header.Get("traceparent") != trace ||
+						score.Header.Get("traceparent") != trace {
+						t.Errorf("map and score of one frame: %v, %v, want %s", msg.Header, score.Header, trace)
 					}
 					if s.Camera != name || s.Seq != i || s.Peak != in.Peak || len(s.Timesteps) != 5 || s.LatencyMS.Encode != 20 {
 						t.Errorf("score = %+v", s)

@@ -121,10 +121,10 @@ func (c *camera) Status() schema.Status {
 		State:  string(src.State), Since: src.Since, Time: time.Now(),
 		Paused:        c.paused.Load(),
 		Timesteps:     schema.Timesteps{N: knob.Timesteps, List: knob.List, Auto: knob.Auto()},
-		TimestepsMax:  len(control.Order()),
-		LatencyBudget: schema.Duration(knob.Budget),
-		Threshold:     knob.Threshold,
+		LatencyBudget: schema.Duration(knob.Budget), TimestepsOffered: len(control.Order()),
+		Threshold: knob.Threshold,
 	}
+	st.TimestepsMin, st.TimestepsMax = control.Bounds(knob)
 	if c.fault != nil {
 		st.ConfigFault = c.fault()
 	}
@@ -206,6 +206,12 @@ func (c *camera) Apply(u schema.Update) (schema.Status, error) {
 		if !t.Auto && t.N == 0 && len(t.List) == 0 {
 			return schema.Status{}, fmt.Errorf("%w: timesteps: got 0, want 1..%d or \"auto\"", detector.ErrSetting, len(control.Order()))
 		}
+	}
+	if u.TimestepsMin != nil {
+		knob.Min = *u.TimestepsMin
+	}
+	if u.TimestepsMax != nil {
+		knob.Max = *u.TimestepsMax
 	}
 	if u.Threshold != nil {
 		knob.Threshold = *u.Threshold

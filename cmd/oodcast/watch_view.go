@@ -93,8 +93,8 @@ func turned(c watched, key string) (u schema.Update, ok bool) {
 		steps.N = max(1, steps.N-1)
 		u.Timesteps = &steps
 	case "right", "l", "+", "=":
-		if steps.N++; c.status.TimestepsMax > 0 {
-			steps.N = min(steps.N, c.status.TimestepsMax)
+		if steps.N++; c.status.TimestepsOffered > 0 {
+			steps.N = min(steps.N, c.status.TimestepsOffered)
 		}
 		u.Timesteps = &steps
 	case "a":
@@ -178,7 +178,7 @@ func (v watchView) camera(c watched, chosen bool) string {
 	}
 	l := c.last.LatencyMS
 	figures := fmt.Sprintf("%4.1f maps/s  |T|=%d%s of %d  %.0f ms (wait %.0f, encode %.0f, score %.0f)  threshold %.2f",
-		c.rate(v.now), len(c.last.Timesteps), c.auto(), c.status.TimestepsMax, l.Total, l.Wait, l.Encode, l.Score, c.threshold())
+		c.rate(v.now), len(c.last.Timesteps), c.auto(), c.status.TimestepsOffered, l.Total, l.Wait, l.Encode, l.Score, c.threshold())
 	peak := fmt.Sprintf("peak %5.1f", c.last.Peak)
 	if c.last.Peak > c.threshold() && state == schema.StateLive {
 		peak = v.styles.alarm.Render(peak)

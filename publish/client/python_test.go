@@ -73,6 +73,38 @@ func TestPython(t *testing.T) {
 	}
 }
 
+// TestPythonControl turns knobs from Python: the answer is what is in force, and a wrong request or name one line.
+func TestPythonControl(t *testing.T) {
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		t.Fatal("python3 is missing: apt-get install python3")
+	}
+	p, _ := connect(t)
+	set := func(camera, change string) (schema.Status, string) {
+		t.Helper()
+		var out, errs strings.Builder
+		cmd := exec.CommandContext(t.Context(), python, filepath.Join("examples", "subscribe.py"),
+			"--url", p.URL(), "--camera", camera, "--set", change)
+		cmd.Stdout, cmd.Stderr = &out, &errs
+		var st schema.Status
+		if cmd.Run() == nil {
+			if err := json.Unmarshal([]byte(out.String()), &st); err != nil {
+				t.Fatalf("%s: %v", out.String(), err)
+			}
+		}
+		return st, strings.TrimSpace(errs.String())
+	}
+	if st, _ := set("front", `{"timesteps": 7}`); st.Timesteps.N != 7 {
+		t.Errorf("in force: %+v", st)
+	}
+	if _, said := set("front", `{"timestep": 7}`); said != `unknown field "timestep"` {
+		t.Errorf("a wrong request: %q", said)
+	}
+	if _, said := set("rear", `{"timesteps": 7}`); said != "nobody answers on oodcast.v1.default.rear.ctl.set" {
+		t.Errorf("no such camera: %q", said)
+	}
+}
+
 // field is a map with its peak at (5, 2), on nothing or on noise.
 func field(seq uint64, w, h int, noise bool) *detector.Map {
 	m := hill(seq)

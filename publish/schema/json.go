@@ -90,8 +90,11 @@ type Status struct {
 	Paused        bool      `json:"paused"`
 	Timesteps     Timesteps `json:"timesteps"`                // as set
 	TimestepsUsed int       `json:"timesteps_used"`           // |T| of the newest map
-	TimestepsMax  int       `json:"timesteps_max"`            // what the bundle offers
 	LatencyBudget Duration  `json:"latency_budget,omitempty"` // of timesteps "auto"
+	// The smallest and the largest |T| that "auto" may choose, and how many timesteps the bundle offers.
+	TimestepsMin     int `json:"timesteps_min"`
+	TimestepsMax     int `json:"timesteps_max"`
+	TimestepsOffered int `json:"timesteps_offered"`
 	// Why timesteps "auto" came to timesteps_used: measuring, budget, rate, load, floor or ceiling.
 	TimestepsReason string  `json:"timesteps_reason,omitempty"`
 	Threshold       float32 `json:"threshold"`
@@ -145,9 +148,13 @@ type Drift struct {
 // Update is a control request: fields that are absent stay as they are.
 type Update struct {
 	Timesteps     *Timesteps `json:"timesteps,omitempty"`
-	LatencyBudget *Duration  `json:"latency_budget,omitempty"`
-	Threshold     *float32   `json:"threshold,omitempty"`
-	Paused        *bool      `json:"paused,omitempty"`
+	LatencyBudget *Duration  `json:"latency_budget,omitempty"` // of timesteps "auto"
+	// The smallest and the largest |T| that "auto" may choose; 0 stands for 1 and for all that the bundle offers.
+	TimestepsMin *int `json:"timesteps_min,omitempty"`
+	TimestepsMax *int `json:"timesteps_max,omitempty"`
+
+	Threshold *float32 `json:"threshold,omitempty"`
+	Paused    *bool    `json:"paused,omitempty"`
 }
 
 // Fault is the JSON answer to a request that could not be carried out.

@@ -2,7 +2,7 @@
 //
 // Subjects, with the default prefix and site: oodcast.v1.{site}.{camera}.map carries one AnomalyMap a message.
 // Headers: Content-Type "application/x-protobuf; proto=oodcast.v1.AnomalyMap", X-Schema "oodcast.v1.AnomalyMap",
-// X-Seq, X-Capture-Time (RFC 3339, nanoseconds). With Content-Encoding "zstd" the whole payload is one zstd frame around
+// X-Seq, X-Capture-Time (RFC 3339, nanoseconds), traceparent (W3C; the same on all messages about one frame). With Content-Encoding "zstd" the whole payload is one zstd frame around
 // the protobuf message; without that header it is the bare message.
 // Everything else (.score, .event.*, .status, .stats, control) is JSON: see json.go next to this file.
 //

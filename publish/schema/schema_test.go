@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -167,6 +168,8 @@ func TestParseUpdate(t *testing.T) {
 			schema.Update{Timesteps: &schema.Timesteps{Auto: true}, LatencyBudget: new(schema.Duration(120 * time.Millisecond))},
 			"",
 		},
+		{`{"timesteps_min":2,"timesteps_max":0}`, schema.Update{TimestepsMin: new(2), TimestepsMax: new(0)}, ""},
+		{`{"timesteps_max":2.5}`, schema.Update{}, "timesteps_max: got a number 2.5, want a whole number"},
 		{`{"threshold":3.5,"paused":true}`, schema.Update{Threshold: &threshold, Paused: &paused}, ""},
 		{
 			`{"timesteps":"many"}`,
@@ -182,7 +185,7 @@ func TestParseUpdate(t *testing.T) {
 		{
 			`{}`,
 			schema.Update{},
-			`request sets nothing: want one or more of "timesteps", "latency_budget", "threshold", "paused"`,
+			"request sets nothing: want one or more of timesteps, latency_budget, timesteps_min, timesteps_max, threshold, paused",
 		},
 		{`[]`, schema.Update{}, "request is a JSON array, want an object"},
 		{``, schema.Update{}, `request is not JSON: want an object such as {"timesteps": 5}`},
@@ -306,6 +309,26 @@ func BenchmarkEncode(b *testing.B) {
 				}
 				b.ReportMetric(float64(n), "bytes/map")
 			})
+		}
+	}
+}
+
+// TestTraceParent wants what W3C Trace Context wants, the same for the same frame only.
+func TestTraceParent(t *testing.T) {
+	at := time.Date(2026, 5, 1, 12, 0, 0, 123456789, time.UTC)
+	first := schema.TraceParent("default", "front", at)
+	if !regexp.MustCompile(`^00-[0-9a-f]{32}-[0-9a-f]{16}-00$`).MatchString(first) {
+		t.Errorf("traceparent %q", first)
+	}
+	if again := schema.TraceParent("default", "front", at.In(time.FixedZone("", 3600))); again != first {
+		t.Errorf("the same frame has %q and %q", first, again)
+	}
+	for _, other := range []string{
+		schema.TraceParent("default", "rear", at), schema.TraceParent("lab", "front", at),
+		schema.TraceParent("default", "front", at.Add(1)),
+	} {
+		if other == first {
+			t.Errorf("two frames have %q", other)
 		}
 	}
 }

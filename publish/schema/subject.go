@@ -2,13 +2,14 @@ package schema
 
 import "fmt"
 
-// Header names and values of map messages.
+// Header names and values of messages.
 const (
 	HeaderSchema      = "X-Schema"
 	HeaderSeq         = "X-Seq"
 	HeaderCaptureTime = "X-Capture-Time"
 	HeaderType        = "Content-Type"
 	HeaderEncoding    = "Content-Encoding"
+	HeaderTrace       = "traceparent"
 
 	MapSchema = "oodcast.v1.AnomalyMap"
 	MapType   = "application/x-protobuf; proto=" + MapSchema

@@ -98,7 +98,7 @@ func ParseUpdate(b []byte) (Update, error) {
 	}
 	if u == (Update{}) {
 		return Update{}, errors.New(
-			`request sets nothing: want one or more of "timesteps", "latency_budget", "threshold", "paused"`)
+			"request sets nothing: want one or more of timesteps, latency_budget, timesteps_min, timesteps_max, threshold, paused")
 	}
 	if u.Threshold != nil && (math.IsNaN(float64(*u.Threshold)) || math.IsInf(float64(*u.Threshold), 0)) {
 		return Update{}, errors.New("threshold: want a finite number")
@@ -126,6 +126,8 @@ func jsonKind(goType string) string {
 	switch goType {
 	case "bool", "*bool":
 		return "true or false"
+	case "int", "*int":
+		return "whole number"
 	default:
 		return "number"
 	}

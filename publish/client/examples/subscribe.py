@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Reads anomaly maps from NATS with nothing but Python's standard library.
+"""Reads anomaly maps from NATS, and turns a camera's knobs, with nothing but Python's standard library.
 
     python3 subscribe.py --url nats://127.0.0.1:4222 --camera front
+    python3 subscribe.py --camera front --set '{"timesteps": "auto", "latency_budget": "120ms", "timesteps_max": 10}'
 
 A real program would use nats-py and a module that protoc makes from publish/schema/oodcast.proto
 (protoc --python_out=. oodcast.proto); this one shows what is on the wire. Maps that are compressed
@@ -11,6 +12,7 @@ A real program would use nats-py and a module that protoc makes from publish/sch
 import argparse
 import ctypes
 import json
+import secrets
 import socket
 import struct
 import urllib.parse
@@ -99,16 +101,21 @@ def decode(headers, body):
     return fields(unzstd(body) if headers.get("Content-Encoding") == "zstd" else body)
 
 
-def messages(url, *subjects):
-    """Subscribes and yields (subject, headers, payload) of each message: the NATS protocol is text lines."""
+def messages(url, *subjects, ask=None):
+    """Subscribes and yields (subject, headers, payload) of each message: the NATS protocol is text lines.
+
+    ask is a (subject, payload) to send, whose answer comes to the first of the subjects.
+    """
     at = urllib.parse.urlsplit(url)
-    hello = {"verbose": False, "headers": True, "name": "subscribe.py", "lang": "python"}
+    hello = {"verbose": False, "headers": True, "no_responders": True, "name": "subscribe.py", "lang": "python"}
     if at.username:
         hello.update({"user": at.username, "pass": at.password} if at.password else {"auth_token": at.username})
     with socket.create_connection((at.hostname, at.port or 4222), timeout=30) as s, s.makefile("rb") as r:
         s.sendall(f"CONNECT {json.dumps(hello)}\r\n".encode())
         for number, subject in enumerate(subjects, 1):
             s.sendall(f"SUB {subject} {number}\r\n".encode())
+        if ask:
+            s.sendall(f"PUB {ask[0]} {subjects[0]} {len(ask[1])}\r\n".encode() + ask[1] + b"\r\n")
         while line := r.readline():
             verb, *args = line.decode().split()
             if verb == "PING":
@@ -122,13 +129,26 @@ def messages(url, *subjects):
                 yield args[0], dict(h.split(": ", 1) for h in lines if ": " in h), body[cut:]
 
 
+def control(url, site, camera, change):
+    """Asks a camera to change settings. Returns its state with the settings in force, or a dict with "error"."""
+    subject, inbox = f"oodcast.v1.{site}.{camera}.ctl.set", f"_INBOX.{secrets.token_hex(11)}"
+    _, _, body = next(messages(url, inbox, ask=(subject, change.encode())))
+    return json.loads(body) if body else {"error": f"nobody answers on {subject}"}
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--url", default="nats://127.0.0.1:4222")
     p.add_argument("--site", default="default")
     p.add_argument("--camera", default="*")
     p.add_argument("--maps", type=int, default=0, help="stop after so many; 0: never")
+    p.add_argument("--set", metavar="JSON", help="change settings of the camera, print those in force and end")
     args = p.parse_args()
+    if args.set:
+        state = control(args.url, args.site, args.camera, args.set)
+        if "error" in state:
+            raise SystemExit(state["error"])
+        return print(json.dumps(state))
     for n, (_, headers, body) in enumerate(messages(args.url, f"oodcast.v1.{args.site}.{args.camera}.map"), 1):
         m = decode(headers, body)
         v, width, height = values(m), m[WIDTH], m[HEIGHT]

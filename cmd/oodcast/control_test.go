@@ -1,0 +1,65 @@
+package main
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/oodcast/oodcast/publish/client"
+	"github.com/oodcast/oodcast/publish/schema"
+)
+
+// Floor and ceiling of the automatic |T| are turned while the camera runs: the answer is what is in force, the maps keep to
+// it, and what cannot be changes nothing.
+func TestControlBounds(t *testing.T) {
+	_, nc := yard(t)
+	sub, c := maps(t, nc), client.New(nc)
+	set := func(u schema.Update) (schema.Status, error) { return c.Set(t.Context(), "yard", u) }
+	bounds := func(least, most int) schema.Update { return schema.Update{TimestepsMin: &least, TimestepsMax: &most} }
+
+	st, err := c.Get(t.Context(), "yard")
+	if err != nil || st.TimestepsMin != 1 || st.TimestepsMax != 25 || st.TimestepsOffered != 25 {
+		t.Fatalf("at the start: %+v, %v", st, err)
+	}
+	u := bounds(2, 3)
+	u.Timesteps, u.LatencyBudget = &schema.Timesteps{Auto: true}, new(schema.Duration(time.Minute))
+	if st, err = set(u); err != nil || !st.Timesteps.Auto || st.TimestepsMin != 2 || st.TimestepsMax != 3 {
+		t.Fatalf("in force: %+v, %v", st, err)
+	}
+	var seen []string
+	for range 300 {
+		m, _ := next(t, sub, 30*time.Second)
+		n, reason := len(m.GetModel().GetTimesteps()), m.GetModel().GetTimestepsReason()
+		if reason == "" {
+			continue // scored before
+		}
+		if n < 2 || n > 3 {
+			t.Fatalf("|T|=%d, want 2 or 3", n)
+		}
+		if seen = append(seen, reason); n == 3 && reason == "ceiling" {
+			break
+		}
+	}
+	if !slices.Contains(seen, "ceiling") {
+		t.Errorf("a minute for each frame, and |T| does not reach its ceiling: %v", seen)
+	}
+	for _, wrong := range []struct {
+		u    schema.Update
+		want string
+	}{
+		{bounds(4, 3), "timesteps_min: got 4, more than timesteps_max, 3"},
+		{bounds(0, 26), "timesteps_max: got 26, want 1..25"},
+		{bounds(-1, 3), "timesteps_min: got -1, want 1..25"},
+	} {
+		if _, err := set(wrong.u); err == nil || !strings.Contains(err.Error(), wrong.want) {
+			t.Errorf("%v, want %q", err, wrong.want)
+		}
+	}
+	if st, err = c.Get(t.Context(), "yard"); err != nil || st.TimestepsMin != 2 || st.TimestepsMax != 3 {
+		t.Errorf("after refusals: %+v, %v", st, err)
+	}
+	if st, err = set(bounds(0, 0)); err != nil || st.TimestepsMin != 1 || st.TimestepsMax != 25 {
+		t.Errorf("put back: %+v, %v", st, err)
+	}
+}
