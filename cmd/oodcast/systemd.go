@@ -16,16 +16,23 @@ import (
 // takes seconds.
 const scoreLimit = 20 * time.Second
 
-// pulse knows how long the frame that is being scored has been.
-type pulse struct{ begun atomic.Int64 }
+// pulse knows since when the frame that is being scored has been.
+type pulse struct{ begun atomic.Pointer[time.Time] }
 
-func (p *pulse) begin() { p.begun.Store(time.Now().UnixNano()) }
-func (p *pulse) end()   { p.begun.Store(0) }
+func (p *pulse) begin() {
+	now := time.Now() // with its monotonic part: a clock that is set must not look like a frame that hangs
+	p.begun.Store(&now)
+}
+
+func (p *pulse) end() { p.begun.Store(nil) }
 
 // check returns an error when a frame is stuck.
 func (p *pulse) check() error {
 	begun := p.begun.Load()
-	if took := time.Since(time.Unix(0, begun)); begun != 0 && took > scoreLimit {
+	if begun == nil {
+		return nil
+	}
+	if took := time.Since(*begun); took > scoreLimit {
 		return fmt.Errorf("the scoring of one frame has taken %v", took.Round(time.Second))
 	}
 	return nil
