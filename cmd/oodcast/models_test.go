@@ -95,6 +95,18 @@ func TestModelsVerifyNotices(t *testing.T) {
 	}
 }
 
+// ONNX Runtime reports to nobody: it collects no events and leaves no files of its own.
+func TestNoTelemetry(t *testing.T) {
+	home := t.TempDir()
+	for _, name := range []string{"TMPDIR", "HOME", "XDG_CACHE_HOME"} {
+		t.Setenv(name, home)
+	}
+	must(t, "models", "verify")
+	if files, err := os.ReadDir(home); err != nil || len(files) != 0 {
+		t.Errorf("left %v, %v", files, err)
+	}
+}
+
 func TestModelsImportEfficientViT(t *testing.T) {
 	data := os.Getenv("OODCAST_DATA")
 	if data == "" {

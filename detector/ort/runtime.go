@@ -15,6 +15,11 @@ import (
 // other place.
 const EnvLibrary = "OODCAST_ORT_LIB"
 
+// envNoTelemetry keeps ONNX Runtime, from 1.30 on, from collecting events about us in a data base below the user's cache
+// folder, from sending them to its makers, and from leaving a log in the temporary folder for every process. Switching
+// telemetry off over its API comes too late for the files.
+const envNoTelemetry = "ORT_DISABLE_TELEMETRY"
+
 // ErrNotInstalled says that the ONNX Runtime library was not found or could not be loaded.
 var ErrNotInstalled = errors.New("ort: ONNX Runtime is not installed")
 
@@ -76,6 +81,9 @@ func Open(path string) (*Runtime, error) {
 		}
 		process.users++
 		return &Runtime{path: path}, nil
+	}
+	if err := os.Setenv(envNoTelemetry, "1"); err != nil {
+		return nil, fmt.Errorf("ort: set %s: %w", envNoTelemetry, err)
 	}
 	ortgo.SetSharedLibraryPath(path)
 	if err := ortgo.InitializeEnvironment(ortgo.WithLogLevelError()); err != nil {
