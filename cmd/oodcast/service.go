@@ -217,17 +217,20 @@ func (s *service) over() (bool, error) {
 
 // ready waits until maps and pages have somewhere to go. A NATS server elsewhere is not waited for.
 func (s *service) ready(ctx context.Context) bool {
-	elsewhere := make(<-chan time.Time)
+	select {
+	case <-s.preview.Ready():
+	case <-ctx.Done():
+		return false
+	}
+	var elsewhere <-chan time.Time
 	if !s.mu.cfg.Publish.Embedded() {
 		elsewhere = time.After(time.Second)
 	}
-	for _, ready := range []<-chan struct{}{s.preview.Ready(), s.publisher.Ready()} {
-		select {
-		case <-ready:
-		case <-elsewhere:
-		case <-ctx.Done():
-			return false
-		}
+	select {
+	case <-s.publisher.Ready():
+	case <-elsewhere:
+	case <-ctx.Done():
+		return false
 	}
 	return true
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -254,4 +255,53 @@ func (r *clockReader) of(seq uint64) time.Time {
 func percentile[T cmp.Ordered](v []T, p float64) T {
 	sorted := slices.Sorted(slices.Values(v))
 	return sorted[min(int(p*float64(len(sorted))), len(sorted)-1)]
+}
+
+// A NATS server elsewhere that does not answer is not waited for, however long the page takes to come up.
+func TestReadyWithoutNATS(t *testing.T) {
+	s := inProcess(t, func(c *configs.Config) {
+		c.Publish.URL, c.Preview.Listen = "nats://127.0.0.1:1", "127.0.0.1:0"
+	})
+	ready := make(chan bool, 1)
+	go func() { ready <- s.ready(t.Context()) }()
+	time.Sleep(1500 * time.Millisecond) // longer than ready waits for NATS
+	ctx, stop := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- s.preview.Run(ctx) }()
+	select {
+	case ok := <-ready:
+		if !ok || s.preview.URL() == "" {
+			t.Errorf("ready %t with the page at %q", ok, s.preview.URL())
+		}
+	case <-time.After(30 * time.Second):
+		t.Error("waits for a NATS server that is not there")
+	}
+	stop()
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+}
+
+// The watchdog measures on the monotonic clock: a wall clock that is set hides no hang and feigns none.
+func TestPulse(t *testing.T) {
+	var p pulse
+	if err := p.check(); err != nil {
+		t.Errorf("idle: %v", err)
+	}
+	p.begin()
+	if err := p.check(); err != nil {
+		t.Errorf("just begun: %v", err)
+	}
+	begun := p.begun.Load()
+	if !strings.Contains(begun.String(), " m=") {
+		t.Errorf("%v has no monotonic part", begun)
+	}
+	*begun = begun.Add(-2 * scoreLimit)
+	if p.check() == nil {
+		t.Error("a frame that hangs is not noticed")
+	}
+	p.end()
+	if err := p.check(); err != nil {
+		t.Errorf("done: %v", err)
+	}
 }
