@@ -55,6 +55,9 @@ func (c *BenchCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
+	if c.Frames < 1 {
+		return usagef("--frames: got %d, want 1 or more", c.Frames)
+	}
 	bundle, err := models.Open(c.Bundle)
 	if err != nil {
 		return err

@@ -103,6 +103,7 @@ func TestFaults(t *testing.T) {
 			"provider required", runWith("--source", clip, "--provider", "cuda", "--provider-required"), exitNotInstalled,
 			[]string{"cuda"},
 		},
+		{"bench: no frames", []string{"bench", "--frames", "0"}, exitUsage, []string{"--frames", "0"}},
 		{"score: no such input", []string{"score", "--out", dir, dir + "/none.png"}, exitUsage, []string{"none.png"}},
 		{"score: not a picture", []string{
 			"score", "--out", dir, write(t, filepath.Join(dir, "text.png"), "no picture"),
