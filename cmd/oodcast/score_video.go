@@ -36,8 +36,10 @@ func (c *ScoreCmd) video(e *env, d *detector.Detector, path string) (string, err
 		return "", err
 	}
 	v := &videoScore{cmd: c, path: path, d: d, rate: cfg.FPS}
-	err = src.Run(e, v.frame)
-	if err = errors.Join(err, v.close()); err != nil {
+	if err = src.Run(e, v.frame); e.Err() != nil { // a source ends without an error when it is stopped
+		err = fmt.Errorf("interrupted: %w", e.Err())
+	}
+	if err = errors.Join(err, v.close(err != nil)); err != nil {
 		return "", err
 	}
 	if len(v.frames) == 0 {
@@ -114,12 +116,17 @@ func (v *videoScore) openOut() (err error) {
 	return v.out.Write(v.first)
 }
 
-func (v *videoScore) close() error {
+// close finishes the files. Of a video that was not scored to its end the array is not kept: it would look whole.
+func (v *videoScore) close(cutShort bool) error {
 	var err error
-	if v.npy != nil {
+	switch {
+	case v.npy == nil:
+	case cutShort:
+		err = v.npy.f.Cleanup()
+	default:
 		err = v.npy.close()
 	}
-	if v.out == nil && v.first != nil {
+	if v.out == nil && v.first != nil && !cutShort {
 		err = errors.Join(err, v.openOut()) // a video of one frame
 	}
 	if v.out != nil {
