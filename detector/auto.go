@@ -50,15 +50,18 @@ func (d *Detector) limits(k Knob, now time.Time) limits {
 	if d.share != nil {
 		l.interval = time.Duration(float64(l.interval) * d.share.left(d, now))
 	}
+	// A frame that is scored together with others takes longer than its part of the engine's time.
+	l.interval = time.Duration(float64(l.interval) * max(1, d.together.quantile(0.5)))
 	return l
 }
 
-// account notes what a map cost.
-func (d *Detector) account(m *Map, now time.Time) {
+// account notes what a map cost, of which engine is the engine's time.
+func (d *Detector) account(m *Map, now time.Time, engine time.Duration) {
 	spent := m.Latency.Encode + m.Latency.Score
 	if d.share != nil {
-		d.share.worked(d, now, spent)
+		d.share.worked(d, now, engine)
 	}
+	d.together.add(spent.Seconds() / max(engine.Seconds(), 1e-9))
 	var budget time.Duration
 	if m.Choice != nil {
 		budget = m.Choice.Budget

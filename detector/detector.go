@@ -161,6 +161,7 @@ type Detector struct {
 	next     uint64
 	interval atomic.Int64 // ns between two frames that the camera delivers
 	share    *Share
+	together *window // latencies of the latest frames in parts of the engine's time that they cost
 	drift    *driftWatch
 	held     *accumulator
 
@@ -184,8 +185,8 @@ func New(enc Encoder, scorer Scorer, m models.Manifest, cal Calibration, provide
 	}
 	d := &Detector{
 		enc: enc, scorer: scorer, manifest: m, compound: NewCompound(m, cal, cfg.Part), cfg: cfg, provider: provider,
-		budget: newBudget(), drift: newDriftWatch(cfg.DriftWindow, &cal),
-		judged: regionOfInterest{roi: cfg.ROI}, scores: tokenScores{scorer: scorer, cal: &cal},
+		budget: newBudget(), together: newWindow(budgetFrames), drift: newDriftWatch(cfg.DriftWindow, &cal),
+		judged: regionOfInterest{roi: cfg.ROI}, scores: tokenScores{cal: &cal},
 	}
 	d.held = &accumulator{frames: cfg.Accumulate, compound: d.compound}
 	if _, err := d.compound.schedule.Weights(m.Diffusion.Aggregate, nil); err != nil {
@@ -227,78 +228,22 @@ func (d *Detector) Note() string { return d.note }
 func (d *Detector) Control() *Control { return d.control }
 
 // Score makes the map of a frame. It takes over a reference to the frame and releases it as soon as it is encoded.
-func (d *Detector) Score(ctx context.Context, f *ingest.Frame) (*Map, error) {
-	begin := time.Now()
-	m := &Map{
-		Camera: f.Camera, FrameSeq: f.Seq, Captured: f.Captured, PTS: f.PTS, ImageWidth: f.Width, ImageHeight: f.Height,
-		Bundle: d.manifest.Name, Provider: d.provider,
-	}
-	w, h := d.WorkingSize(f.Width, f.Height)
-	enc, err := d.enc.Encode(ctx, f, w, h)
-	f.Release()
-	if err != nil {
-		return nil, err
-	}
-	encoded := time.Now()
-	if err := d.fill(m, enc); err != nil {
-		return nil, err
-	}
-	done := time.Now()
-	m.Latency = Latency{Encode: encoded.Sub(begin), Score: done.Sub(encoded), Total: done.Sub(begin)}
-	if !m.Captured.IsZero() {
-		m.Latency.Wait, m.Latency.Total = begin.Sub(m.Captured), done.Sub(m.Captured)
-	}
-	d.account(m, done)
-	m.Drift = d.drift.update(m)
-	m.Seq = d.next
-	d.next++
-	return m, nil
+func (d *Detector) Score(ctx context.Context, f *ingest.Frame) (m *Map, err error) {
+	ScoreAll(ctx, []Job{{d, f}}, func(_ int, made *Map, fault error) { m, err = made, fault })
+	return m, err
 }
 
 // ScoreEncoding makes the map of a picture that is encoded already, for an evaluation that shares one encoding between
 // detectors. The map names no frame.
 func (d *Detector) ScoreEncoding(enc *Encoding) (*Map, error) {
-	m := &Map{Bundle: d.manifest.Name, Provider: d.provider}
-	return m, d.fill(m, enc)
-}
-
-// fill sets the knob and computes the values of the map from an encoding.
-func (d *Detector) fill(m *Map, enc *Encoding) error {
-	knob := d.control.Get()
-	m.Timesteps, m.Choice = d.timesteps(knob)
-	m.Threshold = knob.Threshold
-	m.Width, m.Height = enc.LogitsWidth, enc.LogitsHeight
-	if err := d.judged.fit(enc); err != nil {
-		return err
-	}
-	m.ROI = d.judged.mask
-	scores, err := d.score(m, enc, knob)
-	if err != nil {
-		return err
-	}
-	if m.Values, err = d.compound.To(nil, scores, m.Timesteps, enc); err != nil {
-		return err
-	}
-	return m.summarise()
-}
-
-// score returns e_t of all tokens at the timesteps of the map, of which there are more than were scored when frames
-// accumulate.
-func (d *Detector) score(m *Map, enc *Encoding, k Knob) ([]float32, error) {
-	m.Scored = len(m.Timesteps)
-	switch {
-	case d.cfg.Part == PartLSE:
-		return nil, nil
-	case d.cfg.Accumulate < 2 || len(k.List) > 0:
-		return d.scores.of(enc, d.judged.tokens, m.Timesteps)
-	}
-	fresh := d.held.plan(d.control.order, m.Scored, enc.Width*enc.Height)
-	scores, err := d.scores.of(enc, d.judged.tokens, fresh)
-	if err != nil {
+	p := &picture{det: d, enc: enc, m: &Map{Bundle: d.manifest.Name, Provider: d.provider}}
+	if err := p.prepare(); err != nil {
 		return nil, err
 	}
-	scores, m.Timesteps, err = d.held.combine(scores, enc)
-	return scores, err
+	if err := scoreGroup([]*picture{p}); err != nil {
+		return nil, err
+	}
+	return p.m, p.finish()
 }
 
 // Forget drops what was held of earlier frames, when the stream is another one. It is safe for concurrent use.

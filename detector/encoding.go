@@ -20,6 +20,13 @@ type Encoder interface {
 	Close() error
 }
 
+// BatchEncoder is an Encoder that takes several frames at once.
+type BatchEncoder interface {
+	Encoder
+	// EncodeAll is Encode for all of the frames. A picture comes out as it does alone.
+	EncodeAll(ctx context.Context, frames []*ingest.Frame, width, height int) ([]*Encoding, error)
+}
+
 // Encoding is what an Encoder makes of a frame.
 type Encoding struct {
 	Width, Height, Channels   int       // token grid and length of a feature
@@ -61,10 +68,11 @@ func ScoreEncoding(s Scorer, dst []float32, enc *Encoding, timesteps []int) erro
 	return s.ScoreTo(dst, enc.Features, enc.Width*enc.Height, timesteps)
 }
 
-// TokenScorer is a Scorer that can leave tokens out.
-type TokenScorer interface {
+// BatchScorer is a Scorer that scores several pictures at once and can leave tokens out.
+type BatchScorer interface {
 	Scorer
-	// ScoreTokensTo is ScoreTo for some of the features: tokens are their indices in ascending order, and dst has
-	// len(timesteps) rows of len(tokens). A token gets the score that it gets among all.
-	ScoreTokensTo(dst, features []float32, tokens []int, timesteps []int) error
+	// ScoreAllTo is ScoreTo for pictures of one size: features[i] is scored to dst[i]. tokens are the indices of those to
+	// score, in ascending order, and dst[i] has len(timesteps) rows of len(tokens); nil stands for all. A token gets the
+	// score that it gets among all tokens of its picture alone.
+	ScoreAllTo(dst, features [][]float32, tokens, timesteps []int) error
 }

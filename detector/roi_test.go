@@ -120,18 +120,23 @@ type pickScorer struct {
 	rows int
 }
 
-func (s *pickScorer) ScoreTokensTo(dst, features []float32, tokens []int, timesteps []int) error {
-	n := len(features) / 3
-	all := make([]float32, n*len(timesteps))
-	if err := s.ScoreTo(all, features, n, timesteps); err != nil {
-		return err
-	}
-	for k := range timesteps {
-		for i, token := range tokens {
-			dst[k*len(tokens)+i] = all[k*n+token]
+func (s *pickScorer) ScoreAllTo(dst, features [][]float32, tokens, timesteps []int) error {
+	for p := range features {
+		n := len(features[p]) / 3
+		all := make([]float32, n*len(timesteps))
+		if err := s.ScoreTo(all, features[p], n, timesteps); err != nil {
+			return err
 		}
+		if tokens == nil {
+			copy(dst[p], all)
+		}
+		for k := range timesteps {
+			for i, token := range tokens {
+				dst[p][k*len(tokens)+i] = all[k*n+token]
+			}
+		}
+		s.rows += len(dst[p])
 	}
-	s.rows += len(dst)
 	return nil
 }
 

@@ -2,27 +2,28 @@ package detector
 
 import "slices"
 
-// tokenScores computes e_t of the tokens that matter. Its buffers are reused.
+// tokenScores holds e_t of the tokens that matter. Its buffers are reused.
 type tokenScores struct {
-	scorer Scorer
-	cal    *Calibration
-	all    []float32
-	some   []float32
+	cal  *Calibration
+	all  []float32
+	some []float32
 }
 
-// of returns len(timesteps) rows of the scores of all tokens of an encoding. Tokens that are left out score as normal
-// footage does on average. The result is valid until the next call.
-func (s *tokenScores) of(enc *Encoding, tokens, timesteps []int) ([]float32, error) {
-	n := enc.Width * enc.Height
+// room returns where the scorer shall store len(timesteps) rows of the scores of some of n tokens; nil: of all.
+func (s *tokenScores) room(n int, tokens, timesteps []int) []float32 {
 	s.all = grow(s.all, n*len(timesteps))
-	partial, ok := s.scorer.(TokenScorer)
-	grid, isGrid := s.scorer.(GridScorer)
-	if tokens == nil || !ok || isGrid && grid.Window() > 0 {
-		return s.all, ScoreEncoding(s.scorer, s.all, enc, timesteps)
+	if tokens == nil {
+		return s.all
 	}
 	s.some = grow(s.some, len(tokens)*len(timesteps))
-	if err := partial.ScoreTokensTo(s.some, enc.Features, tokens, timesteps); err != nil {
-		return nil, err
+	return s.some
+}
+
+// spread returns len(timesteps) rows of the scores of all n tokens when room is filled. Tokens that were left out score as
+// normal footage does on average. The result is valid until the next call.
+func (s *tokenScores) spread(n int, tokens, timesteps []int) []float32 {
+	if tokens == nil {
+		return s.all
 	}
 	for k, t := range timesteps {
 		row := s.all[k*n:][:n]
@@ -34,5 +35,5 @@ func (s *tokenScores) of(enc *Encoding, tokens, timesteps []int) ([]float32, err
 			row[token] = s.some[k*len(tokens)+i]
 		}
 	}
-	return s.all, nil
+	return s.all
 }

@@ -48,7 +48,8 @@ type Manifest struct {
 
 // EncoderSpec describes encoder.onnx. Its inputs are image uint8[H,W,3] (RGB) and size int64[2] = working height and
 // width; its outputs are features float32[h,w,Channels], logits float32[K,lh,lw] and lse float32[lh,lw], and of a
-// mask-classification network also class_logits float32[Q,K+1] and mask_logits float32[Q,mh,mw].
+// mask-classification network also class_logits float32[Q,K+1] and mask_logits float32[Q,mh,mw]. An encoder that takes
+// several pictures at once has N before the dimensions of image and of every output.
 type EncoderSpec struct {
 	// Architecture names the network, for instance efficientvit-seg or onnx.
 	Architecture string `yaml:"architecture" json:"architecture"`

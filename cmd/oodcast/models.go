@@ -186,7 +186,12 @@ func (c *ModelsVerifyCmd) golden(e *env, b *models.Bundle) error {
 // encodeWith runs an encoder session for models.Golden.
 func encodeWith(s *ort.Session) models.EncodeFunc {
 	return func(rgb []uint8, width, height int, size models.Size) (_ map[string]models.Output, err error) {
-		image, err := ort.NewTensor([]int64{int64(height), int64(width), 3}, rgb)
+		shape := []int64{int64(height), int64(width), 3}
+		many := slices.ContainsFunc(s.Inputs(), func(p ort.Port) bool { return p.Name == "image" && len(p.Shape) == 4 })
+		if many { // takes several pictures: give it one
+			shape = slices.Insert(shape, 0, 1)
+		}
+		image, err := ort.NewTensor(shape, rgb)
 		if err != nil {
 			return nil, err
 		}
@@ -202,7 +207,11 @@ func encodeWith(s *ort.Session) models.EncodeFunc {
 		}
 		out := make(map[string]models.Output, len(tensors))
 		for name, t := range tensors {
-			out[name] = models.Output{Shape: slices.Clone(t.Shape()), Data: slices.Clone(ort.Data[float32](t))}
+			shape := slices.Clone(t.Shape())
+			if many && len(shape) > 0 {
+				shape = shape[1:]
+			}
+			out[name] = models.Output{Shape: shape, Data: slices.Clone(ort.Data[float32](t))}
 			err = errors.Join(err, t.Close())
 		}
 		return out, err

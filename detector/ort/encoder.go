@@ -10,7 +10,7 @@ import (
 	"github.com/oodcast/oodcast/ingest"
 )
 
-var _ detector.Encoder = (*Encoder)(nil)
+var _ detector.BatchEncoder = (*Encoder)(nil)
 
 // The inputs and outputs that every encoder has, and the outputs that mask-classification networks have too.
 var (
@@ -21,16 +21,23 @@ var (
 
 // Encoder runs an encoder graph: image uint8[H,W,3] and size int64[2] in, features float32[h,w,C], logits
 // float32[K,lh,lw] and lse float32[lh,lw] out, and, of a mask-classification network, class_logits float32[Q,K+1] and
-// mask_logits float32[Q,mh,mw]. It reuses its tensors and is not safe for concurrent use.
+// mask_logits float32[Q,mh,mw]. A graph that takes several pictures at once has N before all dimensions but size's. It
+// reuses its tensors and is not safe for concurrent use.
 type Encoder struct {
-	session *Session
-	in      []int // where image and size are among the inputs
-	out     []int
-	size    *Tensor
-	outputs []*Tensor // for the working size of the last frame
-	shrunk  []byte
-	guide   []float32
-	result  detector.Encoding
+	session  *Session
+	in       []int // where image and size are among the inputs
+	out      []int
+	many     bool // takes several pictures at once
+	size     *Tensor
+	runs     []encoderRun // for the working size of the last frames
+	pictures []*picture
+	joined   []byte // the pictures of a run
+}
+
+// encoderRun is what the network made of n pictures.
+type encoderRun struct {
+	n       int
+	outputs []*Tensor
 }
 
 // NewEncoder prepares an encoder graph. The caller closes it.
@@ -54,6 +61,7 @@ func NewEncoder(model []byte, opts Options) (*Encoder, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("encoder: %w", err), s.Close())
 	}
+	e.many = len(s.Inputs()[e.in[0]].Shape) == 4
 	return e, nil
 }
 
@@ -77,32 +85,111 @@ func (e *Encoder) Provider() Provider { return e.session.Provider() }
 // Note says why the provider is not the one that was asked for; empty when it is.
 func (e *Encoder) Note() string { return e.session.Note() }
 
+// Batches reports that the network takes several pictures at once. Otherwise EncodeAll runs it for one after the other.
+func (e *Encoder) Batches() bool { return e.many }
+
 // Encode runs the network on a frame at the working size. The result is valid until the next call.
 func (e *Encoder) Encode(ctx context.Context, f *ingest.Frame, width, height int) (*detector.Encoding, error) {
+	all, err := e.EncodeAll(ctx, []*ingest.Frame{f}, width, height)
+	if err != nil {
+		return nil, err
+	}
+	return all[0], nil
+}
+
+// EncodeAll runs the network on frames at the working size, on those of one size at once. The results are valid until the
+// next call.
+func (e *Encoder) EncodeAll(
+	ctx context.Context, frames []*ingest.Frame, width, height int,
+) ([]*detector.Encoding, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	pix, w, h := e.shrink(f, width, height)
-	image, err := NewTensor([]int64{int64(h), int64(w), 3}, pix)
-	if err != nil {
-		return nil, fmt.Errorf("encode: %w", err)
-	}
-	defer func() { _ = image.Close() }()
 	if err := e.resize(width, height); err != nil {
 		return nil, fmt.Errorf("encode: %w", err)
 	}
+	for len(e.pictures) < len(frames) {
+		e.pictures = append(e.pictures, &picture{})
+	}
+	for i, f := range frames {
+		e.pictures[i].shrink(f, width, height)
+	}
+	all := make([]*detector.Encoding, len(frames))
+	for number, group := range e.groups(len(frames)) {
+		if err := e.run(number, group); err != nil {
+			f := frames[group[0]]
+			return nil, fmt.Errorf("encode %dx%d at %dx%d: %w", f.Width, f.Height, width, height, err)
+		}
+		for i, at := range group {
+			enc, err := e.encoding(e.runs[number], i)
+			if err != nil {
+				return nil, err
+			}
+			p := e.pictures[at]
+			p.guide = detector.GuideTo(p.guide, p.pix, p.w, p.h, enc.LogitsWidth, enc.LogitsHeight)
+			enc.Guide, p.pix = p.guide, nil
+			all[at] = enc
+		}
+	}
+	return all, nil
+}
+
+// groups returns the indices of the first n pictures, those together that one run takes.
+func (e *Encoder) groups(n int) (groups [][]int) {
+	for i, p := range e.pictures[:n] {
+		at := slices.IndexFunc(groups, func(g []int) bool {
+			first := e.pictures[g[0]]
+			return e.many && first.w == p.w && first.h == p.h
+		})
+		if at < 0 {
+			groups = append(groups, []int{i})
+		} else {
+			groups[at] = append(groups[at], i)
+		}
+	}
+	return groups
+}
+
+// run runs the network on some pictures of one size and keeps the outputs under number.
+func (e *Encoder) run(number int, group []int) error {
+	first := e.pictures[group[0]]
+	pix, shape := first.pix, []int64{int64(first.h), int64(first.w), 3}
+	if len(group) > 1 {
+		e.joined = e.joined[:0]
+		for _, i := range group {
+			e.joined = append(e.joined, e.pictures[i].pix...)
+		}
+		pix = e.joined
+	}
+	if e.many {
+		shape = slices.Insert(shape, 0, int64(len(group)))
+	}
+	image, err := NewTensor(shape, pix)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = image.Close() }()
+	if number == len(e.runs) {
+		e.runs = append(e.runs, encoderRun{})
+	}
+	run := &e.runs[number]
+	if run.n != len(group) {
+		if err := run.close(); err != nil {
+			return err
+		}
+		*run = encoderRun{n: len(group), outputs: make([]*Tensor, len(e.out))} // that the session allocates
+	}
 	inputs := make([]*Tensor, 2)
 	inputs[e.in[0]], inputs[e.in[1]] = image, e.size
-	if err := e.session.Run(inputs, e.outputs); err != nil {
-		return nil, fmt.Errorf("encode %dx%d at %dx%d: %w", f.Width, f.Height, width, height, err)
+	if err := e.session.Run(inputs, run.outputs); err != nil || !e.many {
+		return err
 	}
-	enc, err := e.encoding()
-	if err != nil {
-		return nil, err
+	for i, t := range run.outputs {
+		if s := t.Shape(); len(s) == 0 || s[0] != int64(run.n) {
+			return fmt.Errorf("output %q of %d pictures has shape %v", e.session.Outputs()[i].Name, run.n, s)
+		}
 	}
-	e.guide = detector.GuideTo(e.guide, pix, w, h, enc.LogitsWidth, enc.LogitsHeight)
-	enc.Guide = e.guide
-	return enc, nil
+	return nil
 }
 
 // resize drops the outputs of another working size; the next run allocates new ones.
@@ -118,86 +205,61 @@ func (e *Encoder) resize(width, height int) error {
 	if err != nil {
 		return err
 	}
-	e.outputs = make([]*Tensor, len(e.out))
 	e.size, err = NewTensor([]int64{2}, want)
 	return err
 }
 
 func (e *Encoder) release() error {
 	err := e.size.Close()
-	for _, t := range e.outputs {
-		err = errors.Join(err, t.Close())
+	for i := range e.runs {
+		err = errors.Join(err, e.runs[i].close())
 	}
-	e.size, e.outputs = nil, nil
+	e.size, e.runs = nil, nil
 	return err
 }
 
-func (e *Encoder) encoding() (*detector.Encoding, error) {
-	features, logits, lse := e.outputs[e.out[0]], e.outputs[e.out[1]], e.outputs[e.out[2]]
-	fs, ls, us := features.Shape(), logits.Shape(), lse.Shape()
+func (r *encoderRun) close() error {
+	var err error
+	for _, t := range r.outputs {
+		err = errors.Join(err, t.Close())
+	}
+	return err
+}
+
+// output returns an output of a run for its picture i, and the dimensions for one picture.
+func (e *Encoder) output(r encoderRun, number, i int) ([]float32, []int64) {
+	t := r.outputs[e.out[number]]
+	data, shape := Data[float32](t), t.Shape()
+	if e.many {
+		shape = shape[1:]
+	}
+	size := len(data) / r.n
+	return data[i*size:][:size:size], shape
+}
+
+// encoding is what a run made of its picture i.
+func (e *Encoder) encoding(r encoderRun, i int) (*detector.Encoding, error) {
+	features, fs := e.output(r, 0, i)
+	logits, ls := e.output(r, 1, i)
+	lse, us := e.output(r, 2, i)
 	if len(fs) != 3 || len(ls) != 3 || len(us) != 2 || ls[1] != us[0] || ls[2] != us[1] {
 		return nil, fmt.Errorf("encode: got features %v, logits %v, lse %v, want [h w C], [K lh lw], [lh lw]", fs, ls, us)
 	}
-	e.result = detector.Encoding{
-		Height: int(fs[0]), Width: int(fs[1]), Channels: int(fs[2]), Features: Data[float32](features),
-		Classes: int(ls[0]), LogitsHeight: int(ls[1]), LogitsWidth: int(ls[2]),
-		Logits: Data[float32](logits), LSE: Data[float32](lse),
+	enc := &detector.Encoding{
+		Height: int(fs[0]), Width: int(fs[1]), Channels: int(fs[2]), Features: features,
+		Classes: int(ls[0]), LogitsHeight: int(ls[1]), LogitsWidth: int(ls[2]), Logits: logits, LSE: lse,
 	}
 	if !e.HasMasks() {
-		return &e.result, nil
+		return enc, nil
 	}
-	classes, masks := e.outputs[e.out[3]], e.outputs[e.out[4]]
-	cs, ms := classes.Shape(), masks.Shape()
+	classes, cs := e.output(r, 3, i)
+	masks, ms := e.output(r, 4, i)
 	if len(cs) != 2 || len(ms) != 3 || cs[0] != ms[0] || cs[1] < 2 {
 		return nil, fmt.Errorf("encode: got class_logits %v and mask_logits %v, want [Q K+1] and [Q h w]", cs, ms)
 	}
-	e.result.Queries, e.result.MaskHeight, e.result.MaskWidth = int(cs[0]), int(ms[1]), int(ms[2])
-	e.result.ClassLogits, e.result.MaskLogits = Data[float32](classes), Data[float32](masks)
-	return &e.result, nil
-}
-
-// shrink averages whole blocks of pixels of a frame that is at least twice the working size: the graph's bilinear resize
-// reads four pixels and would skip the others.
-func (e *Encoder) shrink(f *ingest.Frame, width, height int) (pix []byte, w, h int) {
-	k := min(f.Width/max(1, width), f.Height/max(1, height))
-	if k < 2 {
-		return f.Pix, f.Width, f.Height
-	}
-	w, h = f.Width/k, f.Height/k
-	if cap(e.shrunk) < 3*w*h {
-		e.shrunk = make([]byte, 3*w*h)
-	}
-	e.shrunk = e.shrunk[:3*w*h]
-	sums := make([]uint32, 3*w)
-	for y := range h {
-		clear(sums)
-		for dy := range k {
-			row := f.Pix[3*f.Width*(y*k+dy):][:3*w*k]
-			addBlocks(sums, row, k)
-		}
-		out := e.shrunk[3*w*y:][:3*w]
-		n := uint32(k * k)
-		for i, s := range sums {
-			out[i] = byte((s + n/2) / n)
-		}
-	}
-	return e.shrunk, w, h
-}
-
-// addBlocks adds each run of k RGB pixels of row to one RGB sum.
-func addBlocks(sums []uint32, row []byte, k int) {
-	for x := 0; x < len(sums); x += 3 {
-		block := row[x*k:][:3*k]
-		var r, g, b uint32
-		for i := 0; i+2 < len(block); i += 3 {
-			r += uint32(block[i])
-			g += uint32(block[i+1])
-			b += uint32(block[i+2])
-		}
-		sums[x] += r
-		sums[x+1] += g
-		sums[x+2] += b
-	}
+	enc.Queries, enc.MaskHeight, enc.MaskWidth = int(cs[0]), int(ms[1]), int(ms[2])
+	enc.ClassLogits, enc.MaskLogits = classes, masks
+	return enc, nil
 }
 
 // Close frees the session and its tensors. It may be called more than once.

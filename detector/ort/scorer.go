@@ -3,7 +3,6 @@ package ort
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -14,7 +13,7 @@ import (
 	"github.com/oodcast/oodcast/models/nets"
 )
 
-var _ detector.TokenScorer = (*Scorer)(nil)
+var _ detector.BatchScorer = (*Scorer)(nil)
 
 // ScorerConfig describes the denoiser and how it is run.
 type ScorerConfig struct {
@@ -128,74 +127,102 @@ func (s *Scorer) Note() string { return s.sessions[0].Note() }
 
 // ScoreTo stores e_t of n features in dst, len(timesteps) rows of n. It is not safe for concurrent use.
 func (s *Scorer) ScoreTo(dst, features []float32, n int, timesteps []int) error {
-	return s.score(dst, features, n, nil, timesteps)
+	return s.score([][]float32{dst}, [][]float32{features}, n, nil, timesteps)
 }
 
-// ScoreTokensTo is ScoreTo for the features of some tokens, given in ascending order.
-func (s *Scorer) ScoreTokensTo(dst, features []float32, tokens []int, timesteps []int) error {
-	n, c := len(tokens), s.channels
-	if n == 0 || tokens[0] < 0 || !slices.IsSorted(tokens) || c*(tokens[n-1]+1) > len(features) {
-		return fmt.Errorf("score: got %d tokens, want some of %d in ascending order", n, len(features)/c)
+// ScoreAllTo is ScoreTo for several pictures of one size: for those of their tokens that are given in ascending order, or
+// for all when tokens is nil.
+func (s *Scorer) ScoreAllTo(dst, features [][]float32, tokens, timesteps []int) error {
+	if len(features) == 0 || len(dst) != len(features) {
+		return fmt.Errorf("score: got %d pictures and room for %d, want as many and one at least", len(features), len(dst))
 	}
-	if cap(s.gathered) < n*c {
-		s.gathered = make([]float32, n*c)
+	c := s.channels
+	if tokens == nil {
+		return s.score(dst, features, len(features[0])/c, nil, timesteps)
 	}
-	s.gathered = s.gathered[:n*c]
-	for i, token := range tokens {
-		copy(s.gathered[i*c:][:c], features[token*c:])
+	n := len(tokens)
+	if n == 0 || tokens[0] < 0 || !slices.IsSorted(tokens) || c*(tokens[n-1]+1) > len(features[0]) {
+		return fmt.Errorf("score: got %d tokens, want some of %d in ascending order", n, len(features[0])/c)
 	}
-	return s.score(dst, s.gathered, n, tokens, timesteps)
+	if cap(s.gathered) < n*c*len(features) {
+		s.gathered = make([]float32, n*c*len(features))
+	}
+	some := make([][]float32, len(features))
+	for p, all := range features {
+		if len(all) != len(features[0]) {
+			return fmt.Errorf("score: got pictures of %d and %d features, want one size", len(features[0]), len(all))
+		}
+		some[p] = s.gathered[p*n*c:][:n*c]
+		for i, token := range tokens {
+			copy(some[p][i*c:][:c], all[token*c:])
+		}
+	}
+	return s.score(dst, some, n, tokens, timesteps)
 }
 
 // Scored returns how many rows (tokens × timesteps) were scored since the start. It is safe for concurrent use.
 func (s *Scorer) Scored() uint64 { return s.scored.Load() }
 
-// score scores the features of n tokens; the indices are those of the noise, nil for 0 … n-1.
-func (s *Scorer) score(dst, features []float32, n int, tokens, timesteps []int) error {
+// score scores the features of n tokens of each picture; the indices are those of the noise, nil for 0 … n-1.
+func (s *Scorer) score(dst, features [][]float32, n int, tokens, timesteps []int) error {
 	if s.window > 0 {
 		return errWindow
 	}
-	if len(features) != n*s.channels || len(dst) != n*len(timesteps) {
-		return fmt.Errorf("score: got %d features and room for %d scores, want %d and %d",
-			len(features), len(dst), n*s.channels, n*len(timesteps))
+	for i := range features {
+		if len(features[i]) != n*s.channels || len(dst[i]) != n*len(timesteps) {
+			return fmt.Errorf("score: got %d features and room for %d scores, want %d and %d",
+				len(features[i]), len(dst[i]), n*s.channels, n*len(timesteps))
+		}
 	}
 	if s.draws == 1 {
 		return s.draw(dst, features, n, tokens, timesteps, 0)
 	}
-	if cap(s.one) < len(dst) {
-		s.one = make([]float32, len(dst))
+	size := n * len(timesteps)
+	if cap(s.one) < size*len(dst) {
+		s.one = make([]float32, size*len(dst))
 	}
-	one := s.one[:len(dst)]
-	clear(dst)
+	one := make([][]float32, len(dst))
+	for i := range dst {
+		one[i] = s.one[i*size:][:size]
+		clear(dst[i])
+	}
 	for number := range s.draws {
 		if err := s.draw(one, features, n, tokens, timesteps, number); err != nil {
 			return err
 		}
-		for i, v := range one {
-			dst[i] += v / float32(s.draws)
+		for i := range dst {
+			for j, v := range one[i] {
+				dst[i][j] += v / float32(s.draws)
+			}
 		}
 	}
 	return nil
 }
 
-// draw stores the scores with one draw of the noise in dst.
-func (s *Scorer) draw(dst, features []float32, n int, tokens, timesteps []int, number int) error {
+// draw stores the scores with one draw of the noise in dst. A run takes one tile of as many pictures as fill it.
+func (s *Scorer) draw(dst, features [][]float32, n int, tokens, timesteps []int, number int) error {
 	p, err := s.plan(n, number, tokens, timesteps)
 	if err != nil {
 		return fmt.Errorf("score: %w", err)
 	}
-	s.scored.Add(uint64(len(dst)))
+	s.scored.Add(uint64(len(dst) * n * len(timesteps)))
+	together := min(len(dst), max(1, s.rows/(p.tiles[0].tokens*len(timesteps)*s.signs)))
+	parts := (len(dst) + together - 1) / together
 	var next atomic.Int64
 	errs := make([]error, len(s.sessions))
 	var wg sync.WaitGroup
 	for i, session := range s.sessions {
 		wg.Go(func() {
+			var buf []float32
 			for errs[i] == nil {
 				k := int(next.Add(1)) - 1
-				if k >= len(p.tiles) {
+				if k >= parts*len(p.tiles) {
 					return
 				}
-				errs[i] = p.tiles[k].run(session, p, dst, features, s.channels)
+				from := k % parts * together
+				to := min(from+together, len(dst))
+				t := p.tiles[k/parts]
+				errs[i] = t.run(session, p, dst[from:to], t.rowsOf(&buf, features[from:to], s.channels), s.channels)
 			}
 		})
 	}
@@ -214,143 +241,4 @@ func (s *Scorer) Close() error {
 	}
 	s.plans = nil
 	return errors.Join(err, closeAll(s.sessions))
-}
-
-// plan is what stays the same from frame to frame: the cut into tiles, the noise and the output buffers.
-type plan struct {
-	n, draw   int
-	tokens    []int // nil: 0 … n-1
-	timesteps []int
-	steps     *Tensor // int64[K]
-	tiles     []*tile
-}
-
-// tile is a range of tokens.
-type tile struct {
-	first, tokens int
-	noise         *Tensor // [K, tokens, C]
-	scores        *Tensor // [K, tokens]
-}
-
-// plan returns the plan for n tokens and a draw of the noise, from the cache if it is there.
-func (s *Scorer) plan(n, draw int, tokens, timesteps []int) (*plan, error) {
-	at := slices.IndexFunc(s.plans, func(p *plan) bool {
-		return p.n == n && p.draw == draw && (p.tokens == nil) == (tokens == nil) && slices.Equal(p.timesteps, timesteps) &&
-			slices.Equal(p.tokens, tokens)
-	})
-	if at >= 0 {
-		p := s.plans[at]
-		s.plans = slices.Insert(slices.Delete(s.plans, at, at+1), 0, p)
-		return p, nil
-	}
-	p, err := s.newPlan(n, draw, tokens, timesteps)
-	if err != nil {
-		return nil, errors.Join(err, p.close())
-	}
-	s.plans = slices.Insert(s.plans, 0, p)
-	for len(s.plans) > plansKept*s.draws && s.noiseBytes() > noiseKept {
-		last := len(s.plans) - 1
-		err = errors.Join(err, s.plans[last].close())
-		s.plans = slices.Delete(s.plans, last, last+1)
-	}
-	return p, err
-}
-
-func (s *Scorer) noiseBytes() int {
-	rows := 0
-	for _, p := range s.plans {
-		rows += p.n * len(p.timesteps)
-	}
-	return 4 * s.channels * rows
-}
-
-func (s *Scorer) newPlan(n, draw int, tokens, timesteps []int) (*plan, error) {
-	p := &plan{n: n, draw: draw, tokens: slices.Clone(tokens), timesteps: slices.Clone(timesteps)}
-	k := len(timesteps)
-	if n < 1 || k < 1 {
-		return p, fmt.Errorf("got %d tokens and %d timesteps, want at least one of each", n, k)
-	}
-	steps := make([]int64, k)
-	for i, t := range timesteps {
-		steps[i] = int64(t)
-	}
-	var err error
-	if p.steps, err = NewTensor([]int64{int64(k)}, steps); err != nil {
-		return p, err
-	}
-	// As many tiles of equal size as keep every session busy to the end.
-	count := max(1, (n*k*s.signs+s.rows-1)/s.rows)
-	count = min(n, (count+len(s.sessions)-1)/len(s.sessions)*len(s.sessions))
-	for i := range count {
-		t := &tile{first: i * n / count, tokens: (i+1)*n/count - i*n/count}
-		p.tiles = append(p.tiles, t)
-		if t.noise, err = NewTensor[float32]([]int64{int64(k), int64(t.tokens), int64(s.channels)}, nil); err != nil {
-			return p, err
-		}
-		if t.scores, err = NewTensor[float32]([]int64{int64(k), int64(t.tokens)}, nil); err != nil {
-			return p, err
-		}
-	}
-	s.fillNoise(p)
-	return p, nil
-}
-
-// fillNoise draws the noise of all tiles, on all cores.
-func (s *Scorer) fillNoise(p *plan) {
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	for range runtime.GOMAXPROCS(0) {
-		wg.Go(func() {
-			for i := next.Add(1) - 1; int(i) < len(p.tiles); i = next.Add(1) - 1 {
-				t := p.tiles[i]
-				data, size := Data[float32](t.noise), t.tokens*s.channels
-				for k, step := range p.timesteps {
-					s.fillRows(data[k*size:][:size], p, step, t.first)
-				}
-			}
-		})
-	}
-	wg.Wait()
-}
-
-// fillRows draws the noise of a tile's tokens at timestep t. A token's noise depends on its place in the grid alone.
-func (s *Scorer) fillRows(dst []float32, p *plan, t, first int) {
-	noise := s.noise
-	noise.Draw = uint64(p.draw)
-	if p.tokens == nil {
-		noise.FillTo(dst, t, first, s.channels)
-		return
-	}
-	for i := 0; i < len(dst); i += s.channels {
-		noise.FillTo(dst[i:][:s.channels], t, p.tokens[first+i/s.channels], s.channels)
-	}
-}
-
-// run scores one tile and puts the result in its place in dst.
-func (t *tile) run(session *Session, p *plan, dst, features []float32, channels int) error {
-	rows := features[t.first*channels:][:t.tokens*channels]
-	x, err := NewTensor([]int64{int64(t.tokens), int64(channels)}, rows)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = x.Close() }()
-	if err := session.Run([]*Tensor{x, t.noise, p.steps}, []*Tensor{t.scores}); err != nil {
-		return err
-	}
-	scores := Data[float32](t.scores)
-	for k := range p.timesteps {
-		copy(dst[k*p.n+t.first:][:t.tokens], scores[k*t.tokens:])
-	}
-	return nil
-}
-
-func (p *plan) close() error {
-	if p == nil {
-		return nil
-	}
-	err := p.steps.Close()
-	for _, t := range p.tiles {
-		err = errors.Join(err, t.noise.Close(), t.scores.Close())
-	}
-	return err
 }

@@ -246,7 +246,7 @@ func cpuTime(b *testing.B) time.Duration {
 }
 
 // Tokens that are left out cost nothing and change nothing for the others.
-func TestScoreTokensToLeavesTokensOut(t *testing.T) {
+func TestScoreAllToLeavesTokensOut(t *testing.T) {
 	open(t)
 	const n = 50
 	net := nets.DenoiserConfig{Channels: 16, Width: 16, Groups: 4, Blocks: [3]int{1, 0, 1}, Time: "sinusoidal"}
@@ -262,7 +262,7 @@ func TestScoreTokensToLeavesTokensOut(t *testing.T) {
 	before := s.Scored()
 	some := make([]float32, len(tokens)*len(timesteps))
 	for range 2 { // fresh, and from the cached plan
-		if err := s.ScoreTokensTo(some, features, tokens, timesteps); err != nil {
+		if err := s.ScoreAllTo([][]float32{some}, [][]float32{features}, tokens, timesteps); err != nil {
 			t.Fatal(err)
 		}
 		for k := range timesteps {
@@ -278,7 +278,8 @@ func TestScoreTokensToLeavesTokensOut(t *testing.T) {
 		t.Errorf("%d rows were scored, want %d", got, 2*len(some))
 	}
 	for _, bad := range [][]int{{}, {3, 1}, {-1, 2}, {4, n}} {
-		if err := s.ScoreTokensTo(make([]float32, len(bad)*len(timesteps)), features, bad, timesteps); err == nil {
+		room := [][]float32{make([]float32, len(bad)*len(timesteps))}
+		if err := s.ScoreAllTo(room, [][]float32{features}, bad, timesteps); err == nil {
 			t.Errorf("tokens %v were accepted", bad)
 		}
 	}

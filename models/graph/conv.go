@@ -60,10 +60,14 @@ func (g *Graph) ResizeTo(x, size *Tensor) *Tensor {
 	if !g.ready("Resize", x, size) {
 		return g.Fail(nil)
 	}
-	if len(x.Shape) != 4 || size.DType != Int64 || !slices.Equal(size.Shape, []int64{2}) || x.Shape[0] < 0 || x.Shape[1] < 0 {
+	if len(x.Shape) != 4 || size.DType != Int64 || !slices.Equal(size.Shape, []int64{2}) || x.Shape[1] < 0 {
 		return g.fail("Resize of %v to the values of %v%v", x.Shape, size.DType, size.Shape)
 	}
-	sizes := g.Concat(0, g.Int64s(x.Shape[0], x.Shape[1]), size)
+	front := g.Int64s(max(0, x.Shape[0]), x.Shape[1])
+	if x.Shape[0] < 0 {
+		front = g.Slice(g.ShapeOf(x), 0, 0, 2)
+	}
+	sizes := g.Concat(0, front, size)
 	return g.Node("Resize", []*Tensor{x, nil, nil, sizes}, []int64{x.Shape[0], x.Shape[1], -1, -1}, x.DType,
 		Str("mode", "linear"), Str("coordinate_transformation_mode", "half_pixel"))
 }

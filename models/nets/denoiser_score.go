@@ -58,15 +58,15 @@ func (o *ScoringOptions) check() error {
 //
 // Inputs:
 //
-//	features   float32[n, C]     raw features, one row a token
-//	noise      float32[k, n, C]  standard normal ε; k is 1 (the same ε at every timestep) or K
+//	features   float32[b·n, C]   raw features, one row a token; b pictures one after the other, one without a window
+//	noise      float32[k, n, C]  standard normal ε, the same for every picture; k is 1 (and at every timestep) or K
 //	timesteps  int64[K]          0-based
 //
 // Output:
 //
-//	scores     float32[K, n]     e_t; higher is more anomalous
+//	scores     float32[K, b·n]   e_t; higher is more anomalous
 //
-// n and K are free (a net with a window takes its Window² tokens row by row), and scores do not depend on how tokens and timesteps are spread over runs. On a CPU with one
+// b, n and K are free (a net with a window takes its Window² tokens row by row), and scores do not depend on how tokens and timesteps are spread over runs. On a CPU with one
 // thread a session a run is fastest with 250 to 500 evaluations (n·K, twice that if antithetic): activations then
 // stay in the cache.
 //
@@ -144,27 +144,31 @@ func (s *scoring) build() {
 
 	shift := s.weight(NormShift, s.cfg.Channels)
 	scale := s.weight(NormScale, s.cfg.Channels)
-	xt := s.diffuse(g.Div(g.Sub(features, shift), scale), eps, row)
+	tokens := g.Slice(g.ShapeOf(eps), 0, 1, 2)
+	xt := s.diffuse(g.Div(g.Sub(features, shift), scale), eps, row, tokens)
 	s.perTime = g.Concat(0, g.ShapeOf(s.index), g.Int64s(-1, int64(s.cfg.Width)))
 	rows := g.Concat(0, g.ShapeOf(s.index), g.Int64s(-1, c))
 
 	body := denoiserBody{g: g, cfg: s.cfg, addTime: s.addTime, norm: s.norm, normSecond: s.normCentred, param: s.param}
 	if s.cfg.Window > 0 {
+		xt = g.Node("Reshape", []*graph.Tensor{xt, s.perTime}, []int64{-1, -1, int64(s.cfg.Width)}, graph.Float32)
 		xt = g.Transpose(xt, 1, 0, 2) // the evaluations are the batch of the window: innermost
 		s.perTime = g.Concat(0, g.Int64s(-1), g.ShapeOf(s.index), g.Int64s(int64(s.cfg.Width)))
 		rows = g.Concat(0, g.Int64s(-1), g.ShapeOf(s.index), g.Int64s(c))
 	}
 	hat := body.blocks(g.Reshape(xt, -1, int64(s.cfg.Width)))
-	hat = g.Node("Reshape", []*graph.Tensor{hat, rows}, []int64{-1, -1, c}, graph.Float32) // [E,n,C]
 	if s.cfg.Window > 0 {
+		hat = g.Node("Reshape", []*graph.Tensor{hat, rows}, []int64{-1, -1, c}, graph.Float32)
 		hat = g.Transpose(hat, 1, 0, 2)
 	}
-	g.Output(s.score(eps, hat), "scores")
+	rows = g.Concat(0, g.ShapeOf(s.index), g.Int64s(-1), tokens, g.Int64s(c))
+	hat = g.Node("Reshape", []*graph.Tensor{hat, rows}, []int64{-1, -1, -1, c}, graph.Float32) // [E,b,n,C]
+	g.Output(g.Reshape(s.score(g.Unsqueeze(eps, 1), hat), 0, -1), "scores")
 }
 
-// diffuse returns what the first block takes, [E,n,Width]: √ᾱ·x0 ± √(1-ᾱ)·ε of x0[n,C] and ε[k,n,C], projected. The
-// projection is linear, so it is applied to x0 and ε, which are fewer than their sums. It sets s.index.
-func (s *scoring) diffuse(x0, eps, row *graph.Tensor) *graph.Tensor {
+// diffuse returns what the first block takes, [E,b,n,Width]: √ᾱ·x0 ± √(1-ᾱ)·ε of x0[b·n,C] and ε[k,n,C], projected; tokens
+// is [n]. The projection is linear, so it is applied to x0 and ε, which are fewer than their sums. It sets s.index.
+func (s *scoring) diffuse(x0, eps, row, tokens *graph.Tensor) *graph.Tensor {
 	g := s.g
 	c, w := int64(s.cfg.Channels), int64(s.cfg.Width)
 	var bias *graph.Tensor
@@ -177,7 +181,9 @@ func (s *scoring) diffuse(x0, eps, row *graph.Tensor) *graph.Tensor {
 		eps = g.Node("Reshape", []*graph.Tensor{flat, shape}, []int64{-1, -1, w}, graph.Float32)
 	}
 	signal, noise := s.coefficients(row)
-	clean, noisy := g.Mul(g.Unsqueeze(x0, 0), signal), g.Mul(eps, noise) // [K,n,Width]
+	pictures := g.Concat(0, g.Int64s(1, -1), tokens, g.Int64s(w))
+	x0 = g.Node("Reshape", []*graph.Tensor{x0, pictures}, []int64{1, -1, -1, w}, graph.Float32)
+	clean, noisy := g.Mul(x0, signal), g.Mul(g.Unsqueeze(eps, 1), noise) // [K,b,n,Width], [K,1,n,Width]
 	if bias != nil {
 		clean = g.Add(clean, bias)
 	}
@@ -212,7 +218,7 @@ func (s *scoring) tableRow(timesteps *graph.Tensor) *graph.Tensor {
 	return s.g.Gather(s.g.ConstRaw(graph.Int64, raw, Timesteps), timesteps, 0)
 }
 
-// coefficients returns √ᾱ and √(1-ᾱ) as [K,1,1].
+// coefficients returns √ᾱ and √(1-ᾱ) as [K,1,1,1].
 func (s *scoring) coefficients(row *graph.Tensor) (signal, noise *graph.Tensor) {
 	a, b := schedule()
 	as, bs := make([]float64, len(s.listed)), make([]float64, len(s.listed))
@@ -220,7 +226,7 @@ func (s *scoring) coefficients(row *graph.Tensor) (signal, noise *graph.Tensor) 
 		as[i], bs[i] = a[t], b[t]
 	}
 	n := int64(len(s.listed))
-	return s.g.Gather(s.g.Const64(as, n, 1, 1), row, 0), s.g.Gather(s.g.Const64(bs, n, 1, 1), row, 0)
+	return s.g.Gather(s.g.Const64(as, n, 1, 1, 1), row, 0), s.g.Gather(s.g.Const64(bs, n, 1, 1, 1), row, 0)
 }
 
 func (s *scoring) addTime(h *graph.Tensor, block string) *graph.Tensor {
@@ -242,7 +248,7 @@ func (s *scoring) normCentred(x, gamma, beta *graph.Tensor) *graph.Tensor {
 	return s.g.GroupNormCentred(x, gamma, beta, s.cfg.Groups)
 }
 
-// score compares ε[k,n,C] with its prediction ε̂[E,n,C].
+// score compares ε[k,1,n,C] with its prediction ε̂[E,b,n,C].
 func (s *scoring) score(eps, hat *graph.Tensor) *graph.Tensor {
 	g := s.g
 	if s.opt.Noise != NoiseAntithetic {
@@ -255,20 +261,20 @@ func (s *scoring) score(eps, hat *graph.Tensor) *graph.Tensor {
 	return s.compare(eps, parts[0], parts[1])
 }
 
-// compare returns the score [K,n] of the prediction plus of ε[k,n,C], or its mean with the score of the prediction
+// compare returns the score [K,b,n] of the prediction plus of ε[k,1,n,C], or its mean with the score of the prediction
 // minus of -ε.
 func (s *scoring) compare(eps, plus, minus *graph.Tensor) *graph.Tensor {
 	g := s.g
 	if s.opt.Score == ScoreMSE {
-		e := g.Reduce("ReduceMean", s.square(g.Sub(eps, plus)), false, 2)
+		e := g.Reduce("ReduceMean", s.square(g.Sub(eps, plus)), false, 3)
 		if minus == nil {
 			return e
 		}
-		return g.Mul(g.Add(e, g.Reduce("ReduceMean", s.square(g.Add(eps, minus)), false, 2)), g.Scalar(0.5))
+		return g.Mul(g.Add(e, g.Reduce("ReduceMean", s.square(g.Add(eps, minus)), false, 3)), g.Scalar(0.5))
 	}
 	norm := s.norm2(eps)
 	cos := func(hat *graph.Tensor) *graph.Tensor {
-		dot := g.ReduceSum(g.Mul(eps, hat), false, 2)
+		dot := g.ReduceSum(g.Mul(eps, hat), false, 3)
 		return g.Div(dot, g.Add(g.Mul(norm, s.norm2(hat)), g.Scalar(CosineEpsilon)))
 	}
 	if minus == nil {
@@ -281,5 +287,5 @@ func (s *scoring) square(x *graph.Tensor) *graph.Tensor { return s.g.Mul(x, x) }
 
 // norm2 is the Euclidean norm over channels; ReduceL2 takes two and a half times as long.
 func (s *scoring) norm2(x *graph.Tensor) *graph.Tensor {
-	return s.g.Unary("Sqrt", s.g.ReduceSum(s.square(x), false, 2))
+	return s.g.Unary("Sqrt", s.g.ReduceSum(s.square(x), false, 3))
 }

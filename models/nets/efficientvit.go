@@ -19,10 +19,10 @@ var (
 
 // EfficientViT builds the encoder graph of an EfficientViT segmentation network.
 //
-// Inputs: image uint8[H,W,3], RGB, of any size; size int64[2], working height and width, multiples of 32. Outputs:
-// features float32[h,w,C], h and w being the working size over the stride of the features; logits float32[K,lh,lw] at
-// stride 8; lse float32[lh,lw], the log-sum-exp of the logits over the classes. Resizing (bilinear), mean and deviation
-// are inside. BatchNorm is folded into the convolutions.
+// Inputs: image uint8[N,H,W,3], N pictures, RGB, of any size; size int64[2], working height and width, multiples of 32.
+// Outputs: features float32[N,h,w,C], h and w being the working size over the stride of the features; logits
+// float32[N,K,lh,lw] at stride 8; lse float32[N,lh,lw], the log-sum-exp of the logits over the classes. Resizing
+// (bilinear), mean and deviation are inside. BatchNorm is folded into the convolutions.
 func EfficientViT(cfg EfficientViTConfig, weights checkpoint.Tensors) (*graph.Graph, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -76,14 +76,15 @@ func (e *efficientViT) build() {
 	e.taps["head"] = head
 	g.Output(e.features(), "features")
 	logits := e.classify(head)
-	g.Output(g.Squeeze(logits, 0), "logits")
-	g.Output(g.Squeeze(g.Reduce("ReduceLogSumExp", logits, false, 1), 0), "lse")
+	g.Output(logits, "logits")
+	g.Output(g.Reduce("ReduceLogSumExp", logits, false, 1), "lse")
 }
 
-// input brings the image to [1,3,h,w] at the working size with the mean subtracted; the deviation is in the stem's
+// input brings the images to [N,3,h,w] at the working size with the mean subtracted; the deviation is in the stem's
 // weights. The subtraction is not, since zero padding must mean the mean colour.
 func (e *efficientViT) input() *graph.Tensor {
-	x, _ := imageInput(e.g)
+	images := e.g.Input("image", graph.Uint8, -1, -1, -1, 3)
+	x := resample(e.g, e.g.Transpose(images, 0, 3, 1, 2), e.g.Input("size", graph.Int64, 2))
 	mean := make([]float64, 3)
 	for c := range mean {
 		mean[c] = 255 * imageMean[c]
@@ -91,13 +92,9 @@ func (e *efficientViT) input() *graph.Tensor {
 	return e.g.Sub(x, e.g.Const64(mean, 1, 3, 1, 1))
 }
 
-// imageInput declares the inputs of an encoder and returns the picture as float32 [1,3,h,w], 0..255, resampled to the
-// working size, and that size.
-func imageInput(g *graph.Graph) (x, size *graph.Tensor) {
-	image := g.Input("image", graph.Uint8, -1, -1, 3)
-	size = g.Input("size", graph.Int64, 2)
-	x = g.Cast(g.Unsqueeze(g.Transpose(image, 2, 0, 1), 0), graph.Float32)
-	return g.ResizeTo(x, size), size
+// resample brings pictures of bytes [N,3,H,W] to size as float32.
+func resample(g *graph.Graph, x, size *graph.Tensor) *graph.Tensor {
+	return g.ResizeTo(g.Cast(x, graph.Float32), size)
 }
 
 // kernel is a convolution ready for the graph: weights [out, in/groups, k, k] and bias, BatchNorm folded in.
@@ -262,22 +259,22 @@ func (e *efficientViT) attention(prefix string, x *graph.Tensor, last bool) *gra
 	wide = e.apply(e.kernel(prefix+".aggreg.0.1", "", total, total, 1, 3*heads), wide, 1)
 	both := g.Concat(1, qkv, wide)
 	d := int64(dim)
-	m := g.Reshape(both, int64(2*heads), 3*d, -1) // channels of a head are q, k, v
-	parts := g.Split(m, 1, d, d, d)
+	m := g.Reshape(both, 0, int64(2*heads), 3*d, -1) // channels of a head are q, k, v
+	parts := g.Split(m, 2, d, d, d)
 	q, k, v := g.Unary("Relu", parts[0]), g.Unary("Relu", parts[1]), parts[2]
-	kt := g.Transpose(k, 0, 2, 1)                                 // [2·heads, tokens, dim]
-	sum := g.ReduceSum(kt, true, 1)                               // a row of ones times kᵀ
-	out := g.MatMul(g.Concat(1, g.MatMul(v, kt), sum), q)         // [2·heads, dim+1, tokens]
-	num, den := g.Slice(out, 1, 0, d), g.Slice(out, 1, d, d+1)    // 1e-15 is a normal float32: where all keys or
+	kt := g.Transpose(k, 0, 1, 3, 2)                              // [N, 2·heads, tokens, dim]
+	sum := g.ReduceSum(kt, true, 2)                               // a row of ones times kᵀ
+	out := g.MatMul(g.Concat(2, g.MatMul(v, kt), sum), q)         // [N, 2·heads, dim+1, tokens]
+	num, den := g.Slice(out, 2, 0, d), g.Slice(out, 2, d, d+1)    // 1e-15 is a normal float32: where all keys or
 	y := g.Div(num, g.Add(den, g.Scalar(1e-15)))                  // queries are 0 it makes 0/1e-15, not NaN
 	y = g.Node("Reshape", []*graph.Tensor{y, e.like(x, 2*width)}, // back to a picture
-		[]int64{1, int64(2 * width), x.Shape[2], x.Shape[3]}, graph.Float32)
+		[]int64{x.Shape[0], int64(2 * width), x.Shape[2], x.Shape[3]}, graph.Float32)
 	return e.convLayer(prefix+".proj", y, width, 1, 1, 1)
 }
 
-// like is the shape [1, c, h, w] of a picture with the height and width of x.
+// like is the shape [N, c, h, w] of pictures with the height and width of x, for a Reshape: 0 keeps N.
 func (e *efficientViT) like(x *graph.Tensor, c int) *graph.Tensor {
-	return e.g.Concat(0, e.g.Int64s(1, int64(c)), e.g.Slice(e.g.ShapeOf(x), 0, 2, 4))
+	return e.g.Concat(0, e.g.Int64s(0, int64(c)), e.g.Slice(e.g.ShapeOf(x), 0, 2, 4))
 }
 
 // keys is the part of the projection that makes the keys, heads one after the other. It is computed apart: the graph
@@ -352,7 +349,7 @@ func (e *efficientViT) features() *graph.Tensor {
 	if len(parts) > 1 {
 		x = g.Concat(1, parts...)
 	}
-	return g.Transpose(g.Squeeze(x, 0), 1, 2, 0)
+	return g.Transpose(x, 0, 2, 3, 1)
 }
 
 func channels(x *graph.Tensor) int {

@@ -133,9 +133,9 @@ func TestEfficientViTSizes(t *testing.T) {
 				h, w := size[2], size[3]
 				out := encode(t, s, noise(size[0]*size[1]*3), size[0], size[1], h, w)
 				for name, shape := range map[string][]int64{
-					"features": {int64(h / want[1]), int64(w / want[1]), int64(want[0])},
-					"logits":   {5, int64(h / 8), int64(w / 8)},
-					"lse":      {int64(h / 8), int64(w / 8)},
+					"features": {1, int64(h / want[1]), int64(w / want[1]), int64(want[0])},
+					"logits":   {1, 5, int64(h / 8), int64(w / 8)},
+					"lse":      {1, int64(h / 8), int64(w / 8)},
 				} {
 					if got := out[name].Shape(); !slices.Equal(got, shape) {
 						t.Errorf("%q, %v: %s has shape %v, want %v", features, size, name, got, shape)

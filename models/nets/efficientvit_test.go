@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/oodcast/oodcast/detector/ort"
@@ -26,11 +27,17 @@ func b0(t testing.TB) checkpoint.Tensors {
 	return ts
 }
 
-// encode runs an encoder once.
+// encode runs an encoder once, on one picture or, where it takes several, on as many as there are.
 func encode(t testing.TB, s *ort.Session, image []uint8, h, w, toH, toW int) map[string]*ort.Tensor {
 	t.Helper()
+	shape := []int64{int64(h), int64(w), 3}
+	for _, in := range s.Inputs() {
+		if len(in.Shape) == 4 {
+			shape = slices.Insert(shape, 0, int64(len(image)/(3*h*w)))
+		}
+	}
 	return eval(t, s, map[string]*ort.Tensor{
-		"image": tensor(t, image, int64(h), int64(w), 3),
+		"image": tensor(t, image, shape...),
 		"size":  tensor(t, []int64{int64(toH), int64(toW)}, 2),
 	})
 }
@@ -65,7 +72,7 @@ func TestEfficientViTGolden(t *testing.T) {
 	for name, stride := range map[string]int{"stage2": 8, "stage3": 16, "stage4": 32, "head": 8} {
 		cfg.Features = fmt.Sprintf("%s@%d", name, stride)
 		out := encode(t, encoder(t, cfg, weights), image, h, w, h, w)
-		compare(t, name, chw(ort.Data[float32](out["features"]), out["features"].Shape()), golden[name].Data)
+		compare(t, name, chw(ort.Data[float32](out["features"]), out["features"].Shape()[1:]), golden[name].Data)
 		if name == "head" {
 			compare(t, "logits", ort.Data[float32](out["logits"]), golden["logits"].Data)
 			compare(t, "lse", ort.Data[float32](out["lse"]), logSumExp(golden["logits"]))
@@ -97,6 +104,21 @@ func logSumExp(logits *checkpoint.Tensor) []float32 {
 		out[i] = float32(math.Log(sum))
 	}
 	return out
+}
+
+// TestEfficientViTBatch: a picture among others comes out as it does alone.
+func TestEfficientViTBatch(t *testing.T) {
+	cfg := small()
+	s := encoder(t, cfg, weightsFor(cfg, 0.1))
+	const n, h, w = 3, 40, 70
+	pictures := noise(n * h * w * 3)
+	together := encode(t, s, pictures, h, w, 64, 96)
+	for i := range n {
+		for name, alone := range encode(t, s, pictures[i*h*w*3:][:h*w*3], h, w, 64, 96) {
+			want := ort.Data[float32](alone)
+			compare(t, fmt.Sprintf("%s of picture %d", name, i), ort.Data[float32](together[name])[i*len(want):][:len(want)], want)
+		}
+	}
 }
 
 // compare allows an absolute difference of 5e-4: both sides are float32 with different orders of summation through some

@@ -120,7 +120,8 @@ func (cfg ForeignConfig) tensors(user *graph.Model) (t ForeignTensors, err error
 // picture returns the model that reads a picture as an encoder does and normalises it.
 func (cfg ForeignConfig) picture(opset int64) (*graph.Model, error) {
 	g := graph.New(graph.Float32)
-	x, size := imageInput(g)
+	image, size := g.Input("image", graph.Uint8, -1, -1, 3), g.Input("size", graph.Int64, 2)
+	x := resample(g, g.Unsqueeze(g.Transpose(image, 2, 0, 1), 0), size) // one picture: who knows what the network takes
 	mean, std := cfg.Mean, cfg.Std
 	if std == ([3]float64{}) {
 		mean, std = imageMean, imageStd
