@@ -28,7 +28,7 @@ func changed(path string, a, b reflect.Value) []string {
 
 // Live reports whether a change of the key at path takes effect while cameras run; others need a restart.
 func Live(path string) bool {
-	return path == "bundle" || within(path, "detector") || within(path, "events")
+	return path == "bundle" || within(path, "provider.batch") || within(path, "detector") || within(path, "events")
 }
 
 func within(path, section string) bool {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"time"
 
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/detector/ort"
@@ -51,6 +52,16 @@ type Provider struct {
 	Threads int `yaml:"threads"`
 	// Device is the number of the GPU. Default 0.
 	Device int `yaml:"device"`
+	// Batch says which frames are computed together.
+	Batch Batch `yaml:"batch"`
+}
+
+// Batch lets cameras that share a bundle have their frames scored together.
+type Batch struct {
+	// Frames is how many frames are scored together at most: 1 (each by itself) … 32. Default 1.
+	Frames int `yaml:"frames"`
+	// Wait is how long the first of them waits for the others at most: 0 … 10s. Default 20ms.
+	Wait time.Duration `yaml:"wait"`
 }
 
 // Options are the provider as package ort takes it.
@@ -72,6 +83,12 @@ func (p Provider) Validate() error {
 	if p.Device < 0 {
 		errs = append(errs, fmt.Errorf("device: got %d, want 0 or more", p.Device))
 	}
+	if p.Batch.Frames < 1 || p.Batch.Frames > 32 {
+		errs = append(errs, fmt.Errorf("batch.frames: got %d, want 1 (none together) to 32", p.Batch.Frames))
+	}
+	if p.Batch.Wait < 0 || p.Batch.Wait > 10*time.Second {
+		errs = append(errs, fmt.Errorf("batch.wait: got %v, want 0 to 10s", p.Batch.Wait))
+	}
 	return errors.Join(errs...)
 }
 
@@ -79,7 +96,7 @@ func (p Provider) Validate() error {
 func Default() Config {
 	return Config{
 		Bundle:   models.Default,
-		Provider: Provider{Name: ort.CPU},
+		Provider: Provider{Name: ort.CPU, Batch: Batch{Frames: 1, Wait: 20 * time.Millisecond}},
 		Detector: detector.DefaultConfig(),
 		Events:   detector.DefaultTrackerConfig(),
 		Publish:  publish.DefaultConfig(),

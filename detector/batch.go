@@ -123,7 +123,7 @@ func groups(all []*picture) (groups [][]*picture) {
 func (p *picture) batches() bool {
 	_, ok := p.det.scorer.(BatchScorer)
 	grid, isGrid := p.det.scorer.(GridScorer)
-	return ok && !(isGrid && grid.Window() > 0)
+	return ok && (!isGrid || grid.Window() == 0)
 }
 
 // alike reports that both want the same tokens scored at the same timesteps.

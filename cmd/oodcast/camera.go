@@ -71,23 +71,39 @@ func (c *camera) saw(f *ingest.Frame) {
 	c.mu.captured.tick(f.Captured)
 }
 
-// score makes the map of a frame; nil without an error when there is none to publish. It owns the frame.
-func (c *camera) score(ctx context.Context, f *ingest.Frame) (*detector.Map, error) {
+// take returns the frame to score now, which the caller owns; nil when there is none, or none is wanted.
+func (c *camera) take(ctx context.Context) *ingest.Frame {
+	if ctx.Err() != nil {
+		return nil
+	}
+	f, ok := c.frames.TryGet()
+	if !ok {
+		return nil
+	}
 	if c.paused.Load() {
 		f.Release()
 		c.skipped.Add(1)
-		return nil, nil
+		return nil
 	}
+	return f
+}
+
+// detector returns what scores the next frame.
+func (c *camera) detector() *detector.Detector {
 	det := c.det.Load()
 	if c.live {
 		det.SetInterval(c.interval())
 	}
-	m, err := det.Score(ctx, f)
+	return det
+}
+
+// settle counts what came of a frame. It returns the map to publish; nil without an error when there is none.
+func (c *camera) settle(m *detector.Map, err error) (*detector.Map, error) {
 	switch {
 	case errors.Is(err, detector.ErrNotFinite): // counted, never published
 		c.errors.Add(1)
 		return nil, nil
-	case err != nil:
+	case m == nil:
 		return nil, err
 	}
 	m.Seq = c.seq // detectors change, the camera's maps are counted through

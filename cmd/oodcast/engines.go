@@ -7,6 +7,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/oodcast/oodcast/configs"
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/detector/ort"
 	"github.com/oodcast/oodcast/models"
@@ -25,6 +26,7 @@ type engine struct {
 	bundle string
 	key    string
 	users  int
+	warned bool
 }
 
 func newEngines(options ort.Options, log *slog.Logger) *engines {
@@ -56,6 +58,24 @@ func (e *engines) acquire(bundle string, cfg detector.Config) (*engine, error) {
 	}
 	e.loaded[key] = &engine{Engine: opened, bundle: b.Name, key: key, users: 1}
 	return e.loaded[key], nil
+}
+
+// warn says, once of each engine, what of it batches do not speed up.
+func (e *engines) warn(cfg configs.Batch) {
+	for _, u := range e.loaded {
+		if cfg.Frames < 2 || u.warned {
+			continue
+		}
+		u.warned = true
+		if !u.Encoder.Batches() {
+			e.log.Warn("batches", "bundle", u.bundle, "note", "its encoder takes one frame at a time: only the denoiser gets "+
+				"batches (weights of an EfficientViT: import them again)")
+		}
+		if u.Scorer.Window() > 0 {
+			e.log.Warn("batches", "bundle", u.bundle, "note", "its denoiser has a window and takes one frame at a time: only "+
+				"the encoder gets batches")
+		}
+	}
 }
 
 // release closes an engine that nobody uses any more.

@@ -129,6 +129,7 @@ func (s *service) apply(next configs.Config, start func(*camera)) error {
 	}
 	in := old // what needs a restart stays as it is
 	in.Bundle, in.Detector, in.Events, in.Cameras = next.Bundle, next.Detector, next.Events, next.Cameras
+	in.Provider.Batch = next.Provider.Batch
 	var p plan
 	defer func() {
 		for _, e := range p.held {
@@ -143,6 +144,8 @@ func (s *service) apply(next configs.Config, start func(*camera)) error {
 		}
 		return err
 	}
+	s.turns.configure(in.Provider.Batch)
+	s.engines.warn(in.Provider.Batch)
 	for _, c := range p.remove {
 		c.stop()
 	}

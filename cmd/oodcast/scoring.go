@@ -125,6 +125,7 @@ func (s *service) capture(c *camera) ingest.Sink {
 
 // scoreAll scores what the source delivers until it ends.
 func (s *service) scoreAll(ctx context.Context, c *camera) error {
+	defer s.turns.attend(c.engine)()
 	for {
 		if err := s.next(ctx, c); err != nil { // closed and empty, or stopped
 			s.announce(c, nil, nil, c.tracker.End(time.Now(), detector.EndStream))
@@ -181,21 +182,12 @@ func (s *service) drifted(c *camera, d detector.Drift) {
 	}
 }
 
-// inTurn waits for the camera's turn and scores the frame that is the right one then: while others are scored, a newer
-// one may replace what waits. The caller owns the frame.
+// inTurn waits for the camera's turn and returns what came of the frame that was the right one then: while others are
+// scored, a newer one may replace what waits. The caller owns the frame.
 func (s *service) inTurn(ctx context.Context, c *camera) (*ingest.Frame, *detector.Map, error) {
-	if s.turn.Acquire(ctx, 1) != nil {
-		return nil, nil, nil // stopped: next says so
-	}
-	defer s.turn.Release(1)
-	f, ok := c.frames.TryGet()
-	if !ok {
-		return nil, nil, nil
-	}
-	s.pulse.begin()
-	defer s.pulse.end()
-	m, err := c.score(ctx, f.Retain()) // our reference is for pictures of what begins with it
-	return f, m, err
+	r := s.turns.score(ctx, c, func() *ingest.Frame { return c.take(ctx) })
+	m, err := c.settle(r.m, r.err)
+	return r.frame, m, err
 }
 
 // silence is how long a camera may deliver nothing before its events end.

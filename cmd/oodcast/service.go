@@ -11,7 +11,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sync/semaphore"
 
 	"github.com/oodcast/oodcast/configs"
 	"github.com/oodcast/oodcast/detector"
@@ -36,10 +35,7 @@ type service struct {
 	load func() (configs.Config, error)                           // reads the configuration anew
 	open func(ingest.Config, *ingest.Pool) (ingest.Source, error) // a camera's source
 
-	// turn lets one frame be scored at a time: they share the cores, or the GPU. Who waits longest is next, and each
-	// camera waits for one frame at most, so that all get their turn one after the other, however fast they deliver.
-	turn  *semaphore.Weighted
-	pulse pulse // of the scoring
+	turns *turns // of the cameras
 	share detector.Share
 	ended chan struct{} // a camera may have ended
 
@@ -56,7 +52,7 @@ type service struct {
 func newService(cfg configs.Config, e *env) (_ *service, err error) {
 	s := &service{
 		out: e, engines: newEngines(cfg.Provider.Options(), e.Log), open: opencv.New,
-		turn: semaphore.NewWeighted(1), ended: make(chan struct{}, 1),
+		turns: newTurns(cfg.Provider.Batch), ended: make(chan struct{}, 1),
 	}
 	s.mu.cfg = cfg
 	defer func() {
@@ -72,6 +68,7 @@ func newService(cfg configs.Config, e *env) (_ *service, err error) {
 		}
 		cameras = append(cameras, c)
 	}
+	s.engines.warn(cfg.Provider.Batch)
 	if err := s.newOutlets(cfg); err != nil {
 		return nil, err
 	}
@@ -91,6 +88,9 @@ func (s *service) newOutlets(cfg configs.Config) error {
 		return err
 	}
 	if s.reloads, err = newReloadMetrics(registry); err != nil {
+		return err
+	}
+	if err := registry.Register(s.turns.sizes); err != nil {
 		return err
 	}
 	if err := s.evidence.open(cfg, s.out.Log, registry, func() string { return s.publisher.URL() }); err != nil {

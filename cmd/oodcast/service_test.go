@@ -288,17 +288,22 @@ func TestPulse(t *testing.T) {
 	if err := p.check(); err != nil {
 		t.Errorf("idle: %v", err)
 	}
-	p.begin()
+	const frames = 3
+	p.begin(frames)
 	if err := p.check(); err != nil {
 		t.Errorf("just begun: %v", err)
 	}
-	begun := p.begun.Load()
-	if !strings.Contains(begun.String(), " m=") {
-		t.Errorf("%v has no monotonic part", begun)
+	w := p.work.Load()
+	if !strings.Contains(w.begun.String(), " m=") {
+		t.Errorf("%v has no monotonic part", w.begun)
 	}
-	*begun = begun.Add(-2 * scoreLimit)
+	w.begun = w.begun.Add(-2 * scoreLimit)
+	if err := p.check(); err != nil {
+		t.Errorf("%d frames may take longer than one: %v", frames, err)
+	}
+	w.begun = w.begun.Add(-2 * scoreLimit)
 	if p.check() == nil {
-		t.Error("a frame that hangs is not noticed")
+		t.Error("frames that hang are not noticed")
 	}
 	p.end()
 	if err := p.check(); err != nil {

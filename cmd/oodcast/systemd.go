@@ -16,24 +16,26 @@ import (
 // takes seconds.
 const scoreLimit = 20 * time.Second
 
-// pulse knows since when the frame that is being scored has been.
-type pulse struct{ begun atomic.Pointer[time.Time] }
+// pulse knows since when the frames that are being scored together have been.
+type pulse struct{ work atomic.Pointer[work] }
 
-func (p *pulse) begin() {
-	now := time.Now() // with its monotonic part: a clock that is set must not look like a frame that hangs
-	p.begun.Store(&now)
+type work struct {
+	begun  time.Time // with its monotonic part: a clock that is set must not look like frames that hang
+	frames int
 }
 
-func (p *pulse) end() { p.begun.Store(nil) }
+func (p *pulse) begin(frames int) { p.work.Store(&work{time.Now(), frames}) }
 
-// check returns an error when a frame is stuck.
+func (p *pulse) end() { p.work.Store(nil) }
+
+// check returns an error when frames are stuck.
 func (p *pulse) check() error {
-	begun := p.begun.Load()
-	if begun == nil {
+	now := p.work.Load()
+	if now == nil {
 		return nil
 	}
-	if took := time.Since(*begun); took > scoreLimit {
-		return fmt.Errorf("the scoring of one frame has taken %v", took.Round(time.Second))
+	if took := time.Since(now.begun); took > scoreLimit*time.Duration(now.frames) {
+		return fmt.Errorf("the scoring of frames (%d) has taken %v", now.frames, took.Round(time.Second))
 	}
 	return nil
 }
@@ -44,7 +46,7 @@ func (s *service) manage(ctx context.Context) (stop func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		systemd(ctx, s.out.Log, s.pulse.check, s.state)
+		systemd(ctx, s.out.Log, s.turns.pulse.check, s.state)
 	}()
 	return func() {
 		cancel()
