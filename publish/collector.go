@@ -27,7 +27,8 @@ type collector struct {
 	errors, misses, changes    *prometheus.Desc
 	state                      *prometheus.Desc
 	reconnects, abandoned      *prometheus.Desc
-	hanging, waiting, bytes    *prometheus.Desc
+	hanging, bytes, model      *prometheus.Desc
+	waiting, capacity          *prometheus.Desc
 }
 
 func newCollector(cameras []Camera) *collector {
@@ -47,7 +48,9 @@ func newCollector(cameras []Camera) *collector {
 		reconnects: desc("oodcast_source_reconnects_total", "Tries to open the source after the first."),
 		abandoned:  desc("oodcast_captures_abandoned_total", "Captures that hung and were given up."),
 		hanging:    desc("oodcast_captures_hanging", "Captures that were given up and still hold a thread."),
-		waiting:    desc("oodcast_queue_length", "Frames that wait to be scored."),
+		waiting:    desc("oodcast_queue_length", "Frames that wait.", "queue"),
+		capacity:   desc("oodcast_queue_capacity", "Frames that may wait.", "queue"),
+		model:      desc("oodcast_model_info", "1; the labels say which bundle scores, and where.", "model", "version", "provider"),
 		bytes:      desc("oodcast_frame_bytes", "What all frames of the camera take."),
 	}
 	c.mu.cameras = slices.Clone(cameras)
@@ -80,7 +83,7 @@ func (c *collector) all() []Camera {
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		c.captured, c.dropped, c.errors, c.misses, c.changes, c.up, c.fps, c.reconnects, c.abandoned, c.hanging, c.waiting,
-		c.bytes, c.state,
+		c.capacity, c.bytes, c.state, c.model,
 	} {
 		ch <- d
 	}
@@ -113,7 +116,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		send(c.reconnects, prometheus.CounterValue, float64(s.Stats.Reconnects))
 		send(c.abandoned, prometheus.CounterValue, float64(s.Stats.Abandoned))
 		send(c.hanging, prometheus.GaugeValue, float64(s.Stats.Hanging))
-		send(c.waiting, prometheus.GaugeValue, float64(s.Stats.Waiting))
+		send(c.waiting, prometheus.GaugeValue, float64(s.Stats.Waiting), "score")
+		send(c.capacity, prometheus.GaugeValue, float64(s.Stats.WaitingMax), "score")
+		send(c.model, prometheus.GaugeValue, 1, s.Bundle, s.BundleVersion, s.Provider)
 		send(c.bytes, prometheus.GaugeValue, float64(s.Stats.FrameBytes))
 		for where, n := range s.Stats.Dropped {
 			stage, reason, _ := strings.Cut(where, ":")

@@ -1,6 +1,9 @@
 package publish
 
 import (
+	"errors"
+	"time"
+
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -15,7 +18,7 @@ type Metrics struct {
 	stage     *prometheus.HistogramVec
 	maps      *prometheus.CounterVec
 	timesteps *prometheus.GaugeVec
-	score     *prometheus.GaugeVec
+	score     *prometheus.SummaryVec
 	area      *prometheus.GaugeVec
 	drifting  *prometheus.GaugeVec
 	level     *prometheus.GaugeVec
@@ -44,30 +47,31 @@ const (
 
 // NewMetrics registers the metrics of this package and, for each camera, what its Status says.
 func NewMetrics(reg prometheus.Registerer, cameras []Camera) (*Metrics, error) {
-	buckets := []float64{.001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5}
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	}
 	gauge := func(name, help string) *prometheus.GaugeVec {
 		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, []string{"camera"})
 	}
-	histogram := func(name, help string, label string) *prometheus.HistogramVec {
-		return prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: name, Help: help, Buckets: buckets, NativeHistogramBucketFactor: 1.1,
-		}, []string{"camera", label})
+	age, err := FrameAge(reg)
+	if err != nil {
+		return nil, err
 	}
 	m := &Metrics{
+		age:       age,
 		published: counter("oodcast_nats_publish_total", "Messages by kind and result.", "kind", "result"),
 		events:    counter("oodcast_events_total", "Events by type.", "camera", "type"),
 		maps:      counter("oodcast_frames_processed_total", "Frames scored.", "camera"),
-		age:       histogram("oodcast_frame_age_seconds", "From capture until the sink has it.", "sink"),
-		stage:     histogram("oodcast_stage_duration_seconds", "Time that a frame spends in a stage.", "stage"),
+		stage:     newHistogram("oodcast_stage_duration_seconds", "Time that a frame spends in a stage.", "stage"),
 		timesteps: gauge("oodcast_inference_steps", "Timesteps of the newest map, |T|."),
-		score:     gauge("oodcast_anomaly_score", "Peak of the newest map, standard deviations."),
-		drifting:  gauge("oodcast_drift", "1 while the picture is not what the bundle knows, or not what it was."),
-		level:     gauge("oodcast_drift_level", "Middle score of the last minutes, 0 on normal footage."),
-		layout:    gauge("oodcast_drift_layout", "How far the middle cell's score has moved since the start."),
-		area:      gauge("oodcast_anomaly_area_ratio", "Share of the newest map above the threshold."),
+		score: prometheus.NewSummaryVec(prometheus.SummaryOpts{
+			Name: "oodcast_anomaly_score", Help: "Peaks of the maps of the last minute, standard deviations.",
+			Objectives: map[float64]float64{0.5: 0.05, 0.95: 0.01, 0.99: 0.001}, MaxAge: time.Minute,
+		}, []string{"camera"}),
+		drifting: gauge("oodcast_drift", "1 while the picture is not what the bundle knows, or not what it was."),
+		level:    gauge("oodcast_drift_level", "Middle score of the last minutes, 0 on normal footage."),
+		layout:   gauge("oodcast_drift_layout", "How far the middle cell's score has moved since the start."),
+		area:     gauge("oodcast_anomaly_area_ratio", "Share of the newest map above the threshold."),
 		connected: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "oodcast_nats_connected", Help: "1 while connected to NATS.",
 		}),
@@ -85,7 +89,7 @@ func NewMetrics(reg prometheus.Registerer, cameras []Camera) (*Metrics, error) {
 		cameras: newCollector(cameras),
 	}
 	for _, c := range []prometheus.Collector{
-		m.published, m.events, m.maps, m.age, m.stage, m.timesteps, m.score, m.area, m.drifting, m.level, m.layout, m.connected,
+		m.published, m.events, m.maps, m.stage, m.timesteps, m.score, m.area, m.drifting, m.level, m.layout, m.connected,
 		m.reconnects, m.reduced, m.spooled, m.spool, m.slow, m.cameras,
 	} {
 		if err := reg.Register(c); err != nil {
@@ -95,11 +99,30 @@ func NewMetrics(reg prometheus.Registerer, cameras []Camera) (*Metrics, error) {
 	return m, nil
 }
 
+// FrameAge returns the histogram of how old frames are when a sink has them ("nats", "preview"), and registers it unless
+// that is done.
+func FrameAge(reg prometheus.Registerer) (*prometheus.HistogramVec, error) {
+	age := newHistogram("oodcast_frame_age_seconds", "From capture until the sink has it.", "sink")
+	err := reg.Register(age)
+	if there, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
+		return there.ExistingCollector.(*prometheus.HistogramVec), nil
+	}
+	return age, err
+}
+
+// newHistogram returns a histogram of seconds for each camera and label.
+func newHistogram(name, help, label string) *prometheus.HistogramVec {
+	return prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: name, Help: help, Buckets: []float64{.001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5},
+		NativeHistogramBucketFactor: 1.1,
+	}, []string{"camera", label})
+}
+
 // observe counts one map when it is handed over.
 func (m *Metrics) observe(d *detector.Map) {
 	m.maps.WithLabelValues(d.Camera).Inc()
 	m.timesteps.WithLabelValues(d.Camera).Set(float64(len(d.Timesteps)))
-	m.score.WithLabelValues(d.Camera).Set(float64(d.Peak))
+	m.score.WithLabelValues(d.Camera).Observe(float64(d.Peak))
 	m.area.WithLabelValues(d.Camera).Set(d.AboveThreshold())
 	drifting := 0.0
 	if d.Drift.State == detector.DriftDrifting {
@@ -124,10 +147,11 @@ func (m *Metrics) forget(camera string) {
 	for _, v := range []*prometheus.CounterVec{m.events, m.maps} {
 		v.DeletePartialMatch(about)
 	}
+	m.score.DeletePartialMatch(about)
 	for _, v := range []*prometheus.HistogramVec{m.age, m.stage} {
 		v.DeletePartialMatch(about)
 	}
-	for _, v := range []*prometheus.GaugeVec{m.timesteps, m.score, m.area, m.drifting, m.level, m.layout} {
+	for _, v := range []*prometheus.GaugeVec{m.timesteps, m.area, m.drifting, m.level, m.layout} {
 		v.DeletePartialMatch(about)
 	}
 }

@@ -216,6 +216,6 @@ func sameState(a, b schema.Status) bool {
 		a.TimestepsMin == b.TimestepsMin && a.TimestepsMax == b.TimestepsMax && a.TimestepsOffered == b.TimestepsOffered &&
 		a.Timesteps.N == b.Timesteps.N && a.Timesteps.Auto == b.Timesteps.Auto &&
 		fmt.Sprint(a.Timesteps.List) == fmt.Sprint(b.Timesteps.List) &&
-		a.Width == b.Width && a.Height == b.Height && a.Bundle == b.Bundle && a.Provider == b.Provider &&
+		a.Width == b.Width && a.Height == b.Height && a.Bundle == b.Bundle && a.BundleVersion == b.BundleVersion && a.Provider == b.Provider &&
 		a.ConfigFault == b.ConfigFault
 }

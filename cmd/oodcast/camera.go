@@ -132,7 +132,7 @@ func (c *camera) Status() schema.Status {
 	src, control := c.source.Status(), c.det.Load().Control()
 	knob := control.Get()
 	st := schema.Status{
-		Site: c.site, Camera: c.cfg.Name, Bundle: c.engine.bundle, Provider: string(c.engine.Provider()),
+		Site: c.site, Camera: c.cfg.Name, Bundle: c.engine.bundle, BundleVersion: c.engine.version, Provider: string(c.engine.Provider()),
 		Source: ingest.RedactURI(c.cfg.URI),
 		State:  string(src.State), Since: src.Since, Time: time.Now(),
 		Paused:        c.paused.Load(),
@@ -174,7 +174,7 @@ func (c *camera) stats() schema.Stats {
 		Dropped: map[string]uint64{},
 	}
 	s.Reconnects, s.Abandoned, s.Hanging = c.source.Status().Reconnects, src.Abandoned, src.Hanging
-	s.Waiting, s.FrameBytes = c.frames.Len(), c.pool.Bytes()
+	s.Waiting, s.WaitingMax, s.FrameBytes = c.frames.Len(), c.cfg.QueueFrames, c.pool.Bytes()
 	chosen := c.det.Load().Chosen()
 	s.BudgetMisses, s.TimestepsChanges = chosen.Misses, chosen.Changes
 	if c.preview != nil {

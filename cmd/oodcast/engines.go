@@ -23,10 +23,11 @@ type engines struct {
 // engine is a loaded bundle.
 type engine struct {
 	*ort.Engine
-	bundle string
-	key    string
-	users  int
-	warned bool
+	bundle  string
+	version string // of the bundle
+	key     string
+	users   int
+	warned  bool
 }
 
 func newEngines(options ort.Options, log *slog.Logger) *engines {
@@ -56,7 +57,7 @@ func (e *engines) acquire(bundle string, cfg detector.Config) (*engine, error) {
 	if note := opened.Note(); note != "" {
 		e.log.Warn("provider", "note", note)
 	}
-	e.loaded[key] = &engine{Engine: opened, bundle: b.Name, key: key, users: 1}
+	e.loaded[key] = &engine{Engine: opened, bundle: b.Name, version: b.Version, key: key, users: 1}
 	return e.loaded[key], nil
 }
 

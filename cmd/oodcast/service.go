@@ -14,6 +14,7 @@ import (
 
 	"github.com/oodcast/oodcast/configs"
 	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/detector/ort"
 	"github.com/oodcast/oodcast/ingest"
 	"github.com/oodcast/oodcast/ingest/opencv"
 	"github.com/oodcast/oodcast/publish"
@@ -69,7 +70,7 @@ func newService(cfg configs.Config, e *env) (_ *service, err error) {
 		cameras = append(cameras, c)
 	}
 	s.engines.warn(cfg.Provider.Batch)
-	if err := s.newOutlets(cfg); err != nil {
+	if err := s.newOutlets(cfg, cameras[0].engine.Provider()); err != nil {
 		return nil, err
 	}
 	for _, c := range cameras {
@@ -80,11 +81,14 @@ func newService(cfg configs.Config, e *env) (_ *service, err error) {
 	return s, nil
 }
 
-func (s *service) newOutlets(cfg configs.Config) error {
+func (s *service) newOutlets(cfg configs.Config, provider ort.Provider) error {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	metrics, err := publish.NewMetrics(registry, nil)
 	if err != nil {
+		return err
+	}
+	if err := registerInfo(registry, provider); err != nil {
 		return err
 	}
 	if s.reloads, err = newReloadMetrics(registry); err != nil {

@@ -141,7 +141,7 @@ func (m *metrics) forget(camera string) {
 	about := prometheus.Labels{"camera": camera}
 	for _, v := range []interface {
 		DeletePartialMatch(prometheus.Labels) int
-	}{m.frames, m.bytes, m.keys, m.encode, m.age, m.viewers} {
+	}{m.frames, m.bytes, m.keys, m.encode, m.age, m.bitrate, m.viewers} {
 		v.DeletePartialMatch(about)
 	}
 }

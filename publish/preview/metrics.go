@@ -1,12 +1,17 @@
 package preview
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/oodcast/oodcast/publish"
+)
 
 // metrics are what Prometheus sees of the preview.
 type metrics struct {
 	frames  *prometheus.CounterVec
 	bytes   *prometheus.CounterVec
 	keys    *prometheus.CounterVec
+	bitrate *prometheus.GaugeVec
 	encode  *prometheus.HistogramVec
 	age     *prometheus.HistogramVec
 	viewers *prometheus.GaugeVec
@@ -22,17 +27,23 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Buckets: []float64{.001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5},
 		}, []string{"camera"})
 	}
-	m := &metrics{
-		frames: counter("oodcast_preview_frames_total", "Pictures by result: sent, skipped or error.", "result"),
-		bytes:  counter("oodcast_preview_bytes_total", "VP8 bytes made, before they are sent to each viewer."),
-		keys:   counter("oodcast_webrtc_keyframe_requests_total", "Key frames that viewers asked for."),
-		encode: histogram("oodcast_preview_encode_seconds", "Rendering and encoding of one picture."),
-		age:    histogram("oodcast_preview_age_seconds", "From capture until the picture is sent."),
-		viewers: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "oodcast_webrtc_viewers", Help: "Viewers connected over WebRTC.",
-		}, []string{"camera"}),
+	age, err := publish.FrameAge(reg)
+	if err != nil {
+		return nil, err
 	}
-	for _, c := range []prometheus.Collector{m.frames, m.bytes, m.keys, m.encode, m.age, m.viewers} {
+	gauge := func(name, help string) *prometheus.GaugeVec {
+		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, []string{"camera"})
+	}
+	m := &metrics{
+		age:     age,
+		bitrate: gauge("oodcast_encoder_bitrate_bits", "VP8 bits made in the last second; 0 without viewers."),
+		viewers: gauge("oodcast_webrtc_viewers", "Viewers connected over WebRTC."),
+		frames:  counter("oodcast_preview_frames_total", "Pictures by result: sent, skipped or error.", "result"),
+		bytes:   counter("oodcast_preview_bytes_total", "VP8 bytes made, before they are sent to each viewer."),
+		keys:    counter("oodcast_webrtc_keyframe_requests_total", "Key frames that viewers asked for."),
+		encode:  histogram("oodcast_preview_encode_seconds", "Rendering and encoding of one picture."),
+	}
+	for _, c := range []prometheus.Collector{m.frames, m.bytes, m.keys, m.encode, m.bitrate, m.viewers} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
 		}

@@ -165,6 +165,10 @@ type encoding struct {
 	lastKey time.Time
 	rgba    *image.RGBA
 	jpeg    bytes.Buffer
+	second  struct { // of the stream, for its bit rate
+		begin time.Time // zero: nobody watches
+		bits  int
+	}
 }
 
 func (e *encoding) close() {
@@ -204,10 +208,13 @@ func (e *encoding) step(now time.Time) error {
 		if err := e.sendVP8(rgb, w, h, now, key); err != nil {
 			return err
 		}
+	} else if !e.second.begin.IsZero() {
+		e.second.begin, e.second.bits = time.Time{}, 0
+		e.s.metrics.bitrate.WithLabelValues(e.s.cam.Name()).Set(0)
 	}
 	e.s.metrics.frames.WithLabelValues(e.s.cam.Name(), "sent").Inc()
 	if fresh {
-		e.s.metrics.age.WithLabelValues(e.s.cam.Name()).Observe(time.Since(frame.Captured).Seconds())
+		e.s.metrics.age.WithLabelValues(e.s.cam.Name(), "preview").Observe(time.Since(frame.Captured).Seconds())
 	}
 	return nil
 }
@@ -243,8 +250,18 @@ func (e *encoding) sendVP8(rgb []byte, w, h int, now time.Time, key bool) error 
 		e.s.needKey.Store(false)
 	}
 	e.s.metrics.bytes.WithLabelValues(e.s.cam.Name()).Add(float64(len(frame)))
+	e.meter(now, len(frame))
 	e.s.metrics.encode.WithLabelValues(e.s.cam.Name()).Observe(time.Since(now).Seconds())
 	return e.s.packets.send(frame, pts)
+}
+
+// meter tells the bit rate once a second.
+func (e *encoding) meter(now time.Time, size int) {
+	e.second.bits += 8 * size
+	if d := now.Sub(e.second.begin).Seconds(); d >= 1 {
+		e.s.metrics.bitrate.WithLabelValues(e.s.cam.Name()).Set(float64(e.second.bits) / d)
+		e.second.begin, e.second.bits = now, 0
+	}
 }
 
 func (e *encoding) sendJPEG(rgb []byte, w, h int) error {

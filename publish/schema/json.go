@@ -99,6 +99,7 @@ type Status struct {
 	TimestepsReason string  `json:"timesteps_reason,omitempty"`
 	Threshold       float32 `json:"threshold"`
 	Bundle          string  `json:"bundle"`
+	BundleVersion   string  `json:"bundle_version,omitempty"`
 	Provider        string  `json:"provider"`
 	Width           int     `json:"width"` // of the frames, pixels; 0 before the first
 	Height          int     `json:"height"`
@@ -126,8 +127,9 @@ type Stats struct {
 	Reconnects uint64 `json:"reconnects"`
 	Abandoned  uint64 `json:"abandoned,omitempty"`
 	Hanging    uint64 `json:"hanging,omitempty"`
-	// Frames that wait to be scored, and what all frames of the camera take, bytes.
+	// Frames that wait to be scored and that may wait, and what all frames of the camera take, bytes.
 	Waiting    int `json:"waiting"`
+	WaitingMax int `json:"waiting_max"`
 	FrameBytes int `json:"frame_bytes"`
 	// With timesteps "auto": frames that took longer than the latency budget, and how often |T| was changed.
 	BudgetMisses     uint64 `json:"budget_misses,omitempty"`
