@@ -1,10 +1,10 @@
 package opencv
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
-	"runtime"
 	"sync"
 	"time"
 
@@ -18,7 +18,6 @@ type capture struct {
 	src    *source
 	reader reader
 	frames chan *ingest.Frame
-	stop   chan struct{} // closed by Source.Run when it wants no more
 	ended  chan struct{} // closed when run has returned; err is final then
 	err    error
 
@@ -37,7 +36,7 @@ type capture struct {
 func newCapture(s *source, r reader) *capture {
 	c := &capture{
 		src: s, reader: r,
-		frames: make(chan *ingest.Frame), stop: make(chan struct{}), ended: make(chan struct{}),
+		frames: make(chan *ingest.Frame), ended: make(chan struct{}),
 	}
 	if s.cfg.MaxFPS > 0 {
 		c.limit.interval = time.Duration(float64(time.Second) / s.cfg.MaxFPS)
@@ -48,10 +47,8 @@ func newCapture(s *source, r reader) *capture {
 	return c
 }
 
-// run opens, reads and closes.
-func (c *capture) run() {
-	runtime.LockOSThread() // FFmpeg's messages are kept by thread; it ends with the goroutine
-	c.reader.begin(beginLog())
+// run opens, reads and closes, until ctx is done.
+func (c *capture) run(ctx context.Context) {
 	defer func() {
 		c.call.Lock()
 		defer c.call.Unlock()
@@ -60,56 +57,47 @@ func (c *capture) run() {
 		}
 		close(c.ended)
 	}()
-	if err := c.timed(true, c.reader.open); err != nil {
+	if err := c.readAll(ctx); ctx.Err() == nil { // or it is about having been stopped
 		c.err = err
-		return
 	}
+}
+
+// readAll opens and reads to the end.
+func (c *capture) readAll(ctx context.Context) error {
 	defer c.reader.close()
-	if c.stopped() {
-		return
+	if err := c.open(ctx); err != nil {
+		return err
 	}
 	c.src.opens.Add(1)
 	m, scratch := gocv.NewMat(), gocv.NewMat()
 	defer m.Close()
 	defer scratch.Close()
-	for {
+	for ctx.Err() == nil {
 		err := c.timed(false, func() error { return c.reader.read(&m) })
 		switch {
-		case c.stopped():
-			return
-		case errors.Is(err, errChanged) && c.src.uri.Live():
-			c.reader.close()
-			if c.err = c.timed(true, c.reader.open); c.err != nil {
-				return
-			}
-			c.src.opens.Add(1)
-			continue
-		case errors.Is(err, errChanged):
-			c.err = fmt.Errorf("read %q: after %v: %w: cut the file there", ingest.RedactURI(c.src.cfg.URI),
-				c.src.pts.Round(time.Millisecond), err)
-			return
+		case ctx.Err() != nil:
+			return nil
 		case errors.Is(err, io.EOF):
-			if again, err := c.rewind(); err != nil || !again {
-				c.err = err
-				return
+			if again, err := c.rewind(ctx); err != nil || !again {
+				return err
 			}
 			continue
 		case err != nil:
-			c.err = err
-			return
+			return err
 		}
-		if err := c.pass(&m, &scratch); err != nil {
-			c.err = err
-			return
-		}
-		if c.stopped() {
-			return
+		if err := c.pass(ctx, &m, &scratch); err != nil {
+			return err
 		}
 	}
+	return nil
+}
+
+func (c *capture) open(ctx context.Context) error {
+	return c.timed(true, func() error { return c.reader.open(ctx) })
 }
 
 // pass stamps what was read and hands it on, unless it is dropped.
-func (c *capture) pass(m, scratch *gocv.Mat) error {
+func (c *capture) pass(ctx context.Context, m, scratch *gocv.Mat) error {
 	s, now := c.src, time.Now()
 	seq := s.seq
 	s.seq++
@@ -117,7 +105,7 @@ func (c *capture) pass(m, scratch *gocv.Mat) error {
 	pts := c.stamp(now)
 	c.got++
 	if s.cfg.Realtime && !s.uri.Live() {
-		if now = c.pace.wait(pts, c.stop); now.IsZero() {
+		if now = c.pace.wait(ctx, pts); now.IsZero() {
 			return nil
 		}
 	}
@@ -135,7 +123,7 @@ func (c *capture) pass(m, scratch *gocv.Mat) error {
 		}
 		return fmt.Errorf("read %q: %w", ingest.RedactURI(s.cfg.URI), err)
 	}
-	f := c.frame(picture.Cols(), picture.Rows())
+	f := c.frame(ctx, picture.Cols(), picture.Rows())
 	if f == nil {
 		return nil
 	}
@@ -146,14 +134,14 @@ func (c *capture) pass(m, scratch *gocv.Mat) error {
 	f.Camera, f.Seq, f.Captured, f.PTS = s.cfg.Name, seq, now, pts
 	select {
 	case c.frames <- f:
-	case <-c.stop:
+	case <-ctx.Done():
 		f.Release()
 	}
 	return nil
 }
 
 // frame takes a frame from the pool. nil: there is none (counted), or the source is to stop.
-func (c *capture) frame(width, height int) *ingest.Frame {
+func (c *capture) frame(ctx context.Context, width, height int) *ingest.Frame {
 	if !c.src.wait {
 		f := c.src.pool.TryGet(width, height)
 		if f == nil {
@@ -161,7 +149,7 @@ func (c *capture) frame(width, height int) *ingest.Frame {
 		}
 		return f
 	}
-	f, err := c.src.pool.Get(stopContext(c.stop), width, height)
+	f, err := c.src.pool.Get(ctx, width, height)
 	if err != nil {
 		return nil
 	}
@@ -200,14 +188,11 @@ func (s *source) interval(fps float64) time.Duration {
 }
 
 // rewind starts a file again, if that is wanted. A live stream has no end: it broke off.
-func (c *capture) rewind() (again bool, err error) {
+func (c *capture) rewind(ctx context.Context) (again bool, err error) {
 	s := c.src
 	name := ingest.RedactURI(s.cfg.URI)
 	switch {
 	case s.uri.Live():
-		if reason := logReason(); reason != "" {
-			return false, fmt.Errorf("read %q: %w: %s", name, ingest.ErrDisconnected, reason)
-		}
 		return false, fmt.Errorf("read %q: %w", name, ingest.ErrDisconnected)
 	case c.got == 0:
 		return false, fmt.Errorf("open video %q: %w", name, ingest.ErrUnreadable)
@@ -216,16 +201,7 @@ func (c *capture) rewind() (again bool, err error) {
 	}
 	c.base = s.pts + s.interval(c.reader.fps())
 	c.reader.close()
-	return true, c.timed(true, c.reader.open)
-}
-
-func (c *capture) stopped() bool {
-	select {
-	case <-c.stop:
-		return true
-	default:
-		return false
-	}
+	return true, c.open(ctx)
 }
 
 // timed calls f and lets overdue know that it is under way.

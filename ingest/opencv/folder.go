@@ -2,6 +2,7 @@ package opencv
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -89,9 +90,7 @@ type pictureReader struct {
 	next int
 }
 
-func (p *pictureReader) begin(int) {}
-
-func (p *pictureReader) open() (err error) {
+func (p *pictureReader) open(context.Context) (err error) {
 	p.next, p.list = 0, p.files
 	if p.folder != "" {
 		p.list, err = Pictures(p.folder)

@@ -10,8 +10,8 @@ type pacer struct {
 	start time.Time // when stream time 0 is due
 }
 
-// wait waits until stream time pts is due and returns the time then; the zero time when stop was closed first.
-func (p *pacer) wait(pts time.Duration, stop <-chan struct{}) time.Time {
+// wait waits until stream time pts is due and returns the time then; the zero time when ctx was done first.
+func (p *pacer) wait(ctx context.Context, pts time.Duration) time.Time {
 	const late = 500 * time.Millisecond // behind by more than this the file goes on from here instead of catching up
 	now := time.Now()
 	if p.start.IsZero() || now.Sub(p.start) > pts+late {
@@ -22,7 +22,7 @@ func (p *pacer) wait(pts time.Duration, stop <-chan struct{}) time.Time {
 	select {
 	case <-timer.C:
 		return time.Now()
-	case <-stop:
+	case <-ctx.Done():
 		return time.Time{}
 	}
 }
@@ -48,21 +48,3 @@ func (l *limiter) allow(pts time.Duration) bool {
 	}
 	return true
 }
-
-// stopContext is done when stop is closed. It starts no goroutine, unlike a context derived from another.
-type stopContext <-chan struct{}
-
-func (stopContext) Deadline() (time.Time, bool) { return time.Time{}, false }
-
-func (c stopContext) Done() <-chan struct{} { return c }
-
-func (c stopContext) Err() error {
-	select {
-	case <-c:
-		return context.Canceled
-	default:
-		return nil
-	}
-}
-
-func (stopContext) Value(any) any { return nil }

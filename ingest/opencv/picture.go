@@ -38,7 +38,7 @@ func readPicture(m *gocv.Mat, path string) error {
 	if err := checkHeader(path); err != nil {
 		return fmt.Errorf("read picture %q: %w", path, err)
 	}
-	silenceOpenCV()
+	silence()
 	got := gocv.IMRead(path, gocv.IMReadColor|gocv.IMReadIgnoreOrientation)
 	if got.Empty() {
 		_ = got.Close()

@@ -56,9 +56,11 @@ func (s *source) Run(ctx context.Context, sink ingest.Sink) error {
 		return err
 	}
 	c := newCapture(s, r)
-	go c.run()
+	captureCtx, stop := context.WithCancel(ctx)
+	defer stop()
+	go c.run(captureCtx)
 	err = s.deliver(ctx, c, sink)
-	close(c.stop)
+	stop()
 	grace := time.NewTimer(stopGrace)
 	defer grace.Stop()
 	select {

@@ -252,8 +252,8 @@ func followSize(t *testing.T, uri string, widths [2]int, change func()) {
 	if err != nil || !slices.Equal(seen, widths[:]) {
 		t.Errorf("Run() = %v, widths %v, want %v", err, seen, widths)
 	}
-	if opens := src.(ingest.Counter).Stats().Opens; opens != 2 {
-		t.Errorf("opened %d times, want 2", opens)
+	if opens := src.(ingest.Counter).Stats().Opens; opens != 1 {
+		t.Errorf("opened %d times, want 1: sizes may change in the stream", opens)
 	}
 }
 

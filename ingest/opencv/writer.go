@@ -40,8 +40,7 @@ func Open(path string, fps float64, w, h int) (*VideoWriter, error) {
 	default:
 		return nil, fmt.Errorf("write video %q: %w: want .mp4, .mkv or .avi", path, ingest.ErrUnsupported)
 	}
-	ffmpegEnv.enter("")
-	defer ffmpegEnv.leave()
+	silence()
 	for _, codec := range codecs {
 		vw, err := gocv.VideoWriterFile(path, codec, fps, w&^1, h&^1, true)
 		if err == nil && vw.IsOpened() {

@@ -1,0 +1,159 @@
+#include "reader.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <libavutil/display.h>
+#include <libavutil/imgutils.h>
+#include <libavutil/pixdesc.h>
+#include <libswscale/swscale.h>
+
+static int interrupted(void *opaque) { return atomic_load(&((oodcast_av *)opaque)->interrupted); }
+
+oodcast_av *oodcast_av_alloc(void) { return calloc(1, sizeof(oodcast_av)); }
+
+void oodcast_av_interrupt(oodcast_av *r) { atomic_store(&r->interrupted, 1); }
+
+void oodcast_av_silence(void) { av_log_set_level(AV_LOG_QUIET); }
+
+void oodcast_av_free(oodcast_av *r) {
+	sws_freeContext(r->scaler);
+	av_freep(&r->rows[0]);
+	av_frame_free(&r->frame);
+	av_packet_free(&r->packet);
+	avcodec_free_context(&r->codec);
+	avformat_close_input(&r->format);
+	free(r);
+}
+
+// described tells whether the SDP or header already said all that a decoder must know to start: the rest it learns from
+// the first key frame. Probing would hold that back.
+static int described(const AVFormatContext *format) {
+	if (format->nb_streams == 0 || strcmp(format->iformat->name, "rtsp") != 0) return 0;
+	for (unsigned i = 0; i < format->nb_streams; i++) {
+		const AVCodecParameters *p = format->streams[i]->codecpar;
+		if (p->codec_type == AVMEDIA_TYPE_VIDEO && p->codec_id == AV_CODEC_ID_NONE) return 0;
+	}
+	return 1;
+}
+
+static int open_format(oodcast_av *r, const char *url, const char *options) {
+	r->format = avformat_alloc_context();
+	if (!r->format) return AVERROR(ENOMEM);
+	r->format->interrupt_callback.callback = interrupted;
+	r->format->interrupt_callback.opaque = r;
+	AVDictionary *dict = NULL;
+	int err = av_dict_parse_string(&dict, options, ";", "|", 0);
+	if (!err) err = avformat_open_input(&r->format, url, NULL, &dict); // frees format when it fails
+	av_dict_free(&dict);
+	if (err) return err;
+	if (!described(r->format)) err = avformat_find_stream_info(r->format, NULL);
+	return err < 0 ? err : 0;
+}
+
+static int open_codec(oodcast_av *r, int slices, int64_t max_pixels) {
+	int best = av_find_best_stream(r->format, AVMEDIA_TYPE_VIDEO, -1, -1, NULL, 0);
+	if (best < 0) return best;
+	for (unsigned i = 0; i < r->format->nb_streams; i++)
+		if ((int)i != best) r->format->streams[i]->discard = AVDISCARD_ALL;
+	r->stream = r->format->streams[best];
+	const AVCodec *decoder = avcodec_find_decoder(r->stream->codecpar->codec_id);
+	if (!decoder) return AVERROR_DECODER_NOT_FOUND;
+	r->codec = avcodec_alloc_context3(decoder);
+	if (!r->codec) return AVERROR(ENOMEM);
+	int err = avcodec_parameters_to_context(r->codec, r->stream->codecpar);
+	if (err < 0) return err;
+	r->codec->pkt_timebase = r->stream->time_base;
+	r->codec->max_pixels = max_pixels;
+	r->codec->thread_count = 0; // as many as there are processors
+	r->codec->thread_type = slices ? FF_THREAD_SLICE : FF_THREAD_SLICE | FF_THREAD_FRAME;
+	return avcodec_open2(r->codec, decoder, NULL);
+}
+
+int oodcast_av_open(oodcast_av *r, const char *url, const char *options, int slices, int64_t max_pixels) {
+	int err = open_format(r, url, options);
+	if (!err) err = open_codec(r, slices, max_pixels);
+	if (err) return err;
+	r->packet = av_packet_alloc();
+	r->frame = av_frame_alloc();
+	return r->packet && r->frame ? 0 : AVERROR(ENOMEM);
+}
+
+// feed gives the decoder one packet of the stream, or the news that there is no more.
+static int feed(oodcast_av *r) {
+	int err = av_read_frame(r->format, r->packet);
+	if (err == AVERROR_EOF) {
+		r->at_end = 1;
+		return avcodec_send_packet(r->codec, NULL);
+	}
+	if (err == AVERROR(EAGAIN)) return 0;
+	if (err) return err;
+	if (r->packet->stream_index == r->stream->index) {
+		err = avcodec_send_packet(r->codec, r->packet);
+		if (err != AVERROR(ENOMEM)) err = 0; // a broken packet: the next ones may be whole
+	}
+	av_packet_unref(r->packet);
+	return err;
+}
+
+int oodcast_av_next(oodcast_av *r) {
+	for (;;) {
+		if (interrupted(r)) return AVERROR_EXIT;
+		int err = avcodec_receive_frame(r->codec, r->frame);
+		if (!err) return 0;
+		if (err == AVERROR_EOF || err == AVERROR(ENOMEM)) return err;
+		if (r->at_end) {
+			if (err == AVERROR(EAGAIN)) return AVERROR_EOF;
+			continue; // the decoder has more behind what it could not decode
+		}
+		err = feed(r);
+		if (err) return err;
+	}
+}
+
+// scale_to prepares the scaler for the frame, and rows: it writes whole vectors, so rows are padded.
+static int scale_to(oodcast_av *r) {
+	const AVFrame *f = r->frame;
+	if (r->scaler && r->width == f->width && r->height == f->height && r->pixels == f->format &&
+	    r->colours == f->colorspace && r->range == f->color_range)
+		return 0;
+	sws_freeContext(r->scaler);
+	av_freep(&r->rows[0]);
+	r->scaler = sws_getContext(f->width, f->height, f->format, f->width, f->height, AV_PIX_FMT_BGR24, SWS_BICUBIC, NULL,
+		NULL, NULL);
+	if (!r->scaler) return AVERROR(EINVAL);
+	if (f->colorspace != AVCOL_SPC_UNSPECIFIED || f->color_range != AVCOL_RANGE_UNSPECIFIED)
+		sws_setColorspaceDetails(r->scaler, sws_getCoefficients(f->colorspace), f->color_range == AVCOL_RANGE_JPEG,
+			sws_getCoefficients(SWS_CS_DEFAULT), 1, 0, 1 << 16, 1 << 16);
+	int size = av_image_alloc(r->rows, r->row_bytes, f->width, f->height, AV_PIX_FMT_BGR24, 64);
+	if (size < 0) {
+		sws_freeContext(r->scaler);
+		r->scaler = NULL;
+		return size;
+	}
+	r->width = f->width;
+	r->height = f->height;
+	r->pixels = f->format;
+	r->colours = f->colorspace;
+	r->range = f->color_range;
+	return 0;
+}
+
+int oodcast_av_bgr(oodcast_av *r, uint8_t *dst) {
+	int err = scale_to(r);
+	if (err) return err;
+	const AVFrame *f = r->frame;
+	int rows = sws_scale(r->scaler, (const uint8_t *const *)f->data, f->linesize, 0, f->height, r->rows, r->row_bytes);
+	if (rows < 0) return rows;
+	av_image_copy_plane(dst, 3 * f->width, r->rows[0], r->row_bytes[0], 3 * f->width, f->height);
+	return 0;
+}
+
+int oodcast_av_turns(const oodcast_av *r) {
+	const uint8_t *matrix = av_stream_get_side_data(r->stream, AV_PKT_DATA_DISPLAYMATRIX, NULL);
+	if (!matrix) return 0;
+	double degrees = av_display_rotation_get((const int32_t *)matrix); // anticlockwise
+	if (isnan(degrees)) return 0;
+	return (int)((lround(-degrees / 90) % 4 + 4) % 4);
+}
