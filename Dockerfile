@@ -14,7 +14,8 @@ RUN make build
 FROM debian:bookworm-slim
 RUN apt-get update && apt-get install -y --no-install-recommends \
       ca-certificates libopencv-contrib406 libopencv-video406 libopencv-videoio406 libopencv-calib3d406 \
-      libopencv-objdetect406 libopencv-dnn406 libopencv-photo406 libopencv-stitching406 libopencv-highgui406 libvpx7 \
+      libopencv-objdetect406 libopencv-dnn406 libopencv-photo406 libopencv-stitching406 libopencv-highgui406 \
+      libavformat59 libavcodec59 libswscale6 libvpx7 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --create-home --home-dir /var/lib/oodcast oodcast
 COPY --from=build /src/bin/oodcast /src/bin/libonnxruntime.so.1 /usr/local/lib/oodcast/

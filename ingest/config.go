@@ -36,7 +36,8 @@ type Config struct {
 	// OpenTimeout is how long a stream may take to open, ReadTimeout to deliver the next frame. 100ms..10m, default 5s.
 	OpenTimeout time.Duration `yaml:"open_timeout" json:"open_timeout"`
 	ReadTimeout time.Duration `yaml:"read_timeout" json:"read_timeout"`
-	// FFmpegOptions replaces what FFmpeg is told about streams, as key;value|key;value. Default "": see package opencv.
+	// FFmpegOptions replaces what FFmpeg is told about streams, as key;value|key;value. Default "": TCP, no sound, a short
+	// probe, ReadTimeout.
 	FFmpegOptions string `yaml:"ffmpeg_options" json:"ffmpeg_options"`
 	// Reconnect says how a Supervisor tries again.
 	Reconnect Reconnect `yaml:"reconnect" json:"reconnect"`

@@ -12,6 +12,7 @@ import (
 	"github.com/oodcast/oodcast/configs"
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/detector/ort"
+	"github.com/oodcast/oodcast/ingest/ffmpeg"
 	"github.com/oodcast/oodcast/ingest/opencv"
 	"github.com/oodcast/oodcast/models"
 )
@@ -42,6 +43,7 @@ func (c *DoctorCmd) Run(e *env) error {
 		{"oodcast", "ok", fmt.Sprintf("%s, %s, %s/%s, %d cores", version, runtime.Version(), runtime.GOOS,
 			runtime.GOARCH, runtime.NumCPU())},
 		{"opencv", "ok", opencv.Version() + ", reads with " + strings.Join(opencv.Backends(), ", ")},
+		{"ffmpeg", "ok", ffmpeg.Version()},
 	}
 	list = append(list, checkRuntime())
 	list = append(list, checkProviders(cfg)...)

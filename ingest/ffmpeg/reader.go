@@ -3,6 +3,7 @@ package ffmpeg
 /*
 #cgo pkg-config: libavformat libavcodec libswscale libavutil
 #cgo CFLAGS: -std=c11 -O2
+#cgo LDFLAGS: -lm
 #include <stdlib.h>
 #include "reader.h"
 
@@ -33,9 +34,9 @@ type Options struct {
 
 // Reader decodes the pictures of one stream, one after the other. It belongs to one goroutine and must be closed.
 type Reader struct {
-	ctx  func() error // why the reader was interrupted
-	stop func() bool  // ends the watch over the context and tells whether it came in time
-	gone chan struct{}
+	ctx  func() error  // why the reader was interrupted
+	stop func() bool   // ends the watch over the context; false: it is interrupting
+	gone chan struct{} // closed when it has
 	c    *C.oodcast_av
 }
 
@@ -135,15 +136,14 @@ var errClosed = errors.New("closed")
 
 // failure is the error behind what FFmpeg returned.
 func (r *Reader) failure(code C.int) error {
-	switch code {
-	case 0:
+	if code == 0 {
 		return nil
-	case C.AVERROR_EOF:
+	}
+	if err := r.ctx(); err != nil { // protocols report an interruption as all sorts of failure
+		return err
+	}
+	if code == C.AVERROR_EOF {
 		return io.EOF
-	case C.AVERROR_EXIT:
-		if err := r.ctx(); err != nil {
-			return err
-		}
 	}
 	var text [C.AV_ERROR_MAX_STRING_SIZE]C.char
 	C.av_strerror(code, &text[0], C.AV_ERROR_MAX_STRING_SIZE)
@@ -152,3 +152,6 @@ func (r *Reader) failure(code C.int) error {
 
 // Silence turns FFmpeg's log to stderr off, for everybody in the process: it has addresses in it, with their credentials.
 func Silence() { C.oodcast_av_silence() }
+
+// Version is the release of the FFmpeg libraries in use.
+func Version() string { return C.GoString(C.av_version_info()) }

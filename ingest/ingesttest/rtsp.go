@@ -34,13 +34,15 @@ type RTSPConfig struct {
 	FPS float64
 	// Picture draws the stream. Default Bars. The clock is stamped over it.
 	Picture Picture
+	// Codec is VP8, the default, H264 or H265; the latter two are encoded by the program ffmpeg.
+	Codec string
 	// User and Password are asked for when User is set.
 	User, Password string
 }
 
 const anyPort = "127.0.0.1:0"
 
-// RTSPServer sends one VP8 stream over RTSP 1.0, interleaved in TCP, to everybody who asks, with the time of each
+// RTSPServer sends one stream over RTSP 1.0, interleaved in TCP, to everybody who asks, with the time of each
 // picture in its pixels (ReadClock). It is safe for concurrent use.
 type RTSPServer struct {
 	cfg  RTSPConfig
@@ -71,12 +73,19 @@ func StartRTSP(tb testing.TB, cfg RTSPConfig) *RTSPServer {
 	if cfg.Picture == nil {
 		cfg.Picture = Bars
 	}
+	if cfg.Codec == "" {
+		cfg.Codec = "VP8"
+	}
 	s := &RTSPServer{cfg: cfg, addr: anyPort, stop: make(chan struct{})}
 	s.mu.width, s.mu.height = cfg.Width, cfg.Height
 	s.mu.conns = map[*rtspConn]bool{}
 	s.Revive(tb)
+	stream := s.stream
+	if cfg.Codec != "VP8" {
+		stream = s.streamMPEG
+	}
 	s.wg.Go(func() {
-		if err := s.stream(); err != nil {
+		if err := stream(); err != nil {
 			tb.Errorf("RTSP server: %v", err)
 		}
 	})
@@ -230,14 +239,10 @@ func (s *RTSPServer) stream() error {
 	}
 }
 
+// send sends one picture.
 func (s *RTSPServer) send(packets []*rtp.Packet, fault Fault, random *rand.ChaCha8) {
 	s.mu.Lock()
-	var playing []*rtspConn
-	for c := range s.mu.conns {
-		if c.playing.Load() {
-			playing = append(playing, c)
-		}
-	}
+	playing := s.playersLocked()
 	if len(playing) > 0 {
 		s.mu.sent++
 	}
@@ -259,6 +264,17 @@ func (s *RTSPServer) send(packets []*rtp.Packet, fault Fault, random *rand.ChaCh
 			c.write(append([]byte{'$', 0, byte(len(raw) >> 8), byte(len(raw))}, raw...))
 		}
 	}
+}
+
+// playersLocked are the clients that want pictures. The caller holds the lock.
+func (s *RTSPServer) playersLocked() []*rtspConn {
+	var playing []*rtspConn
+	for c := range s.mu.conns {
+		if c.playing.Load() {
+			playing = append(playing, c)
+		}
+	}
+	return playing
 }
 
 // encoder makes VP8 frames from pictures with a clock on them.

@@ -93,7 +93,7 @@ func (c *rtspConn) answer(s *RTSPServer, method, target string, header textproto
 		base, _, _ := strings.Cut(target, " ")
 		reply("200 OK", "Content-Type: application/sdp\r\nContent-Base: "+base+"/\r\n",
 			"v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=test\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\nc=IN IP4 0.0.0.0\r\n"+
-				"a=rtpmap:96 VP8/90000\r\na=control:trackID=0\r\n")
+				"a=rtpmap:96 "+s.cfg.Codec+"/90000\r\na=control:trackID=0\r\n")
 	case "SETUP":
 		if !strings.Contains(header.Get("Transport"), "TCP") {
 			reply("461 Unsupported Transport", "", "")

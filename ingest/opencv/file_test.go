@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -156,6 +157,43 @@ func writeClip(t *testing.T, ext string, w, h, n int) string {
 	}
 	checkMats(t)
 	return path
+}
+
+func TestFileChangesSize(t *testing.T) {
+	for _, widths := range [][2]int{{320, 480}, {480, 320}} {
+		parts := h264Parts(t, widths)
+		path := filepath.Join(t.TempDir(), "clip.h264")
+		if err := os.WriteFile(path, slices.Concat(parts[0], parts[1]), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got, _, err := collect(t, config(path), 0)
+		if err != nil || len(got) != 40 {
+			t.Fatalf("%d pictures, %v, want 40", len(got), err)
+		}
+		for i, f := range got {
+			if f.w != widths[i/20] {
+				t.Errorf("picture %d is %d wide, want %d", i, f.w, widths[i/20])
+			}
+		}
+	}
+}
+
+// What a phone films upright is stored lying.
+func TestFileIsTurnedUpright(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "phone.mp4")
+	for _, args := range [][]string{
+		{"-f", "lavfi", "-i", "testsrc=size=64x48:rate=5", "-frames:v", "3", "-pix_fmt", "yuv420p", "-c:v", "libx264", filepath.Join(dir, "a.mp4")},
+		{"-i", filepath.Join(dir, "a.mp4"), "-c", "copy", "-metadata:s:v", "rotate=90", path},
+	} {
+		if out, err := exec.CommandContext(t.Context(), "ffmpeg", args...).CombinedOutput(); err != nil {
+			t.Fatalf("ffmpeg: %v: %s", err, out)
+		}
+	}
+	got, _, err := collect(t, config(path), 0)
+	if err != nil || len(got) != 3 || got[0].w != 48 || got[0].h != 64 {
+		t.Errorf("%+v, %v, want three pictures of 48x64", got, err)
+	}
 }
 
 func TestLoopGoesOn(t *testing.T) {

@@ -1,0 +1,104 @@
+package ingesttest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os/exec"
+	"time"
+
+	"github.com/pion/rtp"
+)
+
+// streamMPEG has the program ffmpeg encode one picture a tick as H.264 or H.265 and sends on what comes back as RTP. Of the
+// faults it knows Stall.
+func (s *RTSPServer) streamMPEG() (err error) {
+	packets, err := net.ListenPacket("udp", anyPort)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = packets.Close() }()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	w, h := s.cfg.Width, s.cfg.Height
+	encoder := map[string][]string{
+		"H264": {"libx264", "-x264-params", "repeat-headers=1:slices=2"},
+		"H265": {"libx265", "-x265-params", "repeat-headers=1:log-level=none"},
+	}[s.cfg.Codec]
+	if encoder == nil {
+		return fmt.Errorf("codec %q", s.cfg.Codec)
+	}
+	args := append([]string{
+		"-v", "error", "-threads", "1", "-probesize", "32", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", fmt.Sprintf("%dx%d", w, h),
+		"-r", fmt.Sprint(s.cfg.FPS), "-i", "-", "-pix_fmt", "yuv420p", "-preset", "ultrafast", "-tune", "zerolatency", "-g", "10", "-c:v",
+	}, encoder...)
+	args = append(args, "-f", "rtp", "-payload_type", "96", fmt.Sprintf("rtp://%v?pkt_size=1200", packets.LocalAddr()))
+	cmd := exec.CommandContext(ctx, "ffmpeg", args...)
+	var complaints bytes.Buffer
+	cmd.Stderr = &complaints
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("%w: \"make deps\" installs it", err)
+	}
+	s.wg.Go(func() { s.forward(packets) })
+	defer func() {
+		_ = in.Close()
+		cancel() // nobody waits for its last pictures
+		if waitErr := cmd.Wait(); err != nil && waitErr != nil {
+			err = errors.Join(err, errors.New(complaints.String()))
+		}
+	}()
+	tick := time.NewTicker(time.Duration(float64(time.Second) / s.cfg.FPS))
+	defer tick.Stop()
+	rgb := make([]byte, 3*w*h)
+	for i := 0; ; i++ {
+		select {
+		case <-tick.C:
+		case <-s.stop:
+			return nil
+		}
+		s.mu.Lock()
+		wanted := i > 0 || len(s.playersLocked()) > 0
+		s.mu.Unlock()
+		if !wanted {
+			i-- // the first client is to get the first key frame
+			continue
+		}
+		s.cfg.Picture(rgb, w, h, i)
+		StampClock(rgb, w, time.Now())
+		if _, err := in.Write(rgb); err != nil {
+			return err
+		}
+	}
+}
+
+// forward sends the RTP packets that arrive at from to the clients, picture by picture, until it is closed.
+func (s *RTSPServer) forward(from net.PacketConn) {
+	var picture []*rtp.Packet
+	buf := make([]byte, 1<<16)
+	for {
+		n, _, err := from.ReadFrom(buf)
+		if err != nil {
+			return
+		}
+		p := &rtp.Packet{}
+		if p.Unmarshal(bytes.Clone(buf[:n])) != nil {
+			continue
+		}
+		if picture = append(picture, p); !p.Marker {
+			continue
+		}
+		s.mu.Lock()
+		fault := s.mu.fault
+		s.mu.Unlock()
+		if fault != Stall {
+			s.send(picture, None, nil)
+		}
+		picture = nil
+	}
+}
