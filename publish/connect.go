@@ -93,6 +93,7 @@ func (c Config) authenticate() ([]nats.Option, error) {
 // connected takes note of a new connection: everything that the server may have forgotten is told again.
 func (p *Publisher) connected() {
 	p.metrics.connected.Set(1)
+	p.online.Store(true)
 	if p.connections.Add(1) > 1 {
 		p.metrics.reconnects.Inc()
 		p.faults.forget()
@@ -104,6 +105,7 @@ func (p *Publisher) connected() {
 // away takes note of a connection that broke off, or could not be made.
 func (p *Publisher) away(err error) {
 	p.metrics.connected.Set(0)
+	p.online.Store(false)
 	if err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
 		p.faults.warn(p.log, "nats away", p.cfg.refused(err))
 	}

@@ -39,6 +39,7 @@ type Publisher struct {
 	poke        chan struct{} // a state may have changed
 	faults      faultLog
 	connections atomic.Uint64 // how often the server took us
+	online      atomic.Bool
 
 	ready chan struct{}
 	url   atomic.Pointer[string]
@@ -120,6 +121,9 @@ func (p *Publisher) URL() string {
 	}
 	return ""
 }
+
+// Connected reports whether the server takes messages now.
+func (p *Publisher) Connected() bool { return p.online.Load() }
 
 // Run connects and publishes until ctx is done, then sends what waits, for a second at most. A NATS server that is away
 // is waited for; a port that is taken, a state directory in use or refused credentials are errors. Run runs once.

@@ -100,7 +100,12 @@ func (s *service) newOutlets(cfg configs.Config, provider ort.Provider) error {
 	if err := s.evidence.open(cfg, s.out.Log, registry, func() string { return s.publisher.URL() }); err != nil {
 		return err
 	}
-	s.preview, err = preview.New(cfg.Preview, nil, preview.WithLogger(s.out.Log), preview.WithRegistry(registry),
+	var bus preview.Bus
+	if !cfg.Publish.Off() {
+		bus.Subjects = cfg.Publish.Prefix + ".v1." + cfg.Publish.Site + ".>"
+		bus.Connected = func() bool { return s.publisher.Connected() }
+	}
+	s.preview, err = preview.New(cfg.Preview, nil, preview.WithLogger(s.out.Log), preview.WithRegistry(registry), preview.WithBus(bus),
 		preview.WithSite(cfg.Publish.Site), preview.WithVersion(version), preview.WithEvidence(s.evidence.File))
 	if err != nil {
 		return err
@@ -243,7 +248,9 @@ func (s *service) ready(ctx context.Context) bool {
 func (s *service) greet() {
 	w, cameras := s.out.Stdout, s.all()
 	fmt.Fprintf(w, "oodcast %s  bundle %s  provider %s\n", version, cameras[0].engine.bundle, cameras[0].engine.Provider())
-	fmt.Fprintf(w, "  page  %s\n", s.preview.URL())
+	if url := s.preview.URL(); url != "" {
+		fmt.Fprintf(w, "  page  %s\n", url)
+	}
 	if url := s.publisher.URL(); url != "" {
 		fmt.Fprintf(w, "  nats  %s  (%s.v1.%s.>)\n", url, s.mu.cfg.Publish.Prefix, s.mu.cfg.Publish.Site)
 	}

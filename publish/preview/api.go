@@ -48,8 +48,15 @@ func (s *Server) info(w http.ResponseWriter, _ *http.Request) {
 	for _, st := range s.cams.all() {
 		names = append(names, st.cam.Name())
 	}
+	nats := map[string]any{"state": "off"}
+	if s.bus.Subjects != "" {
+		nats = map[string]any{"state": "away", "subjects": s.bus.Subjects}
+		if s.bus.Connected() {
+			nats["state"] = "connected"
+		}
+	}
 	answer(w, http.StatusOK, map[string]any{
-		"name": "oodcast", "version": s.version, "site": s.site, "started": s.started.UTC(), "cameras": names,
+		"name": "oodcast", "version": s.version, "site": s.site, "started": s.started.UTC(), "cameras": names, "nats": nats,
 	})
 }
 

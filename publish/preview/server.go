@@ -38,6 +38,7 @@ type Server struct {
 	registry *prometheus.Registry
 	checks   func() error
 	evidence Evidence
+	bus      Bus
 
 	ready chan struct{}
 	url   atomic.Pointer[string]
@@ -64,6 +65,17 @@ func WithVersion(v string) Option { return func(s *Server) { s.version = v } }
 
 // WithReady makes /readyz fail with check's error, on top of its own checks.
 func WithReady(check func() error) Option { return func(s *Server) { s.checks = check } }
+
+// Bus says where maps and events go, for the page.
+type Bus struct {
+	// Subjects matches those of all cameras (oodcast.v1.default.>); empty when nothing is published.
+	Subjects string
+	// Connected reports whether the server takes messages now.
+	Connected func() bool
+}
+
+// WithBus tells the page where maps and events go; default: nowhere.
+func WithBus(b Bus) Option { return func(s *Server) { s.bus = b } }
 
 // Evidence returns a file of an event, such as snapshot.jpg, thumb.jpg or clip.webm; fs.ErrNotExist when there is none.
 type Evidence func(ctx context.Context, id, file string) ([]byte, error)
