@@ -28,7 +28,8 @@ func changed(path string, a, b reflect.Value) []string {
 
 // Live reports whether a change of the key at path takes effect while cameras run; others need a restart.
 func Live(path string) bool {
-	return path == "bundle" || within(path, "provider.batch") || within(path, "detector") || within(path, "events")
+	return path == "bundle" || within(path, "provider.batch") || within(path, "detector") || within(path, "events") ||
+		within(path, "archive") && path != "archive.dir"
 }
 
 func within(path, section string) bool {

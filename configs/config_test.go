@@ -374,13 +374,14 @@ func TestChanged(t *testing.T) {
 	b := configs.Default()
 	b.Bundle, b.Detector.Threshold, b.Events.Hold, b.Preview.WebRTC.ListenUDP = "front", 3, 0, ":8189"
 	b.Detector.ROI.Include = []detector.Polygon{{{0, 0}, {1, 0}, {1, 1}}}
+	b.Archive.Dir, b.Archive.Clip.FPS = "x", 0
 	b.Cameras = []configs.Camera{{Bundle: "x"}} // compared one by one, by those who run them
 	got := configs.Changed(a, b)
-	want := []string{"bundle", "detector.threshold", "detector.roi.include", "events.hold", "preview.webrtc.listen_udp"}
+	want := []string{"bundle", "detector.threshold", "detector.roi.include", "events.hold", "archive.dir", "archive.clip.fps", "preview.webrtc.listen_udp"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	for i, live := range []bool{true, true, true, true, false} {
+	for i, live := range []bool{true, true, true, true, false, true, false} {
 		if configs.Live(want[i]) != live {
 			t.Errorf("Live(%s) = %t", want[i], !live)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -32,11 +33,9 @@ type evidence struct {
 // open makes the archive; nothing happens before start.
 func (e *evidence) open(cfg configs.Config, log *slog.Logger, reg prometheus.Registerer, url func() string) (err error) {
 	e.cfg, e.url = cfg.Publish, url
-	opts := []archive.Option{archive.WithLogger(log), archive.WithRegistry(reg), archive.WithOverlay(preview.Overlay)}
-	if cfg.Archive.ObjectStore {
-		opts = append(opts, archive.WithObjectStore(e.dial, cfg.Publish.Prefix+"_archive"))
-	}
-	e.Archive, err = archive.New(cfg.Archive, cfg.Publish.Site, opts...)
+	e.Archive, err = archive.New(cfg.Archive, cfg.Publish.Site,
+		archive.WithLogger(log), archive.WithRegistry(reg), archive.WithOverlay(preview.Overlay),
+		archive.WithObjectStore(e.dial, cfg.Publish.Prefix+"_archive", filepath.Join(cfg.Publish.StateDir, "evidence")))
 	return err
 }
 
@@ -44,18 +43,21 @@ func (e *evidence) open(cfg configs.Config, log *slog.Logger, reg prometheus.Reg
 func (e *evidence) dial() (*nats.Conn, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.mu.nc != nil {
+	if e.mu.nc != nil && !e.mu.nc.IsClosed() {
 		return e.mu.nc, nil
 	}
 	cfg := e.cfg
-	if cfg.Embedded() {
+	switch {
+	case cfg.Off():
+		return nil, errors.New("publish.url is off, and only a restart can change that")
+	case cfg.Embedded():
 		if cfg.URL = e.url(); cfg.URL == "" {
 			return nil, errors.New("the embedded server is not ready")
 		}
 	}
 	closed := make(chan struct{})
-	nc, err := publish.Dial(cfg, nats.Name("oodcast evidence"), nats.MaxReconnects(-1), nats.ReconnectWait(time.Second),
-		nats.ReconnectBufSize(-1), nats.ClosedHandler(func(*nats.Conn) { close(closed) }))
+	nc, err := publish.Dial(cfg, nats.Name("oodcast evidence"), nats.MaxReconnects(-1), nats.IgnoreAuthErrorAbort(),
+		nats.ReconnectWait(time.Second), nats.ReconnectBufSize(-1), nats.ClosedHandler(func(*nats.Conn) { close(closed) }))
 	if err != nil {
 		return nil, err
 	}

@@ -130,6 +130,8 @@ func (s *service) apply(next configs.Config, start func(*camera)) error {
 	in := old // what needs a restart stays as it is
 	in.Bundle, in.Detector, in.Events, in.Cameras = next.Bundle, next.Detector, next.Events, next.Cameras
 	in.Provider.Batch = next.Provider.Batch
+	in.Archive = next.Archive
+	in.Archive.Dir = old.Archive.Dir
 	var p plan
 	defer func() {
 		for _, e := range p.held {
@@ -146,6 +148,14 @@ func (s *service) apply(next configs.Config, start func(*camera)) error {
 	}
 	s.turns.configure(in.Provider.Batch)
 	s.engines.warn(in.Provider.Batch)
+	if in.Archive != old.Archive {
+		p.log = append(p.log, "archive", "adjusted")
+		p.adjust = append(p.adjust, func() {
+			if err := s.evidence.Configure(in.Archive); err != nil { // it is valid: Load has seen to that
+				s.out.Log.Warn("archive", "error", err)
+			}
+		})
+	}
 	for _, c := range p.remove {
 		c.stop()
 	}

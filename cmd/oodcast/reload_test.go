@@ -24,6 +24,7 @@ publish: {url: "embedded://127.0.0.1:0", state_dir: %q, status_interval: %s}
 preview: {listen: "127.0.0.1:0"}
 detector: {timesteps: %d, width: 256, height: 128}
 events: {hold: %s}
+archive: {dir: %q, max_age: %s}
 cameras:
 `
 
@@ -74,7 +75,7 @@ func TestReload(t *testing.T) {
 		return fmt.Sprintf("- {name: %s, uri: %q, realtime: true, loop: true, max_fps: 5%s}\n", name, clip, rest)
 	}
 	head := func(timesteps int, hold, interval string) string {
-		return fmt.Sprintf(reloadHead, state, interval, timesteps, hold)
+		return fmt.Sprintf(reloadHead, state, interval, timesteps, hold, filepath.Join(state, interval), interval[:2]+"m")
 	}
 	r := startReloadable(t, head(2, "1s", "10s")+entry("stays", "")+entry("changes", "")+entry("goes", ""))
 	scored := func(names ...string) func(map[string]schema.Status) bool {
@@ -101,8 +102,12 @@ func TestReload(t *testing.T) {
 	if !after["changes"].Since.After(before["changes"].Since) || after["comes"].Timesteps.N != 1 {
 		t.Errorf("changes %+v, comes %+v", after["changes"], after["comes"])
 	}
-	if log := r.p.stderr.String(); !strings.Contains(log, "publish.status_interval") || strings.Contains(log, "preview.listen") {
+	log := r.p.stderr.String()
+	if !strings.Contains(log, "publish.status_interval, archive.dir") || strings.Contains(log, "preview.listen") {
 		t.Errorf("what needs a restart is not named:\n%s", log)
+	}
+	if !strings.Contains(log, "archive=adjusted") || strings.Contains(log, "archive.max_age") {
+		t.Errorf("the age of evidence is not adjusted:\n%s", log)
 	}
 
 	// A wrong one: everything stays, and the reason is in the status, the metrics and the log.
@@ -139,7 +144,7 @@ func TestReload(t *testing.T) {
 
 // SIGHUP reads the file again, and a knob that was turned by hand stays unless the file has changed about it.
 func TestReloadOnSignal(t *testing.T) {
-	config := fmt.Sprintf(reloadHead, t.TempDir(), "10s", 2, "1s") +
+	config := fmt.Sprintf(reloadHead, t.TempDir(), "10s", 2, "1s", "", "1h") +
 		fmt.Sprintf("- {name: yard, uri: %q, realtime: true, loop: true, max_fps: 5}\n", demoClip(t))
 	r := startReloadable(t, config)
 	used := func(n int) func(map[string]schema.Status) bool {
@@ -168,7 +173,7 @@ func TestReloadOnSignal(t *testing.T) {
 
 // A camera that cannot be read says why, and the others go on. When all have failed, so has the service: see TestFaults.
 func TestOneCameraFails(t *testing.T) {
-	r := startReloadable(t, fmt.Sprintf(reloadHead, t.TempDir(), "10s", 1, "1s")+
+	r := startReloadable(t, fmt.Sprintf(reloadHead, t.TempDir(), "10s", 1, "1s", "", "1h")+
 		fmt.Sprintf("- {name: good, uri: %q, realtime: true, loop: true}\n- {name: bad, uri: /none.mp4}\n", demoClip(t)))
 	now := r.until("maps of one and the end of the other", func(now map[string]schema.Status) bool {
 		return now["good"].Stats.Scored > 2 && now["bad"].State == schema.StateEnded

@@ -135,6 +135,7 @@ func (s *service) part(c *camera) error {
 	s.mu.Lock()
 	s.mu.cameras = slices.DeleteFunc(s.mu.cameras, func(o *camera) bool { return o == c })
 	s.mu.Unlock()
+	s.evidence.Forget(c.cfg.Name)
 	return errors.Join(
 		s.publisher.RemoveCamera(c.cfg.Name), s.preview.RemoveCamera(c.cfg.Name), s.engines.release(c.engine))
 }

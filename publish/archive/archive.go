@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"path"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,37 +30,41 @@ const (
 	FramesHeld = 3
 )
 
-// drainTime is how long Run goes on writing after its end.
-const drainTime = 5 * time.Second
+// drainTime is how long Run goes on after its end. Films get four fifths of it.
+const drainTime = 10 * time.Second
 
-// Archive keeps evidence of events. Frame and Observe are safe for concurrent use and never wait for a disk or a network.
+// Archive keeps evidence of events. All methods are safe for concurrent use; Frame and Observe never wait for a disk or a
+// network.
 type Archive struct {
-	cfg     Config
+	cfg     atomic.Pointer[Config] // in force
 	site    string
 	log     *slog.Logger
 	reg     prometheus.Registerer
 	metrics *metrics
 	overlay Overlay
-	places  []namedPlace
+	faults  faults
+	dir     storage   // where everything is written first; nil: nowhere
+	store   *uploader // nil: nobody has said how to connect
 
 	frames  chan *ingest.Frame
 	jobs    chan job
 	pending atomic.Int64 // bytes of frames in jobs
 	room    int64        // for them
 	films   chan footage
+	filmed  chan job // films to write
 	writes  atomic.Uint64
+	changed chan struct{} // other settings are in force
+
+	drain  time.Duration
+	hurry  atomic.Pointer[time.Time] // when all films must be made; nil: there is time
+	unmade atomic.Int64              // films
 
 	mu struct {
 		sync.Mutex
-		records   map[string]*record // of events that are open
+		records   map[string]*record // of events that are open, or have something to be written
 		recorders map[string]*recorder
-		faults    map[string]bool // that were logged
+		leaving   []*recorder // of cameras that are gone
 	}
-}
-
-type namedPlace struct {
-	name string
-	place
 }
 
 // Option is what code decides.
@@ -77,33 +80,38 @@ func WithRegistry(r prometheus.Registerer) Option { return func(a *Archive) { a.
 func WithOverlay(o Overlay) Option { return func(a *Archive) { a.overlay = o } }
 
 // WithObjectStore sets the bucket of the object store, which Config.ObjectStore needs, and who connects to it: dial is
-// asked whenever there is no connection that works, and what it returns stays its own.
-func WithObjectStore(dial func() (*nats.Conn, error), bucket string) Option {
+// asked whenever the store is needed, and what it returns stays its own. Without Config.Dir, files wait for the store in
+// the folder spool, and are removed when they are there.
+func WithObjectStore(dial func() (*nats.Conn, error), bucket, spool string) Option {
 	return func(a *Archive) {
-		a.places = append(a.places, namedPlace{"objects", &objects{bucket: bucket, maxAge: a.cfg.MaxAge, dial: dial}})
+		root, remove := a.cfg.Load().Dir, false
+		if root == "" {
+			root, remove = spool, true
+			a.dir = dir{root}
+		}
+		a.store = newUploader(a, &objects{bucket: bucket, dial: dial}, root, remove)
 	}
 }
 
 // New checks cfg and returns an archive for the events of a site. Nothing happens before Run.
 func New(cfg Config, site string, opts ...Option) (*Archive, error) {
-	if err := cfg.Validate(); err != nil {
-		return nil, err
-	}
 	a := &Archive{
-		cfg: cfg, site: site, log: slog.Default(), reg: prometheus.NewRegistry(),
+		site: site, log: slog.Default(), reg: prometheus.NewRegistry(),
 		overlay: func(f *ingest.Frame, _ *detector.Map) image.Image { return ingest.FrameImage(f) },
-		room:    maxJobBytes,
-		frames:  make(chan *ingest.Frame, FramesHeld-1), jobs: make(chan job, maxJobs), films: make(chan footage, maxFilms),
+		room:    maxJobBytes, drain: drainTime,
+		frames: make(chan *ingest.Frame, FramesHeld-1), jobs: make(chan job, maxJobs), films: make(chan footage, maxFilms),
+		filmed: make(chan job), changed: make(chan struct{}, 1),
 	}
-	a.mu.records, a.mu.recorders, a.mu.faults = map[string]*record{}, map[string]*recorder{}, map[string]bool{}
+	a.mu.records, a.mu.recorders = map[string]*record{}, map[string]*recorder{}
+	a.cfg.Store(&cfg)
 	if cfg.Dir != "" {
-		a.places = append(a.places, namedPlace{"dir", dir{cfg.Dir}})
+		a.dir = dir{cfg.Dir}
 	}
 	for _, o := range opts {
 		o(a)
 	}
-	if cfg.ObjectStore && !slices.ContainsFunc(a.places, func(p namedPlace) bool { return p.name == "objects" }) {
-		return nil, errors.New("archive: an object store needs a connection")
+	if err := a.Configure(cfg); err != nil {
+		return nil, err
 	}
 	var err error
 	if a.metrics, err = newMetrics(a.reg); err != nil {
@@ -112,53 +120,111 @@ func New(cfg Config, site string, opts ...Option) (*Archive, error) {
 	return a, nil
 }
 
-// Run writes until ctx is done and then what waits, for five seconds at most: a disk that hangs does not hold up the end.
-// Call neither Frame nor Observe when ctx is done. Run runs once.
-func (a *Archive) Run(ctx context.Context) error {
-	if a.cfg.Off() {
-		<-ctx.Done()
-		return nil
+// Configure puts other settings into force: for the next frame, the next event, and for all that is kept. Dir stays what
+// New was given. With an error nothing has changed.
+func (a *Archive) Configure(cfg Config) error {
+	if err := cfg.Validate(); err != nil {
+		return err
 	}
+	if cfg.ObjectStore && a.store == nil {
+		return errors.New("archive: an object store needs a connection")
+	}
+	cfg.Dir = a.cfg.Load().Dir
+	a.cfg.Store(&cfg)
+	wake(a.changed)
+	if a.store != nil {
+		wake(a.store.news)
+	}
+	return nil
+}
+
+// wake tells whoever waits on c that there is something to do.
+func wake(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// Run writes until ctx is done, and then what waits, for ten seconds at most: films for which that is not enough become
+// shorter, and a disk that hangs does not hold up the end. Call neither Frame nor Observe when ctx is done. Run runs once.
+func (a *Archive) Run(ctx context.Context) error {
 	rest, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(drainTime, cancel) })()
+	defer context.AfterFunc(ctx, func() {
+		end := time.Now().Add(a.drain * 4 / 5)
+		a.hurry.Store(&end)
+		time.AfterFunc(a.drain, cancel)
+	})()
 	done := make(chan error, 1)
 	go func() {
+		written := make(chan struct{})
 		var g errgroup.Group
 		g.Go(func() error { return a.keepHouse(ctx) })
 		g.Go(func() error { return a.record(ctx) })
-		g.Go(func() error { return a.write(ctx, rest) })
 		g.Go(func() error { return a.develop(rest) })
+		g.Go(func() error {
+			defer close(written)
+			return a.write(rest)
+		})
+		if a.store != nil {
+			g.Go(func() error { return a.store.run(rest, written) })
+		}
 		done <- g.Wait()
 	}()
 	select {
 	case err := <-done:
 		return err
 	case <-rest.Done():
+	}
+	select { // the last file takes its time
+	case err := <-done:
+		return err
+	case <-time.After(time.Second):
 		a.log.Warn("archive: what was not written yet is lost")
 		return nil
 	}
 }
 
-// recorder returns that of a camera.
-func (a *Archive) recorder(camera string) *recorder {
+// recorder returns that of a camera, a new one if need be and wanted; nil when there is none.
+func (a *Archive) recorder(camera string, wanted bool) *recorder {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	c := a.mu.recorders[camera]
-	if c == nil {
-		c = &recorder{cfg: a.cfg.Clip}
+	if c == nil && wanted {
+		c = &recorder{cfg: &a.cfg}
 		a.mu.recorders[camera] = c
 	}
 	return c
 }
 
+// allRecorders returns also those of cameras that are gone, as long as they have films to finish.
 func (a *Archive) allRecorders() (list []*recorder) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, c := range a.mu.recorders {
 		list = append(list, c)
 	}
-	return list
+	a.mu.leaving = deleteIdle(a.mu.leaving)
+	return append(list, a.mu.leaving...)
+}
+
+// Forget frees what is kept in memory of a camera that is gone. Films that are not finished end with what there is. The
+// camera, or another of that name, may come back.
+func (a *Archive) Forget(camera string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if c := a.mu.recorders[camera]; c != nil {
+		delete(a.mu.recorders, camera)
+		c.leave()
+		a.mu.leaving = append(a.mu.leaving, c)
+	}
+}
+
+func (a *Archive) hasOpen() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.mu.records) > 0
 }
 
 func (a *Archive) isOpen(id string) bool {
@@ -169,7 +235,7 @@ func (a *Archive) isOpen(id string) bool {
 
 // Frame shows a frame that may become part of a film. The archive takes over one reference.
 func (a *Archive) Frame(f *ingest.Frame) {
-	if a.cfg.Off() || a.cfg.Clip.FPS == 0 || !a.recorder(f.Camera).takes(f) {
+	if !a.cfg.Load().films() || !a.recorder(f.Camera, true).takes(f) {
 		f.Release()
 		return
 	}
@@ -196,48 +262,26 @@ func (a *Archive) File(ctx context.Context, id, file string) ([]byte, error) {
 		if _, _, _, ok := parseName(full); !ok {
 			return nil, fs.ErrNotExist
 		}
-		for _, p := range a.places {
-			data, err := p.get(ctx, full)
+		for _, from := range a.sources() {
+			data, err := from.get(ctx, full)
 			if err == nil {
 				return data, nil
 			}
 			if !errors.Is(err, fs.ErrNotExist) {
-				a.outcome(p.name, err)
+				a.outcome(from.name(), err)
 			}
 		}
 	}
 	return nil, fs.ErrNotExist
 }
 
-// outcome counts an error and logs it, once until it goes well again.
-func (a *Archive) outcome(what string, err error) {
-	a.mu.Lock()
-	known := a.mu.faults[what]
-	a.mu.faults[what] = err != nil
-	a.mu.Unlock()
-	if err == nil {
-		if known {
-			a.log.Info("archive works again", "place", what)
-		}
-		return
+// sources are the places that may have a file.
+func (a *Archive) sources() (list []source) {
+	if a.dir != nil {
+		list = append(list, a.dir)
 	}
-	a.metrics.errors.WithLabelValues(what).Inc()
-	if !known {
-		a.log.Warn("archive", "place", what, "error", err)
+	if a.cfg.Load().ObjectStore {
+		list = append(list, a.store.objects)
 	}
-}
-
-// put writes a file to all places and says whether it is in one of them at least.
-func (a *Archive) put(ctx context.Context, name string, data []byte) bool {
-	ok := false
-	for _, p := range a.places {
-		err := p.put(ctx, name, data)
-		a.outcome(p.name, err)
-		if err == nil {
-			ok = true
-			a.metrics.written.WithLabelValues(p.name).Inc()
-			a.writes.Add(1)
-		}
-	}
-	return ok
+	return list
 }

@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -28,12 +29,7 @@ import (
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
-// ObjectStore.Put of nats.go 1.55 leaves a goroutine behind when it ends before that goroutine has run, as on a busy
-// machine: the goroutine then waits for a channel that is nil (jetstream/publish.go, resetPendingAcksOnReconnect).
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction(
-		"github.com/nats-io/nats.go/jetstream.(*jetStream).resetPendingAcksOnReconnect"))
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const patience = time.Minute
 
@@ -47,6 +43,7 @@ type yard struct {
 	begin   time.Time
 	seq     uint64
 	told    []detector.Event
+	stop    func() // ends the archive
 }
 
 func newYard(t *testing.T, cfg archive.Config, opts ...archive.Option) *yard {
@@ -63,7 +60,7 @@ func newYard(t *testing.T, cfg archive.Config, opts ...archive.Option) *yard {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- a.Run(ctx) }()
-	t.Cleanup(func() {
+	y.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
@@ -72,6 +69,7 @@ func newYard(t *testing.T, cfg archive.Config, opts ...archive.Option) *yard {
 			t.Errorf("%d frames are still held", n)
 		}
 	})
+	t.Cleanup(y.stop)
 	return y
 }
 
@@ -412,7 +410,7 @@ func TestOffKeepsNothing(t *testing.T) {
 	}
 }
 
-// A film ends when the camera falls silent, and a long one at its limit, while the event goes on.
+// A film ends when the camera falls silent, and a long one at its limit, while the event goes on: its end is kept too.
 func TestFilmsEnd(t *testing.T) {
 	cfg := config(t)
 	cfg.Clip.Max = 2 * time.Second
@@ -425,7 +423,14 @@ func TestFilmsEnd(t *testing.T) {
 		_, err := y.a.File(t.Context(), id, "clip.webm")
 		return err == nil
 	})
-	y.told = append(y.told, y.a.Observe(nil, nil, y.tracker.End(time.Now(), detector.EndNoSignal), nil)...)
+	long := y.a.Observe(nil, nil, y.tracker.End(time.Now(), detector.EndNoSignal), nil)
+	if len(long) != 1 || !strings.HasSuffix(long[0].Clip, "clip.webm") || long[0].Snapshot == "" {
+		t.Errorf("the end of the long event is %+v, want its film and its picture", long)
+	}
+	eventually(t, "its end", func() bool {
+		raw, err := y.a.File(t.Context(), id, "event.json")
+		return err == nil && strings.Contains(string(raw), `"no_signal"`)
+	})
 
 	for range 10 {
 		y.show(6)
@@ -438,6 +443,69 @@ func TestFilmsEnd(t *testing.T) {
 		_, err := y.a.File(t.Context(), ends[0].ID, "clip.webm")
 		return err == nil
 	})
+}
+
+// Films and retention can be changed while events are open and evidence is kept.
+func TestConfigure(t *testing.T) {
+	cfg := config(t)
+	y := newYard(t, cfg)
+	for range 12 {
+		y.show(6)
+	}
+	id := y.told[0].ID
+	without := cfg
+	without.Clip.FPS = 0
+	if err := y.a.Configure(without); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the film as far as it went", func() bool { // of the event that is open
+		_, err := y.a.File(t.Context(), id, "clip.webm")
+		return err == nil
+	})
+	for range 60 {
+		y.show(0)
+	}
+	start, end := y.event()
+	if end.Clip != "" || end.Snapshot == "" {
+		t.Errorf("without films an event ends with %q and %q", end.Clip, end.Snapshot)
+	}
+	if err := y.a.Configure(cfg); err != nil {
+		t.Fatal(err)
+	}
+	_, end = y.event()
+	eventually(t, "a film again", func() bool { return exists(filepath.Join(cfg.Dir, filepath.FromSlash(end.Clip))) })
+
+	old := time.Now().Add(-time.Hour).UTC()
+	in := filepath.Join(cfg.Dir, "home", "front", old.Format("2006-01-02"), fmt.Sprintf("front-%d-00000001", old.UnixMilli()))
+	write(t, filepath.Join(in, "event.json"), []byte(`{"format": "oodcast.event.v1"}`))
+	cfg.MaxAge = time.Minute
+	if err := y.a.Configure(cfg); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "what is too old now removed", func() bool { return !exists(in) })
+	if _, err := y.a.File(t.Context(), start.ID, "event.json"); err != nil {
+		t.Errorf("what is young: %v", err)
+	}
+	cfg.MaxMB = -1
+	if err := y.a.Configure(cfg); err == nil || !strings.Contains(err.Error(), "archive.max_mb") {
+		t.Errorf("Configure() = %v, want it to name archive.max_mb", err)
+	}
+}
+
+// A directory that is removed while events come is made again.
+func TestDirectoryRemoved(t *testing.T) {
+	cfg := config(t)
+	y := newYard(t, cfg)
+	for range 8 {
+		y.show(6)
+	}
+	eventually(t, "a picture", func() bool { _, err := y.a.File(t.Context(), y.told[0].ID, "snapshot.jpg"); return err == nil })
+	eventually(t, "the directory removed", func() bool { return os.RemoveAll(cfg.Dir) == nil }) // files may come in between
+	for range 60 {
+		y.show(0)
+	}
+	_, end := y.event()
+	eventually(t, "the next film", func() bool { return exists(filepath.Join(cfg.Dir, filepath.FromSlash(end.Clip))) })
 }
 
 func TestConfigValidate(t *testing.T) {

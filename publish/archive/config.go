@@ -8,7 +8,8 @@ import (
 
 // Config is what an operator chooses.
 type Config struct {
-	// Dir is where evidence of events is kept; empty: nowhere. Default empty.
+	// Dir is where evidence of events is kept; empty: nowhere. Everything else may change while the archive runs, see
+	// [Archive.Configure]. Default empty.
 	Dir string `yaml:"dir"`
 	// ObjectStore keeps it in the JetStream object store {prefix}_archive too. Default false.
 	ObjectStore bool `yaml:"object_store"`
@@ -45,8 +46,14 @@ func DefaultConfig() Config {
 	}
 }
 
+// maxBytes is MaxMB in bytes.
+func (c Config) maxBytes() int64 { return int64(c.MaxMB) * 1e6 }
+
 // Off says that nothing is kept.
 func (c Config) Off() bool { return c.Dir == "" && !c.ObjectStore }
+
+// films says that films are made.
+func (c Config) films() bool { return !c.Off() && c.Clip.FPS > 0 }
 
 // Validate reports every fault.
 func (c Config) Validate() error {

@@ -46,8 +46,9 @@ func shrunk(img *image.RGBA, width int) *image.RGBA {
 	return out
 }
 
-// film turns stills into a WebM film. A still of another size than the first is left out: the camera has changed.
-func film(stills []still) ([]byte, error) {
+// film turns stills into a WebM film. A still of another size than the first is left out: the camera has changed. When over
+// says so the film ends with the still before, and whole is false: it plays all the same.
+func film(stills []still, over func() bool) (data []byte, whole bool, err error) {
 	var enc *vp8.Encoder
 	defer func() {
 		if enc != nil {
@@ -58,19 +59,23 @@ func film(stills []still) ([]byte, error) {
 	var size image.Point
 	var i420 []byte
 	begin := time.Time{}
+	whole = true
 	for _, s := range stills {
+		if whole = len(blocks) == 0 || !over(); !whole {
+			break
+		}
 		img, err := jpeg.Decode(bytes.NewReader(s.jpeg))
 		if err != nil {
-			return nil, fmt.Errorf("film: %w", err)
+			return nil, false, fmt.Errorf("film: %w", err)
 		}
 		picture, ok := img.(*image.YCbCr)
 		if !ok || picture.SubsampleRatio != image.YCbCrSubsampleRatio420 {
-			return nil, fmt.Errorf("film: a still is %T, want 4:2:0", img)
+			return nil, false, fmt.Errorf("film: a still is %T, want 4:2:0", img)
 		}
 		if enc == nil {
 			size, begin = picture.Rect.Size(), s.at
 			if enc, err = vp8.NewEncoder(filmConfig(size)); err != nil {
-				return nil, fmt.Errorf("film: %w", err)
+				return nil, false, fmt.Errorf("film: %w", err)
 			}
 		}
 		at := s.at.Sub(begin).Round(time.Millisecond)
@@ -80,14 +85,14 @@ func film(stills []still) ([]byte, error) {
 		i420 = toI420(i420, picture)
 		data, key, err := enc.Encode(i420, at, false)
 		if err != nil {
-			return nil, fmt.Errorf("film: %w", err)
+			return nil, false, fmt.Errorf("film: %w", err)
 		}
 		blocks = append(blocks, block{at, key, bytes.Clone(data)})
 	}
 	if len(blocks) == 0 {
-		return nil, fmt.Errorf("film: no frames")
+		return nil, false, fmt.Errorf("film: no frames")
 	}
-	return webm(size.X, size.Y, begin, blocks, lastShown(blocks)), nil
+	return webm(size.X, size.Y, begin, blocks, lastShown(blocks)), whole, nil
 }
 
 // lastShown is how long the last picture of a film stands: as long as those before, on average.

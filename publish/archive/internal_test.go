@@ -17,11 +17,11 @@ import (
 
 // stuck is a disk that answers nothing until it is let go.
 type stuck struct {
-	place
+	storage
 	let chan struct{}
 }
 
-func (s stuck) put(context.Context, string, []byte) error {
+func (s stuck) put(string, []byte) error {
 	<-s.let
 	return nil
 }
@@ -36,7 +36,7 @@ func TestAStuckDiskHoldsUpNobody(t *testing.T) {
 	}
 	a.room = 1 << 20
 	let := make(chan struct{})
-	a.places[0].place = stuck{a.places[0].place, let}
+	a.dir = stuck{a.dir, let}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- a.Run(ctx) }()
@@ -94,9 +94,9 @@ func TestFilmKeepsTime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	data, err := film(append(stills, s)) // a camera that changed its size: the film ends before
-	if err != nil {
-		t.Fatal(err)
+	data, whole, err := film(append(stills, s), func() bool { return false }) // a camera that changed its size: the film ends before
+	if err != nil || !whole {
+		t.Fatal(whole, err)
 	}
 	path := filepath.Join(t.TempDir(), "film.webm")
 	if err := os.WriteFile(path, data, 0o600); err != nil {

@@ -10,6 +10,7 @@ type metrics struct {
 	errors  *prometheus.CounterVec
 	removed prometheus.Counter
 	bytes   *prometheus.GaugeVec
+	waiting prometheus.Gauge
 }
 
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
@@ -18,7 +19,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Name: "oodcast_archive_files_total", Help: "Files written, by place.",
 		}, []string{"place"}),
 		dropped: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "oodcast_archive_dropped_total", Help: "What did not fit into a queue: frame, picture, film or event.",
+			Name: "oodcast_archive_dropped_total", Help: "What was lost: frame, picture, event, film, film_end (it became shorter) or upload (of an event).",
 		}, []string{"what"}),
 		errors: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "oodcast_archive_errors_total", Help: "What could not be done, by place or step.",
@@ -29,8 +30,11 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		bytes: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "oodcast_archive_bytes", Help: "Size of the evidence after the last look, by place.",
 		}, []string{"place"}),
+		waiting: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "oodcast_archive_waiting_events", Help: "Events of which something waits for the object store.",
+		}),
 	}
-	for _, c := range []prometheus.Collector{m.written, m.dropped, m.errors, m.removed, m.bytes} {
+	for _, c := range []prometheus.Collector{m.written, m.dropped, m.errors, m.removed, m.bytes, m.waiting} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
 		}

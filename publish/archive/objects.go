@@ -1,12 +1,10 @@
 package archive
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"path"
 	"sync"
 	"time"
 
@@ -14,23 +12,56 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// objects is a place in a JetStream object store. The bucket is made when it is first needed.
+// objects is a bucket of a JetStream object store.
 type objects struct {
 	bucket string
-	maxAge time.Duration
 	dial   func() (*nats.Conn, error)
 	mu     struct {
 		sync.Mutex
-		store jetstream.ObjectStore
+		open *bucket // the newest that worked
 	}
 }
 
-const objectTimeout = 5 * time.Second
+// bucket is one on a connection.
+type bucket struct {
+	bucket string
+	nc     *nats.Conn
+	js     jetstream.JetStream
+	stream jetstream.Stream // that holds the objects
+	store  jetstream.ObjectStore
+	limit  int64 // of our files, in bytes; 0: none
+	asked  limits
+}
 
-// open returns the bucket, made with our limits unless it is there.
-func (o *objects) open(ctx context.Context) (jetstream.ObjectStore, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
+// limits are what a bucket may keep; zero: any.
+type limits struct {
+	age   time.Duration
+	bytes int64
+}
+
+// madeByUs is the description of buckets whose limits are ours to set.
+const madeByUs = "evidence of oodcast's events"
+
+// requestTimeout is for one request: an object takes several.
+const requestTimeout = 5 * time.Second
+
+// ready returns the bucket with these limits, made when it is not there. One that somebody else has made keeps its own.
+func (o *objects) ready(ctx context.Context, want limits) (*bucket, error) {
+	b, err := o.bind(ctx)
+	if err == nil && b.asked == want {
+		return b, nil
+	}
+	if err == nil || errors.Is(err, jetstream.ErrBucketNotFound) {
+		b, err = o.limit(ctx, want)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("object store %s: %w", o.bucket, err)
+	}
+	return b, nil
+}
+
+// bind returns the bucket when it is there.
+func (o *objects) bind(ctx context.Context) (*bucket, error) {
 	nc, err := o.dial()
 	if err != nil {
 		return nil, err
@@ -38,93 +69,124 @@ func (o *objects) open(ctx context.Context) (jetstream.ObjectStore, error) {
 	if !nc.IsConnected() { // at once: every file would wait for its time to be up
 		return nil, nats.ErrDisconnected
 	}
-	if o.mu.store != nil {
-		return o.mu.store, nil
+	o.mu.Lock()
+	b := o.mu.open
+	o.mu.Unlock()
+	if b != nil && b.nc == nc {
+		return b, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	b = &bucket{bucket: o.bucket, nc: nc}
+	if b.js, err = jetstream.New(nc); err != nil {
+		return nil, err
+	}
+	if b.store, err = b.js.ObjectStore(ctx, o.bucket); err != nil {
+		return nil, err
+	}
+	if b.stream, err = b.js.Stream(ctx, "OBJ_"+o.bucket); err != nil {
+		return nil, err
+	}
+	o.keep(b)
+	return b, nil
+}
+
+func (o *objects) keep(b *bucket) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.mu.open = b
+}
+
+// limit makes the bucket or gives ours other limits, and returns it.
+func (o *objects) limit(ctx context.Context, want limits) (*bucket, error) {
+	nc, err := o.dial()
+	if err != nil {
+		return nil, err
 	}
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return nil, err
 	}
-	store, err := js.ObjectStore(ctx, o.bucket)
-	if errors.Is(err, jetstream.ErrBucketNotFound) {
-		store, err = js.CreateObjectStore(ctx, jetstream.ObjectStoreConfig{
-			Bucket: o.bucket, Description: "evidence of oodcast's events", TTL: o.maxAge, Storage: jetstream.FileStorage,
-		})
-	}
+	// The server refuses what exceeds its limit instead of removing the oldest, so ours is a little lower.
+	err = fitting(want.bytes/9*10, func(most int64) error {
+		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+		defer cancel()
+		return ensure(ctx, js, o.bucket, want.age, most)
+	})
 	if err != nil {
-		return nil, fmt.Errorf("object store %s: %w", o.bucket, err)
+		return nil, err
 	}
-	o.mu.store = store
-	return store, nil
+	o.keep(nil)
+	b, err := o.bind(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b.asked, b.limit = want, want.bytes
+	if most := b.stream.CachedInfo().Config.MaxBytes / 10 * 9; most > 0 && (b.limit == 0 || most < b.limit) {
+		b.limit = most
+	}
+	return b, nil
 }
 
-// with runs do on the bucket, with a limit on its time. A bucket that somebody deleted is made again the next time.
-func (o *objects) with(ctx context.Context, do func(context.Context, jetstream.ObjectStore) error) error {
-	ctx, cancel := context.WithTimeout(ctx, objectTimeout)
-	defer cancel()
-	store, err := o.open(ctx)
-	if err == nil {
-		err = do(ctx, store)
+// fitting calls do with most bytes, and with less when the server has not as much to reserve.
+func fitting(most int64, do func(int64) error) error {
+	for {
+		err := do(most)
+		var refused *jetstream.APIError
+		if !errors.As(err, &refused) || most < 16<<20 {
+			return err
+		}
+		switch refused.ErrorCode {
+		case 10002, 10023, 10047: // the limits of the account, of the server, of its storage
+			most /= 2
+		default:
+			return err
+		}
 	}
-	if errors.Is(err, jetstream.ErrObjectNotFound) {
-		return fs.ErrNotExist
+}
+
+// ensure makes the bucket, or changes its limits when we have made it; most is 0 for no bound.
+func ensure(ctx context.Context, js jetstream.JetStream, name string, age time.Duration, most int64) error {
+	stream, err := js.Stream(ctx, "OBJ_"+name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		_, err = js.CreateObjectStore(ctx, jetstream.ObjectStoreConfig{
+			Bucket: name, Description: madeByUs, TTL: age, MaxBytes: most, Storage: jetstream.FileStorage,
+		})
+		return err
 	}
 	if err != nil {
-		o.mu.Lock()
-		o.mu.store = nil
-		o.mu.Unlock()
+		return err
 	}
+	cfg := stream.CachedInfo().Config
+	if most == 0 {
+		most = -1 // as the server has it
+	}
+	if cfg.Description != madeByUs || cfg.MaxAge == age && cfg.MaxBytes == most {
+		return nil
+	}
+	cfg.MaxAge, cfg.MaxBytes = age, most
+	if age > 0 {
+		cfg.Duplicates = min(cfg.Duplicates, age)
+	}
+	_, err = js.UpdateStream(ctx, cfg)
 	return err
 }
 
-func (o *objects) put(ctx context.Context, name string, data []byte) error {
-	return o.with(ctx, func(ctx context.Context, s jetstream.ObjectStore) error {
-		_, err := s.Put(ctx, jetstream.ObjectMeta{Name: name}, bytes.NewReader(data))
-		return err
-	})
-}
+func (*objects) name() string { return "objects" }
 
-func (o *objects) get(ctx context.Context, name string) (data []byte, err error) {
-	err = o.with(ctx, func(ctx context.Context, s jetstream.ObjectStore) error {
-		data, err = s.GetBytes(ctx, name)
-		return err
-	})
+func (o *objects) get(ctx context.Context, name string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	b, err := o.bind(ctx)
+	if err != nil {
+		if errors.Is(err, jetstream.ErrBucketNotFound) {
+			return nil, fs.ErrNotExist
+		}
+		return nil, err
+	}
+	data, err := b.store.GetBytes(ctx, name)
+	if errors.Is(err, jetstream.ErrObjectNotFound) {
+		return nil, fs.ErrNotExist
+	}
 	return data, err
-}
-
-func (o *objects) list(ctx context.Context) (all []kept, err error) {
-	err = o.with(ctx, func(ctx context.Context, s jetstream.ObjectStore) error {
-		infos, err := s.List(ctx)
-		if errors.Is(err, jetstream.ErrNoObjectsFound) {
-			return nil
-		}
-		index := map[string]int{}
-		for _, info := range infos {
-			id, file, at, ok := parseName(info.Name)
-			if !ok || file == "" {
-				continue
-			}
-			i, seen := index[id]
-			if !seen {
-				i = len(all)
-				index[id] = i
-				all = append(all, kept{id: id, folder: path.Dir(info.Name), at: at})
-			}
-			all[i].bytes += int64(info.Size)
-			all[i].files = append(all[i].files, file)
-		}
-		return err
-	})
-	return all, err
-}
-
-func (o *objects) remove(ctx context.Context, k kept) error {
-	return o.with(ctx, func(ctx context.Context, s jetstream.ObjectStore) error {
-		for _, f := range k.files {
-			if err := s.Delete(ctx, path.Join(k.folder, f)); err != nil && !errors.Is(err, jetstream.ErrObjectNotFound) {
-				return err
-			}
-		}
-		return nil
-	})
 }

@@ -2,9 +2,13 @@ package archive_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -16,11 +20,13 @@ import (
 )
 
 // startNATS starts a real server with JetStream; port -1 takes a free one.
-func startNATS(t *testing.T, store string, port int) *server.Server {
+func startNATS(t *testing.T, store string, port int, edit ...func(*server.Options)) *server.Server {
 	t.Helper()
-	s, err := server.NewServer(&server.Options{
-		Host: "127.0.0.1", Port: port, JetStream: true, StoreDir: store, NoLog: true, NoSigs: true,
-	})
+	opts := &server.Options{Host: "127.0.0.1", Port: port, JetStream: true, StoreDir: store, NoLog: true, NoSigs: true}
+	for _, e := range edit {
+		e(opts)
+	}
+	s, err := server.NewServer(opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +55,7 @@ func TestObjectStore(t *testing.T) {
 	nc := dial(t, srv.ClientURL())
 	cfg := config(t)
 	cfg.Dir, cfg.ObjectStore = "", true
-	y := newYard(t, cfg, archive.WithObjectStore(given(nc), "oodcast_archive"))
+	y := newYard(t, cfg, archive.WithObjectStore(given(nc), "oodcast_archive", t.TempDir()))
 	start, end := y.event()
 	eventually(t, "the film in the object store", func() bool {
 		_, err := y.a.File(t.Context(), start.ID, "clip.webm")
@@ -78,26 +84,208 @@ func TestObjectStore(t *testing.T) {
 	}
 }
 
-// NATS that goes away costs the evidence of that time and nothing else.
+// holds tells whether the store has every file of an event that the directory has, unchanged.
+func holds(t *testing.T, nc *nats.Conn, dir, id string) bool {
+	t.Helper()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	store, err := js.ObjectStore(ctx, "oodcast_archive")
+	if err != nil {
+		return false
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "home", "front", "*", id, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, full := range files {
+		name, err := filepath.Rel(dir, full)
+		if err != nil {
+			t.Fatal(err)
+		}
+		object, err := store.GetBytes(ctx, filepath.ToSlash(name))
+		file, readErr := os.ReadFile(full)
+		if err != nil || readErr != nil || !bytes.Equal(object, file) {
+			return false
+		}
+	}
+	return len(files) > 0
+}
+
+func (y *yard) waiting() float64 { return y.metric("oodcast_archive_waiting_events", "") }
+
+// Evidence of the time in which NATS is away arrives when it is back, and that of a process that ended meanwhile with the
+// next.
 func TestObjectStoreAway(t *testing.T) {
 	dir := t.TempDir()
 	srv := startNATS(t, dir, -1)
 	addr, url := srv.Addr(), srv.ClientURL()
 	nc := dial(t, url)
 	cfg := config(t)
-	cfg.Dir, cfg.ObjectStore, cfg.Clip.FPS = "", true, 0
-	y := newYard(t, cfg, archive.WithObjectStore(given(nc), "oodcast_archive"))
-	start, _ := y.event()
-	eventually(t, "evidence", func() bool { _, err := y.a.File(t.Context(), start.ID, "snapshot.jpg"); return err == nil })
+	cfg.ObjectStore = true
+	y := newYard(t, cfg, archive.WithObjectStore(given(nc), "oodcast_archive", ""))
+	first, _ := y.event()
+	eventually(t, "evidence", func() bool { return y.waiting() == 0 && holds(t, nc, cfg.Dir, first.ID) })
 	srv.Shutdown()
 	srv.WaitForShutdown()
 	eventually(t, "the connection gone", func() bool { return !nc.IsConnected() })
-	y.event()
+	second, end := y.event()
+	eventually(t, "the film on disk", func() bool { return exists(filepath.Join(cfg.Dir, filepath.FromSlash(end.Clip))) })
 	eventually(t, "an error in the metrics", func() bool { return y.metric("oodcast_archive_errors_total", "objects") > 0 })
+	eventually(t, "an event that waits", func() bool { return y.waiting() == 1 })
+
+	srv = startNATS(t, dir, port(t, addr))
+	eventually(t, "what was missed", func() bool { return y.waiting() == 0 && holds(t, nc, cfg.Dir, second.ID) })
+	srv.Shutdown()
+	srv.WaitForShutdown()
+	third, _ := y.event()
+	y.stop()
 	startNATS(t, dir, port(t, addr))
-	eventually(t, "the connection back", nc.IsConnected)
-	start, _ = y.event()
-	eventually(t, "evidence again", func() bool { _, err := y.a.File(t.Context(), start.ID, "snapshot.jpg"); return err == nil })
+	y = newYard(t, cfg, archive.WithObjectStore(given(nc), "oodcast_archive", ""))
+	eventually(t, "what an earlier process left", func() bool { return holds(t, nc, cfg.Dir, third.ID) })
+	eventually(t, "nothing that waits", func() bool { return y.waiting() == 0 })
+	if n := y.metric("oodcast_archive_dropped_total", "upload"); n != 0 {
+		t.Errorf("%v events are lost", n)
+	}
+}
+
+// A server that goes away again and again, in the middle of objects, leaves none incomplete and no goroutine behind: see
+// TestMain.
+func TestObjectStoreComesAndGoes(t *testing.T) {
+	dir := t.TempDir()
+	srv := startNATS(t, dir, -1)
+	addr, url := srv.Addr(), srv.ClientURL()
+	nc := dial(t, url)
+	cfg := config(t)
+	cfg.ObjectStore, cfg.MaxMB = true, 0
+	var ids []string
+	for i := range 3 { // an earlier process has left 3 films of 6 MB
+		at := time.Now().Add(time.Duration(i-10) * time.Second).UTC()
+		id := fmt.Sprintf("front-%d-0000000%d", at.UnixMilli(), i)
+		in := filepath.Join(cfg.Dir, "home", "front", at.Format("2006-01-02"), id)
+		write(t, filepath.Join(in, "event.json"), []byte(`{"format": "oodcast.event.v1"}`))
+		write(t, filepath.Join(in, "clip.webm"), bytes.Repeat([]byte{byte(i), 1, 2}, 2_000_000))
+		write(t, filepath.Join(cfg.Dir, ".objects", id), nil)
+		ids = append(ids, id)
+	}
+	y := newYard(t, cfg, archive.WithObjectStore(given(nc), "oodcast_archive", ""))
+	for range 2 {
+		pieces := received(t, nc)
+		eventually(t, "pieces that arrive", func() bool { return received(t, nc) > pieces || y.waiting() == 0 })
+		srv.Shutdown()
+		srv.WaitForShutdown()
+		srv = startNATS(t, dir, port(t, addr))
+		eventually(t, "the connection back", nc.IsConnected)
+	}
+	for _, id := range ids {
+		eventually(t, "an event that is whole", func() bool { return holds(t, nc, cfg.Dir, id) })
+	}
+	eventually(t, "nothing that waits", func() bool { return y.waiting() == 0 })
+	// Nothing is left of what broke off: 46 pieces of each film, one of each document, and a description for each.
+	if n := received(t, nc); n != 3*(46+1+2) {
+		t.Errorf("the bucket has %d messages, want %d", n, 3*(46+1+2))
+	}
+}
+
+// received is the number of messages in the bucket; 0 when there is none.
+func received(t *testing.T, nc *nats.Conn) uint64 {
+	t.Helper()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	stream, err := js.Stream(ctx, "OBJ_oodcast_archive")
+	if err != nil {
+		return 0
+	}
+	return stream.CachedInfo().State.Msgs
+}
+
+// The store can be switched on and off while events come, and without a directory nothing stays on disk.
+func TestObjectStoreSwitched(t *testing.T) {
+	nc := dial(t, startNATS(t, t.TempDir(), -1).ClientURL())
+	cfg := config(t)
+	cfg.Dir = ""
+	spool := t.TempDir()
+	y := newYard(t, cfg, archive.WithObjectStore(given(nc), "oodcast_archive", spool))
+	if start, _ := y.event(); start.Snapshot != "" {
+		t.Errorf("an archive that is off refers to %q", start.Snapshot)
+	}
+	cfg.ObjectStore, cfg.MaxAge, cfg.MaxMB = true, 24*time.Hour, 100
+	configure := func() {
+		t.Helper()
+		if err := y.a.Configure(cfg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	configure()
+	start, _ := y.event()
+	eventually(t, "the spool empty", func() bool {
+		left, err := filepath.Glob(filepath.Join(spool, "home", "front", "*"))
+		return err == nil && len(left) == 0 && y.metric("oodcast_archive_files_total", "objects") >= 9
+	})
+	if film, err := y.a.File(t.Context(), start.ID, "clip.webm"); err != nil || len(film) == 0 {
+		t.Errorf("the film in the store: %d bytes, %v", len(film), err)
+	}
+	if age, most := kept(t, nc); age != 24*time.Hour || most < 100e6 || most > 120e6 {
+		t.Errorf("the bucket keeps %d bytes for %v, want somewhat more than 100 MB for a day", most, age)
+	}
+	cfg.MaxAge, cfg.MaxMB = time.Hour, 0
+	configure()
+	eventually(t, "other limits", func() bool { age, most := kept(t, nc); return age == time.Hour && most == -1 })
+	cfg.ObjectStore = false
+	configure()
+	if start, _ = y.event(); start.Snapshot != "" {
+		t.Errorf("an archive that is off again refers to %q", start.Snapshot)
+	}
+}
+
+// kept returns the limits of the bucket.
+func kept(t *testing.T, nc *nats.Conn) (age time.Duration, bytes int64) {
+	t.Helper()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := js.Stream(t.Context(), "OBJ_oodcast_archive")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := stream.CachedInfo().Config
+	return cfg.MaxAge, cfg.MaxBytes
+}
+
+// A server that has less room than the settings allow keeps the newest evidence.
+func TestObjectStoreSmallServer(t *testing.T) {
+	srv := startNATS(t, t.TempDir(), -1, func(o *server.Options) { o.JetStreamMaxStore = 36 << 20 })
+	nc := dial(t, srv.ClientURL())
+	cfg := config(t)
+	cfg.ObjectStore, cfg.MaxMB = true, 100
+	var ids []string
+	for i := range 5 { // 35 MB
+		at := time.Now().Add(time.Duration(i-10) * time.Second).UTC()
+		id := fmt.Sprintf("front-%d-0000000%d", at.UnixMilli(), i)
+		in := filepath.Join(cfg.Dir, "home", "front", at.Format("2006-01-02"), id)
+		write(t, filepath.Join(in, "event.json"), []byte(`{"format": "oodcast.event.v1"}`))
+		write(t, filepath.Join(in, "clip.webm"), make([]byte, 7_000_000))
+		write(t, filepath.Join(cfg.Dir, ".objects", id), nil)
+		ids = append(ids, id)
+	}
+	y := newYard(t, cfg, archive.WithObjectStore(given(nc), "oodcast_archive", ""))
+	eventually(t, "the newest", func() bool { return y.waiting() == 0 && holds(t, nc, cfg.Dir, ids[4]) })
+	if holds(t, nc, cfg.Dir, ids[0]) {
+		t.Error("the store still has the oldest")
+	}
+	for _, id := range ids {
+		if n, err := filepath.Glob(filepath.Join(cfg.Dir, "home", "front", "*", id, "clip.webm")); err != nil || len(n) != 1 {
+			t.Errorf("the directory has lost %s", id)
+		}
+	}
 }
 
 // The object store is bounded too: the oldest events go.
@@ -121,7 +309,7 @@ func TestObjectStoreRetention(t *testing.T) {
 	}
 	cfg := config(t)
 	cfg.Dir, cfg.ObjectStore, cfg.MaxAge, cfg.MaxMB = "", true, 0, 1
-	y := newYard(t, cfg, archive.WithObjectStore(given(nc), "oodcast_archive"))
+	y := newYard(t, cfg, archive.WithObjectStore(given(nc), "oodcast_archive", t.TempDir()))
 	eventually(t, "the oldest removed", func() bool { return y.metric("oodcast_archive_removed_total", "") == 1 })
 	for i, name := range names {
 		_, err := store.GetInfo(t.Context(), name)

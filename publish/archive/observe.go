@@ -16,8 +16,9 @@ import (
 type record struct {
 	id     string
 	folder string
-	camera string
-	lost   atomic.Bool // its evidence could not be written
+	filmed bool         // a film is made of it
+	holds  atomic.Int32 // the event, until its end is written, and its film: then it is forgotten
+	lost   atomic.Bool  // its evidence could not be written
 
 	// Of Observe, which is one goroutine for each camera.
 	peak  float32 // of the newest picture
@@ -39,9 +40,10 @@ type document struct {
 type job struct {
 	r     *record
 	event schema.Event
-	shot  *shot // nil: the document only
-	high  bool  // the shot is of the peak
-	last  bool
+	shot  *shot  // nil: no pictures
+	high  bool   // the shot is of the peak
+	film  []byte // nil: no film
+	last  bool   // of the event, or of its film
 }
 
 // shot is a frame and its map. Several events may share one.
@@ -58,7 +60,7 @@ const peakStep = 0.05
 // to tell with references to their evidence. f is the frame of the map, a reference of the caller's that stays the
 // caller's; both are nil when events end without a map.
 func (a *Archive) Observe(f *ingest.Frame, m *detector.Map, told, open []detector.Event) []detector.Event {
-	if a.cfg.Off() {
+	if a.cfg.Load().Off() && !a.hasOpen() {
 		return told
 	}
 	told = slices.Clone(told)
@@ -92,6 +94,9 @@ func (a *Archive) observeTold(e *detector.Event, take func() *shot) {
 		if e.Type != detector.EventStart {
 			return // it began before we did
 		}
+		if a.cfg.Load().Off() {
+			return
+		}
 		if r = a.begin(*e); r == nil {
 			return
 		}
@@ -106,20 +111,16 @@ func (a *Archive) observeTold(e *detector.Event, take func() *shot) {
 		if r.high {
 			e.Snapshot = path.Join(r.folder, FilePeakOverlay)
 		}
-		if j.last && a.cfg.Clip.FPS > 0 {
+		if j.last && r.filmed {
 			e.Clip = path.Join(r.folder, FileClip)
 		}
 	}
 	j.event = publish.EventMessage(a.site, *e)
+	if c := a.recorder(e.Camera, false); j.last && c != nil {
+		c.end(r, e.Start.Add(e.Duration), time.Now())
+	}
 	if !a.submit(j) && j.shot != nil {
 		r.still, e.Snapshot = false, ""
-	}
-	if j.last {
-		if a.cfg.Clip.FPS > 0 {
-			a.recorder(e.Camera).end(r, e.Start.Add(e.Duration), time.Now())
-		} else {
-			a.forget(r)
-		}
 	}
 }
 
@@ -129,21 +130,29 @@ func (a *Archive) begin(e detector.Event) *record {
 		a.outcome("id", err)
 		return nil
 	}
-	r := &record{id: e.ID, folder: in, camera: e.Camera, doc: document{Format: marker, Maps: []MapScale{}}}
+	r := &record{
+		id: e.ID, folder: in, filmed: a.cfg.Load().films(), doc: document{Format: marker, Maps: []MapScale{}},
+	}
+	r.holds.Store(1)
 	a.mu.Lock()
 	a.mu.records[e.ID] = r
 	a.mu.Unlock()
-	if a.cfg.Clip.FPS > 0 {
-		a.recorder(e.Camera).start(r, e.Start)
+	if r.filmed {
+		r.holds.Add(1)
+		a.unmade.Add(1)
+		a.recorder(e.Camera, true).start(r, e.Start)
 	}
 	return r
 }
 
-// forget is the end of a record: all that there is to write is written or queued.
-func (a *Archive) forget(r *record) {
+// release takes away one of the holds of a record. With the last it is forgotten: all that there is to write is written.
+func (a *Archive) release(r *record) {
+	if r.holds.Add(-1) > 0 {
+		return
+	}
 	a.mu.Lock()
+	defer a.mu.Unlock()
 	delete(a.mu.records, r.id)
-	a.mu.Unlock()
 }
 
 // observePeak takes a picture of an event that is clearly higher than at its last picture.
@@ -179,5 +188,8 @@ func (a *Archive) submit(j job) bool {
 	}
 	a.pending.Add(-size)
 	a.metrics.dropped.WithLabelValues(what).Inc()
+	if j.last {
+		a.release(j.r)
+	}
 	return false
 }

@@ -15,16 +15,29 @@ import (
 	"github.com/google/renameio/v2"
 )
 
-// place is where evidence is kept. Names have slashes: {site}/{camera}/{date}/{id}/{file}.
-type place interface {
-	// put writes a file; it is complete or not there.
-	put(ctx context.Context, name string, data []byte) error
+// source has files. Names have slashes: {site}/{camera}/{date}/{id}/{file}.
+type source interface {
+	// name is how it is called in metrics and logs.
+	name() string
 	// get reads a file; fs.ErrNotExist when it is not there.
 	get(ctx context.Context, name string) ([]byte, error)
+}
+
+// shelf keeps events for a while.
+type shelf interface {
+	name() string
 	// list returns all events.
 	list(ctx context.Context) ([]kept, error)
 	// remove deletes an event's files.
 	remove(ctx context.Context, k kept) error
+}
+
+// storage is where evidence is written first: a directory.
+type storage interface {
+	source
+	shelf
+	// put writes a file; it is complete or not there.
+	put(name string, data []byte) error
 }
 
 // kept is the evidence of one event.
@@ -39,12 +52,14 @@ type kept struct {
 // marker is in every event.json: it says that a folder is ours.
 const marker = "oodcast.event.v1"
 
-// dir is a place on disk.
+// dir is a directory. One that was removed is made again.
 type dir struct{ root string }
 
 func (d dir) path(name string) string { return filepath.Join(d.root, filepath.FromSlash(name)) }
 
-func (d dir) put(_ context.Context, name string, data []byte) error {
+func (dir) name() string { return "dir" }
+
+func (d dir) put(name string, data []byte) error {
 	full := d.path(name)
 	if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
 		return err
@@ -82,20 +97,20 @@ func (d dir) list(ctx context.Context) ([]kept, error) {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		if id, _, at, ok := parseName(f); ok {
-			k := kept{id: id, folder: f, at: at}
-			d.measure(root, &k)
-			all = append(all, k)
+		if _, _, _, ok := parseName(f); ok {
+			all = append(all, d.event(f))
 		}
 	}
 	return all, nil
 }
 
-// measure finds the event's files, and those that a crash left half-written.
-func (d dir) measure(root fs.FS, k *kept) {
-	entries, err := fs.ReadDir(root, k.folder)
+// event returns what there is of an event in its folder, also files that a crash left half-written.
+func (d dir) event(in string) kept {
+	id, _, at, _ := parseName(in)
+	k := kept{id: id, folder: in, at: at}
+	entries, err := os.ReadDir(d.path(in))
 	if err != nil {
-		return // removed by somebody else
+		return k // removed by somebody else
 	}
 	for _, e := range entries {
 		info, err := e.Info()
@@ -105,6 +120,7 @@ func (d dir) measure(root fs.FS, k *kept) {
 		k.bytes += info.Size()
 		k.files = append(k.files, e.Name())
 	}
+	return k
 }
 
 // isOurs says whether a file in an event's folder is of our making: a known name, or renameio's temporary one for it.

@@ -3,6 +3,7 @@ package archive
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/oodcast/oodcast/ingest"
@@ -10,9 +11,10 @@ import (
 
 // recorder keeps the last frames of one camera, compressed, for the films of its events.
 type recorder struct {
-	cfg ClipConfig
+	cfg *atomic.Pointer[Config]
 	mu  struct {
 		sync.Mutex
+		gone   bool      // there are no more frames
 		due    time.Time // no frame before
 		stills []still
 		bytes  int
@@ -31,10 +33,11 @@ type want struct {
 func (c *recorder) takes(f *ingest.Frame) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if f.Captured.Before(c.mu.due) {
+	fps := c.cfg.Load().Clip.FPS
+	if fps == 0 || f.Captured.Before(c.mu.due) {
 		return false
 	}
-	every := time.Duration(float64(time.Second) / c.cfg.FPS)
+	every := time.Duration(float64(time.Second) / fps)
 	c.mu.due = c.mu.due.Add(every)
 	if c.mu.due.Before(f.Captured) { // after a pause, or at the start
 		c.mu.due = f.Captured.Add(every * 9 / 10) // cameras are not exact
@@ -46,16 +49,17 @@ func (c *recorder) takes(f *ingest.Frame) bool {
 func (c *recorder) add(s still) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	clip := c.cfg.Load().Clip
 	c.mu.stills = append(c.mu.stills, s)
 	c.mu.bytes += len(s.jpeg)
-	first := s.at.Add(-c.cfg.Before)
+	first := s.at.Add(-clip.Before)
 	for _, w := range c.mu.wants {
 		if w.from.Before(first) {
 			first = w.from
 		}
 	}
 	n := 0
-	for n < len(c.mu.stills)-1 && (c.mu.stills[n].at.Before(first) || c.mu.bytes > c.cfg.MemoryMB*1e6) {
+	for n < len(c.mu.stills)-1 && (c.mu.stills[n].at.Before(first) || c.mu.bytes > clip.MemoryMB*1e6) {
 		c.mu.bytes -= len(c.mu.stills[n].jpeg)
 		n++
 	}
@@ -66,7 +70,7 @@ func (c *recorder) add(s still) {
 func (c *recorder) start(r *record, at time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.mu.wants = append(c.mu.wants, &want{r: r, from: at.Add(-c.cfg.Before)})
+	c.mu.wants = append(c.mu.wants, &want{r: r, from: at.Add(-c.cfg.Load().Clip.Before)})
 }
 
 // end says that an event is over.
@@ -75,7 +79,7 @@ func (c *recorder) end(r *record, at, now time.Time) {
 	defer c.mu.Unlock()
 	for _, w := range c.mu.wants {
 		if w.r == r {
-			w.to, w.heard = at.Add(c.cfg.After), now
+			w.to, w.heard = at.Add(c.cfg.Load().Clip.After), now
 		}
 	}
 }
@@ -86,19 +90,38 @@ type footage struct {
 	stills []still
 }
 
-// ready returns the films for which all is there: the time after the event has passed, or they are as long as they may be.
-// A camera that delivers nothing any more is not waited for, and with all nothing is.
-func (c *recorder) ready(now time.Time, all bool) (done []footage) {
+// leave says that there are no more frames.
+func (c *recorder) leave() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.mu.gone = true
+}
+
+// deleteIdle deletes the recorders that have no film to finish.
+func deleteIdle(list []*recorder) []*recorder {
+	return slices.DeleteFunc(list, func(c *recorder) bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return len(c.mu.wants) == 0
+	})
+}
+
+// ready returns the films for which all is there, room of them at most: the time after the event has passed, or they are
+// as long as they may be. A camera that delivers nothing any more is not waited for; nor is one that is gone, or when there
+// shall be no films any more.
+func (c *recorder) ready(now time.Time, room int) (done []footage) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	cfg := c.cfg.Load()
+	clip := cfg.Clip
 	newest := time.Time{}
 	if n := len(c.mu.stills); n > 0 {
 		newest = c.mu.stills[n-1].at
 	}
 	c.mu.wants = slices.DeleteFunc(c.mu.wants, func(w *want) bool {
-		most := w.from.Add(c.cfg.Max)
-		over := !w.to.IsZero() && (!newest.Before(w.to) || now.Sub(w.heard) > c.cfg.After+2*time.Second)
-		if !over && newest.Before(most) && !all {
+		most := w.from.Add(clip.Max)
+		over := !w.to.IsZero() && (!newest.Before(w.to) || now.Sub(w.heard) > clip.After+2*time.Second)
+		if len(done) >= room || !over && newest.Before(most) && !c.mu.gone && cfg.films() {
 			return false
 		}
 		to := most
@@ -108,6 +131,9 @@ func (c *recorder) ready(now time.Time, all bool) (done []footage) {
 		done = append(done, footage{w.r, c.between(w.from, to)})
 		return true
 	})
+	if !cfg.films() && len(c.mu.wants) == 0 {
+		c.mu.stills, c.mu.bytes = nil, 0
+	}
 	return done
 }
 

@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// Evidence is looked through when an hour has passed, or a minute in which something was written.
+// The directory is looked through when an hour has passed, or a minute in which something was written.
 const (
 	sweepEvery = time.Minute
 	sweepIdle  = time.Hour
 )
 
-// sweep removes the oldest events of a place until the rest is young and small enough, and returns what is left. Events
-// that are open stay.
-func (a *Archive) sweep(ctx context.Context, p place, now time.Time) (left int64, err error) {
-	all, err := p.list(ctx)
+// sweep removes the oldest events of a shelf until the rest is young enough and not more than limit bytes (0: no bound),
+// and returns how much is left. Events that are open stay.
+func (a *Archive) sweep(ctx context.Context, s shelf, limit int64) (left int64, err error) {
+	all, err := s.list(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -24,15 +24,15 @@ func (a *Archive) sweep(ctx context.Context, p place, now time.Time) (left int64
 	for _, k := range all {
 		left += k.bytes
 	}
-	limit := int64(a.cfg.MaxMB) * 1e6
+	maxAge, now := a.cfg.Load().MaxAge, time.Now()
 	var errs []error
 	for _, k := range all {
-		tooOld := a.cfg.MaxAge > 0 && now.Sub(k.at) > a.cfg.MaxAge
+		tooOld := maxAge > 0 && now.Sub(k.at) > maxAge
 		tooMuch := limit > 0 && left > limit
 		if !tooOld && !tooMuch || a.isOpen(k.id) {
 			continue
 		}
-		switch err := p.remove(ctx, k); {
+		switch err := s.remove(ctx, k); {
 		case errors.Is(err, errForeign):
 			left -= k.bytes // it is not evidence
 		case err != nil:
@@ -42,32 +42,33 @@ func (a *Archive) sweep(ctx context.Context, p place, now time.Time) (left int64
 			a.metrics.removed.Inc()
 		}
 	}
+	a.metrics.bytes.WithLabelValues(s.name()).Set(float64(left))
 	return left, errors.Join(errs...)
 }
 
-// keepHouse sweeps at the start and then every now and then, until ctx is done.
+// keepHouse sweeps the directory at the start, when the settings have changed, and every now and then, until ctx is done.
 func (a *Archive) keepHouse(ctx context.Context) error {
+	if a.dir == nil {
+		return nil
+	}
 	every := time.NewTicker(sweepEvery)
 	defer every.Stop()
 	last, seen := time.Time{}, uint64(0)
 	for {
-		if n := a.writes.Load(); last.IsZero() || n != seen || time.Since(last) >= sweepIdle {
-			last, seen = time.Now(), n
-			for _, p := range a.places {
-				left, err := a.sweep(ctx, p.place, last)
-				if ctx.Err() != nil {
-					return nil
-				}
-				a.outcome(p.name+" retention", err)
-				if err == nil {
-					a.metrics.bytes.WithLabelValues(p.name).Set(float64(left))
-				}
-			}
-		}
 		select {
+		case <-a.changed: // New counts as a change
+			last = time.Time{}
 		case <-every.C:
 		case <-ctx.Done():
 			return nil
+		}
+		n := a.writes.Load()
+		if n == seen && time.Since(last) < sweepIdle {
+			continue
+		}
+		last, seen = time.Now(), n
+		if _, err := a.sweep(ctx, a.dir, a.cfg.Load().maxBytes()); ctx.Err() == nil {
+			a.outcome(a.dir.name()+" retention", err)
 		}
 	}
 }

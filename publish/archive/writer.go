@@ -10,54 +10,110 @@ import (
 	"github.com/oodcast/oodcast/ingest"
 )
 
-// write does the jobs until ctx is done, and then those that wait, until rest is done.
-func (a *Archive) write(ctx, rest context.Context) error {
-	for {
+// write does the jobs and writes the films until there are no more films, and then the jobs that wait. What is left when
+// rest is done is lost.
+func (a *Archive) write(rest context.Context) error {
+	for filmed := a.filmed; filmed != nil || len(a.jobs) > 0; {
 		select {
 		case j := <-a.jobs:
 			a.do(rest, j)
-			continue
-		default:
-		}
-		select {
-		case j := <-a.jobs:
-			a.do(rest, j)
-		case <-ctx.Done():
-			if len(a.jobs) == 0 || rest.Err() != nil {
-				return nil
+		case j, ok := <-filmed:
+			if !ok {
+				filmed = nil
+				continue
 			}
+			for len(a.jobs) > 0 { // what came before the film may mark the folder as ours
+				a.do(rest, <-a.jobs)
+			}
+			a.do(rest, j)
 		}
+	}
+	return nil
+}
+
+// do writes what a job says.
+func (a *Archive) do(rest context.Context, j job) {
+	if j.shot != nil {
+		a.pending.Add(-int64(len(j.shot.frame.Pix)))
+	}
+	a.store.mark(j.r.id) // before and after: the end of the process, and an upload, may come between
+	defer a.settle(j)
+	what := "event"
+	switch {
+	case j.film != nil:
+		what = "film"
+	case j.shot != nil:
+		what = "picture"
+	case j.event.ID == "":
+		return // the film could not be made
+	}
+	if rest.Err() != nil || j.film != nil && j.r.doc.Event.ID == "" { // too late; or the film is all there is of the event
+		a.metrics.dropped.WithLabelValues(what).Inc()
+		return
+	}
+	ok, err := a.save(j)
+	if err != nil {
+		a.outcome(what, err)
+		return
+	}
+	j.r.lost.Store(!ok)
+	if !ok && j.film != nil {
+		a.metrics.dropped.WithLabelValues("film").Inc()
 	}
 }
 
-// do writes what a job says. The document comes first: it marks the folder as ours.
-func (a *Archive) do(ctx context.Context, j job) {
+// settle says that a job is done. For uploads this is one step: who finds the event closed has all of it.
+func (a *Archive) settle(j job) {
+	if a.store != nil {
+		a.store.settling.Lock()
+		defer a.store.settling.Unlock()
+	}
+	if j.last {
+		a.release(j.r)
+	}
+	a.store.mark(j.r.id)
+}
+
+// save makes and writes the files of a job, and says whether all of them are there. The document comes first: it marks
+// the folder as ours.
+func (a *Archive) save(j job) (bool, error) {
 	r := j.r
 	var files map[string][]byte
-	if j.shot != nil {
-		a.pending.Add(-int64(len(j.shot.frame.Pix)))
+	switch {
+	case j.film != nil:
+		files = map[string][]byte{FileClip: j.film}
+	case j.shot != nil:
 		var err error
 		var scale MapScale
 		if files, scale, err = a.pictures(j); err != nil {
-			a.outcome("picture", err)
-			return
+			return false, err
 		}
 		r.doc.Maps = slices.DeleteFunc(r.doc.Maps, func(m MapScale) bool { return m.File == scale.File })
 		r.doc.Maps = append(r.doc.Maps, scale)
 	}
-	if j.event.Revision >= r.doc.Event.Revision {
+	if j.event.Revision >= r.doc.Event.Revision && j.film == nil {
 		r.doc.Event = j.event
 	}
 	raw, err := json.MarshalIndent(r.doc, "", " ")
 	if err != nil {
-		a.outcome("document", err)
-		return
+		return false, err
 	}
-	ok := a.put(ctx, path.Join(r.folder, FileEvent), append(raw, '\n'))
+	ok := a.put(path.Join(r.folder, FileEvent), append(raw, '\n'))
 	for name, data := range files {
-		ok = ok && a.put(ctx, path.Join(r.folder, name), data)
+		ok = ok && a.put(path.Join(r.folder, name), data)
 	}
-	r.lost.Store(!ok)
+	return ok, nil
+}
+
+// put writes a file and says whether it is there.
+func (a *Archive) put(name string, data []byte) bool {
+	err := a.dir.put(name, data)
+	a.outcome(a.dir.name(), err)
+	if err == nil {
+		a.metrics.written.WithLabelValues(a.dir.name()).Inc()
+		a.writes.Add(1)
+	}
+	return err == nil
 }
 
 // pictures makes the files of a shot.

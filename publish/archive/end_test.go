@@ -1,0 +1,239 @@
+package archive
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/ingest"
+)
+
+// opened runs an archive of the settings with many events of one camera that are open, each with the same frames on its
+// film, and returns their ids.
+func opened(t *testing.T, a *Archive, events, frames int) (ids []string) {
+	t.Helper()
+	begin := time.Now().UTC().Truncate(time.Millisecond)
+	pool := ingest.NewPool(1)
+	t.Cleanup(func() {
+		if n := pool.InFlight(); n != 0 {
+			t.Errorf("%d frames are still held", n)
+		}
+	})
+	for i := range frames {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		f, err := pool.Get(ctx, 160, 120) // given back when it is compressed
+		cancel()
+		if err != nil {
+			t.Fatal("the archive does not give the frame back")
+		}
+		f.Camera, f.Seq, f.Captured = "front", uint64(i), begin.Add(time.Duration(i)*200*time.Millisecond)
+		for k := range f.Pix {
+			f.Pix[k] = byte(k/3%160 + i)
+		}
+		if i == 0 {
+			m := &detector.Map{Camera: "front", Captured: begin, Width: 4, Height: 4, Values: make([]float32, 16)}
+			for n := range events {
+				e := detector.Event{
+					ID: fmt.Sprintf("front-%d-%08x", begin.UnixMilli(), n), Camera: "front", Type: detector.EventStart, Revision: 1,
+					Start: begin,
+				}
+				a.Observe(f, m, []detector.Event{e}, nil)
+				ids = append(ids, e.ID)
+			}
+		}
+		a.Frame(f)
+	}
+	return ids
+}
+
+// over ends events, as the end of a stream does.
+func over(a *Archive, ids []string) {
+	for _, id := range ids {
+		_, at, _ := parseID(id)
+		a.Observe(nil, nil, []detector.Event{{
+			ID: id, Camera: "front", Type: detector.EventEnd, Revision: 2, Start: at, Duration: time.Hour,
+		}}, nil)
+	}
+}
+
+// running runs the archive until stop.
+func running(t *testing.T, a *Archive) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- a.Run(ctx) }()
+	return func() {
+		t.Helper()
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func filming(t *testing.T) *Archive {
+	t.Helper()
+	cfg := DefaultConfig()
+	cfg.Dir, cfg.Clip.Max = t.TempDir(), 10*time.Minute
+	a, err := New(cfg, "home", WithLogger(slog.New(slog.DiscardHandler)), WithRegistry(prometheus.NewRegistry()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// filmed returns the number of frames that ffprobe decodes of each film, and fails where there is something broken or
+// half-written.
+func filmed(t *testing.T, a *Archive, ids []string) (frames []int) {
+	t.Helper()
+	for _, id := range ids {
+		in, err := folder("home", id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		full := filepath.Join(a.cfg.Load().Dir, in)
+		entries, err := os.ReadDir(full)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			if strings.HasPrefix(e.Name(), ".") {
+				t.Errorf("%s is half-written", e.Name())
+			}
+		}
+		out, err := exec.CommandContext(t.Context(), "ffprobe", "-v", "error", "-count_frames", "-of", "csv=p=0",
+			"-show_entries", "stream=nb_read_frames", filepath.Join(full, FileClip)).CombinedOutput()
+		n, bad := strconv.Atoi(strings.TrimSpace(string(out)))
+		if err != nil || bad != nil {
+			t.Fatalf("film of %s: %v: %s", id, err, out)
+		}
+		frames = append(frames, n)
+	}
+	return frames
+}
+
+// dropped returns a counter.
+func dropped(t *testing.T, a *Archive, what string) float64 {
+	t.Helper()
+	families, err := a.reg.(*prometheus.Registry).Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if f.GetName() == "oodcast_archive_dropped_total" && m.GetLabel()[0].GetValue() == what {
+				return m.GetCounter().GetValue()
+			}
+		}
+	}
+	return 0
+}
+
+// At the end all films of events that are open are made, however many they are, and whole when there is time.
+func TestFilmsAtTheEnd(t *testing.T) {
+	a := filming(t)
+	a.drain = 2 * time.Minute
+	stop := running(t, a)
+	ids := opened(t, a, maxFilms+2, 20)
+	over(a, ids)
+	stop()
+	for i, n := range filmed(t, a, ids) {
+		if n != 20 {
+			t.Errorf("film %d has %d frames, want all 20", i, n)
+		}
+	}
+	if len(a.mu.records) > 0 || a.unmade.Load() != 0 {
+		t.Errorf("%d records and %d films are left", len(a.mu.records), a.unmade.Load())
+	}
+}
+
+// When the time does not suffice, every film becomes shorter, plays all the same, and is counted.
+func TestFilmsAtTheEndInAHurry(t *testing.T) {
+	a := filming(t)
+	stop := running(t, a)
+	ids := opened(t, a, maxFilms+2, 40)
+	over(a, ids)
+	end := time.Now().Add(-time.Hour) // the time for films is up before the first: each has a picture at least
+	a.drain = 2 * time.Minute
+	a.hurry.Store(&end)
+	a.Forget("front") // as at the end, but the time for films stays as it is
+	for deadline := time.Now().Add(time.Minute); a.unmade.Load() > 0; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d films are not made", a.unmade.Load())
+		}
+	}
+	stop()
+	for i, n := range filmed(t, a, ids) {
+		if n < 1 || n >= 40 {
+			t.Errorf("film %d has %d frames, want some", i, n)
+		}
+	}
+	if n := dropped(t, a, "film_end"); int(n) != len(ids) {
+		t.Errorf("%v films are said to be cut, want %d", n, len(ids))
+	}
+	if n := dropped(t, a, "film"); n != 0 {
+		t.Errorf("%v films are lost", n)
+	}
+}
+
+// The frames of a camera that is gone are freed, its films are finished, and another camera may have its name.
+func TestForget(t *testing.T) {
+	a := filming(t)
+	stop := running(t, a)
+	ids := opened(t, a, 2, 10)
+	over(a, ids)
+	before := a.recorder("front", false)
+	a.Forget("front")
+	a.Forget("front")
+	a.Forget("never there")
+	if before == nil || a.recorder("front", false) != nil {
+		t.Errorf("recorder %v, then %v", before, a.recorder("front", false))
+	}
+	for deadline := time.Now().Add(time.Minute); a.hasOpen() || len(a.allRecorders()) > 0; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d recorders are left", len(a.allRecorders()))
+		}
+	}
+	for _, n := range filmed(t, a, ids) {
+		if n < 5 {
+			t.Errorf("a film of %d frames", n)
+		}
+	}
+	opened(t, a, 0, 3)
+	if a.recorder("front", false) == nil {
+		t.Error("the next camera of that name is not recorded")
+	}
+	stop()
+}
+
+// The same fault is logged once a minute with how often it came, also when it comes and goes.
+func TestFaultsAreLoggedNowAndThen(t *testing.T) {
+	var f faults
+	now, lines := time.Now(), 0
+	for i := range 1200 { // two minutes, ten times a second, every other fails
+		var err error
+		if i%2 == 0 {
+			err = os.ErrPermission
+		}
+		times, again := f.note("dir", err, now.Add(time.Duration(i)*100*time.Millisecond))
+		if times > 0 || again {
+			lines++
+		}
+		if i == 600 && times != 300 {
+			t.Errorf("%d faults in the first minute, want 300", times)
+		}
+	}
+	if lines != 4 {
+		t.Errorf("%d lines in two minutes, want that it fails and works, twice", lines)
+	}
+}
