@@ -81,9 +81,8 @@ func (s *Server) camera(w http.ResponseWriter, _ *http.Request, st *stream) {
 
 // patch changes settings and answers with what is in force.
 func (s *Server) patch(w http.ResponseWriter, r *http.Request, st *stream) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxJSON))
-	if err != nil {
-		fault(w, http.StatusRequestEntityTooLarge, fmt.Errorf("request of more than %d bytes", maxJSON))
+	body, ok := readBody(w, r, maxJSON)
+	if !ok {
 		return
 	}
 	u, err := schema.ParseUpdate(body)
@@ -141,14 +140,11 @@ func (s *Server) snapshotJPEG(w http.ResponseWriter, r *http.Request, st *stream
 
 // streamMJPEG sends pictures until the client leaves: for curl, VLC and browsers without WebRTC.
 func (s *Server) streamMJPEG(w http.ResponseWriter, r *http.Request, st *stream) {
-	total := 0
-	for _, o := range s.cams.all() {
-		total += s.Viewers(o.cam.Name())
-	}
-	if total >= s.cfg.MaxViewers {
+	if !s.places.book() {
 		busy(w, http.StatusServiceUnavailable, errBusy)
 		return
 	}
+	defer s.places.free()
 	pictures, stop := st.mjpeg.listen(1)
 	defer stop()
 	st.keyframe() // the first picture at once

@@ -99,7 +99,7 @@ func start(t *testing.T, cfg preview.Config, cams []publish.Camera, opts ...prev
 			if err != nil {
 				t.Errorf("Run() = %v", err)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(60 * time.Second):
 			t.Error("Run does not end")
 		}
 	})
@@ -107,7 +107,7 @@ func start(t *testing.T, cfg preview.Config, cams []publish.Camera, opts ...prev
 	case <-s.Ready():
 	case err := <-done:
 		t.Fatalf("Run() = %v", err)
-	case <-time.After(10 * time.Second):
+	case <-time.After(60 * time.Second):
 		t.Fatal("not ready")
 	}
 	return s

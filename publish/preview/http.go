@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
@@ -24,6 +25,8 @@ var page []byte
 const (
 	maxOffer = 64 << 10 // bytes of an SDP offer
 	maxJSON  = 16 << 10
+
+	bodyTimeout = 5 * time.Second // for what a client sends
 )
 
 // Handler is everything that is served. It works without Run, except for WebRTC.
@@ -33,6 +36,7 @@ func (s *Server) Handler() http.Handler {
 	open.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
 	open.HandleFunc("GET /readyz", s.readyz)
 	open.HandleFunc("GET /healthz", s.readyz)
+	open.HandleFunc("OPTIONS /api/", apiOptions)
 	open.HandleFunc("OPTIONS /whep/{camera}", whepOptions)
 	open.HandleFunc("OPTIONS /whep/{camera}/{session}", whepOptions)
 
@@ -60,7 +64,18 @@ func (s *Server) Handler() http.Handler {
 		profiles(closed)
 	}
 	open.Handle("/", s.authorised(closed))
-	return s.sameOrigin(open)
+	return bodyInTime(s.sameOrigin(open))
+}
+
+// bodyInTime does not let a client hold a connection, and what waits for its request, by sending it slowly. A deadline for
+// all requests would end the streams, which read nothing.
+func bodyInTime(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 {
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout)) // a test's writer has none
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // profiles serves what package pprof would on the default mux, but for the command line, which may hold secrets.
@@ -162,6 +177,21 @@ func fault(w http.ResponseWriter, code int, err error) {
 	answer(w, code, schema.Fault{Error: err.Error()})
 }
 
+// readBody returns what the client sent. When that is too much, or does not come in time, it answers and returns false.
+func readBody(w http.ResponseWriter, r *http.Request, most int64) ([]byte, bool) {
+	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		fault(w, http.StatusRequestEntityTooLarge, fmt.Errorf("request of more than %d bytes", most))
+	case err == nil: // the deadline was for the body, and would cut off who answers it
+		_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+	default:
+		fault(w, http.StatusRequestTimeout, fmt.Errorf("the request did not come whole within %v", bodyTimeout))
+	}
+	return b, err == nil
+}
+
 func answer(w http.ResponseWriter, code int, v any) {
 	b, err := json.Marshal(v)
 	if err != nil {
@@ -172,6 +202,14 @@ func answer(w http.ResponseWriter, code int, v any) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(code)
 	_, _ = w.Write(append(b, '\n')) // a client that is gone is no fault of ours
+}
+
+// apiOptions answers what a browser asks before a page of another origin may use the API; see Config.Origins.
+func apiOptions(w http.ResponseWriter, _ *http.Request) {
+	h := w.Header()
+	h.Set("Access-Control-Allow-Methods", "OPTIONS, HEAD, GET, PATCH")
+	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
+	w.WriteHeader(http.StatusNoContent)
 }
 
 func whepOptions(w http.ResponseWriter, _ *http.Request) {
@@ -196,9 +234,8 @@ func (s *Server) whepPost(w http.ResponseWriter, r *http.Request, st *stream) {
 		busy(w, http.StatusTooManyRequests, errors.New("too many sessions a second"))
 		return
 	}
-	offer, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxOffer))
-	if err != nil {
-		fault(w, http.StatusRequestEntityTooLarge, fmt.Errorf("SDP offer of more than %d bytes", maxOffer))
+	offer, ok := readBody(w, r, maxOffer)
+	if !ok {
 		return
 	}
 	rooms := s.sessions()
@@ -274,11 +311,11 @@ func (s *Server) whepPatch(w http.ResponseWriter, r *http.Request, st *stream) {
 		fault(w, http.StatusPreconditionFailed, errors.New("If-Match is not the session's ETag"))
 		return
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxJSON))
-	if err == nil {
-		err = rooms.trickle(v.id, string(body))
+	body, ok := readBody(w, r, maxJSON)
+	if !ok {
+		return
 	}
-	if err != nil {
+	if err := rooms.trickle(v.id, string(body)); err != nil {
 		fault(w, http.StatusBadRequest, err)
 		return
 	}

@@ -11,8 +11,10 @@ import (
 	"io"
 	"mime"
 	"mime/multipart"
+	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -318,6 +320,53 @@ func TestOrigins(t *testing.T) {
 			t.Errorf("PATCH from %s = %d %v, want %d", origin, r.code, r.header, want)
 		}
 	}
+}
+
+// What a browser asks before it lets a page of another origin change something or show the token.
+func TestPreflight(t *testing.T) {
+	cfg := testConfig()
+	cfg.Origins, cfg.Token = []string{"https://wall.example"}, "0123456789abcdef"
+	s := start(t, cfg, []publish.Camera{newCamera("front")})
+	for origin, want := range map[string]string{"https://wall.example": "https://wall.example", "https://evil.example": ""} {
+		r := send(t, "OPTIONS", s.URL()+"api/v1/cameras/front", "", "", map[string]string{
+			"Origin": origin, "Sec-Fetch-Site": "cross-site", "Access-Control-Request-Method": "PATCH",
+			"Access-Control-Request-Headers": "authorization,content-type",
+		})
+		if r.code != 204 || r.header.Get("Access-Control-Allow-Origin") != want ||
+			!strings.Contains(r.header.Get("Access-Control-Allow-Methods"), "PATCH") ||
+			!strings.Contains(r.header.Get("Access-Control-Allow-Headers"), "Authorization") {
+			t.Errorf("OPTIONS from %s = %d %v", origin, r.code, r.header)
+		}
+	}
+}
+
+// A client that announces a request and does not send it is answered and let go, whether it may come in or not.
+func TestSlowBody(t *testing.T) {
+	cfg := testConfig()
+	cfg.Token = "0123456789abcdef"
+	s := start(t, cfg, []publish.Camera{newCamera("front")})
+	var clients sync.WaitGroup
+	for auth, want := range map[string]string{"Authorization: Bearer " + cfg.Token: "408", "X-Nobody: 1": "401"} {
+		clients.Go(func() {
+			conn, err := net.Dial("tcp", strings.Trim(strings.TrimPrefix(s.URL(), "http:"), "/"))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer conn.Close()
+			_ = conn.SetDeadline(time.Now().Add(60 * time.Second))
+			_, err = io.WriteString(conn, "PATCH /api/v1/cameras/front HTTP/1.1\r\nHost: localhost\r\n"+auth+
+				"\r\nContent-Length: 100\r\n\r\n{")
+			if err != nil {
+				t.Error(err)
+			}
+			answer, err := io.ReadAll(conn) // to the end: the connection is closed
+			if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 "+want) {
+				t.Errorf("%s: %q, %v; want %s and the end", auth, answer, err, want)
+			}
+		})
+	}
+	clients.Wait()
 }
 
 func TestHealth(t *testing.T) {

@@ -35,6 +35,7 @@ type Server struct {
 	events   history
 	started  time.Time
 	joins    *rate.Limiter
+	places   *places
 	registry *prometheus.Registry
 	checks   func() error
 	evidence Evidence
@@ -90,7 +91,7 @@ func New(cfg Config, cameras []publish.Camera, opts ...Option) (*Server, error) 
 	}
 	s := &Server{
 		cfg: cfg, site: "default", version: "dev", log: slog.Default(),
-		started: time.Now(), joins: rate.NewLimiter(20, 40), ready: make(chan struct{}),
+		started: time.Now(), joins: rate.NewLimiter(20, 40), places: newPlaces(cfg.MaxViewers), ready: make(chan struct{}),
 		checks: func() error { return nil },
 	}
 	for _, o := range opts {
@@ -186,7 +187,7 @@ func (s *Server) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("http on %s: %w", s.cfg.Listen, err)
 	}
-	rooms, err := newRooms(s.cfg, s.log)
+	rooms, err := newRooms(s.cfg, s.log, s.places)
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
@@ -202,8 +203,9 @@ func (s *Server) serve(ctx context.Context, ln net.Listener) error {
 	g, ctx := errgroup.WithContext(ctx)
 	web := &http.Server{
 		Handler: s.Handler(), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10,
-		BaseContext: func(net.Listener) context.Context { return ctx }, // ends the streams of MJPEG and events
-		ErrorLog:    slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		WriteTimeout: 5 * time.Minute,                                   // for a film over a slow line; streams have their own
+		BaseContext:  func(net.Listener) context.Context { return ctx }, // ends the streams of MJPEG and events
+		ErrorLog:     slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	s.cams.run(ctx, g)
 	g.Go(func() error {

@@ -38,6 +38,8 @@ type rooms struct {
 	mux  io.Closer
 	wg   sync.WaitGroup // closers of sessions
 
+	places *places
+
 	mu struct {
 		sync.Mutex
 		sessions map[string]*session
@@ -58,8 +60,8 @@ type session struct {
 }
 
 // newRooms opens the UDP socket that all sessions share.
-func newRooms(cfg Config, log *slog.Logger) (*rooms, error) {
-	r := &rooms{cfg: cfg, log: log}
+func newRooms(cfg Config, log *slog.Logger, p *places) (*rooms, error) {
+	r := &rooms{cfg: cfg, log: log, places: p}
 	r.mu.sessions = map[string]*session{}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -195,7 +197,7 @@ func (r *rooms) admit(s *stream) (*session, error) {
 		return nil, errClosing
 	default:
 	}
-	if len(r.mu.sessions) >= r.cfg.MaxViewers {
+	if !r.places.book() {
 		return nil, errBusy
 	}
 	r.mu.sessions[v.id] = v
@@ -290,6 +292,7 @@ func (r *rooms) leave(id string) bool {
 		r.mu.Unlock()
 		return false
 	}
+	r.places.free()
 	pc, connected := v.pc, v.connected
 	r.wg.Add(1)
 	r.mu.Unlock()

@@ -173,7 +173,7 @@ func send(t *testing.T, method, url, contentType, body string, header map[string
 		}
 		req.Header.Set(k, h)
 	}
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 60 * time.Second}
 	resp, err := client.Do(req)
 	if err != nil {
 		t.Fatal(err)
@@ -319,6 +319,28 @@ func TestMaxViewers(t *testing.T) {
 	if r.code != 503 || r.header.Get("Retry-After") == "" {
 		t.Errorf("second viewer: %d %v %s", r.code, r.header, r.body)
 	}
+	if r := send(t, "GET", s.URL()+"api/v1/cameras/front/stream.mjpg", "", "", nil); r.code != 503 {
+		t.Errorf("second viewer over MJPEG: %d", r.code)
+	}
+}
+
+// A viewer over MJPEG takes a place that WebRTC does not get, and gives it back.
+func TestMaxViewersMJPEG(t *testing.T) {
+	cfg := testConfig()
+	cfg.MaxViewers = 1
+	s := start(t, cfg, []publish.Camera{newCamera("front")})
+	resp, err := fresh().Get(s.URL() + "api/v1/cameras/front/stream.mjpg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, sdp := offer(t)
+	if r := send(t, "POST", s.URL()+"whep/front", "application/sdp", sdp, nil); r.code != 503 {
+		t.Errorf("second viewer: %d %s", r.code, r.body)
+	}
+	_ = resp.Body.Close()
+	wait(t, "the place to be free again", func() bool {
+		return send(t, "POST", s.URL()+"whep/front", "application/sdp", sdp, nil).code == 201
+	})
 }
 
 // TestHandshakeTimeout has a viewer that offers and is never heard of again.
@@ -459,7 +481,7 @@ func FuzzOffer(f *testing.F) {
 	ctx := f.Context()
 	go func() { _ = s.Run(ctx) }()
 	<-s.Ready()
-	client := &http.Client{Timeout: 10 * time.Second}
+	client := &http.Client{Timeout: 60 * time.Second}
 	f.Fuzz(func(t *testing.T, sdp string) {
 		r, err := client.Post(s.URL()+"whep/front", "application/sdp", bytes.NewReader([]byte(sdp)))
 		if err != nil {
