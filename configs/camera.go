@@ -89,13 +89,27 @@ func plain(node *yaml.Node) *yaml.Node {
 			out.Content = append(out.Content, plain(key), plain(val))
 			continue
 		}
-		for k, v := range pairs(plain(val)) {
-			if !own[k.Value] {
-				out.Content = append(out.Content, k, v)
+		for _, source := range merged(val) {
+			for k, v := range pairs(plain(source)) {
+				if !own[k.Value] {
+					out.Content = append(out.Content, k, v)
+					own[k.Value] = true // of a list, the first counts most
+				}
 			}
 		}
 	}
 	return out
+}
+
+// merged returns the mappings that the value of << names: one, or a list of them.
+func merged(node *yaml.Node) []*yaml.Node {
+	if node.Kind == yaml.AliasNode {
+		node = node.Alias
+	}
+	if node.Kind == yaml.SequenceNode {
+		return node.Content
+	}
+	return []*yaml.Node{node}
 }
 
 // Over returns base with the override's keys in place of its own.

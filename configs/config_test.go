@@ -160,6 +160,9 @@ cameras:
 - name: c
   uri: camera:2
   detector: {<<: *scoring, threshold: 4}
+- name: d
+  uri: camera:3
+  detector: {<<: [{timesteps: 2, width: 320}, *scoring], target_fps: 3}
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -167,10 +170,11 @@ cameras:
 	if err := c.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	all, b, last := c.Detector, c.Detector, c.Detector
+	all, b, third, last := c.Detector, c.Detector, c.Detector, c.Detector
 	b.Timesteps, b.List, b.Threshold = 3, nil, 2.5
-	last.Timesteps, last.List, last.Threshold = 3, nil, 4
-	for i, want := range []detector.Config{all, b, last} {
+	third.Timesteps, third.List, third.Threshold = 3, nil, 4
+	last.Timesteps, last.List, last.Threshold, last.TargetFPS, last.Width = 2, nil, 2.5, 3, 320
+	for i, want := range []detector.Config{all, b, third, last} {
 		if diff := cmp.Diff(want, c.DetectorOf(c.Cameras[i])); diff != "" {
 			t.Errorf("camera %d: %s", i, diff)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -129,18 +130,12 @@ func (d *decoder) fields(path string, node *yaml.Node, v reflect.Value) {
 
 // merge reads what << names: an anchor, or a list of them of which the first counts most.
 func (d *decoder) merge(path string, node *yaml.Node, v reflect.Value) {
-	if node.Kind == yaml.AliasNode {
-		node = node.Alias
-	}
-	if node.Kind == yaml.SequenceNode {
-		for i := len(node.Content) - 1; i >= 0; i-- {
-			if n := node.Content[i]; n.Kind == yaml.AliasNode && n.Alias.Kind == yaml.MappingNode {
-				d.flat(path, n.Alias, v)
-			}
+	for _, source := range slices.Backward(merged(node)) {
+		if source.Kind == yaml.AliasNode {
+			source = source.Alias
 		}
-		return
+		d.flat(path, source, v)
 	}
-	d.flat(path, node, v)
 }
 
 // flat reads the keys of a merged mapping, which must not merge further: it might merge itself.
