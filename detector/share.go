@@ -1,6 +1,7 @@
 package detector
 
 import (
+	"maps"
 	"math"
 	"sync"
 	"time"
@@ -22,8 +23,9 @@ type work struct {
 }
 
 const (
-	shareMemory = 3 * time.Second // time constant with which work is forgotten
-	shareIdle   = 0.01            // a detector that uses less of the engine's time is not there
+	shareMemory = 3 * time.Second  // time constant with which work is forgotten
+	shareIdle   = 0.01             // a detector that uses less of the engine's time is not there
+	shareGone   = 10 * shareMemory // a detector that has not worked for so long was replaced, or its camera is down
 )
 
 // used returns the part of the engine's time that the work took lately.
@@ -42,6 +44,7 @@ func (s *Share) worked(det *Detector, now time.Time, d time.Duration) {
 	}
 	w := s.mu.work[det]
 	s.mu.work[det] = work{w.faded(now) + d.Seconds(), now}
+	maps.DeleteFunc(s.mu.work, func(_ *Detector, w work) bool { return now.Sub(w.at) > shareGone }) // keeps none alive
 }
 
 // left returns the part of the engine's time that a detector may use: what the others leave, and no less than if all got
