@@ -261,6 +261,9 @@ func percentile[T cmp.Ordered](v []T, p float64) T {
 func TestReadyWithoutNATS(t *testing.T) {
 	s := inProcess(t, func(c *configs.Config) {
 		c.Publish.URL, c.Preview.Listen = "nats://127.0.0.1:1", "127.0.0.1:0"
+		cam := configs.Camera{Config: ingest.DefaultConfig()}
+		cam.URI = "camera:0"
+		c.Cameras = append(c.Cameras, cam)
 	})
 	ready := make(chan bool, 1)
 	go func() { ready <- s.ready(t.Context()) }()
