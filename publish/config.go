@@ -128,7 +128,10 @@ func (c Config) checkURL() error {
 	}
 	for one := range strings.SplitSeq(c.URL, ",") {
 		u, err := url.Parse(strings.TrimSpace(one))
-		if err != nil || u.Host == "" || !isNATS(u.Scheme) {
+		if err != nil {
+			return fmt.Errorf("publish.url: not a URL, want %s", want) // without it: what has a secret cannot be told
+		}
+		if u.Host == "" || !isNATS(u.Scheme) {
 			return fmt.Errorf("publish.url: got %q, want %s", redact(one), want)
 		}
 	}

@@ -395,7 +395,7 @@ func TestConfigValidate(t *testing.T) {
 		},
 		{
 			"no url", func(c *publish.Config) { c.URL = "nats://me:s3 cret@h:1,nats://b:1" },
-			"publish.url: got \"an address that is no URL\", want embedded, embedded://127.0.0.1:PORT, nats://HOST:PORT or off",
+			"publish.url: not a URL, want embedded, embedded://127.0.0.1:PORT, nats://HOST:PORT or off",
 		},
 		{
 			"scheme", func(c *publish.Config) { c.URL = "http://me:secret@h:1" },

@@ -4,8 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"runtime"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -19,7 +19,7 @@ import (
 
 // DoctorCmd says what is installed and what is missing.
 type DoctorCmd struct {
-	Config string `placeholder:"FILE" help:"Check what this configuration needs."`
+	Config string `placeholder:"FILE" help:"Also check what this configuration needs: bundles, files, cameras, NATS, folders."`
 	JSON   string `name:"json" placeholder:"FILE" help:"Write the findings as JSON; - for stdout."`
 }
 
@@ -32,12 +32,9 @@ type finding struct {
 
 // Run prints the findings; it fails when something that run needs is missing.
 func (c *DoctorCmd) Run(e *env) error {
-	cfg := configs.Default()
-	if c.Config != "" {
-		var err error
-		if cfg, err = configs.Load(c.Config); err != nil {
-			return err
-		}
+	cfg, err := configs.Read(c.Config, os.Environ(), nil)
+	if err != nil {
+		return err
 	}
 	list := []finding{
 		{"oodcast", "ok", fmt.Sprintf("%s, %s, %s/%s, %d cores", version, runtime.Version(), runtime.GOOS,
@@ -47,14 +44,17 @@ func (c *DoctorCmd) Run(e *env) error {
 	}
 	list = append(list, checkRuntime())
 	list = append(list, checkProviders(cfg)...)
-	list = append(list, checkPort("page", cfg.Preview.Listen))
-	if cfg.Publish.Embedded() {
-		host, port, err := cfg.Publish.EmbeddedAddr()
-		if err != nil {
-			return usageError{err}
-		}
-		list = append(list, checkPort("nats", net.JoinHostPort(host, strconv.Itoa(port))))
+	list = append(list, checkBundles(cfg)...)
+	list = append(list, checkSources(cfg.Cameras)...)
+	if !cfg.Preview.Off() {
+		list = append(list, checkPort("page", cfg.Preview.Listen))
 	}
+	bus, err := checkNATS(cfg)
+	if err != nil {
+		return err
+	}
+	list = append(list, bus...)
+	list = append(list, checkFolders(cfg)...)
 	if c.JSON != "-" {
 		t := tabwriter.NewWriter(e.Stdout, 0, 4, 2, ' ', 0)
 		for _, f := range list {
