@@ -206,7 +206,7 @@ func (s *eventSender) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = ensureStream(ctx, js, s.p.eventStream())
+	err = s.p.ensureStream(ctx, js, s.p.eventStream())
 	if withoutJetStream(s.nc, err) {
 		s.p.faults.warn(s.p.log, "events are not stored", errNoJetStream)
 		s.plain = true

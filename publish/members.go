@@ -1,6 +1,8 @@
 package publish
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -106,6 +108,43 @@ func (c *cameras) takeGone() []string {
 	c.mu.gone = nil
 	return gone
 }
+
+// has tells whether a control service is one of ours.
+func (c *cameras) has(service string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.ContainsFunc(c.mu.list, func(m *member) bool {
+		return m.service != nil && m.service.Info().ID == service
+	})
+}
+
+// findTwins warns when another process speaks for a camera of the same site and name: subscribers would see the maps of
+// both in turn, and a request would reach one of them.
+func (p *Publisher) findTwins(nc *nats.Conn) {
+	inbox := nc.NewInbox()
+	sub, err := nc.Subscribe(inbox, func(m *nats.Msg) {
+		var there micro.Ping
+		if json.Unmarshal(m.Data, &there) != nil || there.Metadata["prefix"] != p.cfg.Prefix ||
+			there.Metadata["site"] != p.cfg.Site || p.cameras.has(there.ID) {
+			return
+		}
+		for _, cam := range p.cameras.all() {
+			if cam.Name() == there.Metadata["camera"] {
+				p.faults.warn(p.log, "two oodcast publish the same camera", fmt.Errorf(
+					"another one has %s: give one of them another publish.site or camera name", p.subjects.Of(cam.Name(), "*")))
+			}
+		}
+	})
+	if err == nil {
+		err = errors.Join(sub.AutoUnsubscribe(maxTwins), nc.PublishRequest("$SRV.PING.oodcast", inbox, nil))
+	}
+	if err != nil {
+		p.faults.warn(p.log, "nats", err)
+	}
+}
+
+// maxTwins is how many cameras on the bus are looked at.
+const maxTwins = 4096
 
 // serve makes the control services of all cameras on nc, and from now on those of cameras that are added.
 func (c *cameras) serve(nc *nats.Conn, serve func(*nats.Conn, Camera) (micro.Service, error)) (err error) {

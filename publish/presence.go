@@ -70,6 +70,7 @@ func (s *statusSender) meet(ctx context.Context) {
 		for _, cam := range s.p.cameras.all() {
 			cam.last = schema.Status{}
 		}
+		s.p.findTwins(s.nc)
 	}
 	if s.met || s.none {
 		return
@@ -92,10 +93,10 @@ func (s *statusSender) makeStreams(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := ensureStream(ctx, js, s.p.eventStream()); err != nil || !s.p.cfg.MapStream {
+	if err := s.p.ensureStream(ctx, js, s.p.eventStream()); err != nil || !s.p.cfg.MapStream {
 		return err
 	}
-	return ensureStream(ctx, js, s.p.mapStream())
+	return s.p.ensureStream(ctx, js, s.p.mapStream())
 }
 
 // changes publishes the cameras whose state or settings are news.
@@ -200,6 +201,10 @@ func (s *statusSender) bucket(ctx context.Context) (jetstream.KeyValue, error) {
 		return nil, fmt.Errorf("bucket %s: %w", want.Bucket, err)
 	}
 	have, err := kv.Status(ctx)
+	if err == nil && have.TTL() == 0 {
+		s.p.faults.warn(s.p.log, "cameras that are gone stay present", fmt.Errorf(
+			"bucket %s was made without expiry: delete it, and it is made again", want.Bucket))
+	}
 	if err == nil && have.TTL() > 0 && have.TTL() < want.TTL { // of a site that refreshes more often: ours must not expire
 		kv, err = js.UpdateKeyValue(ctx, want)
 	}

@@ -17,7 +17,7 @@ import (
 const answerTimeout = 2 * time.Second
 
 // errNoJetStream means that the server keeps nothing.
-var errNoJetStream = errors.New("the server has no JetStream")
+var errNoJetStream = errors.New("the server, or our account there, has no JetStream")
 
 // eventStream keeps events for a week on disk.
 func (p *Publisher) eventStream() jetstream.StreamConfig {
@@ -39,8 +39,8 @@ func (p *Publisher) mapStream() jetstream.StreamConfig {
 	}
 }
 
-// ensureStream makes a stream, unless somebody made it already: then it is left as it is.
-func ensureStream(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig) error {
+// ensureStream makes a stream, unless somebody made it already: then it is left as it is, and a line says so.
+func (p *Publisher) ensureStream(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig) error {
 	there, err := js.Stream(ctx, want.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		making, cancel := finishing(ctx)
@@ -50,13 +50,24 @@ func ensureStream(ctx context.Context, js jetstream.JetStream, want jetstream.St
 	if err != nil {
 		return fmt.Errorf("stream %s: %w", want.Name, err)
 	}
-	for _, have := range there.CachedInfo().Config.Subjects {
-		if covers(have, want.Subjects[0]) {
+	have := there.CachedInfo().Config
+	for _, subject := range have.Subjects {
+		if covers(subject, want.Subjects[0]) {
+			if now, ours := limitsOf(have), limitsOf(want); now != ours {
+				p.faults.warn(p.log, "a stream is used as somebody else made it",
+					fmt.Errorf("%s has %s, ours would have %s", want.Name, now, ours))
+			}
 			return nil
 		}
 	}
 	return fmt.Errorf("stream %s: it is there, but does not take %s: add that subject to it, or delete it",
 		want.Name, want.Subjects[0])
+}
+
+// limitsOf says what decides how long a stream keeps a message.
+func limitsOf(c jetstream.StreamConfig) string {
+	return fmt.Sprintf("max_age %s, max_bytes %d, max_msgs_per_subject %d, retention %s, discard %s, storage %s",
+		c.MaxAge, max(c.MaxBytes, 0), max(c.MaxMsgsPerSubject, 0), c.Retention, c.Discard, c.Storage)
 }
 
 // finishing returns a context for what must not be left half done when we are told to stop: an embedded server that is
