@@ -135,7 +135,8 @@ func (s *service) scoreAll(ctx context.Context, c *camera) error {
 			c.tracker.Configure(*cfg)
 		}
 		m, err := s.scoreNext(ctx, c)
-		if err != nil {
+		if err != nil { // the events that are open end like those of a stream that breaks off for good
+			s.announce(c, nil, nil, c.tracker.End(time.Now(), detector.EndStream))
 			return fmt.Errorf("camera %s: %w", c.cfg.Name, err)
 		}
 		if m == nil {

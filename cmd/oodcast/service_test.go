@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"os"
@@ -311,5 +312,55 @@ func TestPulse(t *testing.T) {
 	p.end()
 	if err := p.check(); err != nil {
 		t.Errorf("done: %v", err)
+	}
+}
+
+// resizer is a camera that changes the size of its pictures when an event has begun.
+type resizer struct {
+	pool *ingest.Pool
+	c    *camera
+}
+
+func (s *resizer) Run(ctx context.Context, sink ingest.Sink) error {
+	for seq := uint64(0); ctx.Err() == nil; seq++ {
+		width, height := 256, 128
+		if s.c.events.Load() > 0 {
+			width, height = 64, 64
+		}
+		f, err := s.pool.Get(ctx, width, height)
+		if err != nil {
+			return nil
+		}
+		clear(f.Pix)
+		f.Camera, f.Seq, f.Captured = s.c.cfg.Name, seq, time.Now()
+		if err := sink(ctx, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// When a camera cannot be scored any more, its events end: nobody would hear of them again.
+func TestEventsEndWhenScoringFails(t *testing.T) {
+	s := inProcess(t, func(cfg *configs.Config) {
+		cam := configs.Camera{Config: ingest.DefaultConfig()}
+		cam.Name, cam.URI, cam.Overflow = "front", "camera:0", "wait"
+		cfg.Cameras = []configs.Camera{cam}
+		cfg.Detector.Timesteps, cfg.Detector.Threshold, cfg.Events.MinDuration = 1, -100, 0
+		// One cell of the large picture, none of the small one.
+		cfg.Detector.ROI = detector.ROI{Include: []detector.Polygon{{{0.005, 0.005}, {0.04, 0.005}, {0.04, 0.05}, {0.005, 0.05}}}}
+	})
+	var out lockedBuffer
+	s.out.Stdout = &out
+	c := s.all()[0]
+	c.source = ingest.NewSupervisor(&resizer{c.pool, c}, c.cfg.Reconnect, nil, 1)
+	err := s.run(t.Context()) // ends by itself: its only camera has failed
+	if !errors.Is(err, detector.ErrSetting) {
+		t.Errorf("run: %v, want that no cell is left of the region of interest", err)
+	}
+	for _, kind := range []string{"event start", "event end"} {
+		if strings.Count(out.String(), kind) != 1 {
+			t.Errorf("not one %q in\n%s", kind, out.String())
+		}
 	}
 }
