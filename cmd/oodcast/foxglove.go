@@ -8,10 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/nats-io/nats.go"
-
-	"github.com/oodcast/oodcast/configs"
-	"github.com/oodcast/oodcast/publish"
 	"github.com/oodcast/oodcast/publish/client"
 	"github.com/oodcast/oodcast/publish/foxglove"
 	"github.com/oodcast/oodcast/publish/schema"
@@ -20,20 +16,18 @@ import (
 // FoxgloveCmd records what is on NATS for Foxglove: maps, boxes of events, pictures, log and scores.
 type FoxgloveCmd struct {
 	Out       string        `required:"" placeholder:"FILE.mcap" help:"Recording to write; - is the standard output."`
-	NATS      string        `name:"nats" placeholder:"URL" help:"Server to listen to; default the configuration's, or nats://127.0.0.1:4222."`
-	Config    string        `placeholder:"FILE" help:"Configuration whose publish section says where the server is and how to log in."`
-	Camera    string        `placeholder:"NAME" help:"Only this camera."`
-	Site      string        `placeholder:"NAME" help:"Site to record; default the configuration's."`
 	Image     string        `enum:"32FC1,mono16,mono8" default:"32FC1" help:"Maps as 32FC1 (the values), mono16 or mono8 (half of the range is the threshold)."`
 	Grid      bool          `help:"Maps also as foxglove.Grid, for the 3D panel."`
 	Snapshots time.Duration `default:"1s" placeholder:"D" help:"How often to ask for a picture; 0 is never."`
 	Duration  time.Duration `placeholder:"D" help:"Stop after this time; default: on a signal."`
 	Maps      int           `placeholder:"N" help:"Stop after N maps of all cameras."`
+
+	listenFlags `embed:""`
 }
 
 // Run records until a signal, Duration or Maps.
 func (c *FoxgloveCmd) Run(e *env) (err error) {
-	nc, cfg, err := c.dial()
+	nc, opts, err := c.dial("oodcast foxglove")
 	if err != nil {
 		return err
 	}
@@ -57,12 +51,7 @@ func (c *FoxgloveCmd) Run(e *env) (err error) {
 		stop := time.AfterFunc(c.Duration, func() { cancel(errDone) })
 		defer stop.Stop()
 	}
-	opts := []client.Option{client.Prefix(cfg.Prefix), client.Site(cfg.Site), client.OnFault(func(err error) {
-		e.Log.Warn("passed over", "err", err)
-	})}
-	if c.Camera != "" {
-		opts = append(opts, client.Camera(c.Camera))
-	}
+	opts = append(opts, client.OnFault(func(err error) { e.Log.Warn("passed over", "err", err) }))
 	r := &foxgloveRecording{rec: rec, client: client.New(nc, opts...), maxMaps: int64(c.Maps), stop: cancel}
 	err = r.listen(ctx, c.Snapshots)
 	err = errors.Join(err, rec.Close())
@@ -70,33 +59,6 @@ func (c *FoxgloveCmd) Run(e *env) (err error) {
 		fmt.Fprintf(e.Stderr, "oodcast: %d maps, %d events in %s\n", r.maps.Load(), r.events.Load(), c.Out)
 	}
 	return err
-}
-
-// dial connects to the server that flags and configuration name.
-func (c *FoxgloveCmd) dial() (*nats.Conn, publish.Config, error) {
-	cfg := configs.Default()
-	if c.Config != "" {
-		var err error
-		if cfg, err = configs.Load(c.Config); err != nil {
-			return nil, cfg.Publish, err
-		}
-	}
-	set(&cfg.Publish.URL, c.NATS)
-	set(&cfg.Publish.Site, c.Site)
-	if cfg.Publish.Off() {
-		return nil, cfg.Publish, usagef("--nats: the configuration says off: give the server's URL")
-	}
-	for flag, name := range map[string]string{"--camera": c.Camera, "--site": cfg.Publish.Site} {
-		if err := schema.CheckName(name); name != "" && err != nil {
-			return nil, cfg.Publish, usagef("%s: %w", flag, err)
-		}
-	}
-	nc, err := publish.Dial(cfg.Publish,
-		nats.Name("oodcast foxglove"), nats.MaxReconnects(-1), nats.ReconnectWait(time.Second))
-	if err != nil {
-		return nil, cfg.Publish, fmt.Errorf("%w; is oodcast run there?", err)
-	}
-	return nc, cfg.Publish, nil
 }
 
 // errDone ends a recording that has what was asked for.

@@ -10,52 +10,24 @@ import (
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
-	"github.com/nats-io/nats.go"
 	"golang.org/x/term"
 
-	"github.com/oodcast/oodcast/configs"
-	"github.com/oodcast/oodcast/publish"
 	"github.com/oodcast/oodcast/publish/client"
-	"github.com/oodcast/oodcast/publish/schema"
 )
 
 // WatchCmd shows what is on NATS: in a terminal a live view with keys, elsewhere one line an event and one a second for
 // each camera.
 type WatchCmd struct {
-	NATS   string `name:"nats" placeholder:"URL" help:"Server to listen to; default the configuration's, or nats://127.0.0.1:4222."`
-	Config string `placeholder:"FILE" help:"Configuration whose publish section says where the server is and how to log in."`
-	Camera string `placeholder:"NAME" help:"Only this camera."`
-	Site   string `placeholder:"NAME" help:"Site to watch; default the configuration's."`
+	listenFlags `embed:""`
 }
 
 // Run watches until q, Ctrl-C or a signal.
 func (c *WatchCmd) Run(e *env) error {
-	cfg := configs.Default()
-	if c.Config != "" {
-		var err error
-		if cfg, err = configs.Load(c.Config); err != nil {
-			return err
-		}
-	}
-	set(&cfg.Publish.URL, c.NATS)
-	set(&cfg.Publish.Site, c.Site)
-	if cfg.Publish.Off() {
-		return usagef("--nats: the configuration says off: give the server's URL")
-	}
-	if c.Camera != "" {
-		if err := schema.CheckName(c.Camera); err != nil {
-			return usagef("--camera: %w", err)
-		}
-	}
-	nc, err := publish.Dial(cfg.Publish, nats.Name("oodcast watch"), nats.MaxReconnects(-1), nats.ReconnectWait(time.Second))
+	nc, opts, err := c.dial("oodcast watch")
 	if err != nil {
-		return fmt.Errorf("%w; is oodcast run there?", err)
+		return err
 	}
 	defer nc.Close()
-	opts := []client.Option{client.Prefix(cfg.Publish.Prefix), client.Site(cfg.Publish.Site)}
-	if c.Camera != "" {
-		opts = append(opts, client.Camera(c.Camera))
-	}
 	w := &watcher{client: client.New(nc, opts...), url: nc.ConnectedUrlRedacted, news: make(chan string, 64)}
 	w.state.cameras = map[string]*watched{}
 	stop, err := w.listen(e)
