@@ -245,25 +245,6 @@ func TestQueueConserves(t *testing.T) {
 	}
 }
 
-func TestLatestKeepsTheNewest(t *testing.T) {
-	var dropped []int
-	l := pipeline.NewLatest(func(v int) { dropped = append(dropped, v) })
-	for v := range 3 {
-		_ = l.Put(t.Context(), v)
-	}
-	if v, err := l.Get(t.Context()); v != 2 || err != nil {
-		t.Errorf("Get() = %d, %v, want 2", v, err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := l.Get(ctx); !errors.Is(err, context.Canceled) {
-		t.Errorf("second Get() = %v, want to wait for a newer value", err)
-	}
-	if !slices.Equal(dropped, []int{0, 1}) || l.Dropped() != 2 {
-		t.Errorf("dropped %v, counted %d, want [0 1], 2", dropped, l.Dropped())
-	}
-}
-
 func TestParseOverflow(t *testing.T) {
 	_, err := pipeline.ParseOverflow("drop")
 	want := `overflow: got "drop", want drop_oldest, drop_latest or wait`

@@ -308,7 +308,7 @@ func TestSlowConsumerSeesFreshFrames(t *testing.T) {
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
-	slot := pipeline.NewLatest((*ingest.Frame).Release)
+	slot := pipeline.NewQueue(1, pipeline.DropOldest, (*ingest.Frame).Release)
 	defer slot.Drain()
 	var run sync.WaitGroup
 	run.Go(func() {
