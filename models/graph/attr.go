@@ -16,8 +16,6 @@ const (
 	attrFloat  = 1
 	attrInt    = 2
 	attrString = 3
-	attrTensor = 4
-	attrFloats = 6
 	attrInts   = 7
 )
 
@@ -41,25 +39,9 @@ func Float(name string, v float32) Attr {
 	return closeAttr(protowire.AppendFixed32(b, math.Float32bits(v)), attrFloat)
 }
 
-// Floats makes an attribute that is a list of float32.
-func Floats(name string, vs ...float32) Attr {
-	b := appendString(nil, 1, name)
-	for _, v := range vs {
-		b = protowire.AppendFixed32(protowire.AppendTag(b, 7, protowire.Fixed32Type), math.Float32bits(v))
-	}
-	return closeAttr(b, attrFloats)
-}
-
 // Str makes a string attribute.
 func Str(name, v string) Attr {
 	return closeAttr(appendString(appendString(nil, 1, name), 4, v), attrString)
-}
-
-// TensorAttr makes a tensor attribute, as ConstantOfShape and Constant take it; raw holds the elements little-endian.
-func TensorAttr(name string, dt DType, raw []byte, shape ...int64) Attr {
-	t := appendTensorHeader(nil, "", dt, shape)
-	t = appendBytes(t, 9, raw)
-	return closeAttr(appendBytes(appendString(nil, 1, name), 5, t), attrTensor)
 }
 
 func closeAttr(b []byte, kind int64) Attr { return Attr{appendVarint(b, 20, kind)} }

@@ -77,11 +77,6 @@ static vpx_codec_err_t encoder_encode(encoder *e, unsigned char *i420, int64_t p
 	return VPX_CODEC_OK;
 }
 
-static vpx_codec_err_t encoder_bitrate(encoder *e, int kbps) {
-	e->cfg.rc_target_bitrate = kbps;
-	return vpx_codec_enc_config_set(&e->ctx, &e->cfg);
-}
-
 static void encoder_free(encoder *e) {
 	vpx_codec_destroy(&e->ctx);
 	free(e);
@@ -208,26 +203,6 @@ func (e *Encoder) Encode(i420 []byte, pts time.Duration, forceKey bool) (frame [
 	}
 	e.out = append(e.out[:0], unsafe.Slice((*byte)(out), int(size))...)
 	return e.out, isKey != 0, nil
-}
-
-// SetBitrate changes the target, in kbit/s, from the next picture on.
-func (e *Encoder) SetBitrate(kbps int) error {
-	if e.e == nil {
-		return ErrClosed
-	}
-	c := e.cfg
-	c.Bitrate = kbps
-	if kbps == 0 {
-		return errors.New("vp8.bitrate: got 0, want 50..50000")
-	}
-	if err := c.Validate(); err != nil {
-		return err
-	}
-	if code := C.encoder_bitrate(e.e, C.int(kbps)); code != C.VPX_CODEC_OK {
-		return fmt.Errorf("vp8 bitrate %d: %s", kbps, C.GoString(C.vpx_codec_err_to_string(code)))
-	}
-	e.cfg = c
-	return nil
 }
 
 // Close frees the C memory. Closing twice is harmless.
