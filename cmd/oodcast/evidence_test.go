@@ -15,7 +15,8 @@ import (
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
-// What an event refers to is in the directory and in the object store, once the service has ended at the latest.
+// What an event refers to is in the directory and in the object store, once the service has ended at the latest: pictures,
+// and the film of an event that was open.
 func TestRunKeepsEvidence(t *testing.T) {
 	nc, dir := broker(t), t.TempDir()
 	events, err := nc.SubscribeSync(schema.Subjects{Prefix: "oodcast", Site: "default"}.Event("*", "*"))
@@ -27,7 +28,8 @@ func TestRunKeepsEvidence(t *testing.T) {
 	}
 	config := filepath.Join(dir, "config.yaml")
 	text := fmt.Sprintf("detector: {threshold: 4, timesteps: 1}\nevents: {min_duration: 100ms}\n"+
-		"archive: {dir: %q, object_store: true}\npublish: {url: %q, state_dir: %q}\npreview: {listen: \"off\"}\n"+
+		"archive: {dir: %q, object_store: true, clip: {fps: 2, width: 160}}\n"+ // small films: the end has ten seconds
+		"publish: {url: %q, state_dir: %q}\npreview: {listen: \"off\"}\n"+
 		"cameras:\n- {name: yard, uri: %q}\n", filepath.Join(dir, "archive"), nc.ConnectedUrl(), dir, demoClip(t))
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -55,6 +57,11 @@ func TestRunKeepsEvidence(t *testing.T) {
 	if img, err := jpeg.Decode(bytes.NewReader(picture)); err != nil || img.Bounds().Dx() != 768 {
 		t.Errorf("snapshot: %v, %v", img, err)
 	}
+	if left, err := os.ReadDir(filepath.Join(dir, "archive", ".objects")); err != nil {
+		t.Fatal(err)
+	} else if len(left) > 0 { // a machine so busy that the end was too short: the next process goes on
+		must(t, "run", "--config", config, "--max-frames", "1")
+	}
 	js, err := jetstream.New(nc)
 	if err != nil {
 		t.Fatal(err)
@@ -63,7 +70,13 @@ func TestRunKeepsEvidence(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if object, err := store.GetBytes(t.Context(), end.Snapshot); err != nil || !bytes.Equal(object, picture) {
-		t.Errorf("object %q: %d bytes, %v, want the %d of the file", end.Snapshot, len(object), err, len(picture))
+	film, err := os.ReadFile(filepath.Join(dir, "archive", filepath.FromSlash(end.Clip)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, file := range map[string][]byte{end.Snapshot: picture, end.Clip: film} {
+		if object, err := store.GetBytes(t.Context(), name); err != nil || !bytes.Equal(object, file) {
+			t.Errorf("object %q: %d bytes, %v, want the %d of the file", name, len(object), err, len(file))
+		}
 	}
 }

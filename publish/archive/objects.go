@@ -52,7 +52,7 @@ func (o *objects) ready(ctx context.Context, want limits) (*bucket, error) {
 		return b, nil
 	}
 	if err == nil || errors.Is(err, jetstream.ErrBucketNotFound) {
-		b, err = o.limit(ctx, want)
+		b, err = o.limit(ctx, want, err == nil)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("object store %s: %w", o.bucket, err)
@@ -97,8 +97,9 @@ func (o *objects) keep(b *bucket) {
 	o.mu.open = b
 }
 
-// limit makes the bucket or gives ours other limits, and returns it.
-func (o *objects) limit(ctx context.Context, want limits) (*bucket, error) {
+// limit makes the bucket or gives ours other limits, and returns it. One that is there serves as it is when we may not
+// change it.
+func (o *objects) limit(ctx context.Context, want limits, there bool) (*bucket, error) {
 	nc, err := o.dial()
 	if err != nil {
 		return nil, err
@@ -113,7 +114,7 @@ func (o *objects) limit(ctx context.Context, want limits) (*bucket, error) {
 		defer cancel()
 		return ensure(ctx, js, o.bucket, want.age, most)
 	})
-	if err != nil {
+	if err != nil && !there {
 		return nil, err
 	}
 	o.keep(nil)

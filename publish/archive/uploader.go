@@ -192,7 +192,9 @@ func (u *uploader) send(ctx context.Context, b *bucket, id string) error {
 	}
 	here := dir{u.root}.event(in)
 	if len(here.files) == 0 || b.limit > 0 && here.bytes > b.limit {
-		u.a.metrics.dropped.WithLabelValues("upload").Inc()
+		if closed { // otherwise there is more to come
+			u.a.metrics.dropped.WithLabelValues("upload").Inc()
+		}
 		return u.done(id)
 	}
 	if b.limit > 0 && u.left+here.bytes > b.limit {
