@@ -12,7 +12,7 @@ APT_GET  := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get
 
 # What the binary links and reads video with, and what the tests drive it with.
 APT_RUN  := gcc g++ pkg-config ca-certificates libopencv-dev libopencv-contrib-dev libavformat-dev libavcodec-dev libswscale-dev libvpx-dev opencv-doc
-APT_TEST := ffmpeg chromium python3
+APT_TEST := ffmpeg gstreamer1.0-plugins-good gstreamer1.0-libav chromium python3
 
 # ONNX Runtime travels in an npm package; its checksum is pinned, so a changed archive stops the build.
 ORT_PKG    := onnxruntime-node@1.30.0

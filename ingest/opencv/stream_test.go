@@ -55,6 +55,16 @@ func TestRTSP(t *testing.T) {
 	checkMats(t)
 }
 
+// GStreamer does not wait for the next picture to begin; see package ffmpeg.
+func TestGStreamer(t *testing.T) {
+	server := ingesttest.StartRTSP(t, ingesttest.RTSPConfig{Codec: "H264"})
+	got, _, err := collect(t, streamConfig("gst:rtspsrc location="+server.URL()+" protocols=tcp latency=0 ! rtph264depay ! "+
+		"avdec_h264 max-threads=1 ! videoconvert ! appsink max-buffers=1 drop=true sync=false"), 10)
+	if err != nil || len(got) != 10 || got[0].w != 320 || got[0].h != 240 {
+		t.Errorf("%d pictures, %v: \"make deps-test\" installs GStreamer's plugins", len(got), err)
+	}
+}
+
 func TestRTSPWrongPasswordIsNotShown(t *testing.T) {
 	server := ingesttest.StartRTSP(t, ingesttest.RTSPConfig{User: "admin", Password: "hunter2"})
 	_, _, err := collect(t, streamConfig(strings.Replace(server.URL(), "hunter2", "swordfish", 1)), 0)
