@@ -237,7 +237,7 @@ func (p *picture) end(err error) {
 		m.Latency.Wait, m.Latency.Total = p.begun.Sub(m.Captured), now.Sub(m.Captured)
 	}
 	d.account(m, now, p.engine)
-	m.Drift = d.drift.update(m)
+	m.Drift = d.drift.update(m, p.enc.Guide)
 	m.Seq = d.next
 	d.next++
 	p.done(p.number, m, nil)

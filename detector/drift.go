@@ -1,6 +1,7 @@
 package detector
 
 import (
+	"math"
 	"slices"
 	"time"
 )
@@ -20,28 +21,30 @@ type Drift struct {
 	Since time.Time // capture time of the map with which the state began
 	// Level is the middle score of the picture over the last minutes; 0 on normal footage.
 	Level float64
-	// Layout is by how much the middle cell's score has moved away from where it was after the start. 0 until that is known.
+	// Layout is how much of the picture's edges is no longer where it was after the start: 0 none, 1 all. 0 until that is
+	// known.
 	Layout float64
+	// Light is how much brighter the picture is than after the start, in stops. 0 until that is known.
+	Light float64
 	// Hint says what may have happened and what to do; empty while all is well.
 	Hint string
 }
 
-// What a picture does when it drifts. Measured on vtest.avi with a bundle of its own and on the dashcam clip with the road
-// bundle, over half a minute: undisturbed, Layout is 0.05 and 0.08; moved by a tenth of the picture it is 0.42 and 0.30, by
-// a fiftieth 0.21 and 0.15, turned by 10° 0.42 and 0.33, with a third of the light 0.48 and 0.27.
+// What a picture does when it drifts; docs/operation.md has what was measured.
 const (
-	driftLayout = 0.14 // Layout that is no accident
-	driftTimes  = 3    // and so many times what it was while the picture was learnt
+	driftLayout = 0.2  // Layout that is no accident; a camera with as much while its picture is learnt does not stand still
+	driftTimes  = 3    // and so many times what it was then
+	driftLight  = 1.2  // stops by which light changes during a day, behind a camera that controls its exposure, and more
 	driftLevelP = 0.75 // Level that a quarter of normal cells exceed
 	driftBack   = 0.75 // share of these limits at which all is well again
 	driftFewest = 20   // maps before anything is said
-	driftLearn  = 2    // windows from which the layout is learnt
+	driftLearn  = 2    // windows from which the picture is learnt
 )
 
 // driftWatch compares the scores of the last minutes with the calibration, which tells whether the bundle knows what it
-// sees, and cell by cell with what they were after the start, which tells whether the camera still looks at the same
-// place. Both take the median over the cells: an object, however strange, moves it only when it fills half of the picture.
-// Whatever |T| is, maps have the same scale.
+// sees, and the edges and the brightness of the picture with those after the start, which tells whether the camera still
+// looks at the same place in about the same light. All take the median over the picture: an object, however strange, moves
+// it only when it fills half of it. Whatever |T| is, maps have the same scale.
 type driftWatch struct {
 	window time.Duration
 	limit  func(timesteps int) float64 // Level at which half of the picture scores as a quarter of normal footage
@@ -51,9 +54,10 @@ type driftWatch struct {
 	last      time.Time
 	judged    time.Time // of the last look at it
 	maps      int
-	recent    []float64 // per cell, fading out over window
-	reference []float64 // per cell; nil while it is learnt
-	half      []float64 // recent, halfway through learning
+	recent    []float64 // scores per cell, fading out over window
+	seen      *view     // the picture, the same way
+	reference *view     // nil while it is learnt
+	half      *view     // seen, halfway through learning
 	usual     float64   // layout of undisturbed footage
 	scratch   []float64
 }
@@ -77,8 +81,9 @@ func (c *Calibration) level(n int) Level {
 	return c.Levels[i]
 }
 
-// update takes the next map and returns what is known then. A watch without a window knows nothing.
-func (w *driftWatch) update(m *Map) Drift {
+// update takes the next map with the mean colours of its picture (see Encoding.Guide) and returns what is known then. A
+// watch without a window knows nothing.
+func (w *driftWatch) update(m *Map, guide []float32) Drift {
 	if w.window <= 0 {
 		return Drift{State: DriftOK}
 	}
@@ -89,6 +94,9 @@ func (w *driftWatch) update(m *Map) Drift {
 	fade = max(fade, 1/float64(w.maps+1), 0) // a plain mean at first
 	for i, v := range m.Values {
 		w.recent[i] += fade * (float64(v) - w.recent[i])
+	}
+	if len(guide) == 3*len(m.Values) {
+		w.seen.add(guide, fade)
 	}
 	w.last = m.Captured
 	w.maps++
@@ -105,33 +113,38 @@ func (w *driftWatch) begin(m *Map) {
 	*w = driftWatch{
 		window: w.window, limit: w.limit, now: Drift{State: DriftOK, Since: m.Captured}, begun: m.Captured, last: m.Captured,
 		judged: m.Captured, recent: make([]float64, len(m.Values)),
+		seen: &view{m.Width, m.Height, make([]float64, len(m.Values))},
 	}
 }
 
-// learn keeps the layout of the first windows, and how far it moved meanwhile.
+// learn keeps the picture of the first windows, and how far it moved meanwhile.
 func (w *driftWatch) learn(m *Map) {
 	switch age := m.Captured.Sub(w.begun); {
 	case w.reference != nil:
 	case age >= driftLearn*w.window:
-		w.reference = slices.Clone(w.recent)
-		w.usual = w.distance(m, w.half)
+		w.reference = w.seen.clone()
+		w.usual = w.seen.apart(w.half, m.Judged)
 	case w.half == nil && age >= driftLearn*w.window/2:
-		w.half = slices.Clone(w.recent)
+		w.half = w.seen.clone()
 	}
 }
 
-// judge sets level, layout and state, with hysteresis.
+// judge sets level, layout, light and state, with hysteresis.
 func (w *driftWatch) judge(m *Map) {
-	w.now.Level = w.median(m, func(i int) float64 { return w.recent[i] })
-	w.now.Layout = w.distance(m, w.reference)
+	w.now.Level = w.median(m)
 	share := 1.0
 	if w.now.State == DriftDrifting {
 		share = driftBack
 	}
 	high := w.now.Level > share*w.limit(len(m.Timesteps))
-	moved := w.reference != nil && w.now.Layout > share*max(driftLayout, driftTimes*w.usual)
+	moved, lit := false, false
+	if w.reference != nil {
+		w.now.Layout, w.now.Light = w.seen.apart(w.reference, m.Judged), w.seen.stops(w.reference, m.Judged)
+		moved = w.usual < driftLayout && w.now.Layout > share*max(driftLayout, driftTimes*w.usual)
+		lit = math.Abs(w.now.Light) > share*driftLight
+	}
 	state := DriftOK
-	if high || moved {
+	if high || moved || lit {
 		state = DriftDrifting
 	}
 	if state == w.now.State {
@@ -141,8 +154,9 @@ func (w *driftWatch) judge(m *Map) {
 	clock := m.Captured.Format("15:04")
 	switch {
 	case moved:
-		w.now.Hint = "scores of the whole picture have changed since " + clock +
-			": camera moved, light changed, lens dirty? set it right, or fit or calibrate again"
+		w.now.Hint = "the picture is another one since " + clock + ": camera moved, lens dirty? set it right, or fit or calibrate again"
+	case lit:
+		w.now.Hint = "the light is another one since " + clock + ": night, lamps, exposure? fit or calibrate again"
 	case high && w.reference == nil:
 		w.now.Hint = "the whole picture scores above normal: the bundle does not know this scene: fit it to this camera"
 	case high:
@@ -150,20 +164,12 @@ func (w *driftWatch) judge(m *Map) {
 	}
 }
 
-// distance is the median of how far the cells are from a layout; 0 without one.
-func (w *driftWatch) distance(m *Map, from []float64) float64 {
-	if from == nil {
-		return 0
-	}
-	return w.median(m, func(i int) float64 { return max(w.recent[i]-from[i], from[i]-w.recent[i]) })
-}
-
-// median is that of a quantity over the judged cells.
-func (w *driftWatch) median(m *Map, of func(i int) float64) float64 {
+// median is that of the recent scores over the judged cells.
+func (w *driftWatch) median(m *Map) float64 {
 	w.scratch = w.scratch[:0]
-	for i := range w.recent {
+	for i, v := range w.recent {
 		if m.Judged(i) {
-			w.scratch = append(w.scratch, of(i))
+			w.scratch = append(w.scratch, v)
 		}
 	}
 	slices.Sort(w.scratch)

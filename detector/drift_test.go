@@ -8,10 +8,11 @@ import (
 	"time"
 )
 
-// yard makes maps of a place: every cell has a score of its own, around 0, and a little noise.
+// yard makes maps and pictures of a place: every cell has a score and a brightness of its own, and a little noise.
 type yard struct {
 	random *rand.Rand
 	own    []float32
+	bright []float32
 	watch  *driftWatch
 	now    time.Time
 	roi    *Mask
@@ -24,12 +25,14 @@ func newYard(window time.Duration) *yard {
 	y.watch = newDriftWatch(window, &Calibration{})
 	for range yardWidth * yardHeight {
 		y.own = append(y.own, float32(0.6*y.random.NormFloat64()))
+		y.bright = append(y.bright, 0.2+0.6*y.random.Float32())
 	}
 	return y
 }
 
-// pass lets a while pass with a map a second; edit changes what the camera sees. It returns all that was said.
-func (y *yard) pass(length time.Duration, edit func(values []float32)) (said []Drift) {
+// pass lets a while pass with a map a second; edit changes the scores of what the camera sees, and look its brightness. It
+// returns all that was said.
+func (y *yard) pass(length time.Duration, edit, look func(values []float32)) (said []Drift) {
 	for end := y.now.Add(length); y.now.Before(end); y.now = y.now.Add(time.Second) {
 		m := &Map{
 			Captured: y.now, Width: yardWidth, Height: yardHeight, Values: slices.Clone(y.own), Timesteps: []int{1, 2},
@@ -38,10 +41,16 @@ func (y *yard) pass(length time.Duration, edit func(values []float32)) (said []D
 		if edit != nil {
 			edit(m.Values)
 		}
+		bright, guide := slices.Clone(y.bright), []float32(nil)
+		if look != nil {
+			look(bright)
+		}
 		for i := range m.Values {
 			m.Values[i] += float32(0.3 * y.random.NormFloat64())
+			v := bright[i] + 0.05*y.random.Float32()
+			guide = append(guide, v, v, v)
 		}
-		said = append(said, y.watch.update(m))
+		said = append(said, y.watch.update(m, guide))
 	}
 	return said
 }
@@ -51,11 +60,11 @@ func shift(by int) func([]float32) {
 	return func(v []float32) { copy(v, append(slices.Clone(v[by:]), v[:by]...)) }
 }
 
-// object fills a share of the picture with very high scores.
-func object(share float64) func([]float32) {
+// object fills a share of the picture with a score, or a brightness.
+func object(share float64, value float32) func([]float32) {
 	return func(v []float32) {
 		for i := range int(share * float64(len(v))) {
-			v[i] = 20
+			v[i] = value
 		}
 	}
 }
@@ -72,11 +81,11 @@ func drifts(said []Drift) bool {
 
 func TestDriftSeesAMovedCamera(t *testing.T) {
 	y := newYard(time.Minute)
-	if said := y.pass(10*time.Minute, nil); drifts(said) {
+	if said := y.pass(10*time.Minute, nil, nil); drifts(said) {
 		t.Fatalf("undisturbed: %+v", said[len(said)-1])
 	}
 	moved := y.now
-	said := y.pass(3*time.Minute, shift(3))
+	said := y.pass(3*time.Minute, shift(3), shift(3))
 	last := said[len(said)-1]
 	if last.State != DriftDrifting || !strings.Contains(last.Hint, "camera moved") || !strings.Contains(last.Hint, "since 1") {
 		t.Fatalf("moved: %+v", last)
@@ -84,7 +93,7 @@ func TestDriftSeesAMovedCamera(t *testing.T) {
 	if after := last.Since.Sub(moved); after <= 0 || after > 2*time.Minute {
 		t.Errorf("noticed after %v, want within two windows", after)
 	}
-	said = y.pass(5*time.Minute, nil) // set right again
+	said = y.pass(5*time.Minute, nil, nil) // set right again
 	if last := said[len(said)-1]; last.State != DriftOK || last.Hint != "" {
 		t.Errorf("set right: %+v", last)
 	}
@@ -101,27 +110,47 @@ func TestDriftSeesAMovedCamera(t *testing.T) {
 
 func TestDriftSeesRisenScores(t *testing.T) {
 	y := newYard(time.Minute)
-	y.pass(3*time.Minute, nil)
-	said := y.pass(4*time.Minute, brighter)
+	y.pass(3*time.Minute, nil, nil)
+	said := y.pass(4*time.Minute, brighter, nil)
 	if last := said[len(said)-1]; last.State != DriftDrifting || last.Level < 1 {
 		t.Errorf("scores 1.2 higher everywhere: %+v", last)
 	}
 	// From the start it is the bundle that does not fit.
 	y = newYard(time.Minute)
-	said = y.pass(time.Minute, brighter)
+	said = y.pass(time.Minute, brighter, nil)
 	if last := said[len(said)-1]; last.State != DriftDrifting || !strings.Contains(last.Hint, "fit it to this camera") {
 		t.Errorf("high from the start: %+v", last)
+	}
+}
+
+// A day's light is no drift; night is.
+func TestDriftSeesLight(t *testing.T) {
+	y := newYard(time.Minute)
+	y.pass(3*time.Minute, nil, nil)
+	dim := func(gain float32) func([]float32) {
+		return func(v []float32) {
+			for i := range v {
+				v[i] = gain*v[i] + 0.05
+			}
+		}
+	}
+	if said := y.pass(10*time.Minute, nil, dim(0.5)); drifts(said) {
+		t.Errorf("half of the light: %+v", said[len(said)-1])
+	}
+	said := y.pass(4*time.Minute, nil, dim(0.05))
+	if last := said[len(said)-1]; last.State != DriftDrifting || last.Light > -1.5 || !strings.Contains(last.Hint, "light") {
+		t.Errorf("a twentieth of the light: %+v", last)
 	}
 }
 
 // One big object is an anomaly, not drift, however long it stays.
 func TestDriftIgnoresAnObject(t *testing.T) {
 	y := newYard(time.Minute)
-	y.pass(3*time.Minute, nil)
-	if said := y.pass(20*time.Minute, object(0.4)); drifts(said) {
+	y.pass(3*time.Minute, nil, nil)
+	if said := y.pass(20*time.Minute, object(0.4, 20), object(0.4, 0.9)); drifts(said) {
 		t.Errorf("an object over 40 %% of the picture: %+v", said[len(said)-1])
 	}
-	if said := y.pass(20*time.Minute, object(0.7)); !drifts(said) {
+	if said := y.pass(20*time.Minute, object(0.7, 20), object(0.7, 0.9)); !drifts(said) {
 		t.Errorf("something over 70 %% of the picture: %+v, want drift", said[len(said)-1])
 	}
 }
@@ -129,19 +158,19 @@ func TestDriftIgnoresAnObject(t *testing.T) {
 func TestDriftLooksOnlyAtTheRegion(t *testing.T) {
 	y := newYard(time.Minute)
 	y.roi = ROI{Include: []Polygon{{{0, 0.5}, {1, 0.5}, {1, 1}, {0, 1}}}}.Mask(yardWidth, yardHeight)
-	y.pass(3*time.Minute, nil)
-	if said := y.pass(10*time.Minute, object(0.5)); drifts(said) { // the upper half
+	y.pass(3*time.Minute, nil, nil)
+	if said := y.pass(10*time.Minute, object(0.5, 20), object(0.5, 0.9)); drifts(said) { // the upper half
 		t.Errorf("outside of the region: %+v", said[len(said)-1])
 	}
 }
 
 func TestDriftIsSilentWithoutWindowAndWhileItLearns(t *testing.T) {
 	y := newYard(0)
-	if said := y.pass(5*time.Minute, brighter); drifts(said) {
+	if said := y.pass(5*time.Minute, brighter, nil); drifts(said) {
 		t.Error("a watch without a window says something")
 	}
 	y = newYard(time.Minute)
-	if said := y.pass(15*time.Second, brighter); drifts(said) {
+	if said := y.pass(15*time.Second, brighter, nil); drifts(said) {
 		t.Error("15 maps are too few to say something")
 	}
 }
@@ -150,7 +179,8 @@ func TestDriftIsSilentWithoutWindowAndWhileItLearns(t *testing.T) {
 func TestDriftOfAMovingCamera(t *testing.T) {
 	y := newYard(time.Minute)
 	i := 0
-	if said := y.pass(20*time.Minute, func(v []float32) { i++; shift(i / 4 % len(v))(v) }); drifts(said) {
+	pan := func(v []float32) { i++; shift(i / 8 % len(v))(v) } // is called twice a map
+	if said := y.pass(20*time.Minute, pan, pan); drifts(said) {
 		t.Errorf("a camera on the move: %+v", said[len(said)-1])
 	}
 }

@@ -70,7 +70,7 @@ func NewMetrics(reg prometheus.Registerer, cameras []Camera) (*Metrics, error) {
 		}, []string{"camera"}),
 		drifting: gauge("oodcast_drift", "1 while the picture is not what the bundle knows, or not what it was."),
 		level:    gauge("oodcast_drift_level", "Middle score of the last minutes, 0 on normal footage."),
-		layout:   gauge("oodcast_drift_layout", "How far the middle cell's score has moved since the start."),
+		layout:   gauge("oodcast_drift_layout", "How much of the picture's edges is elsewhere since the start, 0 to 1."),
 		area:     gauge("oodcast_anomaly_area_ratio", "Share of the newest map above the threshold."),
 		connected: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "oodcast_nats_connected", Help: "1 while connected to NATS.",

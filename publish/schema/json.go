@@ -143,7 +143,7 @@ type Drift struct {
 	State  string    `json:"state"`          // ok or drifting
 	Since  time.Time `json:"since"`          // of the state
 	Level  float64   `json:"level"`          // middle score of the last minutes; 0 on normal footage
-	Layout float64   `json:"layout"`         // how far the middle cell has moved since the start; 0 while that is learnt
+	Layout float64   `json:"layout"`         // how much of the edges is elsewhere since the start; 0 while that is learnt
 	Hint   string    `json:"hint,omitempty"` // what may have happened, and what to do
 }
 
