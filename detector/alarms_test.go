@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 )
 
 // peaksCalibration calibrates on n frames whose peaks follow Gumbel's distribution, that of maxima.
@@ -49,6 +50,71 @@ func TestThresholdForKeepsTheRate(t *testing.T) {
 	}
 }
 
+// Frames of a normal process that keep their value for a while, ten a second: each exceedance is a run of frames. The
+// threshold for a rate is exceeded by as many runs as were asked for, not frames, also when only blocks of four frames in
+// twenty are known.
+func TestThresholdForCountsRunsNotFrames(t *testing.T) {
+	const fps, frames, keeps = 10, 200_000, 4 // keeps: frames in which it stays above, in the mean
+	random := rand.New(rand.NewPCG(15, 16))
+	peaks, value := make([]float32, frames), 0.0
+	for i := range peaks {
+		if random.IntN(keeps) == 0 {
+			value = gumbel(random)
+		}
+		peaks[i] = float32(value)
+	}
+	for _, only := range []int{1, 5} { // every block, or one in five
+		var some, values []float32
+		var at []time.Duration
+		for i, p := range peaks {
+			if i/4%only == 0 {
+				some, at = append(some, p), append(at, time.Duration(i)*time.Second/fps)
+			}
+		}
+		for range 4096 {
+			values = append(values, float32(random.NormFloat64()))
+		}
+		episode := Episode(some, at)
+		l := NewLevel(5, values, some)
+		l.Episode = episode
+		cal := Calibration{Frames: len(some), Seconds: Footage(at), Levels: []Level{l}}
+		for _, perHour := range []float64{30, 120, 500} {
+			threshold, _, err := cal.ThresholdFor(perHour)
+			if err != nil {
+				t.Fatal(err)
+			}
+			a, b := l.line()
+			x := float32((float64(threshold) - b) / a)
+			counted, quiet := 0, fps
+			for _, p := range peaks { // runs that follow a second of quiet
+				if p <= x {
+					quiet++
+					continue
+				}
+				if quiet > fps {
+					counted++
+				}
+				quiet = 0
+			}
+			hours := float64(frames) / fps / 3600
+			got := float64(counted) / hours
+			t.Logf("one block in %d, episodes of %.2f s: asked for %v an hour, counted %.0f", only, episode, perHour, got)
+			if got > 1.6*perHour || got < perHour/1.6 {
+				t.Errorf("one block in %d: asked for %v an hour, counted %.0f", only, perHour, got)
+			}
+		}
+	}
+}
+
+func TestFootageAndEpisodes(t *testing.T) {
+	if got := Footage([]time.Duration{0, 1e8, 9e8, 11e8, 50e8}); got != 3 {
+		t.Errorf("Footage() = %d, want 3 seconds", got)
+	}
+	if got := Episode([]float32{1, 2, 3, 9}, []time.Duration{0, 20e9, 40e9, 60e9}); got != 0 {
+		t.Errorf("Episode() of frames that do not belong together = %v, want 0", got)
+	}
+}
+
 func TestThresholdForFallsWithTheRate(t *testing.T) {
 	cal := peaksCalibration(rand.New(rand.NewPCG(7, 8)), 60)
 	last := float32(math.Inf(1))
@@ -64,7 +130,7 @@ func TestThresholdForFallsWithTheRate(t *testing.T) {
 func TestFalseAlarmsNote(t *testing.T) {
 	cal := peaksCalibration(rand.New(rand.NewPCG(9, 10)), 60)
 	_, note, err := Config{FalseAlarms: 1}.threshold(&cal)
-	if err != nil || !strings.Contains(note, "60 frames") || !strings.Contains(note, "(59 an hour)") {
+	if err != nil || !strings.Contains(note, "60 s of footage") || !strings.Contains(note, "(59 an hour)") {
 		t.Errorf("note %q, %v, want it to say what can be told", note, err)
 	}
 	if _, note, err := (Config{FalseAlarms: 120}).threshold(&cal); note != "" || err != nil {

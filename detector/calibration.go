@@ -16,8 +16,9 @@ const CalibrationFormat = 1
 // standardised exactly, so that |T| changes the noise of a map and not its scale.
 type Calibration struct {
 	Format    int   `json:"format"`
-	Frames    int   `json:"frames"` // calibration frames
-	Tokens    int   `json:"tokens"` // tokens behind Mean and Covariance
+	Frames    int   `json:"frames"`            // calibration frames
+	Seconds   int   `json:"seconds,omitempty"` // of footage in which they lie; 0: not known
+	Tokens    int   `json:"tokens"`            // tokens behind Mean and Covariance
 	Timesteps []int `json:"timesteps"`
 	// Mean and Covariance of the per-token scores e_t, in the order of Timesteps.
 	Mean       []float64   `json:"mean"`
@@ -42,9 +43,10 @@ type Moments struct {
 
 // Level holds quantiles of the compounded score of normal footage at one |T|.
 type Level struct {
-	Timesteps int        `json:"timesteps"` // |T|
-	Values    []Quantile `json:"values"`    // of map values
-	Peaks     []Quantile `json:"peaks"`     // of EventPeak of a frame
+	Timesteps int        `json:"timesteps"`           // |T|
+	Values    []Quantile `json:"values"`              // of map values
+	Peaks     []Quantile `json:"peaks"`               // of EventPeak of a frame
+	Episode   float64    `json:"episode_s,omitempty"` // what Episode says of them; 0: not known
 }
 
 // Quantile says that a share P of normal footage lies at or below Value.
@@ -166,8 +168,14 @@ func (c *Calibration) Validate() error {
 	if !finite(c.LSE.Mean, c.LSE.Min, c.LSE.Max) || !(c.LSE.Std > 0) || math.IsInf(c.LSE.Std, 0) {
 		bad("lse: got mean %v and std %v, want finite and positive", c.LSE.Mean, c.LSE.Std)
 	}
+	if c.Seconds < 0 {
+		bad("seconds: got %d, want 0 or more", c.Seconds)
+	}
 	last := 0
 	for _, l := range c.Levels {
+		if !(l.Episode >= 0 && l.Episode <= episodeMost) {
+			bad("levels: |T|=%d has an episode of %v s, want 0 to %d", l.Timesteps, l.Episode, episodeMost)
+		}
 		if l.Timesteps <= last || l.Timesteps > n || !ascending(l.Values) || !ascending(l.Peaks) {
 			bad("levels: |T|=%d is out of order or has no ascending quantiles", l.Timesteps)
 		}
@@ -250,5 +258,5 @@ func (c *Calibration) DefaultThreshold() float32 {
 	if len(c.Levels) == 0 {
 		return 4
 	}
-	return c.peakThreshold(func(peaks []Quantile) float64 { return quantile(peaks, 0.95) })
+	return c.peakThreshold(func(l Level) float64 { return quantile(l.Peaks, 0.95) })
 }

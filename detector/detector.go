@@ -33,8 +33,8 @@ type Config struct {
 	// Threshold is the value above which a pixel counts as anomalous, in standard deviations of normal footage; 0
 	// takes the bundle's. Default 0.
 	Threshold float32 `yaml:"threshold"`
-	// FalseAlarms takes the threshold that normal footage exceeds in so many seconds of an hour, as far as the bundle's
-	// calibration can tell: more than 0, less than 3600; 0 takes Threshold. Default 0.
+	// FalseAlarms takes the threshold that normal footage exceeds so many times an hour, for a frame or some, as far as the
+	// bundle's calibration can tell: more than 0, less than 3600; 0 takes Threshold. Default 0.
 	FalseAlarms float64 `yaml:"false_alarms_per_hour"`
 	// Width and Height are the working size in pixels, multiples of 32. 0: the frame's own aspect ratio at no more
 	// pixels than the bundle was made for. Default 0.

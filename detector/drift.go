@@ -121,11 +121,11 @@ func (w *driftWatch) begin(m *Map) {
 func (w *driftWatch) learn(m *Map) {
 	switch age := m.Captured.Sub(w.begun); {
 	case w.reference != nil:
-	case age >= driftLearn*w.window:
-		w.reference = w.seen.clone()
-		w.usual = w.seen.apart(w.half, m.Judged)
 	case w.half == nil && age >= driftLearn*w.window/2:
 		w.half = w.seen.clone()
+	case w.half != nil && age >= driftLearn*w.window:
+		w.reference = w.seen.clone()
+		w.usual = w.seen.apart(w.half, m.Judged)
 	}
 }
 

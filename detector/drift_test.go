@@ -175,6 +175,20 @@ func TestDriftIsSilentWithoutWindowAndWhileItLearns(t *testing.T) {
 	}
 }
 
+// Maps may be rarer than windows, and without colours: then there is no layout.
+func TestDriftOfRareMapsAndWithoutColours(t *testing.T) {
+	y := newYard(time.Minute)
+	for i := range 100 {
+		m := &Map{
+			Captured: y.now.Add(time.Duration(i) * time.Hour), Width: yardWidth, Height: yardHeight, Values: slices.Clone(y.own),
+			Timesteps: []int{1},
+		}
+		if d := y.watch.update(m, nil); d.State != DriftOK || d.Layout != 0 || d.Light != 0 {
+			t.Fatalf("map %d: %+v", i, d)
+		}
+	}
+}
+
 // A camera that always moves has no layout to lose.
 func TestDriftOfAMovingCamera(t *testing.T) {
 	y := newYard(time.Minute)

@@ -11,9 +11,10 @@ import (
 	"github.com/oodcast/oodcast/models"
 )
 
-// calibrate measures the scores of the held-back frames.
+// calibrate measures the scores of the held-back frames, which lie at the given times of the footage.
 func calibrate(
-	ctx context.Context, scorer detector.Scorer, m models.Manifest, held []detector.Encoding, tell func(Progress),
+	ctx context.Context, scorer detector.Scorer, m models.Manifest, held []detector.Encoding, at []time.Duration,
+	tell func(Progress),
 ) (detector.Calibration, error) {
 	order, begun := m.Diffusion.Timesteps, time.Now()
 	scores := make([][]float32, len(held))
@@ -33,11 +34,12 @@ func calibrate(
 		})
 	}
 	cal := statistics(order, held, scores)
+	cal.Seconds = detector.Footage(at)
 	if err := cal.Validate(); err != nil {
 		return cal, fmt.Errorf("fit: calibrate: %w", err)
 	}
 	for n := range order {
-		level, err := level(m, cal, n+1, held, scores)
+		level, err := level(m, cal, n+1, held, at, scores)
 		if err != nil {
 			return cal, fmt.Errorf("fit: calibrate: %w", err)
 		}
@@ -116,7 +118,7 @@ func moments(held []detector.Encoding) detector.Moments {
 // level takes the quantiles of the compounded maps that the first n timesteps give. The calibration has no levels yet that
 // could rescale them.
 func level(
-	m models.Manifest, cal detector.Calibration, n int, held []detector.Encoding, scores [][]float32,
+	m models.Manifest, cal detector.Calibration, n int, held []detector.Encoding, at []time.Duration, scores [][]float32,
 ) (detector.Level, error) {
 	cal.Levels = nil
 	compound := detector.NewCompound(m, cal, detector.PartCompound)
@@ -133,5 +135,8 @@ func level(
 	if len(values) == 0 {
 		return detector.Level{}, errors.New("no calibration frames")
 	}
-	return detector.NewLevel(n, values, peaks), nil
+	episode := detector.Episode(peaks, at)
+	l := detector.NewLevel(n, values, peaks)
+	l.Episode = episode
+	return l, nil
 }

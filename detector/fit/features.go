@@ -30,8 +30,9 @@ type collector struct {
 	save    func() error // the state so far
 
 	begun, saved, told time.Time
-	skip               int  // frames already in the state
-	finished           bool // all sources have been read
+	from, at           time.Duration // of the source that is read, and of its frame, in all footage
+	skip               int           // frames already in the state
+	finished           bool          // all sources have been read
 	collected
 }
 
@@ -44,6 +45,7 @@ type collected struct {
 	HeldBack int // calibration frames read
 	Sample   sample
 	Held     []detector.Encoding
+	Times    []time.Duration     // of Held in the footage; one source after the other
 	Spare    []detector.Encoding // plain encodings of the first training frames, for footage too short to hold back any
 }
 
@@ -55,6 +57,7 @@ func (c *collector) run(ctx context.Context, sources []ingest.Source) error {
 	c.begun, c.saved = time.Now(), time.Now()
 	c.skip, c.Index = c.Index, 0
 	for i, s := range sources {
+		c.from = c.at + time.Minute // frames of two sources do not belong together
 		if err := s.Run(ctx, c.frame); err != nil {
 			return fmt.Errorf("fit: read source %d: %w", i+1, err)
 		}
@@ -64,6 +67,7 @@ func (c *collector) run(ctx context.Context, sources []ingest.Source) error {
 	}
 	if len(c.Held) == 0 {
 		c.Held = c.Spare
+		c.Times = make([]time.Duration, len(c.Held))
 	}
 	c.Spare, c.finished = nil, true
 	if !c.only && c.Sample.tokens() < 64 || len(c.Held) == 0 {
@@ -77,13 +81,14 @@ func (c *collector) frame(ctx context.Context, f *ingest.Frame) error {
 	defer f.Release()
 	index := c.Index
 	c.Index++
+	c.at = c.from + f.PTS
 	if index < c.skip {
 		return nil
 	}
 	r := rand.New(rand.NewPCG(c.cfg.Seed, uint64(index)+1))
 	var err error
 	if c.only || index/blockFrames%blocksPerFit == blocksPerFit-1 {
-		err = c.hold(ctx, f, r)
+		err = c.hold(ctx, f)
 	} else {
 		err = c.train(ctx, f, r)
 	}
@@ -103,12 +108,15 @@ func (c *collector) frame(ctx context.Context, f *ingest.Frame) error {
 	return nil
 }
 
-// hold keeps a calibration frame, chosen uniformly when there are more than fit.
-func (c *collector) hold(ctx context.Context, f *ingest.Frame, r *rand.Rand) error {
+// hold keeps a calibration frame. When there are more than fit, blocks are chosen uniformly: how long scores stay high can
+// only be seen in neighbours.
+func (c *collector) hold(ctx context.Context, f *ingest.Frame) error {
+	at := c.HeldBack
 	c.HeldBack++
-	at := len(c.Held)
 	if at >= c.cfg.MaxCalibration {
-		if at = r.IntN(c.HeldBack); at >= c.cfg.MaxCalibration {
+		block := at / blockFrames
+		slot := rand.New(rand.NewPCG(c.cfg.Seed, ^uint64(block))).IntN(block + 1)
+		if at = slot*blockFrames + at%blockFrames; at >= c.cfg.MaxCalibration {
 			return nil
 		}
 	}
@@ -117,9 +125,9 @@ func (c *collector) hold(ctx context.Context, f *ingest.Frame, r *rand.Rand) err
 		return err
 	}
 	if at == len(c.Held) {
-		c.Held = append(c.Held, enc)
+		c.Held, c.Times = append(c.Held, enc), append(c.Times, c.at)
 	} else {
-		c.Held[at] = enc
+		c.Held[at], c.Times[at] = enc, c.at
 	}
 	return nil
 }

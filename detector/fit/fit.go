@@ -76,7 +76,7 @@ func (r *run) run(ctx context.Context) error {
 	}
 	got.Sample.data = nil
 	// A cancelled training still deserves its calibration: it takes seconds, and without it all was in vain.
-	cal, err := r.calibrate(context.WithoutCancel(ctx), got.Held)
+	cal, err := r.calibrate(context.WithoutCancel(ctx), got.Held, got.Times)
 	if err != nil {
 		return err
 	}
@@ -206,7 +206,9 @@ func (r *run) finish(net nets.DenoiserConfig) error {
 	return nil
 }
 
-func (r *run) calibrate(ctx context.Context, held []detector.Encoding) (detector.Calibration, error) {
+func (r *run) calibrate(
+	ctx context.Context, held []detector.Encoding, at []time.Duration,
+) (detector.Calibration, error) {
 	if r.opt.LSEWeight >= 0 {
 		r.manifest.Compound.LSEWeight = r.opt.LSEWeight
 	}
@@ -218,7 +220,7 @@ func (r *run) calibrate(ctx context.Context, held []detector.Encoding) (detector
 	if err != nil {
 		return detector.Calibration{}, err
 	}
-	cal, err := calibrate(ctx, scorer, r.manifest, held, r.opt.Progress)
+	cal, err := calibrate(ctx, scorer, r.manifest, held, at, r.opt.Progress)
 	return cal, errors.Join(err, scorer.Close())
 }
 

@@ -2,6 +2,7 @@ package fit
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/oodcast/oodcast/detector"
 )
@@ -14,6 +15,7 @@ type storedFeatures struct {
 	Index, Encoded, Stride, Training, HeldBack int
 	Channels, Limit, Seen, Window              int
 	Held, Spare                                []frameSize
+	Times                                      []time.Duration // of Held
 }
 
 // frameSize is the grid of a kept frame.
@@ -33,7 +35,7 @@ func writeFeatures(path, key string, c *collected, complete bool) error {
 	h := storedFeatures{
 		Key: key, Complete: complete, Index: c.Index, Encoded: c.Encoded, Stride: c.Stride, Training: c.Training,
 		HeldBack: c.HeldBack, Channels: c.Sample.channels, Limit: c.Sample.limit, Seen: c.Sample.seen, Window: c.Sample.window,
-		Held: sizes(c.Held), Spare: sizes(c.Spare),
+		Held: sizes(c.Held), Spare: sizes(c.Spare), Times: c.Times,
 	}
 	lists := [][]float32{c.Sample.data}
 	for _, group := range [][]detector.Encoding{c.Held, c.Spare} {
@@ -50,11 +52,12 @@ func readFeatures(path, key string) (c *collected, complete bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	if h.Key != key || len(lists) != 1+3*len(h.Held)+3*len(h.Spare) {
+	if h.Key != key || len(lists) != 1+3*len(h.Held)+3*len(h.Spare) || len(h.Times) != len(h.Held) {
 		return nil, false, fmt.Errorf("%w: %s belongs to another fit", errState, path)
 	}
 	c = &collected{
 		Index: h.Index, Encoded: h.Encoded, Stride: h.Stride, Training: h.Training, HeldBack: h.HeldBack,
+		Times:  h.Times,
 		Sample: sample{channels: h.Channels, limit: h.Limit, seen: h.Seen, window: h.Window, data: lists[0]},
 	}
 	lists = lists[1:]
