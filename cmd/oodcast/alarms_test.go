@@ -99,7 +99,7 @@ func calibratedMaps(t *testing.T, bundle, normal, other string, timesteps int) (
 		t.Fatal(err)
 	}
 	cfg := detector.DefaultConfig()
-	cfg.Timesteps, cfg.DriftWindow = timesteps, 0
+	cfg.Timesteps, cfg.DriftWindow = detector.Timesteps(timesteps), 0
 	engine, err := ort.OpenEngine(b, cfg, ort.Options{})
 	if err != nil {
 		t.Fatal(err)

@@ -141,6 +141,7 @@ func (b *budgetRun) phase(rival bool, length time.Duration) {
 	begin, frames, met, changes, sum := time.Now(), b.frames, b.met, b.changes, 0
 	var steps []time.Duration
 	var changed time.Time
+	var why detector.Reason
 	for time.Since(begin) < length || b.frames < frames+12 {
 		<-tick.C
 		m := b.score(b.frames)
@@ -159,13 +160,13 @@ func (b *budgetRun) phase(rival bool, length time.Duration) {
 			}
 			changed = time.Now()
 		}
-		b.last = n
+		b.last, why = n, m.Choice.Reason
 		sum += n
 		steps = append(steps, took/time.Duration(n+3))
 	}
 	n := b.frames - frames
-	b.t.Logf("rival %-5v %3d frames, %5.1f %% within %v, mean |T| %4.1f, %d changes, %v a timestep", rival, n,
-		100*float64(b.met-met)/float64(n), b.budget, float64(sum)/float64(n), b.changes-changes,
+	b.t.Logf("rival %-5v %3d frames, %5.1f %% within %v, mean |T| %4.1f (%s at last), %d changes, %v a timestep", rival, n,
+		100*float64(b.met-met)/float64(n), b.budget, float64(sum)/float64(n), why, b.changes-changes,
 		percentile(steps, 0.5).Round(100*time.Microsecond))
 }
 
