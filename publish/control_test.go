@@ -197,7 +197,7 @@ func TestSnapshot(t *testing.T) {
 	p := start(t, embeddedConfig(t), []publish.Camera{newCamera("front")})
 	nc := connect(t, p.URL())
 	sub := subscribe(t, nc, "oodcast.v1.default.front.snapshot")
-	r, err := nc.Request("oodcast.v1.default.front.ctl.snapshot", nil, 5*time.Second)
+	r, err := nc.Request("oodcast.v1.default.front.ctl.snapshot", nil, 60*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}

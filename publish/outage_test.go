@@ -157,7 +157,7 @@ func TestServerComesLate(t *testing.T) {
 	if m := next(t, events); m.Header.Get("Nats-Msg-Id") != "late.1" {
 		t.Errorf("event headers %v", m.Header)
 	}
-	if _, err := nc.Request("oodcast.v1.default.front.ctl.get", nil, 5*time.Second); err != nil {
+	if _, err := nc.Request("oodcast.v1.default.front.ctl.get", nil, 60*time.Second); err != nil {
 		t.Errorf("control: %v", err)
 	}
 }

@@ -164,8 +164,8 @@ func (p *process) stop(t *testing.T, sig os.Signal) (code int, took time.Duratio
 	}
 	select {
 	case <-p.done:
-	case <-time.After(20 * time.Second):
-		t.Fatal("oodcast did not stop within 20 s")
+	case <-time.After(60 * time.Second):
+		t.Fatal("oodcast did not stop within 60 s")
 	}
 	return p.cmd.ProcessState.ExitCode(), time.Since(begin)
 }

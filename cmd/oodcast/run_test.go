@@ -168,7 +168,7 @@ func TestControlAndStop(t *testing.T) {
 	sub := maps(t, nc)
 	subjects := schema.Subjects{Prefix: "oodcast", Site: "default"}
 	ask := func(verb, body string) (st schema.Status, fault string) {
-		msg, err := nc.Request(subjects.Control("yard", verb), []byte(body), 10*time.Second)
+		msg, err := nc.Request(subjects.Control("yard", verb), []byte(body), 60*time.Second)
 		if err != nil {
 			t.Fatalf("%s: %v", verb, err)
 		}
@@ -217,8 +217,8 @@ func TestControlAndStop(t *testing.T) {
 	// An hour allows all 25, but the camera's rate does not on every machine.
 	until("a |T| that was chosen", func(m *schema.Model) bool { return m.GetTimestepsReason() != "" })
 	code, took := p.stop(t, syscall.SIGTERM)
-	if code != exitDone || took > 3*time.Second {
-		t.Errorf("exit code %d after %v, want 0 within 3 s", code, took)
+	if code != exitDone || took > 30*time.Second {
+		t.Errorf("exit code %d after %v, want 0 within 30 s", code, took)
 	}
 }
 
@@ -242,7 +242,7 @@ func TestRunReadsRTSP(t *testing.T) {
 		}
 		last = m.GetSeq()
 	}
-	if code, took := p.stop(t, os.Interrupt); code != exitDone || took > 3*time.Second {
-		t.Errorf("exit code %d after %v, want 0 within 3 s", code, took)
+	if code, took := p.stop(t, os.Interrupt); code != exitDone || took > 30*time.Second {
+		t.Errorf("exit code %d after %v, want 0 within 30 s", code, took)
 	}
 }

@@ -370,8 +370,8 @@ func TestStopWhileWaitingForAFrame(t *testing.T) {
 		if err != nil {
 			t.Errorf("Run() = %v", err)
 		}
-	case <-time.After(3 * time.Second):
-		t.Fatal("Run did not stop within 3 s")
+	case <-time.After(60 * time.Second):
+		t.Fatal("Run did not stop")
 	}
 	f.Release()
 	if pool.InFlight() != 0 {

@@ -146,7 +146,7 @@ func (v *viewer) picture(t *testing.T) vp8.Picture {
 	select {
 	case p := <-v.pictures:
 		return p
-	case <-time.After(15 * time.Second):
+	case <-time.After(60 * time.Second):
 		t.Fatalf("no picture; connection is %v", v.pc.ConnectionState())
 		return vp8.Picture{}
 	}
@@ -276,7 +276,10 @@ func TestKeyframeOnRequest(t *testing.T) {
 	v.picture(t)
 	ssrc := <-v.ssrc
 	keys, begin := 0, time.Now()
-	for i := 0; time.Since(begin) < 3*time.Second; i++ {
+	for i := 0; time.Since(begin) < 3*time.Second || keys < 2; i++ {
+		if time.Since(begin) > time.Minute {
+			t.Fatalf("%d key frames in a minute, want 2 or more", keys)
+		}
 		var ask rtcp.Packet = &rtcp.PictureLossIndication{MediaSSRC: uint32(ssrc)}
 		if i%2 == 1 {
 			ask = &rtcp.FullIntraRequest{
@@ -291,8 +294,9 @@ func TestKeyframeOnRequest(t *testing.T) {
 			keys++
 		}
 	}
-	if keys < 2 || keys > 8 { // at most one in 500 ms, and the ones of the join
-		t.Errorf("%d key frames in 3 s, want 2..8", keys)
+	took := time.Since(begin)
+	if most := int(took/(500*time.Millisecond)) + 2; keys > most { // one in 500 ms, and the ones of the join
+		t.Errorf("%d key frames in %v, want at most %d", keys, took, most)
 	}
 }
 
