@@ -129,6 +129,10 @@ func (u *uploader) pass(ctx context.Context) (first error) {
 		return err
 	}
 	for i, id := range waiting {
+		if u.a.cfg.Load() != cfg { // switched off, or other limits
+			wake(u.news)
+			return first
+		}
 		err := u.send(ctx, b, id)
 		if err != nil {
 			u.objects.keep(nil) // the bucket may be another: look again
