@@ -196,6 +196,9 @@ const silence = 5 * time.Second
 
 // next waits for a frame. When none comes for a while, the events that are open end first: nobody knows how they go on.
 func (s *service) next(ctx context.Context, c *camera) error {
+	if err := ctx.Err(); err != nil { // also with a frame waiting: it would never be taken
+		return err
+	}
 	if len(c.tracker.Open()) > 0 {
 		soon, cancel := context.WithTimeout(ctx, silence+c.tracker.Config().Hold)
 		err := c.frames.Ready(soon)
