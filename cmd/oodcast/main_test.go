@@ -111,6 +111,9 @@ func start(t *testing.T, args ...string) *process {
 	t.Cleanup(func() {
 		_ = p.cmd.Process.Kill()
 		<-p.done
+		if strings.Contains(p.stderr.String(), "DATA RACE") { // in builds with -race
+			t.Error("oodcast has a data race")
+		}
 		if t.Failed() {
 			t.Logf("oodcast %s\n%s\n%s", strings.Join(args, " "), strings.Join(p.lines, "\n"), p.stderr.String())
 		}

@@ -19,8 +19,12 @@ import (
 	"github.com/oodcast/oodcast/configs"
 )
 
-// settle is how long a file must have been left alone before it is read: editors write in several steps.
-const settle = 300 * time.Millisecond
+// settle is how long a file's folder must have been quiet before the file is read: editors write in several steps. Where
+// others write all the time, the file is read after restless.
+const (
+	settle   = 300 * time.Millisecond
+	restless = 2 * time.Second
+)
 
 // follow applies the configuration anew when its file changes or SIGHUP comes, until ctx is done.
 func (s *service) follow(ctx context.Context, start func(*camera)) {
@@ -46,15 +50,20 @@ func (s *service) follow(ctx context.Context, start func(*camera)) {
 	last := s.digest()
 	timer := time.NewTimer(time.Hour)
 	timer.Stop()
+	var since time.Time // the first change that was not looked at; zero: there is none
 	for {
 		select {
 		case <-changes:
-			timer.Reset(settle)
+			if since.IsZero() {
+				since = time.Now()
+			}
+			timer.Reset(min(settle, restless-time.Since(since)))
 			continue
 		case err := <-faults:
 			s.out.Log.Warn("changes of the configuration may go unnoticed: send SIGHUP", "file", s.file, "err", err)
 			continue
 		case <-timer.C:
+			since = time.Time{}
 			if now := s.digest(); now == last || now == "" { // something else in the folder; or the file is away
 				continue
 			}

@@ -206,8 +206,17 @@ func (c *Client) request(ctx context.Context, camera, verb string, body []byte) 
 	return st, nil
 }
 
+// answerTimeout is how long an answer may take when the caller sets no deadline: one that was under way when NATS broke
+// off never comes.
+const answerTimeout = 10 * time.Second
+
 // ask sends a control request and returns the answer.
 func (c *Client) ask(ctx context.Context, camera, verb string, body []byte) ([]byte, error) {
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, answerTimeout)
+		defer cancel()
+	}
 	r, err := c.nc.RequestWithContext(ctx, c.subjects.Control(camera, verb), body)
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", verb, camera, err)
