@@ -171,6 +171,34 @@ func TestReloadOnSignal(t *testing.T) {
 	r.until("what the file says", used(3))
 }
 
+// Batches are turned on and off while cameras run, without disturbing any.
+func TestReloadOfBatches(t *testing.T) {
+	config := fmt.Sprintf(reloadHead, t.TempDir(), "10s", 1, "1s") +
+		fmt.Sprintf("- {name: a, uri: %q, realtime: true, loop: true}\n- {name: b, uri: %[1]q, realtime: true, loop: true}\n", demoClip(t))
+	r := startReloadable(t, config)
+	frames, count := 0.0, 0.0
+	batches := func(together bool) func(map[string]schema.Status) bool {
+		return func(map[string]schema.Status) bool {
+			m := scrape(t, r.page)
+			f, n := m["oodcast_detector_batch_frames_sum"]-frames, m["oodcast_detector_batch_frames_count"]-count
+			frames, count = frames+f, count+n
+			return n > 0 && (f > n) == together // of those since the last look
+		}
+	}
+	settled := func(now map[string]schema.Status) bool {
+		return now["a"].Stats.Scored > 0 && now["b"].Stats.Scored > 0
+	}
+	r.until("maps", settled)
+	r.until("each by itself", batches(false))
+	r.replace(config + "provider: {batch: {frames: 2, wait: 5s}}\n")
+	r.until("both together", batches(true))
+	r.replace(config)
+	r.until("each by itself again", batches(false))
+	if log := r.p.stderr.String(); strings.Contains(log, "restart") { // of a camera, or of the service
+		t.Errorf("batches need no restart:\n%s", log)
+	}
+}
+
 // A camera that cannot be read says why, and the others go on. When all have failed, so has the service: see TestFaults.
 func TestOneCameraFails(t *testing.T) {
 	r := startReloadable(t, fmt.Sprintf(reloadHead, t.TempDir(), "10s", 1, "1s", "", "1h")+
