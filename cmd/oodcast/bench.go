@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -22,6 +23,7 @@ type BenchCmd struct {
 	Size          string `default:"1024x512" placeholder:"WxH" help:"Size of the frames, and working size."`
 	Timesteps     []int  `default:"1,5,10,25" help:"The |T| to measure."`
 	Frames        int    `default:"20" help:"Frames for each |T|, after two that are not counted."`
+	Batch         int    `default:"1" help:"Frames that are scored together, 1..32; times are then those of a batch."`
 	JSON          string `name:"json" placeholder:"FILE" help:"Write the figures as JSON; - for stdout."`
 	providerFlags `embed:""`
 }
@@ -33,6 +35,7 @@ type benchReport struct {
 	Width    int        `json:"width"`
 	Height   int        `json:"height"`
 	Cores    int        `json:"cores"`
+	Batch    int        `json:"batch"`
 	Rows     []benchRow `json:"rows"`
 	MaxRSS   int64      `json:"max_rss_bytes"`
 }
@@ -58,6 +61,9 @@ func (c *BenchCmd) Run(e *env) error {
 	if c.Frames < 1 {
 		return usagef("--frames: got %d, want 1 or more", c.Frames)
 	}
+	if c.Batch < 1 || c.Batch > 32 {
+		return usagef("--batch: got %d, want 1 to 32", c.Batch)
+	}
 	bundle, err := models.Open(c.Bundle)
 	if err != nil {
 		return err
@@ -74,9 +80,10 @@ func (c *BenchCmd) Run(e *env) error {
 	}
 	r := benchReport{
 		Bundle: bundle.Name, Provider: string(engine.Provider()), Width: w, Height: h, Cores: runtime.NumCPU(),
+		Batch: c.Batch,
 	}
 	for _, n := range c.Timesteps {
-		row, err := c.measure(e, engine.Detector, n, w, h)
+		row, err := c.measure(e, engine, cfg, n)
 		if err != nil {
 			return err
 		}
@@ -91,32 +98,46 @@ func (c *BenchCmd) Run(e *env) error {
 	return writeJSON(e, c.JSON, r)
 }
 
-func (c *BenchCmd) measure(e *env, d *detector.Detector, n, w, h int) (benchRow, error) {
-	if err := d.Control().Set(detector.Knob{Timesteps: n}); err != nil {
-		return benchRow{}, usageError{err}
+func (c *BenchCmd) measure(e *env, engine *ort.Engine, cfg detector.Config, n int) (benchRow, error) {
+	detectors := make([]*detector.Detector, c.Batch)
+	for i := range detectors {
+		d, err := engine.NewDetector(cfg)
+		if err != nil {
+			return benchRow{}, err
+		}
+		if err := d.Control().Set(detector.Knob{Timesteps: n}); err != nil {
+			return benchRow{}, usageError{err}
+		}
+		detectors[i] = d
 	}
 	var encode, score, total []float64
 	for i := range c.Frames + 2 {
-		f := ingest.NewFrame(w, h)
-		copy(f.Pix, models.GoldenImage(w, h))
-		f.Captured = time.Now()
-		m, err := d.Score(e, f)
-		if err != nil {
-			return benchRow{}, err
+		var jobs []detector.Job
+		for _, d := range detectors {
+			f := ingest.NewFrame(cfg.Width, cfg.Height)
+			copy(f.Pix, models.GoldenImage(f.Width, f.Height))
+			f.Captured = time.Now()
+			jobs = append(jobs, detector.Job{Detector: d, Frame: f})
+		}
+		var last *detector.Map // has waited for all others
+		var fault error
+		detector.ScoreAll(e, jobs, func(_ int, m *detector.Map, err error) { last, fault = m, errors.Join(fault, err) })
+		if fault != nil {
+			return benchRow{}, fault
 		}
 		if i < 2 {
 			continue
 		}
 		ms := func(t time.Duration) float64 { return t.Seconds() * 1000 }
-		encode = append(encode, ms(m.Latency.Encode))
-		score = append(score, ms(m.Latency.Score))
-		total = append(total, ms(m.Latency.Encode+m.Latency.Score))
+		encode = append(encode, ms(last.Latency.Encode))
+		score = append(score, ms(last.Latency.Score))
+		total = append(total, ms(last.Latency.Encode+last.Latency.Score))
 	}
 	row := benchRow{Timesteps: n}
 	row.EncodeP50, row.EncodeP95 = percentiles(encode)
 	row.ScoreP50, row.ScoreP95 = percentiles(score)
 	row.TotalP50, row.TotalP95 = percentiles(total)
-	row.FPS, row.Ratio = 1000/row.TotalP50, row.ScoreP50/row.EncodeP50
+	row.FPS, row.Ratio = 1000*float64(c.Batch)/row.TotalP50, row.ScoreP50/row.EncodeP50
 	return row, nil
 }
 
@@ -126,8 +147,12 @@ func percentiles(ms []float64) (p50, p95 float64) {
 }
 
 func (r benchReport) print(e *env) error {
-	fmt.Fprintf(e.Stdout, "bundle %s, %d×%d, provider %s, %d cores; milliseconds, median and 95th percentile\n",
-		r.Bundle, r.Width, r.Height, r.Provider, r.Cores)
+	what := ""
+	if r.Batch > 1 {
+		what = fmt.Sprintf(" of %d frames together", r.Batch)
+	}
+	fmt.Fprintf(e.Stdout, "bundle %s, %d×%d, provider %s, %d cores; milliseconds%s, median and 95th percentile\n",
+		r.Bundle, r.Width, r.Height, r.Provider, r.Cores, what)
 	t := tabwriter.NewWriter(e.Stdout, 0, 4, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "|T|\tencode\tp95\tscore\tp95\ttotal\tp95\tframes/s\tscore/encode\t")
 	for _, b := range r.Rows {

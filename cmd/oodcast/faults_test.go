@@ -104,6 +104,7 @@ func TestFaults(t *testing.T) {
 			[]string{"cuda"},
 		},
 		{"bench: no frames", []string{"bench", "--frames", "0"}, exitUsage, []string{"--frames", "0"}},
+		{"bench: too large a batch", []string{"bench", "--batch", "33"}, exitUsage, []string{"--batch", "33"}},
 		{"score: no such input", []string{"score", "--out", dir, dir + "/none.png"}, exitUsage, []string{"none.png"}},
 		{"score: not a picture", []string{
 			"score", "--out", dir, write(t, filepath.Join(dir, "text.png"), "no picture"),

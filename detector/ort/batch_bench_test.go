@@ -3,39 +3,72 @@ package ort
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/ingest"
 	"github.com/oodcast/oodcast/models"
 )
 
-// BenchmarkBatch measures what scoring the frames of several cameras at once could bring: the processor time for each
-// pixel of one small frame against that of a frame with as many pixels as 4 and 16 of them, through the default bundle.
+// BenchmarkBatch compares frames that are scored together with the same frames scored one after the other, in turns, so
+// that a busy machine is as slow for both: how many times as many frames a second, and the processor time of a frame.
 func BenchmarkBatch(b *testing.B) {
 	bundle, err := models.Open(models.Default)
 	if err != nil {
 		b.Fatal(err)
 	}
-	for _, timesteps := range []int{1, 5} {
-		for _, frames := range []int{1, 4, 16} {
-			side := map[int]int{1: 1, 4: 2, 16: 4}[frames]
-			cfg := detector.DefaultConfig()
-			cfg.Timesteps, cfg.Width, cfg.Height = detector.Timesteps(timesteps), 256*side, 128*side
-			b.Run(fmt.Sprintf("frames=%d/timesteps=%d", frames, timesteps), func(b *testing.B) {
-				e, err := OpenEngine(bundle, cfg, Options{})
-				if err != nil {
-					b.Fatal(err)
-				}
-				defer func() { _ = e.Close() }()
-				f := ingest.NewFrame(cfg.Width, cfg.Height)
-				before := cpuTime(b)
-				for b.Loop() {
-					if _, err := e.Detector.Score(b.Context(), f.Retain()); err != nil {
-						b.Fatal(err)
-					}
-				}
-				b.ReportMetric((cpuTime(b)-before).Seconds()*1e3/float64(b.N*frames), "cpu-ms/frame")
-			})
+	for _, size := range []models.Size{{Width: 256, Height: 128}, {Width: 1024, Height: 512}} {
+		for _, timesteps := range []int{1, 5} {
+			for _, frames := range []int{4, 16} {
+				name := fmt.Sprintf("size=%dx%d/timesteps=%d/frames=%d", size.Width, size.Height, timesteps, frames)
+				cfg := detector.DefaultConfig()
+				cfg.Timesteps, cfg.Width, cfg.Height = detector.Timesteps(timesteps), size.Width, size.Height
+				b.Run(name, func(b *testing.B) { compareBatch(b, bundle, cfg, frames) })
+			}
 		}
 	}
+}
+
+// spent is what scoring took.
+type spent struct{ wall, cpu time.Duration }
+
+func compareBatch(b *testing.B, bundle *models.Bundle, cfg detector.Config, frames int) {
+	e, err := OpenEngine(bundle, cfg, Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = e.Close() }()
+	jobs := make([]detector.Job, frames)
+	for i := range jobs {
+		d, err := e.NewDetector(cfg)
+		if err != nil {
+			b.Fatal(err)
+		}
+		jobs[i] = detector.Job{Detector: d, Frame: ingest.NewFrame(cfg.Width, cfg.Height)}
+	}
+	score := func(sum *spent, each int) {
+		begin, before := time.Now(), cpuTime(b)
+		for i := 0; i < frames; i += each {
+			for _, j := range jobs[i : i+each] {
+				j.Frame.Retain()
+			}
+			detector.ScoreAll(b.Context(), jobs[i:i+each], func(_ int, _ *detector.Map, err error) {
+				if err != nil {
+					b.Error(err)
+				}
+			})
+		}
+		sum.wall, sum.cpu = sum.wall+time.Since(begin), sum.cpu+cpuTime(b)-before
+	}
+	var first, alone, together spent
+	score(&first, 1)
+	score(&first, frames)
+	for b.Loop() {
+		score(&alone, 1)
+		score(&together, frames)
+	}
+	perFrame := func(d time.Duration) float64 { return d.Seconds() * 1e3 / float64(b.N*frames) }
+	b.ReportMetric(alone.wall.Seconds()/together.wall.Seconds(), "times-alone")
+	b.ReportMetric(perFrame(together.cpu), "cpu-ms/frame")
+	b.ReportMetric(perFrame(alone.cpu), "cpu-ms/frame-alone")
 }

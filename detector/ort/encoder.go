@@ -97,8 +97,8 @@ func (e *Encoder) Encode(ctx context.Context, f *ingest.Frame, width, height int
 	return all[0], nil
 }
 
-// EncodeAll runs the network on frames at the working size, on those of one size at once. The results are valid until the
-// next call.
+// EncodeAll runs the network on frames at the working size, on those of one size at once, or on a CPU on as many of them as
+// are fastest. The results are valid until the next call.
 func (e *Encoder) EncodeAll(
 	ctx context.Context, frames []*ingest.Frame, width, height int,
 ) ([]*detector.Encoding, error) {
@@ -115,7 +115,7 @@ func (e *Encoder) EncodeAll(
 		e.pictures[i].shrink(f, width, height)
 	}
 	all := make([]*detector.Encoding, len(frames))
-	for number, group := range e.groups(len(frames)) {
+	for number, group := range e.groups(len(frames), width*height) {
 		if err := e.run(number, group); err != nil {
 			f := frames[group[0]]
 			return nil, fmt.Errorf("encode %dx%d at %dx%d: %w", f.Width, f.Height, width, height, err)
@@ -134,12 +134,23 @@ func (e *Encoder) EncodeAll(
 	return all, nil
 }
 
-// groups returns the indices of the first n pictures, those together that one run takes.
-func (e *Encoder) groups(n int) (groups [][]int) {
+// pixelsCPU is how many pixels of the working size one run takes on a CPU. Beyond, activations leave the cache: the
+// processor time of four together against alone is 0.98 at 256×128, 1.20 at 512×256 and 1.27 at 1024×512 (default bundle).
+const pixelsCPU = 1 << 17
+
+// groups returns the indices of the first n pictures, those together that one run at a working size of pixels takes.
+func (e *Encoder) groups(n, pixels int) (groups [][]int) {
+	most := n
+	switch {
+	case !e.many:
+		most = 1
+	case e.Provider() == CPU:
+		most = max(1, pixelsCPU/pixels)
+	}
 	for i, p := range e.pictures[:n] {
 		at := slices.IndexFunc(groups, func(g []int) bool {
 			first := e.pictures[g[0]]
-			return e.many && first.w == p.w && first.h == p.h
+			return len(g) < most && first.w == p.w && first.h == p.h
 		})
 		if at < 0 {
 			groups = append(groups, []int{i})
