@@ -173,7 +173,7 @@ func TestReloadOnSignal(t *testing.T) {
 
 // Batches are turned on and off while cameras run, without disturbing any.
 func TestReloadOfBatches(t *testing.T) {
-	config := fmt.Sprintf(reloadHead, t.TempDir(), "10s", 1, "1s") +
+	config := fmt.Sprintf(reloadHead, t.TempDir(), "10s", 1, "1s", "", "1h") +
 		fmt.Sprintf("- {name: a, uri: %q, realtime: true, loop: true}\n- {name: b, uri: %[1]q, realtime: true, loop: true}\n", demoClip(t))
 	r := startReloadable(t, config)
 	frames, count := 0.0, 0.0
