@@ -227,15 +227,25 @@ func TestBatchesChangeNoMap(t *testing.T) {
 	}
 }
 
-// asked is a source that delivers a picture whenever the one before is scored, n in all, and then waits for its end.
+// asked is a source that delivers a picture whenever the one before is scored, n in all, and then waits for its end. It
+// begins when there are so many cameras to be scored with.
 type asked struct {
-	camera *camera
-	n      uint64
+	camera  *camera
+	n       uint64
+	turns   *turns
+	cameras int
+}
+
+// wanted reports that picture seq is the next.
+func (s *asked) wanted(seq uint64) bool {
+	s.turns.mu.Lock()
+	defer s.turns.mu.Unlock()
+	return s.camera.scored.Load() >= seq && s.turns.mu.cameras[s.camera.engine] == s.cameras
 }
 
 func (s *asked) Run(ctx context.Context, sink ingest.Sink) error {
 	for seq := range s.n {
-		for s.camera.scored.Load() < seq {
+		for !s.wanted(seq) {
 			select {
 			case <-ctx.Done():
 				return nil
@@ -271,8 +281,8 @@ func TestBatchWaitsForItsDeadline(t *testing.T) {
 		}
 	})
 	gives, silent := s.all()[0], s.all()[1]
-	gives.source = ingest.NewSupervisor(&asked{gives, frames}, gives.cfg.Reconnect, nil, 1)
-	silent.source = ingest.NewSupervisor(&asked{silent, 0}, silent.cfg.Reconnect, nil, 1)
+	gives.source = ingest.NewSupervisor(&asked{gives, frames, s.turns, 2}, gives.cfg.Reconnect, nil, 1)
+	silent.source = ingest.NewSupervisor(&asked{silent, 0, s.turns, 2}, silent.cfg.Reconnect, nil, 1)
 	stop := running(t, s)
 	for deadline := time.Now().Add(60 * time.Second); gives.scored.Load() < frames; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -282,7 +292,7 @@ func TestBatchWaitsForItsDeadline(t *testing.T) {
 		m := gives.mu.newest
 		gives.mu.Unlock()
 		if m != nil && (m.Latency.Wait < wait || m.Latency.Total < wait+m.Latency.Encode) {
-			t.Errorf("map %d has latencies %+v, but waited for %v", m.Seq, m.Latency, wait)
+			t.Fatalf("map %d has latencies %+v, but waited for %v", m.Seq, m.Latency, wait)
 		}
 	}
 	stop()
