@@ -71,6 +71,9 @@ func (r *Reader) Next() (width, height int, err error) {
 	if r.c == nil {
 		return 0, 0, errClosed
 	}
+	if err := r.ctx(); err != nil { // the interruption may be on its way still
+		return 0, 0, err
+	}
 	if err := r.failure(C.oodcast_av_next(r.c)); err != nil {
 		return 0, 0, err
 	}
