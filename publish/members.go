@@ -2,7 +2,6 @@ package publish
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -118,33 +117,39 @@ func (c *cameras) has(service string) bool {
 	})
 }
 
-// findTwins warns when another process speaks for a camera of the same site and name: subscribers would see the maps of
-// both in turn, and a request would reach one of them.
-func (p *Publisher) findTwins(nc *nats.Conn) {
-	inbox := nc.NewInbox()
-	sub, err := nc.Subscribe(inbox, func(m *nats.Msg) {
-		var there micro.Ping
-		if json.Unmarshal(m.Data, &there) != nil || there.Metadata["prefix"] != p.cfg.Prefix ||
-			there.Metadata["site"] != p.cfg.Site || p.cameras.has(there.ID) {
-			return
+// findTwins asks who is on the bus, and warns when another process speaks for a camera of the same site and name: subscribers
+// would see the maps of both in turn, and a request would reach one of them. Answers come on one subscription for the life
+// of the connection, which outlasts servers.
+func (s *statusSender) findTwins() {
+	var err error
+	if s.inbox == "" {
+		inbox := s.nc.NewInbox()
+		if _, err = s.nc.Subscribe(inbox, s.p.twin); err == nil {
+			s.inbox = inbox
 		}
-		for _, cam := range p.cameras.all() {
-			if cam.Name() == there.Metadata["camera"] {
-				p.faults.warn(p.log, "two oodcast publish the same camera", fmt.Errorf(
-					"another one has %s: give one of them another publish.site or camera name", p.subjects.Of(cam.Name(), "*")))
-			}
-		}
-	})
+	}
 	if err == nil {
-		err = errors.Join(sub.AutoUnsubscribe(maxTwins), nc.PublishRequest("$SRV.PING.oodcast", inbox, nil))
+		err = s.nc.PublishRequest("$SRV.PING.oodcast", s.inbox, nil)
 	}
 	if err != nil {
-		p.faults.warn(p.log, "nats", err)
+		s.p.faults.warn(s.p.log, "nats", err)
 	}
 }
 
-// maxTwins is how many cameras on the bus are looked at.
-const maxTwins = 4096
+// twin looks at the answer of one control service.
+func (p *Publisher) twin(m *nats.Msg) {
+	var there micro.Ping
+	if json.Unmarshal(m.Data, &there) != nil || there.Metadata["prefix"] != p.cfg.Prefix ||
+		there.Metadata["site"] != p.cfg.Site || p.cameras.has(there.ID) {
+		return
+	}
+	for _, cam := range p.cameras.all() {
+		if cam.Name() == there.Metadata["camera"] {
+			p.faults.warn(p.log, "two oodcast publish the same camera", fmt.Errorf(
+				"another one has %s: give one of them another publish.site or camera name", p.subjects.Of(cam.Name(), "*")))
+		}
+	}
+}
 
 // serve makes the control services of all cameras on nc, and from now on those of cameras that are added.
 func (c *cameras) serve(nc *nats.Conn, serve func(*nats.Conn, Camera) (micro.Service, error)) (err error) {

@@ -60,6 +60,7 @@ type statusSender struct {
 	met        bool               // the streams are there
 	kv         jetstream.KeyValue // nil: to be opened
 	none       bool               // the server has no JetStream
+	inbox      string             // where control services answer; empty: not subscribed yet
 }
 
 // meet makes the streams on a new connection, and has every state told again: a server that was restarted has lost what
@@ -70,7 +71,7 @@ func (s *statusSender) meet(ctx context.Context) {
 		for _, cam := range s.p.cameras.all() {
 			cam.last = schema.Status{}
 		}
-		s.p.findTwins(s.nc)
+		s.findTwins()
 	}
 	if s.met || s.none {
 		return
