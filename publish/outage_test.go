@@ -138,6 +138,50 @@ func wait(t *testing.T, what string, ok func() bool) {
 	}
 }
 
+// TestSubscriptionsStay restarts the server: what the publisher subscribes to does not grow with that.
+func TestSubscriptionsStay(t *testing.T) {
+	opts := server.Options{Port: -1, JetStream: true, StoreDir: t.TempDir()}
+	s := runServer(t, opts)
+	opts.Port = port(s)
+	cfg := remote(t, s.ClientURL())
+	cfg.StatusInterval = time.Second
+	start(t, cfg, []publish.Camera{newCamera("front")})
+	told := uint64(0) // the newest revision of the camera's presence
+	var counts []int
+	for range 4 {
+		js, err := jetstream.New(connect(t, s.ClientURL()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		wait(t, "the camera's presence", func() bool {
+			kv, err := js.KeyValue(t.Context(), "oodcast_status")
+			if err != nil {
+				return false
+			}
+			entry, err := kv.Get(t.Context(), "default.front")
+			if err != nil || entry.Revision() <= told {
+				return false
+			}
+			told = entry.Revision()
+			return true
+		})
+		conns, err := s.Connz(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range conns.Conns {
+			if c.Name == "oodcast" {
+				counts = append(counts, int(c.NumSubs))
+			}
+		}
+		stopServer(s)
+		s = runServer(t, opts)
+	}
+	if len(counts) != 4 || counts[1] != counts[3] {
+		t.Errorf("%v subscriptions after each start of the server", counts)
+	}
+}
+
 // TestServerComesLate starts the publisher first.
 func TestServerComesLate(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
