@@ -16,9 +16,10 @@ import (
 type cameras struct {
 	mu struct {
 		sync.Mutex
-		list []*member
-		gone []string   // their presence is to be taken back
-		nc   *nats.Conn // while Run runs
+		list  []*member
+		gone  []string        // their presence is to be taken back
+		stale []micro.Service // of cameras that went while the server was away
+		nc    *nats.Conn      // while Run runs
 	}
 }
 
@@ -74,7 +75,8 @@ func (c *cameras) add(cam Camera, serve func(*nats.Conn, Camera) (micro.Service,
 	return nil
 }
 
-// remove takes a camera out and ends its control service.
+// remove takes a camera out and ends its control service: while the server is away, as soon as it is back, because
+// subscriptions that end in between are made again on the server and take requests that nobody answers (nats.go 1.55).
 func (c *cameras) remove(name string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -83,11 +85,29 @@ func (c *cameras) remove(name string) error {
 		return fmt.Errorf("publish: no camera is named %q", name)
 	}
 	if s := c.mu.list[i].service; s != nil {
-		_ = s.Stop() // only fails on a connection that is closed already
+		c.mu.stale = append(c.mu.stale, s)
+		if c.mu.nc.IsConnected() {
+			c.endStale()
+		}
 	}
 	c.mu.list = slices.Delete(c.mu.list, i, i+1)
 	c.mu.gone = append(c.mu.gone, name)
 	return nil
+}
+
+// endStale ends the services of cameras that went. The caller holds the lock.
+func (c *cameras) endStale() {
+	for _, s := range c.mu.stale {
+		_ = s.Stop() // only fails on a connection that is closed already
+	}
+	c.mu.stale = nil
+}
+
+// connected says that the server is there, maybe again.
+func (c *cameras) connected() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.endStale()
 }
 
 // all returns the cameras of now.
@@ -169,6 +189,7 @@ func (c *cameras) stop() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.mu.nc = nil
+	c.endStale()
 	for _, m := range c.mu.list {
 		if m.service != nil {
 			_ = m.service.Stop() // only fails on a connection that is closed already

@@ -71,6 +71,7 @@ func (s *statusSender) meet(ctx context.Context) {
 		for _, cam := range s.p.cameras.all() {
 			cam.last = schema.Status{}
 		}
+		s.p.cameras.connected()
 		s.findTwins()
 	}
 	if s.met || s.none {
