@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"sync"
 	"time"
 
@@ -49,6 +50,9 @@ func newCapture(s *source, r reader) *capture {
 
 // run opens, reads and closes, until ctx is done.
 func (c *capture) run(ctx context.Context) {
+	// C's allocator keeps an arena for each thread: a decoder that wandered would leave pictures in all of them. The thread
+	// ends with the goroutine.
+	runtime.LockOSThread()
 	defer func() {
 		c.call.Lock()
 		defer c.call.Unlock()
