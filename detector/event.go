@@ -17,11 +17,12 @@ type EndReason string
 
 // The reasons.
 const (
-	EndGone     EndReason = "gone"       // its region has been away for TrackerConfig.Hold
-	EndMerged   EndReason = "merged"     // its region became part of that of the older event Event.Into
-	EndStream   EndReason = "stream_end" // the stream or the service ended
-	EndPaused   EndReason = "paused"     // scoring was paused
-	EndNoSignal EndReason = "no_signal"  // the camera stopped delivering
+	EndGone        EndReason = "gone"        // its region has been away for TrackerConfig.Hold
+	EndMerged      EndReason = "merged"      // its region became part of that of the older event Event.Into
+	EndStream      EndReason = "stream_end"  // the stream or the service ended
+	EndPaused      EndReason = "paused"      // scoring was paused
+	EndNoSignal    EndReason = "no_signal"   // the camera stopped delivering
+	EndInterrupted EndReason = "interrupted" // the service was killed; the next one to start tells that
 )
 
 // Box is a rectangle in parts of the image, 0 … 1 from the top left.

@@ -40,6 +40,16 @@ func (p *Publisher) Event(e detector.Event) {
 	}
 }
 
+// endInterrupted ends the events that the process before could not: it was killed, or the machine stopped.
+func (p *Publisher) endInterrupted() {
+	n, err := p.spool.endInterrupted()
+	if err != nil {
+		p.log.Warn("events of the run before stay open", "err", err)
+	} else if n > 0 {
+		p.log.Info("events of the run before have ended with it", "events", n)
+	}
+}
+
 // syncEvents brings the events of the spool to the disk until ctx is done. Cameras whose events come while it waits for
 // the disk share the next turn.
 func (p *Publisher) syncEvents(ctx context.Context) error {

@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
@@ -140,14 +141,14 @@ func waitStored(t *testing.T, url string, n uint64) {
 }
 
 // checkStream wants, of every event id, the revisions from 1 without a gap, in order and once, at least as many as
-// were taken, and nothing else.
+// were taken, then an end because of the interruption, and nothing else.
 func checkStream(t *testing.T, url string, taken map[string]int) {
 	t.Helper()
 	stream, info, err := events(t, url)
 	if err != nil {
 		t.Fatal(err)
 	}
-	newest := map[string]int{}
+	newest, reason := map[string]int{}, map[string]string{}
 	for seq := info.State.FirstSeq; seq <= info.State.LastSeq; seq++ {
 		raw, err := stream.GetMsg(t.Context(), seq)
 		if err != nil {
@@ -157,14 +158,14 @@ func checkStream(t *testing.T, url string, taken map[string]int) {
 		if err := json.Unmarshal(raw.Data, &e); err != nil {
 			t.Fatalf("%s: %v", raw.Data, err)
 		}
-		if want := newest[e.ID] + 1; e.Revision != want {
-			t.Fatalf("message %d is %s.%d, want %s.%d", seq, e.ID, e.Revision, e.ID, want)
+		if want := newest[e.ID] + 1; e.Revision != want || reason[e.ID] != "" {
+			t.Fatalf("message %d is %s.%d, want %s.%d, or nothing after an end", seq, e.ID, e.Revision, e.ID, want)
 		}
-		newest[e.ID]++
+		newest[e.ID], reason[e.ID] = e.Revision, e.Reason
 	}
 	for id, n := range taken {
-		if newest[id] < n {
-			t.Errorf("%s: %d revisions in the stream, %d were taken", id, newest[id], n)
+		if newest[id] <= n || reason[id] != string(detector.EndInterrupted) {
+			t.Errorf("%s: %d revisions in the stream, reason %q, %d were taken", id, newest[id], reason[id], n)
 		}
 		delete(newest, id)
 	}
@@ -209,8 +210,8 @@ func TestAnswerLost(t *testing.T) {
 	forgotten(t, js)
 	reg, option = counted(t)
 	p := start(t, cfg, nil, option)
-	p.Event(event("e", 2))
-	wait(t, "both events", func() bool { return metric(t, reg, "oodcast_nats_publish_total", "event", "sent") == 2 })
+	p.Event(event("f", 1))
+	wait(t, "three events", func() bool { return metric(t, reg, "oodcast_nats_publish_total", "event", "sent") == 3 })
 	stream, info, err := events(t, s.ClientURL())
 	if err != nil {
 		t.Fatal(err)
@@ -221,8 +222,8 @@ func TestAnswerLost(t *testing.T) {
 			ids = append(ids, raw.Header.Get(nats.MsgIdHdr))
 		}
 	}
-	if got := strings.Join(ids, " "); got != "e.1 e.2" {
-		t.Errorf("stream has %s, want e.1 e.2", got)
+	if got := strings.Join(ids, " "); got != "e.1 e.2 f.1" { // e.2 is the end, which the first publisher did not tell
+		t.Errorf("stream has %s, want e.1 e.2 f.1", got)
 	}
 }
 

@@ -149,6 +149,7 @@ func (p *Publisher) Run(ctx context.Context) error {
 		return err
 	}
 	defer p.spool.close()
+	p.endInterrupted()
 	p.metrics.spool.Set(float64(p.spool.pending()))
 	opened()
 	closed := make(chan error, 1)

@@ -27,8 +27,8 @@ const (
 // errSpoolFull means that events came for so long without NATS that there is no more room.
 var errSpoolFull = errors.New("the spool of events is full")
 
-// spool keeps events on disk until JetStream has acknowledged them: one JSON line each in events.jsonl, and in
-// events.sent the name of the last one that is done. What add has taken survives the death of the process; what sync has
+// spool keeps events on disk until JetStream has acknowledged them: one JSON line each in events.jsonl, in events.sent the
+// name of the last one that is done, and in events.open those that had not ended where events.jsonl begins. What add has taken survives the death of the process; what sync has
 // brought to the disk survives that of the machine. It is safe for concurrent use.
 type spool struct {
 	limit int64
@@ -39,6 +39,7 @@ type spool struct {
 		lines, sent *os.File      // nil before open and after close
 		head, tail  int64         // done, and end of lines
 		batch       chan struct{} // closed when what was added since the last sync is on the disk; nil: nothing was
+		unended     unended       // after the last line
 	}
 	lock *os.File
 }
@@ -66,7 +67,9 @@ func (s *spool) open(stateDir string, log *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("spool of events: %w", err)
 	}
-	return errors.Join(s.openFiles(temp), os.RemoveAll(temp)) // the open files go on without a name
+	err = errors.Join(s.openFiles(temp), os.RemoveAll(temp)) // the open files go on without a name
+	s.mu.unended.file = ""
+	return err
 }
 
 func (s *spool) openFiles(dir string) (err error) {
@@ -85,6 +88,9 @@ func (s *spool) openFiles(dir string) (err error) {
 		return fmt.Errorf("spool of events: %w", err)
 	}
 	if s.mu.head, err = behind(s.mu.lines, s.mu.tail, firstLine(s.mu.sent)); err != nil {
+		return fmt.Errorf("spool of events: %w", err)
+	}
+	if s.mu.unended, err = readUnended(filepath.Join(dir, "events.open"), s.mu.lines, s.mu.tail); err != nil {
 		return fmt.Errorf("spool of events: %w", err)
 	}
 	poke(s.more)
@@ -175,6 +181,7 @@ func (s *spool) add(e schema.Event) (synced <-chan struct{}, err error) {
 		return nil, fmt.Errorf("spool event: %w", err)
 	}
 	s.mu.tail += int64(len(b))
+	s.mu.unended.follow(e)
 	if s.mu.batch == nil {
 		s.mu.batch = make(chan struct{})
 		poke(s.dirty)
@@ -214,12 +221,17 @@ func (s *spool) next() (e schema.Event, size int64, err error) {
 		if found {
 			size++
 		}
-		e = schema.Event{}
-		if found && json.Unmarshal(line, &e) == nil && e.ID != "" && schema.CheckName(e.Camera) == nil {
+		if e, ok := parseEvent(line); ok && found {
 			return e, size, nil
 		}
 	}
 	return schema.Event{}, 0, s.advance(size, "")
+}
+
+// parseEvent reads a line of the spool, and tells whether it is an event that can be sent.
+func parseEvent(line []byte) (e schema.Event, ok bool) {
+	ok = json.Unmarshal(line, &e) == nil && e.ID != "" && schema.CheckName(e.Camera) == nil
+	return e, ok
 }
 
 // done forgets the event that next returned, and its size bytes.
@@ -235,12 +247,25 @@ func (s *spool) advance(size int64, name string) error {
 		return nil
 	}
 	s.mu.head += size
-	if s.mu.head >= s.mu.tail { // all done: start over
+	if s.mu.head >= s.mu.tail && s.mu.unended.save() == nil { // all done: start over, unless the disk is full
 		s.mu.head, s.mu.tail = 0, 0
 		return s.mu.lines.Truncate(0)
 	}
 	_, err := s.mu.sent.WriteAt([]byte(name+"\n"), 0)
 	return err
+}
+
+// endInterrupted adds the ends of the events that the process before left open, and returns how many there were.
+func (s *spool) endInterrupted() (int, error) {
+	s.mu.Lock()
+	ends := s.mu.unended.interrupted()
+	s.mu.Unlock()
+	for _, e := range ends {
+		if _, err := s.add(e); err != nil {
+			return 0, err
+		}
+	}
+	return len(ends), nil
 }
 
 // pending returns how many bytes of events wait.

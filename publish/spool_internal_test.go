@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -231,15 +232,83 @@ func TestSpoolTaken(t *testing.T) {
 	take(t, b, 5, 7)
 }
 
+// TestSpoolInterrupted has processes that die at any moment of an event's life, with more or less of it sent: the next one
+// knows which have not ended.
+func TestSpoolInterrupted(t *testing.T) {
+	dir := t.TempDir()
+	tell := func(s *spool, id string, revision int, kind detector.EventType) {
+		t.Helper()
+		if _, err := s.add(schema.Event{ID: id, Revision: revision, Type: string(kind), Camera: "front"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send := func(s *spool) {
+		t.Helper()
+		for {
+			e, n, err := s.next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n == 0 {
+				return
+			}
+			if err := s.done(e, n); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	want := func(s *spool, ids ...string) {
+		t.Helper()
+		var got []string
+		for _, e := range s.mu.unended.interrupted() {
+			if e.Type != string(detector.EventEnd) || e.Reason != string(detector.EndInterrupted) {
+				t.Errorf("%s is %s because of %q", e.ID, e.Type, e.Reason)
+			}
+			got = append(got, messageID(e))
+		}
+		if !slices.Equal(got, ids) {
+			t.Errorf("interrupted: %v, want %v", got, ids)
+		}
+	}
+	s := open(t, dir, 1<<20)
+	want(s)
+	tell(s, "a", 1, detector.EventStart)
+	send(s)
+	tell(s, "a", 2, detector.EventUpdate)
+	tell(s, "b", 1, detector.EventStart)
+	s.lock.Close() // it dies: a.1 is sent, the others are not
+
+	s = open(t, dir, 1<<20)
+	want(s, "a.3", "b.2")
+	tell(s, "b", 2, detector.EventEnd)
+	send(s)
+	tell(s, "c", 1, detector.EventStart)
+	send(s)
+	s.lock.Close() // everything is sent
+
+	s = open(t, dir, 1<<20)
+	want(s, "a.3", "c.2")
+	if n, err := s.endInterrupted(); n != 2 || err != nil {
+		t.Fatalf("endInterrupted() = %d, %v", n, err)
+	}
+	s.lock.Close() // the ends are not sent
+
+	s = open(t, dir, 1<<20)
+	want(s)
+	send(s)
+	s.lock.Close()
+	want(open(t, dir, 1<<20))
+}
+
 func FuzzSpool(f *testing.F) {
-	f.Add([]byte("{\"id\":\"a\",\"camera\":\"front\"}\n{\"id\":\"b\"}\n\n{\"id\""), []byte("a.0\n"))
-	f.Add([]byte("\x00\xff\n"), []byte{255, 255, 255, 255, 255, 255, 255, 255})
-	f.Fuzz(func(t *testing.T, lines, sent []byte) {
+	f.Add([]byte("{\"id\":\"a\",\"camera\":\"front\"}\n{\"id\":\"b\"}\n\n{\"id\""), []byte("a.0\n"), []byte("{}\n"))
+	f.Add([]byte("\x00\xff\n"), []byte{255, 255, 255, 255, 255, 255, 255, 255}, []byte("{\"id\":\"a\",\"camera\":\"front\"}\n"))
+	f.Fuzz(func(t *testing.T, lines, sent, unended []byte) {
 		dir := t.TempDir()
 		if err := os.MkdirAll(filepath.Join(dir, "spool"), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		for name, b := range map[string][]byte{"events.jsonl": lines, "events.sent": sent} {
+		for name, b := range map[string][]byte{"events.jsonl": lines, "events.sent": sent, "events.open": unended} {
 			if err := os.WriteFile(filepath.Join(dir, "spool", name), b, 0o600); err != nil {
 				t.Fatal(err)
 			}

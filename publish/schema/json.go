@@ -52,7 +52,7 @@ type Event struct {
 	DurationMS int64        `json:"duration_ms"`
 	Timesteps  []int        `json:"timesteps"` // that were scored; |T| is their number
 	Bundle     string       `json:"bundle"`
-	Reason     string       `json:"reason,omitempty"`   // of an end: gone, merged, stream_end, paused or no_signal
+	Reason     string       `json:"reason,omitempty"`   // of an end: gone, merged, stream_end, paused, no_signal or interrupted
 	Into       string       `json:"into,omitempty"`     // id of the event that a merged one became part of
 	Snapshot   string       `json:"snapshot,omitempty"` // picture: path below archive.dir, and name in the object store
 	Clip       string       `json:"clip,omitempty"`     // film: likewise, in the end message; written some seconds later
