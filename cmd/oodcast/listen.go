@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -23,12 +24,9 @@ type listenFlags struct {
 // dial connects under a name, for good: also when credentials are exchanged while it listens. The options are those of a
 // client that hears what the flags ask for.
 func (f *listenFlags) dial(name string) (*nats.Conn, []client.Option, error) {
-	cfg := configs.Default()
-	if f.Config != "" {
-		var err error
-		if cfg, err = configs.Load(f.Config); err != nil {
-			return nil, nil, err
-		}
+	cfg, err := configs.Read(f.Config, os.Environ(), nil)
+	if err != nil {
+		return nil, nil, err
 	}
 	set(&cfg.Publish.URL, f.NATS)
 	set(&cfg.Publish.Site, f.Site)

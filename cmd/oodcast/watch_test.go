@@ -81,4 +81,8 @@ func TestWatchInAPipe(t *testing.T) {
 		strings.Contains(stderr, "hunter2") || strings.Count(stderr, "\n") != 1 {
 		t.Errorf("no server there: exit code %d, %s", code, stderr)
 	}
+	t.Setenv("OODCAST_PUBLISH__URL", "off")
+	if code, _, stderr := oodcast(t, "watch"); code != exitUsage || !strings.Contains(stderr, "--nats") {
+		t.Errorf("off in the environment: exit code %d, %s", code, stderr)
+	}
 }

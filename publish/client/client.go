@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -112,12 +113,12 @@ func (c *Client) Maps(handle func(Map)) (stop func(), err error) {
 			}
 		}
 	}()
-	return func() {
+	return sync.OnceFunc(func() {
 		_ = sub.Unsubscribe() // only fails on a connection that is closed already
 		close(quit)
 		<-done
 		_ = dec.Close()
-	}, nil
+	}), nil
 }
 
 func (c *Client) decode(dec *schema.Decoder, m *nats.Msg, handle func(Map)) {

@@ -197,6 +197,8 @@ func TestSlowHandler(t *testing.T) {
 	if got := int(c.Dropped()); got != 60-count {
 		t.Errorf("%d maps dropped, want %d", got, 60-count)
 	}
+	stop()
+	stop() // twice is harmless
 }
 
 func Example() {

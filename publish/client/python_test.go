@@ -80,11 +80,12 @@ func TestPythonControl(t *testing.T) {
 		t.Fatal("python3 is missing: apt-get install python3")
 	}
 	p, _ := connect(t)
-	set := func(camera, change string) (schema.Status, string) {
+	set := func(camera, change string, args ...string) (schema.Status, string) {
 		t.Helper()
 		var out, errs strings.Builder
-		cmd := exec.CommandContext(t.Context(), python, filepath.Join("examples", "subscribe.py"),
-			"--url", p.URL(), "--camera", camera, "--set", change)
+		cmd := exec.CommandContext(t.Context(), python, append([]string{
+			filepath.Join("examples", "subscribe.py"), "--url", p.URL(), "--camera", camera, "--set", change,
+		}, args...)...)
 		cmd.Stdout, cmd.Stderr = &out, &errs
 		var st schema.Status
 		if cmd.Run() == nil {
@@ -102,6 +103,9 @@ func TestPythonControl(t *testing.T) {
 	}
 	if _, said := set("rear", `{"timesteps": 7}`); said != "nobody answers on oodcast.v1.default.rear.ctl.set" {
 		t.Errorf("no such camera: %q", said)
+	}
+	if _, said := set("front", "{}", "--prefix", "a", "--site", "b"); said != "nobody answers on a.v1.b.front.ctl.set" {
+		t.Errorf("another prefix: %q", said)
 	}
 }
 

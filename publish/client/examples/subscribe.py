@@ -129,9 +129,9 @@ def messages(url, *subjects, ask=None):
                 yield args[0], dict(h.split(": ", 1) for h in lines if ": " in h), body[cut:]
 
 
-def control(url, site, camera, change):
-    """Asks a camera to change settings. Returns its state with the settings in force, or a dict with "error"."""
-    subject, inbox = f"oodcast.v1.{site}.{camera}.ctl.set", f"_INBOX.{secrets.token_hex(11)}"
+def control(url, camera, change):
+    """Asks a camera, {prefix}.v1.{site}.{name}, to change settings. Returns its state, or a dict with "error"."""
+    subject, inbox = f"{camera}.ctl.set", f"_INBOX.{secrets.token_hex(11)}"
     _, _, body = next(messages(url, inbox, ask=(subject, change.encode())))
     return json.loads(body) if body else {"error": f"nobody answers on {subject}"}
 
@@ -139,17 +139,19 @@ def control(url, site, camera, change):
 def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--url", default="nats://127.0.0.1:4222")
+    p.add_argument("--prefix", default="oodcast")
     p.add_argument("--site", default="default")
     p.add_argument("--camera", default="*")
     p.add_argument("--maps", type=int, default=0, help="stop after so many; 0: never")
     p.add_argument("--set", metavar="JSON", help="change settings of the camera, print those in force and end")
     args = p.parse_args()
+    camera = f"{args.prefix}.v1.{args.site}.{args.camera}"
     if args.set:
-        state = control(args.url, args.site, args.camera, args.set)
+        state = control(args.url, camera, args.set)
         if "error" in state:
             raise SystemExit(state["error"])
         return print(json.dumps(state))
-    for n, (_, headers, body) in enumerate(messages(args.url, f"oodcast.v1.{args.site}.{args.camera}.map"), 1):
+    for n, (_, headers, body) in enumerate(messages(args.url, f"{camera}.map"), 1):
         m = decode(headers, body)
         v, width, height = values(m), m[WIDTH], m[HEIGHT]
         assert len(v) == width * height
