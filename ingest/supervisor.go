@@ -2,6 +2,8 @@ package ingest
 
 import (
 	"context"
+	"errors"
+	"maps"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -28,8 +30,8 @@ type Status struct {
 	Err error
 	// Retry is the pause before the next try; 0 unless State is Down.
 	Retry time.Duration
-	// Failures counts the failed tries since the stream was last stable; Reconnects counts the tries after the first.
-	Failures, Reconnects uint64
+	// Failures counts the failed tries since the stream was last stable.
+	Failures uint64
 	// LastFrame is when the last frame came, zero before the first.
 	LastFrame time.Time
 }
@@ -44,9 +46,10 @@ type Supervisor struct {
 	order sync.Mutex // held from a change of state until notify has returned
 	mu    struct {
 		sync.Mutex
-		status    Status
-		inSink    bool
-		idleSince time.Time
+		status     Status
+		reconnects map[string]uint64
+		inSink     bool
+		idleSince  time.Time
 	}
 }
 
@@ -58,6 +61,7 @@ func NewSupervisor(src Source, cfg Reconnect, notify func(Status), seed uint64) 
 	}
 	s := &Supervisor{src: src, cfg: cfg, notify: notify, random: rand.New(rand.NewPCG(seed, 0x6f6f64))}
 	s.mu.status = Status{State: Connecting}
+	s.mu.reconnects = map[string]uint64{reasonTimeout: 0, reasonBroke: 0, reasonConnect: 0, reasonOther: 0}
 	return s
 }
 
@@ -66,6 +70,34 @@ func (s *Supervisor) Status() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.mu.status
+}
+
+// Why a stream was opened again, as metrics say it.
+const (
+	reasonTimeout = "timed_out"
+	reasonBroke   = "broke_off"
+	reasonConnect = "no_connection"
+	reasonOther   = "other"
+)
+
+func reasonOf(err error) string {
+	switch {
+	case errors.Is(err, ErrTimeout):
+		return reasonTimeout
+	case errors.Is(err, ErrDisconnected):
+		return reasonBroke
+	case errors.Is(err, ErrConnect):
+		return reasonConnect
+	}
+	return reasonOther
+}
+
+// Reconnects counts the tries to open the stream after the first, by why there had to be one: timed_out, broke_off,
+// no_connection or other.
+func (s *Supervisor) Reconnects() map[string]uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.mu.reconnects)
 }
 
 // Stats returns the counts of the source, if it counts.
@@ -80,8 +112,8 @@ func (s *Supervisor) Stats() Stats {
 // or when ctx is done, the sink's error when that fails, and the source's error when that is Permanent.
 func (s *Supervisor) Run(ctx context.Context, sink Sink) error {
 	pause := s.cfg.Min
-	for try := uint64(0); ; try++ {
-		s.change(func(st *Status) { st.State, st.Err, st.Retry, st.Reconnects = Connecting, nil, 0, try })
+	for {
+		s.change(func(st *Status) { st.State, st.Err, st.Retry = Connecting, nil, 0 })
 		stable, sinkFailed, err := s.once(ctx, sink)
 		if err == nil || ctx.Err() != nil || sinkFailed || Permanent(err) {
 			if ctx.Err() != nil {
@@ -106,6 +138,9 @@ func (s *Supervisor) Run(ctx context.Context, sink Sink) error {
 		case <-ctx.Done():
 			return s.finish(nil)
 		}
+		s.mu.Lock()
+		s.mu.reconnects[reasonOf(err)]++
+		s.mu.Unlock()
 	}
 }
 

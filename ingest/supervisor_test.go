@@ -116,8 +116,11 @@ func TestSupervisorBacksOff(t *testing.T) {
 		if !slices.Equal(pauses, want) {
 			t.Errorf("pauses %v, want %v", pauses, want)
 		}
-		if st := sup.Status(); st.State != ingest.Ended || st.Err != nil || st.Failures != 10 || st.Reconnects != 9 {
+		if st := sup.Status(); st.State != ingest.Ended || st.Err != nil || st.Failures != 10 {
 			t.Errorf("status %+v", st)
+		}
+		if got := sup.Reconnects(); got["broke_off"] != 9 || got["timed_out"]+got["no_connection"]+got["other"] != 0 {
+			t.Errorf("reconnects %v", got)
 		}
 	})
 }

@@ -45,7 +45,7 @@ func newCollector(cameras []Camera) *collector {
 		fps:      desc("oodcast_camera_fps", "Frames a second read from the source."),
 
 		state:      desc("oodcast_source_state", "1 for the state that the source is in, 0 for the others.", "state"),
-		reconnects: desc("oodcast_source_reconnects_total", "Tries to open the source after the first."),
+		reconnects: desc("oodcast_source_reconnects_total", "Tries to open the source after the first, by reason.", "reason"),
 		abandoned:  desc("oodcast_captures_abandoned_total", "Captures that hung and were given up."),
 		hanging:    desc("oodcast_captures_hanging", "Captures that were given up and still hold a thread."),
 		waiting:    desc("oodcast_queue_length", "Frames that wait.", "queue"),
@@ -113,7 +113,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		send(c.errors, prometheus.CounterValue, float64(s.Stats.Errors))
 		send(c.misses, prometheus.CounterValue, float64(s.Stats.BudgetMisses))
 		send(c.changes, prometheus.CounterValue, float64(s.Stats.TimestepsChanges))
-		send(c.reconnects, prometheus.CounterValue, float64(s.Stats.Reconnects))
+		for reason, n := range s.Stats.ReconnectReasons {
+			send(c.reconnects, prometheus.CounterValue, float64(n), reason)
+		}
 		send(c.abandoned, prometheus.CounterValue, float64(s.Stats.Abandoned))
 		send(c.hanging, prometheus.GaugeValue, float64(s.Stats.Hanging))
 		send(c.waiting, prometheus.GaugeValue, float64(s.Stats.Waiting), "score")

@@ -173,7 +173,10 @@ func (c *camera) stats() schema.Stats {
 		Captured: src.Read, Scored: c.scored.Load(), Events: c.events.Load(), Errors: c.errors.Load(),
 		Dropped: map[string]uint64{},
 	}
-	s.Reconnects, s.Abandoned, s.Hanging = c.source.Status().Reconnects, src.Abandoned, src.Hanging
+	s.Abandoned, s.Hanging, s.ReconnectReasons = src.Abandoned, src.Hanging, c.source.Reconnects()
+	for _, n := range s.ReconnectReasons {
+		s.Reconnects += n
+	}
 	s.Waiting, s.WaitingMax, s.FrameBytes = c.frames.Len(), c.cfg.QueueFrames, c.pool.Bytes()
 	chosen := c.det.Load().Chosen()
 	s.BudgetMisses, s.TimestepsChanges = chosen.Misses, chosen.Changes

@@ -122,11 +122,12 @@ type Stats struct {
 	Viewers   int               `json:"viewers"`
 	Events    uint64            `json:"events"`
 	Errors    uint64            `json:"errors"` // frames or maps that could not be used
-	// Tries to open the stream after the first; captures that hung and were given up, and how many of these still hold a
-	// thread.
-	Reconnects uint64 `json:"reconnects"`
-	Abandoned  uint64 `json:"abandoned,omitempty"`
-	Hanging    uint64 `json:"hanging,omitempty"`
+	// Tries to open the stream after the first, and of these by reason: timed_out, broke_off, no_connection or other.
+	Reconnects       uint64            `json:"reconnects"`
+	ReconnectReasons map[string]uint64 `json:"reconnect_reasons,omitempty"`
+	// Captures that hung and were given up, and how many of these still hold a thread.
+	Abandoned uint64 `json:"abandoned,omitempty"`
+	Hanging   uint64 `json:"hanging,omitempty"`
 	// Frames that wait to be scored and that may wait, and what all frames of the camera take, bytes.
 	Waiting    int `json:"waiting"`
 	WaitingMax int `json:"waiting_max"`
