@@ -28,8 +28,9 @@ const (
 var errSpoolFull = errors.New("the spool of events is full")
 
 // spool keeps events on disk until JetStream has acknowledged them: one JSON line each in events.jsonl, in events.sent the
-// name of the last one that is done, and in events.open those that had not ended where events.jsonl begins. What add has taken survives the death of the process; what sync has
-// brought to the disk survives that of the machine. It is safe for concurrent use.
+// name of the last one that is done, and in events.open those that had not ended where events.jsonl begins. What add has
+// taken survives the death of the process; what sync has brought to the disk survives that of the machine. It is safe for
+// concurrent use, except that next and done belong to one goroutine.
 type spool struct {
 	limit int64
 	more  chan struct{} // an event was added
@@ -225,7 +226,8 @@ func (s *spool) next() (e schema.Event, size int64, err error) {
 			return e, size, nil
 		}
 	}
-	return schema.Event{}, 0, s.advance(size, "")
+	s.mu.head += size // nothing to send: done already
+	return schema.Event{}, 0, nil
 }
 
 // parseEvent reads a line of the spool, and tells whether it is an event that can be sent.
@@ -234,25 +236,46 @@ func parseEvent(line []byte) (e schema.Event, ok bool) {
 	return e, ok
 }
 
-// done forgets the event that next returned, and its size bytes.
+// done forgets the event that next returned, and its size bytes. Behind the last one the files start over.
 func (s *spool) done(e schema.Event, size int64) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.advance(size, messageID(e))
+	if err := s.advance(e, size); err != nil {
+		return err
+	}
+	return s.startOver()
 }
 
-// advance passes over size bytes, the last of which are the event of this name.
-func (s *spool) advance(size int64, name string) error {
-	if s.mu.lines == nil || size == 0 {
+func (s *spool) advance(e schema.Event, size int64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.lines == nil {
 		return nil
 	}
 	s.mu.head += size
-	if s.mu.head >= s.mu.tail && s.mu.unended.save() == nil { // all done: start over, unless the disk is full
-		s.mu.head, s.mu.tail = 0, 0
-		return s.mu.lines.Truncate(0)
-	}
-	_, err := s.mu.sent.WriteAt([]byte(name+"\n"), 0)
+	_, err := s.mu.sent.WriteAt([]byte(messageID(e)+"\n"), 0)
 	return err
+}
+
+// startOver empties the file when all of it is done. The lock is not held while what is open goes to the disk: cameras must
+// not wait for that. What they add meanwhile puts it off, as a full disk does.
+func (s *spool) startOver() error {
+	s.mu.Lock()
+	tail, file := s.mu.tail, s.mu.unended.file
+	open, err := s.mu.unended.lines()
+	all := s.mu.lines != nil && s.mu.head >= tail
+	s.mu.Unlock()
+	if !all || err != nil {
+		return err
+	}
+	if file != "" && replaceFile(file, open) != nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.lines == nil || s.mu.tail != tail {
+		return nil
+	}
+	s.mu.head, s.mu.tail = 0, 0
+	return s.mu.lines.Truncate(0)
 }
 
 // endInterrupted adds the ends of the events that the process before left open, and returns how many there were.

@@ -300,6 +300,56 @@ func TestSpoolInterrupted(t *testing.T) {
 	want(open(t, dir, 1<<20))
 }
 
+// TestSpoolInterruptedMeanwhile adds events while others are done and the files start over: of three events two end, and
+// the next process knows the third.
+func TestSpoolInterruptedMeanwhile(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, 1<<20)
+	const events = 90
+	added := make(chan error, 1)
+	go func() {
+		var err error
+		for i := range events {
+			e := schema.Event{ID: strconv.Itoa(i), Revision: 1, Type: string(detector.EventStart), Camera: "front"}
+			_, first := s.add(e)
+			if e.Revision, e.Type = 2, string(detector.EventEnd); i%3 > 0 {
+				_, second := s.add(e)
+				first = errors.Join(first, second)
+			}
+			err = errors.Join(err, first)
+		}
+		added <- err
+	}()
+	for sent := 0; sent < events/3*5; {
+		e, n, err := s.next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n == 0 {
+			<-s.more
+			continue
+		}
+		if err := s.done(e, n); err != nil {
+			t.Fatal(err)
+		}
+		sent++
+	}
+	if err := <-added; err != nil {
+		t.Fatal(err)
+	}
+	empty(t, s)
+	s.lock.Close() // it dies
+	ends := open(t, dir, 1<<20).mu.unended.interrupted()
+	if len(ends) != events/3 {
+		t.Errorf("%d events are open, want %d", len(ends), events/3)
+	}
+	for _, e := range ends {
+		if i, err := strconv.Atoi(e.ID); err != nil || i%3 != 0 || e.Revision != 2 {
+			t.Errorf("%s is open, want those that did not end", messageID(e))
+		}
+	}
+}
+
 func FuzzSpool(f *testing.F) {
 	f.Add([]byte("{\"id\":\"a\",\"camera\":\"front\"}\n{\"id\":\"b\"}\n\n{\"id\""), []byte("a.0\n"), []byte("{}\n"))
 	f.Add([]byte("\x00\xff\n"), []byte{255, 255, 255, 255, 255, 255, 255, 255}, []byte("{\"id\":\"a\",\"camera\":\"front\"}\n"))

@@ -2,7 +2,6 @@ package publish
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
@@ -20,7 +19,6 @@ import (
 type unended struct {
 	file   string // empty: nobody will ask
 	events map[string]schema.Event
-	saved  bool // the file says the same
 }
 
 // readUnended reads the file of what was open where lines begins, and follows the first size bytes of lines from there.
@@ -54,7 +52,6 @@ func (u *unended) followAll(lines io.Reader) error {
 }
 
 func (u *unended) follow(e schema.Event) {
-	u.saved = false
 	if e.Type == string(detector.EventEnd) {
 		delete(u.events, e.ID)
 		return
@@ -74,24 +71,17 @@ func (u *unended) interrupted() []schema.Event {
 	return ends
 }
 
-// save writes the file anew, if there is anything new.
-func (u *unended) save() error {
-	if u.saved || u.file == "" {
-		return nil
-	}
-	var b bytes.Buffer
+// lines returns what the file should say.
+func (u *unended) lines() ([]byte, error) {
+	var b []byte
 	for _, id := range slices.Sorted(maps.Keys(u.events)) {
 		line, err := json.Marshal(u.events[id])
 		if err != nil {
-			return err
+			return nil, err
 		}
-		b.Write(append(line, '\n'))
+		b = append(append(b, line...), '\n')
 	}
-	if err := replaceFile(u.file, b.Bytes()); err != nil {
-		return err
-	}
-	u.saved = true
-	return nil
+	return b, nil
 }
 
 // replaceFile writes a file such that it has its old content or b, whenever the machine stops.
