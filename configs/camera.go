@@ -7,6 +7,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/detector/events"
 	"github.com/oodcast/oodcast/ingest"
 )
 
@@ -19,7 +20,7 @@ type Camera struct {
 	// Detector are the keys of detector that are different for this camera.
 	Detector Override[detector.Config] `yaml:"detector,omitempty"`
 	// Events are the keys of events that are different for this camera.
-	Events Override[detector.TrackerConfig] `yaml:"events,omitempty"`
+	Events Override[events.Config] `yaml:"events,omitempty"`
 }
 
 func (c *Camera) setDefaults() { c.Config = ingest.DefaultConfig() }
@@ -42,7 +43,7 @@ func (c *Config) DetectorOf(cam Camera) detector.Config {
 }
 
 // EventsOf returns what is in force for cam: its own keys over those for all cameras.
-func (c *Config) EventsOf(cam Camera) detector.TrackerConfig { return cam.Events.Over(c.Events) }
+func (c *Config) EventsOf(cam Camera) events.Config { return cam.Events.Over(c.Events) }
 
 // Override holds some of T's keys. The zero Override holds none.
 type Override[T any] struct {

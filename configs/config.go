@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/detector/events"
 	"github.com/oodcast/oodcast/detector/ort"
 	"github.com/oodcast/oodcast/models"
 	"github.com/oodcast/oodcast/publish"
@@ -31,7 +32,7 @@ type Config struct {
 	// Detector holds |T|, threshold and working size.
 	Detector detector.Config `yaml:"detector"`
 	// Events says when a region above the threshold becomes an event.
-	Events detector.TrackerConfig `yaml:"events"`
+	Events events.Config `yaml:"events"`
 	// Publish is where maps and events go.
 	Publish publish.Config `yaml:"publish"`
 	// Archive is where evidence of events is kept.
@@ -98,7 +99,7 @@ func Default() Config {
 		Bundle:   models.Default,
 		Provider: Provider{Name: ort.CPU, Batch: Batch{Frames: 1, Wait: 20 * time.Millisecond}},
 		Detector: detector.DefaultConfig(),
-		Events:   detector.DefaultTrackerConfig(),
+		Events:   events.DefaultConfig(),
 		Publish:  publish.DefaultConfig(),
 		Archive:  archive.DefaultConfig(),
 		Preview:  preview.DefaultConfig(),

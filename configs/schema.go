@@ -11,6 +11,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/detector/events"
 	"github.com/oodcast/oodcast/detector/ort"
 	"github.com/oodcast/oodcast/pipeline"
 )
@@ -73,8 +74,8 @@ func schemaOf(t reflect.Type, def reflect.Value, node *yaml.Node, path string) m
 		s["anyOf"] = []any{map[string]any{"type": "integer"}, map[string]any{"const": "auto"}}
 	case t == reflect.TypeFor[Override[detector.Config]](): // keys of the whole, none with a default
 		return overrideSchema(reflect.TypeFor[detector.Config](), "detector", path)
-	case t == reflect.TypeFor[Override[detector.TrackerConfig]]():
-		return overrideSchema(reflect.TypeFor[detector.TrackerConfig](), "events", path)
+	case t == reflect.TypeFor[Override[events.Config]]():
+		return overrideSchema(reflect.TypeFor[events.Config](), "events", path)
 	case reflect.PointerTo(t).Implements(reflect.TypeFor[yaml.Unmarshaler]()):
 		return s // judged by its own code
 	case t.Kind() == reflect.Struct:

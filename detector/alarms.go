@@ -15,7 +15,7 @@ const alarmsMost = 3600
 // extreme value theory (Leadbetter 1983), as runs declustering estimates it.
 const (
 	episodeP    = 0.9         // quantile of the peaks above which episodes are looked at
-	episodeGap  = time.Second // between two episodes at least: TrackerConfig.Hold by default
+	episodeGap  = time.Second // between two episodes at least: one second, as events.Config.Hold has it by default
 	episodeMost = 1           // second: while it is louder for longer, several things are there
 	episodeFew  = 3           // fewer episodes tell nothing
 )

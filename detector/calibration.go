@@ -72,12 +72,15 @@ func ValueProbabilities() []float64 {
 // PeakProbabilities are the stored quantiles of frame peaks.
 func PeakProbabilities() []float64 { return []float64{0.05, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1} }
 
+// EventArea is the share of a map that a region must cover to make an event by default.
+const EventArea = 0.0005
+
 // EventPeak is the highest threshold at which the values of a map could still make an event: as much of the picture reaches
-// it as TrackerConfig.MinArea asks for by default. The map's highest value alone would be a poor measure: it hardly tells
+// it as EventArea asks for by default. The map's highest value alone would be a poor measure: it hardly tells
 // a frame with an object from one without, and a single cell is no event. It sorts values.
 func EventPeak(values []float32) float32 {
 	slices.Sort(values)
-	return values[len(values)-max(1, int(DefaultTrackerConfig().MinArea*float64(len(values))))]
+	return values[len(values)-max(1, int(EventArea*float64(len(values))))]
 }
 
 // NewLevel sorts values and peaks and takes their quantiles.

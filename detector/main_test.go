@@ -194,3 +194,6 @@ func testDetector(t *testing.T, edit func(*Config, *models.Manifest, *Calibratio
 	}
 	return d
 }
+
+// cells is a rectangle of a grid: x0 ≤ x < x1, y0 ≤ y < y1.
+type cells struct{ x0, y0, x1, y1 int }

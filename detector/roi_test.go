@@ -5,7 +5,6 @@ import (
 	"math"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/oodcast/oodcast/detector/diffusion"
 )
@@ -183,28 +182,6 @@ func TestROIJudgesOnlyTheInside(t *testing.T) {
 	again, err := d.Score(t.Context(), noiseFrame(101, odd))
 	if err != nil || again.ROI != m.ROI {
 		t.Errorf("%v: the mask is rasterised for every frame, want once for each size", err)
-	}
-}
-
-func TestROIHidesRegionsFromEvents(t *testing.T) {
-	inside, outside := cells{2, 2, 6, 6}, cells{30, 8, 36, 14}
-	mask := ROI{Include: []Polygon{{{0, 0}, {0.5, 0}, {0.5, 1}, {0, 1}}}}.Mask(40, 20)
-	for _, tt := range []struct {
-		blob cells
-		want bool
-	}{{inside, true}, {outside, false}} {
-		tr, seen := NewTracker(DefaultTrackerConfig()), false
-		for i := range 20 {
-			m := scene(time.Duration(i)*100*time.Millisecond, tt.blob, 9)
-			m.ROI = mask
-			if share := m.AboveThreshold(); (share > 0) != tt.want {
-				t.Fatalf("share above the threshold %v with the blob at %v", share, tt.blob)
-			}
-			seen = seen || len(tr.Update(m)) > 0
-		}
-		if seen != tt.want {
-			t.Errorf("event of the blob at %v: %v, want %v", tt.blob, seen, tt.want)
-		}
 	}
 }
 

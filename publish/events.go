@@ -11,14 +11,14 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/detector/events"
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
 // Event takes over an event: when it returns, the event is in a file and is sent sooner or later, however this process
 // ends. It waits for the disk as well, as far as that takes less than a tenth of a second; and until Run, which must have
 // been called, has opened the files. An event that the spool does not take is logged and counted as lost.
-func (p *Publisher) Event(e detector.Event) {
+func (p *Publisher) Event(e events.Event) {
 	p.metrics.events.WithLabelValues(e.Camera, string(e.Type)).Inc()
 	if p.cfg.Off() {
 		return

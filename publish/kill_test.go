@@ -14,7 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/detector/events"
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
@@ -102,8 +102,8 @@ func drain(t *testing.T, url, state string) {
 	})
 }
 
-// events reads the stream of events. It fails while there is no server, or no stream.
-func events(t *testing.T, url string) (jetstream.Stream, *jetstream.StreamInfo, error) {
+// stored reads the stream of events. It fails while there is no server, or no stream.
+func stored(t *testing.T, url string) (jetstream.Stream, *jetstream.StreamInfo, error) {
 	t.Helper()
 	nc, err := nats.Connect(url)
 	if err != nil {
@@ -144,7 +144,7 @@ func waitStored(t *testing.T, url string, n uint64) {
 // were taken, then an end because of the interruption, and nothing else.
 func checkStream(t *testing.T, url string, taken map[string]int) {
 	t.Helper()
-	stream, info, err := events(t, url)
+	stream, info, err := stored(t, url)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +164,7 @@ func checkStream(t *testing.T, url string, taken map[string]int) {
 		newest[e.ID], reason[e.ID] = e.Revision, e.Reason
 	}
 	for id, n := range taken {
-		if newest[id] <= n || reason[id] != string(detector.EndInterrupted) {
+		if newest[id] <= n || reason[id] != string(events.EndInterrupted) {
 			t.Errorf("%s: %d revisions in the stream, reason %q, %d were taken", id, newest[id], reason[id], n)
 		}
 		delete(newest, id)
@@ -212,7 +212,7 @@ func TestAnswerLost(t *testing.T) {
 	p := start(t, cfg, nil, option)
 	p.Event(event("f", 1))
 	wait(t, "three events", func() bool { return metric(t, reg, "oodcast_nats_publish_total", "event", "sent") == 3 })
-	stream, info, err := events(t, s.ClientURL())
+	stream, info, err := stored(t, s.ClientURL())
 	if err != nil {
 		t.Fatal(err)
 	}

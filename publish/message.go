@@ -6,6 +6,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/detector/events"
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
@@ -68,7 +69,7 @@ func scoreMessage(site string, m *detector.Map) schema.Score {
 func Millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 // EventMessage is what subscribers and the page see of an event.
-func EventMessage(site string, e detector.Event) schema.Event {
+func EventMessage(site string, e events.Event) schema.Event {
 	return schema.Event{
 		ID: e.ID, Revision: e.Revision, Type: string(e.Type), Site: site, Camera: e.Camera,
 		Start: e.Start.UTC(), Time: e.Time.UTC(),

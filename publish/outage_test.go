@@ -13,7 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/detector/events"
 	"github.com/oodcast/oodcast/publish"
 	"github.com/oodcast/oodcast/publish/schema"
 )
@@ -59,8 +59,8 @@ func remote(t *testing.T, url string) publish.Config {
 	return c
 }
 
-func event(id string, revision int) detector.Event {
-	return detector.Event{ID: id, Revision: revision, Type: detector.EventUpdate, Camera: "front", Time: time.Now()}
+func event(id string, revision int) events.Event {
+	return events.Event{ID: id, Revision: revision, Type: events.Update, Camera: "front", Time: time.Now()}
 }
 
 // TestOutage takes the server away: maps are dropped and counted, events wait and arrive once and in order.

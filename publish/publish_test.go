@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
 	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/detector/events"
 	"github.com/oodcast/oodcast/publish"
 	"github.com/oodcast/oodcast/publish/schema"
 )
@@ -299,7 +300,7 @@ func TestNeverBlocks(t *testing.T) {
 			p.Map(m)
 			p.StatusChanged()
 			if i%50 == 0 {
-				p.Event(detector.Event{ID: strconv.Itoa(i), Type: detector.EventStart, Camera: "front"})
+				p.Event(events.Event{ID: strconv.Itoa(i), Type: events.Start, Camera: "front"})
 			}
 		}
 	}()

@@ -15,7 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
-	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/detector/events"
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
@@ -123,7 +123,7 @@ func TestSpoolFull(t *testing.T) {
 	syncing := make(chan error)
 	go func() { syncing <- p.syncEvents(ctx) }()
 	for i := range 100 {
-		p.Event(detector.Event{ID: strconv.Itoa(i), Camera: "front", Type: detector.EventStart})
+		p.Event(events.Event{ID: strconv.Itoa(i), Camera: "front", Type: events.Start})
 	}
 	stop()
 	if err := <-syncing; err != nil {
@@ -214,7 +214,7 @@ func BenchmarkEvent(b *testing.B) {
 	synced := make(chan error)
 	go func() { synced <- p.syncEvents(ctx) }()
 	for b.Loop() {
-		p.Event(detector.Event{ID: "0123456789abcdef", Camera: "front", Type: detector.EventUpdate})
+		p.Event(events.Event{ID: "0123456789abcdef", Camera: "front", Type: events.Update})
 	}
 	stop()
 	if err := <-synced; err != nil {
@@ -236,7 +236,7 @@ func TestSpoolTaken(t *testing.T) {
 // knows which have not ended.
 func TestSpoolInterrupted(t *testing.T) {
 	dir := t.TempDir()
-	tell := func(s *spool, id string, revision int, kind detector.EventType) {
+	tell := func(s *spool, id string, revision int, kind events.Type) {
 		t.Helper()
 		if _, err := s.add(schema.Event{ID: id, Revision: revision, Type: string(kind), Camera: "front"}); err != nil {
 			t.Fatal(err)
@@ -261,7 +261,7 @@ func TestSpoolInterrupted(t *testing.T) {
 		t.Helper()
 		var got []string
 		for _, e := range s.mu.unended.interrupted() {
-			if e.Type != string(detector.EventEnd) || e.Reason != string(detector.EndInterrupted) {
+			if e.Type != string(events.End) || e.Reason != string(events.EndInterrupted) {
 				t.Errorf("%s is %s because of %q", e.ID, e.Type, e.Reason)
 			}
 			got = append(got, messageID(e))
@@ -272,17 +272,17 @@ func TestSpoolInterrupted(t *testing.T) {
 	}
 	s := open(t, dir, 1<<20)
 	want(s)
-	tell(s, "a", 1, detector.EventStart)
+	tell(s, "a", 1, events.Start)
 	send(s)
-	tell(s, "a", 2, detector.EventUpdate)
-	tell(s, "b", 1, detector.EventStart)
+	tell(s, "a", 2, events.Update)
+	tell(s, "b", 1, events.Start)
 	s.lock.Close() // it dies: a.1 is sent, the others are not
 
 	s = open(t, dir, 1<<20)
 	want(s, "a.3", "b.2")
-	tell(s, "b", 2, detector.EventEnd)
+	tell(s, "b", 2, events.End)
 	send(s)
-	tell(s, "c", 1, detector.EventStart)
+	tell(s, "c", 1, events.Start)
 	send(s)
 	s.lock.Close() // everything is sent
 
@@ -305,14 +305,14 @@ func TestSpoolInterrupted(t *testing.T) {
 func TestSpoolInterruptedMeanwhile(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, 1<<20)
-	const events = 90
+	const count = 90
 	added := make(chan error, 1)
 	go func() {
 		var err error
-		for i := range events {
-			e := schema.Event{ID: strconv.Itoa(i), Revision: 1, Type: string(detector.EventStart), Camera: "front"}
+		for i := range count {
+			e := schema.Event{ID: strconv.Itoa(i), Revision: 1, Type: string(events.Start), Camera: "front"}
 			_, first := s.add(e)
-			if e.Revision, e.Type = 2, string(detector.EventEnd); i%3 > 0 {
+			if e.Revision, e.Type = 2, string(events.End); i%3 > 0 {
 				_, second := s.add(e)
 				first = errors.Join(first, second)
 			}
@@ -320,7 +320,7 @@ func TestSpoolInterruptedMeanwhile(t *testing.T) {
 		}
 		added <- err
 	}()
-	for sent := 0; sent < events/3*5; {
+	for sent := 0; sent < count/3*5; {
 		e, n, err := s.next()
 		if err != nil {
 			t.Fatal(err)
@@ -340,8 +340,8 @@ func TestSpoolInterruptedMeanwhile(t *testing.T) {
 	empty(t, s)
 	s.lock.Close() // it dies
 	ends := open(t, dir, 1<<20).mu.unended.interrupted()
-	if len(ends) != events/3 {
-		t.Errorf("%d events are open, want %d", len(ends), events/3)
+	if len(ends) != count/3 {
+		t.Errorf("%d events are open, want %d", len(ends), count/3)
 	}
 	for _, e := range ends {
 		if i, err := strconv.Atoi(e.ID); err != nil || i%3 != 0 || e.Revision != 2 {

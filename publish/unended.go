@@ -10,7 +10,7 @@ import (
 	"os"
 	"slices"
 
-	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/detector/events"
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
@@ -52,7 +52,7 @@ func (u *unended) followAll(lines io.Reader) error {
 }
 
 func (u *unended) follow(e schema.Event) {
-	if e.Type == string(detector.EventEnd) {
+	if e.Type == string(events.End) {
 		delete(u.events, e.ID)
 		return
 	}
@@ -65,7 +65,7 @@ func (u *unended) interrupted() []schema.Event {
 	for _, id := range slices.Sorted(maps.Keys(u.events)) {
 		e := u.events[id]
 		e.Revision++
-		e.Type, e.Reason = string(detector.EventEnd), string(detector.EndInterrupted)
+		e.Type, e.Reason = string(events.End), string(events.EndInterrupted)
 		ends = append(ends, e)
 	}
 	return ends

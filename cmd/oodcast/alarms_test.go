@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/detector/events"
 	"github.com/oodcast/oodcast/detector/ort"
 	"github.com/oodcast/oodcast/ingest"
 	"github.com/oodcast/oodcast/ingest/opencv"
@@ -125,12 +126,12 @@ func calibratedMaps(t *testing.T, bundle, normal, other string, timesteps int) (
 
 // countEvents counts the events that a threshold makes of maps.
 func countEvents(maps []*detector.Map, threshold float32) (starts int) {
-	tracker := detector.NewTracker(detector.DefaultTrackerConfig())
+	tracker := events.NewTracker(events.DefaultConfig())
 	for i, m := range maps {
 		m := *m
 		m.Captured, m.Threshold = time.Unix(1000, 0).Add(time.Duration(i)*time.Second/clipFPS), threshold
 		for _, e := range tracker.Update(&m) {
-			if e.Type == detector.EventStart {
+			if e.Type == events.Start {
 				starts++
 			}
 		}

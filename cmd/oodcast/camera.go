@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/detector/events"
 	"github.com/oodcast/oodcast/ingest"
 	"github.com/oodcast/oodcast/pipeline"
 	"github.com/oodcast/oodcast/publish"
@@ -28,12 +29,12 @@ type camera struct {
 	live     bool // frames that come too fast are dropped, and the source does not wait
 	pool     *ingest.Pool
 	det      atomic.Pointer[detector.Detector]
-	scoring  detector.Config        // as configured; only a reload changes it
-	tracking detector.TrackerConfig // as configured; only a reload changes it
-	tracker  *detector.Tracker
-	retrack  atomic.Pointer[detector.TrackerConfig] // for the next frame
-	seq      uint64                                 // of the next map
-	drift    detector.DriftState                    // of the newest map
+	scoring  detector.Config // as configured; only a reload changes it
+	tracking events.Config   // as configured; only a reload changes it
+	tracker  *events.Tracker
+	retrack  atomic.Pointer[events.Config] // for the next frame
+	seq      uint64                        // of the next map
+	drift    detector.DriftState           // of the newest map
 	started  time.Time
 	paused   atomic.Bool
 	scored   atomic.Uint64

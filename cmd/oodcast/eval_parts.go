@@ -8,6 +8,7 @@ import (
 
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/detector/eval"
+	"github.com/oodcast/oodcast/detector/events"
 	"github.com/oodcast/oodcast/detector/ort"
 	"github.com/oodcast/oodcast/ingest"
 	"github.com/oodcast/oodcast/models"
@@ -18,7 +19,7 @@ import (
 func evalVars() map[string]string {
 	return map[string]string{
 		"eval_methods": strings.Join(eval.MethodNames(), ", "),
-		"min_area":     fmt.Sprint(detector.DefaultTrackerConfig().MinArea),
+		"min_area":     fmt.Sprint(events.DefaultConfig().MinArea),
 	}
 }
 

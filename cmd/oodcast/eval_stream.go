@@ -12,6 +12,7 @@ import (
 
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/detector/eval"
+	"github.com/oodcast/oodcast/detector/events"
 	"github.com/oodcast/oodcast/ingest"
 	"github.com/oodcast/oodcast/ingest/opencv"
 )
@@ -64,7 +65,7 @@ func (c *EvalCmd) evalStream(e *env) (err error) {
 
 func (c *EvalCmd) streamParts() (ingest.Source, *eval.Truth, eval.StreamOptions, error) {
 	opt := eval.StreamOptions{
-		FPS: c.FPS, Latency: -1, OOD: 1, Tracker: detector.DefaultTrackerConfig(), Thresholds: c.Threshold,
+		FPS: c.FPS, Latency: -1, OOD: 1, Tracker: events.DefaultConfig(), Thresholds: c.Threshold,
 	}
 	opt.Tracker.MinArea = c.MinArea
 	switch {

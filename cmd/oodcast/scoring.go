@@ -8,6 +8,7 @@ import (
 
 	"github.com/oodcast/oodcast/configs"
 	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/detector/events"
 	"github.com/oodcast/oodcast/ingest"
 	"github.com/oodcast/oodcast/pipeline"
 	"github.com/oodcast/oodcast/publish/archive"
@@ -35,7 +36,7 @@ func (s *service) newCamera(cfg *configs.Config, cam configs.Camera) (_ *camera,
 	memory := cam.MemoryMB << 20
 	c := &camera{
 		cfg: cam.Config, site: cfg.Publish.Site, engine: engine, fault: s.fault, scoring: scoring,
-		tracking: cfg.EventsOf(cam), tracker: detector.NewTracker(cfg.EventsOf(cam)), started: time.Now(), live: policy != pipeline.Wait,
+		tracking: cfg.EventsOf(cam), tracker: events.NewTracker(cfg.EventsOf(cam)), started: time.Now(), live: policy != pipeline.Wait,
 		pool: ingest.NewBoundedPool(cam.QueueFrames+framesBeside, memory), done: make(chan struct{}),
 	}
 	// What waits gets no more than half of the memory: there must be room to read and to score.
@@ -128,7 +129,7 @@ func (s *service) scoreAll(ctx context.Context, c *camera) error {
 	defer s.turns.attend(c.engine)()
 	for {
 		if err := s.next(ctx, c); err != nil { // closed and empty, or stopped
-			s.announce(c, nil, nil, c.tracker.End(time.Now(), detector.EndStream))
+			s.announce(c, nil, nil, c.tracker.End(time.Now(), events.EndStream))
 			return nil
 		}
 		if cfg := c.retrack.Swap(nil); cfg != nil {
@@ -136,17 +137,17 @@ func (s *service) scoreAll(ctx context.Context, c *camera) error {
 		}
 		m, err := s.scoreNext(ctx, c)
 		if err != nil { // the events that are open end like those of a stream that breaks off for good
-			s.announce(c, nil, nil, c.tracker.End(time.Now(), detector.EndStream))
+			s.announce(c, nil, nil, c.tracker.End(time.Now(), events.EndStream))
 			return fmt.Errorf("camera %s: %w", c.cfg.Name, err)
 		}
 		if m == nil {
 			if c.paused.Load() {
-				s.announce(c, nil, nil, c.tracker.End(time.Now(), detector.EndPaused))
+				s.announce(c, nil, nil, c.tracker.End(time.Now(), events.EndPaused))
 			}
 			continue
 		}
 		if s.maxFrames > 0 && c.scored.Load() >= s.maxFrames {
-			s.announce(c, nil, nil, c.tracker.End(m.Captured, detector.EndStream))
+			s.announce(c, nil, nil, c.tracker.End(m.Captured, events.EndStream))
 			return nil
 		}
 	}
@@ -206,21 +207,21 @@ func (s *service) next(ctx context.Context, c *camera) error {
 		if err == nil || !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
 			return err
 		}
-		s.announce(c, nil, nil, c.tracker.End(time.Now(), detector.EndNoSignal))
+		s.announce(c, nil, nil, c.tracker.End(time.Now(), events.EndNoSignal))
 	}
 	return c.frames.Ready(ctx)
 }
 
 // announce keeps evidence of events, publishes them, and prints a line for each that starts or ends. f and m are the frame
 // and the map behind them; nil where events end without one.
-func (s *service) announce(c *camera, f *ingest.Frame, m *detector.Map, events []detector.Event) {
-	for _, ev := range s.evidence.Observe(f, m, events, c.tracker.Open()) {
+func (s *service) announce(c *camera, f *ingest.Frame, m *detector.Map, told []events.Event) {
+	for _, ev := range s.evidence.Observe(f, m, told, c.tracker.Open()) {
 		s.publisher.Event(ev)
 		s.preview.Event(ev)
-		if ev.Type == detector.EventUpdate {
+		if ev.Type == events.Update {
 			continue
 		}
-		if ev.Type == detector.EventStart {
+		if ev.Type == events.Start {
 			c.events.Add(1)
 		}
 		fmt.Fprintf(s.out.Stdout, "%s  %-10s event %-5s  peak %.1f  area %.2f %%  at %.0f%%,%.0f%%  %s\n",

@@ -6,7 +6,7 @@ import (
 	"math"
 	"time"
 
-	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/detector/events"
 	"github.com/oodcast/oodcast/ingest"
 )
 
@@ -20,7 +20,7 @@ type StreamOptions struct {
 	// OOD is the label of an anomalous pixel.
 	OOD uint8
 	// Tracker makes events of maps. UpdateEvery is ignored: every map's boxes are looked at.
-	Tracker detector.TrackerConfig
+	Tracker events.Config
 	// Thresholds are judged beside the default one.
 	Thresholds []float32
 }

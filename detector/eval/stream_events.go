@@ -5,14 +5,14 @@ import (
 	"slices"
 	"time"
 
-	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/detector/events"
 )
 
 // hitShare is the share of an event's box that must lie in an object's for the event to point at it: an event that covers
 // the whole picture points at nothing.
 const hitShare = 0.1
 
-// Events says how good the events are that the service would have sent: a detector.Tracker ran on the maps that got done,
+// Events says how good the events are that the service would have sent: a events.Tracker ran on the maps that got done,
 // in the order and at the time at which they did.
 type Events struct {
 	// Objects is the number of labelled objects: what is connected in the masks of neighbouring frames, or a span of time.
@@ -50,15 +50,15 @@ type FoundObject struct {
 
 // FalseAlarm is an event that hit no object: its first and last map, its highest value, and where it was first.
 type FalseAlarm struct {
-	From float64      `json:"from_s"`
-	To   float64      `json:"to_s"`
-	Peak float32      `json:"peak"`
-	Box  detector.Box `json:"box"`
+	From float64    `json:"from_s"`
+	To   float64    `json:"to_s"`
+	Peak float32    `json:"peak"`
+	Box  events.Box `json:"box"`
 }
 
 // eventLog runs a tracker and keeps where its events were.
 type eventLog struct {
-	tracker   *detector.Tracker
+	tracker   *events.Tracker
 	threshold float32               // 0: the maps'
 	used      float32               // 0: there was none
 	seen      map[string][]sighting // by event
@@ -70,13 +70,13 @@ type sighting struct {
 	frame int
 	shown time.Duration
 	done  time.Duration // when the map was there
-	box   detector.Box
+	box   events.Box
 	peak  float32
 }
 
 // newEventLog returns a log for one threshold, 0 for that of the maps.
-func newEventLog(cfg detector.TrackerConfig, threshold float32) *eventLog {
-	return &eventLog{tracker: detector.NewTracker(cfg), threshold: threshold, seen: map[string][]sighting{}}
+func newEventLog(cfg events.Config, threshold float32) *eventLog {
+	return &eventLog{tracker: events.NewTracker(cfg), threshold: threshold, seen: map[string][]sighting{}}
 }
 
 // epoch stands for the first frame's time: trackers want a clock, not a position.
@@ -97,14 +97,14 @@ func (l *eventLog) update(s *shot) {
 		if _, ok := l.seen[e.ID]; !ok {
 			l.order = append(l.order, e.ID)
 		}
-		if e.Type != detector.EventEnd { // its box is where it last was, some time ago
+		if e.Type != events.End { // its box is where it last was, some time ago
 			l.seen[e.ID] = append(l.seen[e.ID], sighting{s.frame, s.shown, s.done, e.Box, e.Peak})
 		}
 	}
 }
 
 // end closes the tracker.
-func (l *eventLog) end(now time.Duration) { l.tracker.End(epoch().Add(now), detector.EndStream) }
+func (l *eventLog) end(now time.Duration) { l.tracker.End(epoch().Add(now), events.EndStream) }
 
 // hits reports whether a sighting of an event, its first or a later one, points at an object.
 func (in *instance) hits(s sighting, first bool) bool {

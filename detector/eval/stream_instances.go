@@ -3,7 +3,7 @@ package eval
 import (
 	"time"
 
-	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/detector/events"
 )
 
 // instanceGap is how long an object may be out of sight, behind another one, and still be the same.
@@ -14,8 +14,8 @@ const instanceReach = 0.02
 
 // instance is a labelled object: what is connected in space and time.
 type instance struct {
-	from, to time.Duration         // first and last labelled frame with it
-	boxes    map[int]*detector.Box // by frame; without boxes it is everywhere
+	from, to time.Duration       // first and last labelled frame with it
+	boxes    map[int]*events.Box // by frame; without boxes it is everywhere
 }
 
 // instances follows the labelled objects from mask to mask. Parts are connected in space when their pixels touch, and in
@@ -31,7 +31,7 @@ type instances struct {
 type part struct {
 	frame int
 	at    time.Duration
-	box   detector.Box
+	box   events.Box
 }
 
 // instances returns what is known before the stream is seen.
@@ -54,7 +54,7 @@ func (s *instances) add(v *view, ood uint8) {
 		me := len(s.parts)
 		s.parts = append(s.parts, part{v.index, v.shown, b})
 		s.parent = append(s.parent, me)
-		grown := detector.Box{
+		grown := events.Box{
 			X: b.X - instanceReach, Y: b.Y - instanceReach, Width: b.Width + 2*instanceReach, Height: b.Height + 2*instanceReach,
 		}
 		for i := s.open; i < older; i++ {
@@ -83,7 +83,7 @@ func (s *instances) finish() []instance {
 		if !ok {
 			n = len(list)
 			at[root] = n
-			list = append(list, instance{from: p.at, boxes: map[int]*detector.Box{}})
+			list = append(list, instance{from: p.at, boxes: map[int]*events.Box{}})
 		}
 		in := &list[n]
 		in.to = p.at
@@ -98,7 +98,7 @@ func (s *instances) finish() []instance {
 }
 
 // pixelBoxes returns the bounding box of each component 1 … n, in parts of the picture.
-func pixelBoxes(ids []int32, n, w, h int) []detector.Box {
+func pixelBoxes(ids []int32, n, w, h int) []events.Box {
 	type bounds struct{ x0, y0, x1, y1 int }
 	all := make([]bounds, n)
 	for i := range all {
@@ -110,9 +110,9 @@ func pixelBoxes(ids []int32, n, w, h int) []detector.Box {
 			b.x0, b.y0, b.x1, b.y1 = min(b.x0, x), min(b.y0, y), max(b.x1, x+1), max(b.y1, y+1)
 		}
 	}
-	boxes := make([]detector.Box, n)
+	boxes := make([]events.Box, n)
 	for i, b := range all {
-		boxes[i] = detector.Box{
+		boxes[i] = events.Box{
 			X: float64(b.x0) / float64(w), Y: float64(b.y0) / float64(h),
 			Width: float64(b.x1-b.x0) / float64(w), Height: float64(b.y1-b.y0) / float64(h),
 		}
@@ -121,16 +121,16 @@ func pixelBoxes(ids []int32, n, w, h int) []detector.Box {
 }
 
 // intersection returns the common area of two boxes.
-func intersection(a, b detector.Box) float64 {
+func intersection(a, b events.Box) float64 {
 	w := min(a.X+a.Width, b.X+b.Width) - max(a.X, b.X)
 	h := min(a.Y+a.Height, b.Y+b.Height) - max(a.Y, b.Y)
 	return max(w, 0) * max(h, 0)
 }
 
 // united returns the smallest box around two.
-func united(a, b detector.Box) detector.Box {
+func united(a, b events.Box) events.Box {
 	x, y := min(a.X, b.X), min(a.Y, b.Y)
-	return detector.Box{
+	return events.Box{
 		X: x, Y: y, Width: max(a.X+a.Width, b.X+b.Width) - x, Height: max(a.Y+a.Height, b.Y+b.Height) - y,
 	}
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/detector/eval"
+	"github.com/oodcast/oodcast/detector/events"
 	"github.com/oodcast/oodcast/ingest"
 )
 
@@ -112,7 +113,7 @@ func (s *sequence) run(t *testing.T, latency time.Duration) eval.StreamResult {
 		return m, nil
 	}
 	results, err := eval.Stream(t.Context(), s, s.masks(t), encode, []eval.Row{{Method: "z", Score: score}},
-		eval.StreamOptions{FPS: 10, Latency: latency, OOD: 1, Tracker: detector.DefaultTrackerConfig(), Thresholds: []float32{8, 12}})
+		eval.StreamOptions{FPS: 10, Latency: latency, OOD: 1, Tracker: events.DefaultConfig(), Thresholds: []float32{8, 12}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -321,7 +322,7 @@ func TestStreamEvents(t *testing.T) {
 	if first.From != 1 || first.To != 3.4 || first.Delay == nil || second.From != 6 || second.Delay != nil {
 		t.Errorf("objects %+v, want one from 1 to 3.4 s, found, and one from 6 s, missed", got.Truth)
 	}
-	box := detector.Box{X: 30. / 64, Y: 5. / 64, Width: 10. / 64, Height: 10. / 64}
+	box := events.Box{X: 30. / 64, Y: 5. / 64, Width: 10. / 64, Height: 10. / 64}
 	if a := got.Alarms; len(a) != 2 || a[0].From < 10 || a[0].To > 12.5 || a[0].Peak != 9 || a[0].Box != box {
 		t.Errorf("false alarms %+v, want one at %+v between 10 and 12.5 s first", a, box)
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/detector/events"
 	"github.com/oodcast/oodcast/detector/ort"
 	"github.com/oodcast/oodcast/ingest"
 	"github.com/oodcast/oodcast/ingest/ingesttest"
@@ -36,7 +37,7 @@ func TestEventFollowsAPastedObject(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tracker := detector.NewTracker(detector.DefaultTrackerConfig())
+	tracker := events.NewTracker(events.DefaultConfig())
 	const first, frames, stride = 60, 100, 2 // ten seconds, five maps a second
 	place := ingesttest.Placement{
 		Object: "dog", To: frames, Path: []ingesttest.Waypoint{{X: 0.12, Y: 0.97, Height: 0.26}, {X: 0.45, Y: 0.99, Height: 0.28}},
@@ -97,7 +98,7 @@ func TestEventFollowsAPastedObject(t *testing.T) {
 }
 
 // boxOf is the rectangle around what a truth mask says is anomalous.
-func boxOf(mask []byte, w, h int) detector.Box {
+func boxOf(mask []byte, w, h int) events.Box {
 	x0, y0, x1, y1 := w, h, 0, 0
 	for i, v := range mask {
 		if v == ingesttest.Anomalous {
@@ -105,14 +106,14 @@ func boxOf(mask []byte, w, h int) detector.Box {
 			x0, y0, x1, y1 = min(x0, x), min(y0, y), max(x1, x+1), max(y1, y+1)
 		}
 	}
-	return detector.Box{
+	return events.Box{
 		X: float64(x0) / float64(w), Y: float64(y0) / float64(h),
 		Width: float64(x1-x0) / float64(w), Height: float64(y1-y0) / float64(h),
 	}
 }
 
 // overlap is the intersection of two boxes over their union.
-func overlap(a, b detector.Box) float64 {
+func overlap(a, b events.Box) float64 {
 	w := min(a.X+a.Width, b.X+b.Width) - max(a.X, b.X)
 	h := min(a.Y+a.Height, b.Y+b.Height) - max(a.Y, b.Y)
 	if w <= 0 || h <= 0 {

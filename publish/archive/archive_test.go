@@ -21,6 +21,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/detector/events"
 	"github.com/oodcast/oodcast/ingest"
 	"github.com/oodcast/oodcast/publish/archive"
 	"github.com/oodcast/oodcast/publish/schema"
@@ -36,10 +37,10 @@ type yard struct {
 	a       *archive.Archive
 	reg     *prometheus.Registry
 	pool    *ingest.Pool
-	tracker *detector.Tracker
+	tracker *events.Tracker
 	begin   time.Time
 	seq     uint64
-	told    []detector.Event
+	told    []events.Event
 	stop    func() // ends the archive
 }
 
@@ -47,7 +48,7 @@ func newYard(t *testing.T, cfg archive.Config, opts ...archive.Option) *yard {
 	t.Helper()
 	y := &yard{
 		t: t, reg: prometheus.NewRegistry(), pool: ingest.NewPool(1), begin: time.Now().UTC(),
-		tracker: detector.NewTracker(detector.DefaultTrackerConfig()),
+		tracker: events.NewTracker(events.DefaultConfig()),
 	}
 	a, err := archive.New(cfg, "home", append(opts, archive.WithRegistry(y.reg), archive.WithOverlay(redFrame))...)
 	if err != nil {
@@ -108,7 +109,7 @@ func (y *yard) show(value float32) {
 }
 
 // event shows one event of a second and a half, whose peak is in the middle, and a while of nothing.
-func (y *yard) event() (start, end detector.Event) {
+func (y *yard) event() (start, end events.Event) {
 	y.t.Helper()
 	first := len(y.told)
 	for _, v := range []float32{0, 0, 0, 0, 6, 6, 6, 6, 6, 6, 6, 9, 9, 6, 6, 6, 6, 6, 6} {
@@ -119,11 +120,11 @@ func (y *yard) event() (start, end detector.Event) {
 	}
 	for _, e := range y.told[first:] {
 		switch e.Type {
-		case detector.EventStart:
+		case events.Start:
 			start = e
-		case detector.EventEnd:
+		case events.End:
 			end = e
-		case detector.EventUpdate:
+		case events.Update:
 		}
 	}
 	if start.ID == "" || end.ID != start.ID {
@@ -301,7 +302,7 @@ func TestFilmsEnd(t *testing.T) {
 		_, err := y.a.File(t.Context(), id, "clip.webm")
 		return err == nil
 	})
-	long := y.a.Observe(nil, nil, y.tracker.End(time.Now(), detector.EndNoSignal), nil)
+	long := y.a.Observe(nil, nil, y.tracker.End(time.Now(), events.EndNoSignal), nil)
 	if len(long) != 1 || !strings.HasSuffix(long[0].Clip, "clip.webm") || long[0].Snapshot == "" {
 		t.Errorf("the end of the long event is %+v, want its film and its picture", long)
 	}
@@ -313,7 +314,7 @@ func TestFilmsEnd(t *testing.T) {
 	for range 10 {
 		y.show(6)
 	}
-	ends := y.a.Observe(nil, nil, y.tracker.End(time.Now(), detector.EndNoSignal), nil)
+	ends := y.a.Observe(nil, nil, y.tracker.End(time.Now(), events.EndNoSignal), nil)
 	if len(ends) != 1 {
 		t.Fatalf("ends %+v, want one", ends)
 	}

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/detector/events"
 )
 
 // What retention may remove goes, oldest first; what is not ours stays.
@@ -125,7 +125,7 @@ func TestDirectoryThatCannotBe(t *testing.T) {
 			y.show(6)
 		}
 		last := y.told[len(y.told)-1]
-		return last.Type == detector.EventUpdate && last.Snapshot == ""
+		return last.Type == events.Update && last.Snapshot == ""
 	})
 	if _, err := y.a.File(t.Context(), y.told[0].ID, "snapshot.jpg"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("File() = %v, want fs.ErrNotExist", err)

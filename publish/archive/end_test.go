@@ -15,12 +15,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/detector/events"
 	"github.com/oodcast/oodcast/ingest"
 )
 
 // opened runs an archive of the settings with many events of one camera that are open, each with the same frames on its
 // film, and returns their ids.
-func opened(t *testing.T, a *Archive, events, frames int) (ids []string) {
+func opened(t *testing.T, a *Archive, count, frames int) (ids []string) {
 	t.Helper()
 	begin := time.Now().UTC().Truncate(time.Millisecond)
 	pool := ingest.NewPool(1)
@@ -42,12 +43,12 @@ func opened(t *testing.T, a *Archive, events, frames int) (ids []string) {
 		}
 		if i == 0 {
 			m := &detector.Map{Camera: "front", Captured: begin, Width: 4, Height: 4, Values: make([]float32, 16)}
-			for n := range events {
-				e := detector.Event{
-					ID: fmt.Sprintf("front-%d-%08x", begin.UnixMilli(), n), Camera: "front", Type: detector.EventStart, Revision: 1,
+			for n := range count {
+				e := events.Event{
+					ID: fmt.Sprintf("front-%d-%08x", begin.UnixMilli(), n), Camera: "front", Type: events.Start, Revision: 1,
 					Start: begin,
 				}
-				a.Observe(f, m, []detector.Event{e}, nil)
+				a.Observe(f, m, []events.Event{e}, nil)
 				ids = append(ids, e.ID)
 			}
 		}
@@ -60,8 +61,8 @@ func opened(t *testing.T, a *Archive, events, frames int) (ids []string) {
 func over(a *Archive, ids []string) {
 	for _, id := range ids {
 		_, at, _ := parseID(id)
-		a.Observe(nil, nil, []detector.Event{{
-			ID: id, Camera: "front", Type: detector.EventEnd, Revision: 2, Start: at, Duration: time.Hour,
+		a.Observe(nil, nil, []events.Event{{
+			ID: id, Camera: "front", Type: events.End, Revision: 2, Start: at, Duration: time.Hour,
 		}}, nil)
 	}
 }

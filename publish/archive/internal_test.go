@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/detector/events"
 	"github.com/oodcast/oodcast/ingest"
 )
 
@@ -49,10 +50,10 @@ func TestAStuckDiskHoldsUpNobody(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.Camera, f.Captured = "front", now.Add(time.Duration(i)*time.Second)
-		e := detector.Event{
-			ID: fmt.Sprintf("front-%d-%08x", now.UnixMilli(), i), Camera: "front", Type: detector.EventStart, Revision: 1, Start: now,
+		e := events.Event{
+			ID: fmt.Sprintf("front-%d-%08x", now.UnixMilli(), i), Camera: "front", Type: events.Start, Revision: 1, Start: now,
 		}
-		a.Observe(f, m, []detector.Event{e}, nil)
+		a.Observe(f, m, []events.Event{e}, nil)
 		a.Frame(f)
 		if n := a.pending.Load(); n > a.room {
 			t.Fatalf("%d bytes wait, want at most %d", n, a.room)
@@ -124,7 +125,7 @@ func TestFilmKeepsTime(t *testing.T) {
 
 func TestThumbStaysInside(t *testing.T) {
 	img := image.NewRGBA(image.Rect(0, 0, 320, 240))
-	for _, b := range []detector.Box{{}, {X: 0, Y: 0, Width: 1, Height: 1}, {X: 0.95, Y: 0.95, Width: 0.05, Height: 0.05}, {X: 0.2, Y: 0.1, Width: 0.7, Height: 0.01}} {
+	for _, b := range []events.Box{{}, {X: 0, Y: 0, Width: 1, Height: 1}, {X: 0.95, Y: 0.95, Width: 0.05, Height: 0.05}, {X: 0.2, Y: 0.1, Width: 0.7, Height: 0.01}} {
 		if got := thumb(img, b).Rect.Size(); got != image.Pt(thumbWidth, thumbHeight) {
 			t.Errorf("thumb of %+v is %v", b, got)
 		}

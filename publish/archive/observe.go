@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/detector/events"
 	"github.com/oodcast/oodcast/ingest"
 	"github.com/oodcast/oodcast/publish"
 	"github.com/oodcast/oodcast/publish/schema"
@@ -59,7 +60,7 @@ const peakStep = 0.05
 // Observe hands over what the tracker said about a map: the events to tell, and all that are open. It returns the events
 // to tell with references to their evidence. f is the frame of the map, a reference of the caller's that stays the
 // caller's; both are nil when events end without a map.
-func (a *Archive) Observe(f *ingest.Frame, m *detector.Map, told, open []detector.Event) []detector.Event {
+func (a *Archive) Observe(f *ingest.Frame, m *detector.Map, told, open []events.Event) []events.Event {
 	if a.cfg.Load().Off() && !a.hasOpen() {
 		return told
 	}
@@ -86,12 +87,12 @@ func (a *Archive) Observe(f *ingest.Frame, m *detector.Map, told, open []detecto
 }
 
 // observeTold notes a message about an event and adds the references to it.
-func (a *Archive) observeTold(e *detector.Event, take func() *shot) {
+func (a *Archive) observeTold(e *events.Event, take func() *shot) {
 	a.mu.Lock()
 	r := a.mu.records[e.ID]
 	a.mu.Unlock()
 	if r == nil {
-		if e.Type != detector.EventStart {
+		if e.Type != events.Start {
 			return // it began before we did
 		}
 		if a.cfg.Load().Off() {
@@ -101,8 +102,8 @@ func (a *Archive) observeTold(e *detector.Event, take func() *shot) {
 			return
 		}
 	}
-	j := job{r: r, last: e.Type == detector.EventEnd}
-	if e.Type == detector.EventStart {
+	j := job{r: r, last: e.Type == events.End}
+	if e.Type == events.Start {
 		j.shot = take()
 		r.peak, r.still = e.Peak, j.shot != nil
 	}
@@ -124,7 +125,7 @@ func (a *Archive) observeTold(e *detector.Event, take func() *shot) {
 	}
 }
 
-func (a *Archive) begin(e detector.Event) *record {
+func (a *Archive) begin(e events.Event) *record {
 	in, err := folder(a.site, e.ID)
 	if err != nil {
 		a.outcome("id", err)
@@ -156,7 +157,7 @@ func (a *Archive) release(r *record) {
 }
 
 // observePeak takes a picture of an event that is clearly higher than at its last picture.
-func (a *Archive) observePeak(e detector.Event, m *detector.Map, take func() *shot) {
+func (a *Archive) observePeak(e events.Event, m *detector.Map, take func() *shot) {
 	a.mu.Lock()
 	r := a.mu.records[e.ID]
 	a.mu.Unlock()

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/image/draw"
 
 	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/detector/events"
 	"github.com/oodcast/oodcast/ingest"
 )
 
@@ -61,7 +62,7 @@ func mapPNG(m *detector.Map) ([]byte, MapScale, error) {
 }
 
 // thumb cuts out the surroundings of a region, at twice its size and at least a third of the picture.
-func thumb(img image.Image, box detector.Box) *image.RGBA {
+func thumb(img image.Image, box events.Box) *image.RGBA {
 	size := img.Bounds().Size()
 	pw, ph := float64(size.X), float64(size.Y)
 	h := max(2*box.Height*ph, 2*box.Width*pw*thumbHeight/thumbWidth, ph/3)

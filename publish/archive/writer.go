@@ -6,7 +6,7 @@ import (
 	"path"
 	"slices"
 
-	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/detector/events"
 	"github.com/oodcast/oodcast/ingest"
 )
 
@@ -133,7 +133,7 @@ func (a *Archive) pictures(j job) (map[string][]byte, MapScale, error) {
 		return nil, MapScale{}, err
 	}
 	b := j.event.Box
-	box := detector.Box{X: b.X, Y: b.Y, Width: b.Width, Height: b.Height}
+	box := events.Box{X: b.X, Y: b.Y, Width: b.Width, Height: b.Height}
 	if files[FileThumb], err = toJPEG(thumb(plain, box), 80); err != nil {
 		return nil, MapScale{}, err
 	}

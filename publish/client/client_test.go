@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/detector/events"
 	"github.com/oodcast/oodcast/publish"
 	"github.com/oodcast/oodcast/publish/client"
 	"github.com/oodcast/oodcast/publish/schema"
@@ -102,13 +103,13 @@ func connect(t *testing.T) (*publish.Publisher, *nats.Conn) {
 func TestClient(t *testing.T) {
 	p, nc := connect(t)
 	c := client.New(nc, client.Camera("front"), client.OnFault(func(err error) { t.Error(err) }))
-	maps, events := make(chan client.Map, 1), make(chan schema.Event, 1)
+	maps, told := make(chan client.Map, 1), make(chan schema.Event, 1)
 	stopMaps, err := c.Maps(func(m client.Map) { maps <- m })
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer stopMaps()
-	stopEvents, err := c.Events(func(e schema.Event) { events <- e })
+	stopEvents, err := c.Events(func(e schema.Event) { told <- e })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,8 +129,8 @@ func TestClient(t *testing.T) {
 			t.Errorf("cell %d judged %v, want the right half to be", x, got)
 		}
 	}
-	p.Event(detector.Event{ID: "a", Revision: 1, Type: detector.EventStart, Camera: "front", Peak: 9})
-	if e := <-events; e.ID != "a" || e.Type != "start" || e.Peak != 9 {
+	p.Event(events.Event{ID: "a", Revision: 1, Type: events.Start, Camera: "front", Peak: 9})
+	if e := <-told; e.ID != "a" || e.Type != "start" || e.Peak != 9 {
 		t.Errorf("event %+v", e)
 	}
 	st, err := c.Set(t.Context(), "front", schema.Update{Timesteps: &schema.Timesteps{N: 12}})

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/detector/events"
 	"github.com/oodcast/oodcast/publish/client"
 	"github.com/oodcast/oodcast/publish/schema"
 )
@@ -202,10 +203,10 @@ func TestROS2(t *testing.T) {
 	stop := feed(func(m *detector.Map) {
 		m.Captured = captured
 		p.Map(m)
-		kind := [...]detector.EventType{detector.EventStart, detector.EventUpdate, detector.EventEnd}[m.Seq%3]
-		p.Event(detector.Event{
+		kind := [...]events.Type{events.Start, events.Update, events.End}[m.Seq%3]
+		p.Event(events.Event{
 			ID: "a", Revision: int(m.Seq) + 1, Type: kind, Camera: "front", Time: captured, Peak: 6, Threshold: 4,
-			Box: detector.Box{X: 0.5, Y: 0.25, Width: 0.25, Height: 0.5},
+			Box: events.Box{X: 0.5, Y: 0.25, Width: 0.25, Height: 0.5},
 		})
 		if _, err := c.Set(ctx, "front", schema.Update{Timesteps: &schema.Timesteps{N: int(m.Seq)%20 + 1}}); err != nil {
 			t.Error(err)

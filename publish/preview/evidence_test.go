@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/detector/events"
 	"github.com/oodcast/oodcast/ingest"
 	"github.com/oodcast/oodcast/publish"
 	"github.com/oodcast/oodcast/publish/archive"
@@ -38,11 +38,11 @@ func keepOne(t *testing.T) (*archive.Archive, string) {
 	m.Captured = time.Now()
 	f := ingest.NewFrame(640, 480)
 	f.Camera, f.Captured = "front", m.Captured
-	e := detector.Event{
-		ID: "front-1795440000000-0a1b2c3d", Type: detector.EventStart, Revision: 1, Camera: "front", Start: m.Captured,
-		Time: m.Captured, Box: detector.Box{X: 0.4, Y: 0.4, Width: 0.1, Height: 0.1}, Peak: 9,
+	e := events.Event{
+		ID: "front-1795440000000-0a1b2c3d", Type: events.Start, Revision: 1, Camera: "front", Start: m.Captured,
+		Time: m.Captured, Box: events.Box{X: 0.4, Y: 0.4, Width: 0.1, Height: 0.1}, Peak: 9,
 	}
-	told := a.Observe(f, m, []detector.Event{e}, nil)
+	told := a.Observe(f, m, []events.Event{e}, nil)
 	if want := "default/front/2026-11-23/" + e.ID + "/overlay.jpg"; told[0].Snapshot != want {
 		t.Fatalf("the event refers to %q, want %q", told[0].Snapshot, want)
 	}

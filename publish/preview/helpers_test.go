@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/detector/events"
 	"github.com/oodcast/oodcast/ingest"
 	"github.com/oodcast/oodcast/publish"
 	"github.com/oodcast/oodcast/publish/preview"
@@ -163,7 +164,7 @@ func feed(t *testing.T, s *preview.Server, cam *camera, fps int) {
 	go func() {
 		defer close(done)
 		d := &differ{w: 96, h: 72}
-		tracker := detector.NewTracker(detector.DefaultTrackerConfig())
+		tracker := events.NewTracker(events.DefaultConfig())
 		tick := time.NewTicker(time.Second / time.Duration(fps))
 		defer tick.Stop()
 		for seq := uint64(0); ; seq++ {

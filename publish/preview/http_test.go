@@ -21,6 +21,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/detector/events"
 	"github.com/oodcast/oodcast/ingest"
 	"github.com/oodcast/oodcast/publish"
 	"github.com/oodcast/oodcast/publish/preview"
@@ -179,15 +180,15 @@ func TestEvents(t *testing.T) {
 	begin := time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
 	for i := range 300 {
 		s.Event(
-			detector.Event{
-				ID: fmt.Sprint("e", i), Revision: 1, Type: detector.EventStart, Camera: "front", Start: begin,
+			events.Event{
+				ID: fmt.Sprint("e", i), Revision: 1, Type: events.Start, Camera: "front", Start: begin,
 				Time: begin.Add(time.Duration(i) * time.Second),
 			},
 		)
 	}
 	s.Event(
-		detector.Event{
-			ID: "e299", Revision: 2, Type: detector.EventEnd, Camera: "front", Start: begin,
+		events.Event{
+			ID: "e299", Revision: 2, Type: events.End, Camera: "front", Start: begin,
 			Time: begin.Add(400 * time.Second),
 		},
 	)
@@ -244,7 +245,7 @@ func TestLive(t *testing.T) {
 	if err := json.Unmarshal([]byte(next("score")), &m); err != nil || m.Seq != 3 || m.Peak != 9 || m.Timesteps != 5 {
 		t.Errorf("score %+v, %v", m, err)
 	}
-	s.Event(detector.Event{ID: "x", Type: detector.EventStart, Camera: "front"})
+	s.Event(events.Event{ID: "x", Type: events.Start, Camera: "front"})
 	if e := next("event"); !strings.Contains(e, `"id":"x"`) {
 		t.Errorf("event %s", e)
 	}

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/detector/events"
 	"github.com/oodcast/oodcast/ingest"
 	"github.com/oodcast/oodcast/publish"
 )
@@ -131,7 +132,7 @@ func (s *Server) Map(m *detector.Map) {
 }
 
 // Event adds an event to the list that the page shows.
-func (s *Server) Event(e detector.Event) {
+func (s *Server) Event(e events.Event) {
 	msg := publish.EventMessage(s.site, e)
 	s.events.add(msg)
 	if st := s.cams.get(e.Camera); st != nil {

@@ -1,10 +1,12 @@
-package detector
+package events
 
 import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"time"
+
+	"github.com/oodcast/oodcast/detector"
 )
 
 // Tracker follows the regions above the threshold of one camera from map to map. It is not safe for concurrent use.
@@ -12,9 +14,9 @@ import (
 // Regions go on with the tracks that they overlap and that they are near to, where those should be by now, such that all
 // tracks together fit best. Regions flicker: they go for a map, fall apart and join again. So nothing is decided at once.
 // Of a region that splits, the part that fits best is the event's; another one counts as part of it. Where two join, the
-// older event goes on, and the other one waits to come out again. Both last for TrackerConfig.Hold.
+// older event goes on, and the other one waits to come out again. Both last for Config.Hold.
 type Tracker struct {
-	cfg     TrackerConfig
+	cfg     Config
 	tracks  []*track
 	ghosts  []ghost
 	grid    cell // width and height of the last map
@@ -34,16 +36,16 @@ type ghost struct {
 }
 
 // NewTracker returns a tracker without events.
-func NewTracker(cfg TrackerConfig) *Tracker { return &Tracker{cfg: cfg} }
+func NewTracker(cfg Config) *Tracker { return &Tracker{cfg: cfg} }
 
 // Config returns what the tracker goes by.
-func (t *Tracker) Config() TrackerConfig { return t.cfg }
+func (t *Tracker) Config() Config { return t.cfg }
 
 // Configure changes what the tracker goes by. Events that are open go on.
-func (t *Tracker) Configure(cfg TrackerConfig) { t.cfg = cfg }
+func (t *Tracker) Configure(cfg Config) { t.cfg = cfg }
 
 // Update takes the next map of the camera and returns what begins, goes on or ends with it.
-func (t *Tracker) Update(m *Map) []Event {
+func (t *Tracker) Update(m *detector.Map) []Event {
 	t.regrid(m)
 	minCells := max(1, int(t.cfg.MinArea*float64(m.Width*m.Height)))
 	t.regions = t.find.regions(m, t.exit(m.Threshold), minCells)
@@ -66,7 +68,7 @@ func (t *Tracker) End(now time.Time, why EndReason) []Event {
 	for _, tr := range t.tracks {
 		if tr.started {
 			tr.event.Reason = why
-			events = append(events, tr.message(EventEnd, now, t.grid))
+			events = append(events, tr.message(End, now, t.grid))
 		}
 	}
 	t.tracks, t.ghosts = nil, nil
@@ -89,7 +91,7 @@ func (t *Tracker) exit(threshold float32) float32 {
 	return threshold - float32(1-t.cfg.Exit)*max(threshold, -threshold)
 }
 
-func (t *Tracker) regrid(m *Map) {
+func (t *Tracker) regrid(m *detector.Map) {
 	grid := cell{m.Width, m.Height}
 	if t.grid != grid && t.grid.x > 0 {
 		for _, tr := range t.tracks {
@@ -110,7 +112,7 @@ func (t *Tracker) give(region int, tr *track) {
 }
 
 // begin starts tracks for the regions that nobody owns.
-func (t *Tracker) begin(m *Map) {
+func (t *Tracker) begin(m *detector.Map) {
 	for i := range t.regions {
 		r := &t.regions[i]
 		if t.owners[i] != nil {
@@ -142,7 +144,7 @@ func (t *Tracker) cooling(tr *track, now time.Time) bool {
 }
 
 // take hands the regions to their tracks, and what broke off to where it came from.
-func (t *Tracker) take(m *Map) {
+func (t *Tracker) take(m *detector.Map) {
 	for _, tr := range t.tracks {
 		if tr.region < 0 {
 			tr.missed++
@@ -163,7 +165,7 @@ func (t *Tracker) take(m *Map) {
 }
 
 // tell returns what there is to say about the events of this map.
-func (t *Tracker) tell(m *Map) (events []Event) {
+func (t *Tracker) tell(m *detector.Map) (events []Event) {
 	for _, tr := range t.tracks {
 		if tr.region < 0 || t.stillPart(tr) {
 			continue
@@ -172,9 +174,9 @@ func (t *Tracker) tell(m *Map) (events []Event) {
 		case !tr.started && tr.there >= t.cfg.MinDuration && !t.cooling(tr, m.Captured):
 			tr.started = true
 			tr.event.ID = fmt.Sprintf("%s-%d-%08x", m.Camera, m.Captured.UnixMilli(), rand.Uint32())
-			events = append(events, tr.message(EventStart, m.Captured, t.grid))
+			events = append(events, tr.message(Start, m.Captured, t.grid))
 		case tr.started && m.Captured.Sub(tr.told) >= t.cfg.UpdateEvery:
-			events = append(events, tr.message(EventUpdate, m.Captured, t.grid))
+			events = append(events, tr.message(Update, m.Captured, t.grid))
 		}
 	}
 	return events
@@ -193,7 +195,7 @@ func (t *Tracker) stillPart(tr *track) bool {
 }
 
 // expire drops the tracks whose region has been away too long.
-func (t *Tracker) expire(m *Map) (ended []Event) {
+func (t *Tracker) expire(m *detector.Map) (ended []Event) {
 	over := func(tr *track, why EndReason) {
 		tr.dead = true
 		if tr.into != nil {
@@ -202,7 +204,7 @@ func (t *Tracker) expire(m *Map) (ended []Event) {
 		}
 		if tr.started {
 			tr.event.Reason = why
-			ended = append(ended, tr.message(EventEnd, m.Captured, t.grid))
+			ended = append(ended, tr.message(End, m.Captured, t.grid))
 			t.ghosts = append(t.ghosts, ghost{tr.box.grown(nearCells), m.Captured.Add(t.cfg.CoolDown)})
 		}
 	}

@@ -1,9 +1,11 @@
-package detector
+package events
 
 import (
 	"cmp"
 	"slices"
 	"time"
+
+	"github.com/oodcast/oodcast/detector"
 )
 
 // link is how well a track and a region of the current map fit.
@@ -26,7 +28,7 @@ const (
 
 // connect finds which tracks and regions of the current map may belong together: they overlap, or the region lies on the
 // way from where the track was to where it should be by now.
-func (t *Tracker) connect(m *Map) {
+func (t *Tracker) connect(m *detector.Map) {
 	t.links = t.links[:0]
 	n := len(t.regions)
 	t.counts = grow(t.counts, 3*n)
@@ -95,7 +97,7 @@ func (t *Tracker) assign() {
 }
 
 // merge finds the tracks whose region has become part of another track's. The older one lives, the
-// other is held: see TrackerConfig.Hold.
+// other is held: see Config.Hold.
 func (t *Tracker) merge(now time.Time) {
 	for _, l := range t.links {
 		tr, owner := l.tr, t.owners[l.region]

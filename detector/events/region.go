@@ -1,4 +1,6 @@
-package detector
+package events
+
+import "github.com/oodcast/oodcast/detector"
 
 // cell is a place on the grid of a map.
 type cell struct{ x, y int }
@@ -54,7 +56,7 @@ type regionFinder struct {
 
 // regions returns the connected regions of values above level with at least minCells cells. The
 // result is valid until the next call.
-func (f *regionFinder) regions(m *Map, level float32, minCells int) []region {
+func (f *regionFinder) regions(m *detector.Map, level float32, minCells int) []region {
 	f.labels = grow(f.labels, len(m.Values))
 	clear(f.labels)
 	if cap(f.cells) < len(m.Values) {
@@ -80,7 +82,7 @@ func (f *regionFinder) regions(m *Map, level float32, minCells int) []region {
 }
 
 // flood labels the region around a cell. Its list of cells is also the queue of those whose neighbours are not looked at.
-func (f *regionFinder) flood(m *Map, level float32, start, label int) region {
+func (f *regionFinder) flood(m *detector.Map, level float32, start, label int) region {
 	first := len(f.cells)
 	x, y := start%m.Width, start/m.Width
 	r := region{box: rect{x, y, x + 1, y + 1}, peak: m.Values[start]}
@@ -117,4 +119,12 @@ func (f *regionFinder) under(cells []cell, dx, dy, width, height int, counts []i
 			counts[l-1]++
 		}
 	}
+}
+
+// grow returns s with length n, in a new array if its own is too small. Elements up to the old capacity keep their values.
+func grow[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n)
+	}
+	return s[:n]
 }

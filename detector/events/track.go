@@ -1,9 +1,11 @@
-package detector
+package events
 
 import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/oodcast/oodcast/detector"
 )
 
 // track is a region in time: a candidate until it has lasted long enough, then an event.
@@ -95,7 +97,7 @@ func (tr *track) comeOut() {
 }
 
 // take makes regions the track's own: its region, and those of parts that broke off.
-func (tr *track) take(m *Map, regions []region, parts []int) {
+func (tr *track) take(m *detector.Map, regions []region, parts []int) {
 	own := &regions[tr.region]
 	if dt := m.Captured.Sub(tr.seen); tr.missed == 0 {
 		tr.there += dt
@@ -125,7 +127,7 @@ func (tr *track) take(m *Map, regions []region, parts []int) {
 }
 
 // message is what to tell about the event.
-func (tr *track) message(kind EventType, now time.Time, grid cell) Event {
+func (tr *track) message(kind Type, now time.Time, grid cell) Event {
 	e := &tr.event
 	e.Revision++
 	e.Type, e.Time = kind, now

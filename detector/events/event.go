@@ -1,15 +1,15 @@
-package detector
+package events
 
 import "time"
 
-// EventType is a step in the life of an event.
-type EventType string
+// Type is a step in the life of an event.
+type Type string
 
 // The types of events.
 const (
-	EventStart  EventType = "start"
-	EventUpdate EventType = "update"
-	EventEnd    EventType = "end"
+	Start  Type = "start"
+	Update Type = "update"
+	End    Type = "end"
 )
 
 // EndReason says why an event is over.
@@ -17,7 +17,7 @@ type EndReason string
 
 // The reasons.
 const (
-	EndGone        EndReason = "gone"        // its region has been away for TrackerConfig.Hold
+	EndGone        EndReason = "gone"        // its region has been away for Config.Hold
 	EndMerged      EndReason = "merged"      // its region became part of that of the older event Event.Into
 	EndStream      EndReason = "stream_end"  // the stream or the service ended
 	EndPaused      EndReason = "paused"      // scoring was paused
@@ -37,7 +37,7 @@ type Box struct {
 type Event struct {
 	ID       string // unique among all events of all runs; made of lower-case letters, digits, _ and -
 	Revision int    // from 1, one more with every message about the event
-	Type     EventType
+	Type     Type
 	Camera   string
 	Start    time.Time // capture time of the first map with the region
 	Time     time.Time // capture time of the map behind this message

@@ -1,17 +1,16 @@
-package detector
+package events
 
 import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/oodcast/oodcast/detector"
 )
 
-// cells is how the tests of this package call a rectangle of cells.
-type cells = rect
-
 // scene is a map of 40 × 20 with one blob.
-func scene(at time.Duration, blob rect, value float32) *Map {
-	m := &Map{
+func scene(at time.Duration, blob rect, value float32) *detector.Map {
+	m := &detector.Map{
 		Camera: "yard", Captured: time.Unix(0, 0).Add(at), Width: 40, Height: 20, Values: make([]float32, 800), Threshold: 4,
 		Bundle: "b", Timesteps: []int{1},
 	}
@@ -24,7 +23,7 @@ func scene(at time.Duration, blob rect, value float32) *Map {
 }
 
 func TestTrackerFollowsARegion(t *testing.T) {
-	tr := NewTracker(DefaultTrackerConfig())
+	tr := NewTracker(DefaultConfig())
 	var events []Event
 	for i := range 40 { // 100 ms apart; a blob walks from 0.5 s to 2.9 s
 		at := time.Duration(i) * 100 * time.Millisecond
@@ -34,14 +33,14 @@ func TestTrackerFollowsARegion(t *testing.T) {
 		}
 		events = append(events, tr.Update(m)...)
 	}
-	var kinds []EventType
+	var kinds []Type
 	for i, e := range events {
 		kinds = append(kinds, e.Type)
 		if e.ID != events[0].ID || e.Revision != i+1 || e.Camera != "yard" || e.Bundle != "b" {
 			t.Errorf("event %d = %+v", i, e)
 		}
 	}
-	if want := []EventType{EventStart, EventUpdate, EventEnd}; !slices.Equal(kinds, want) {
+	if want := []Type{Start, Update, End}; !slices.Equal(kinds, want) {
 		t.Fatalf("events %v, want %v", kinds, want)
 	}
 	start, end := events[0], events[2]
@@ -63,7 +62,7 @@ func TestTrackerFollowsARegion(t *testing.T) {
 }
 
 func TestTrackerHysteresis(t *testing.T) {
-	tr := NewTracker(TrackerConfig{Exit: 0.5, MinArea: 0.001, Hold: 100 * time.Millisecond, UpdateEvery: time.Hour})
+	tr := NewTracker(Config{Exit: 0.5, MinArea: 0.001, Hold: 100 * time.Millisecond, UpdateEvery: time.Hour})
 	blob := rect{10, 5, 20, 10}
 	step := func(i int, value float32) int {
 		return len(tr.Update(scene(time.Duration(i)*time.Second, blob, value)))
@@ -88,7 +87,7 @@ func TestTrackerHysteresis(t *testing.T) {
 }
 
 func TestTrackerIgnoresWhatIsSmallOrShort(t *testing.T) {
-	tr := NewTracker(DefaultTrackerConfig())
+	tr := NewTracker(DefaultConfig())
 	for i := range 30 {
 		at := time.Duration(i) * 100 * time.Millisecond
 		blob := rect{5, 5, 15, 10} // flashes for one frame in three
@@ -99,7 +98,7 @@ func TestTrackerIgnoresWhatIsSmallOrShort(t *testing.T) {
 			t.Fatalf("a flash makes %v", e)
 		}
 	}
-	cfg := DefaultTrackerConfig()
+	cfg := DefaultConfig()
 	cfg.MinArea, cfg.MinDuration = 0.01, 0
 	tr = NewTracker(cfg)
 	if e := tr.Update(scene(0, rect{3, 3, 4, 4}, 9)); len(e) > 0 {
@@ -108,7 +107,7 @@ func TestTrackerIgnoresWhatIsSmallOrShort(t *testing.T) {
 }
 
 func TestTrackerSeparatesTwoRegionsAndEnds(t *testing.T) {
-	cfg := DefaultTrackerConfig()
+	cfg := DefaultConfig()
 	cfg.MinDuration = 0
 	tr := NewTracker(cfg)
 	m := scene(0, rect{2, 2, 8, 8}, 6)
@@ -122,7 +121,7 @@ func TestTrackerSeparatesTwoRegionsAndEnds(t *testing.T) {
 		t.Fatalf("events %v, want two starts", events)
 	}
 	ends := tr.End(time.Unix(5, 0), EndStream)
-	if len(ends) != 2 || ends[0].Type != EventEnd || ends[0].Revision != 2 {
+	if len(ends) != 2 || ends[0].Type != End || ends[0].Revision != 2 {
 		t.Errorf("End() = %v, want two ends", ends)
 	}
 	if again := tr.End(time.Unix(6, 0), EndStream); len(again) != 0 {
@@ -131,11 +130,11 @@ func TestTrackerSeparatesTwoRegionsAndEnds(t *testing.T) {
 }
 
 func BenchmarkTracker(b *testing.B) {
-	m := &Map{Width: 128, Height: 64, Values: make([]float32, 128*64), Threshold: 4}
+	m := &detector.Map{Width: 128, Height: 64, Values: make([]float32, 128*64), Threshold: 4}
 	for i := range m.Values {
 		m.Values[i] = float32(i % 97 / 16)
 	}
-	tr := NewTracker(DefaultTrackerConfig())
+	tr := NewTracker(DefaultConfig())
 	b.ReportAllocs()
 	for b.Loop() {
 		tr.Update(m)

@@ -1,4 +1,4 @@
-package detector
+package events
 
 import (
 	"testing"
@@ -76,7 +76,7 @@ func TestTrackerKeepsIDs(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			f := newFilm(t, func(c *TrackerConfig) { c.Hold = 3 * time.Second })
+			f := newFilm(t, func(c *Config) { c.Hold = 3 * time.Second })
 			ids := f.play(tt.maps, tt.things...)
 			for n := range tt.things {
 				first := ""
@@ -98,7 +98,7 @@ func TestTrackerKeepsIDs(t *testing.T) {
 					t.Errorf("thing %d is %q at last, was %q", n, last, first)
 				}
 			}
-			if starts, ends := f.of(EventStart), f.of(EventEnd); len(starts) != len(tt.things) || len(ends) != 0 {
+			if starts, ends := f.of(Start), f.of(End); len(starts) != len(tt.things) || len(ends) != 0 {
 				t.Errorf("%d starts and %d ends, want %d and none", len(starts), len(ends), len(tt.things))
 			}
 		})
@@ -112,7 +112,7 @@ func TestTrackerHoldsWhatMergedForABoundedTime(t *testing.T) {
 		together, starts int
 		wantSame         bool
 	}{{8, 2, true}, {15, 3, false}} { // maps, of 100 ms; hold is 1 s
-		f := newFilm(t, func(c *TrackerConfig) { c.CoolDown = 0 })
+		f := newFilm(t, func(c *Config) { c.CoolDown = 0 })
 		for range 10 {
 			f.show(older)
 		}
@@ -129,8 +129,8 @@ func TestTrackerHoldsWhatMergedForABoundedTime(t *testing.T) {
 		if got := f.at(older); got != first {
 			t.Errorf("%d maps together: the older is %s, was %s", tt.together, got, first)
 		}
-		if got := f.at(younger); (got == second) != tt.wantSame || len(f.of(EventStart)) != tt.starts {
-			t.Errorf("%d maps together: the younger is %s, was %s; %d starts", tt.together, got, second, len(f.of(EventStart)))
+		if got := f.at(younger); (got == second) != tt.wantSame || len(f.of(Start)) != tt.starts {
+			t.Errorf("%d maps together: the younger is %s, was %s; %d starts", tt.together, got, second, len(f.of(Start)))
 		}
 	}
 }
@@ -188,19 +188,19 @@ func TestTrackerCoolsDownAfterAMerger(t *testing.T) {
 	for range 12 {
 		f.show(older, younger, bridge)
 	}
-	if len(f.of(EventEnd)) != 1 {
-		t.Fatalf("ends %+v, want the younger's", f.of(EventEnd))
+	if len(f.of(End)) != 1 {
+		t.Fatalf("ends %+v, want the younger's", f.of(End))
 	}
 	for range 45 {
 		f.show(older, younger)
 	}
-	if got := len(f.of(EventStart)); got != 2 {
+	if got := len(f.of(Start)); got != 2 {
 		t.Errorf("%d starts within the cool-down, want 2", got)
 	}
 	for range 10 {
 		f.show(older, younger)
 	}
-	if got := len(f.of(EventStart)); got != 3 {
+	if got := len(f.of(Start)); got != 3 {
 		t.Errorf("%d starts after the cool-down, want 3", got)
 	}
 }

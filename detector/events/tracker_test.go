@@ -1,9 +1,11 @@
-package detector
+package events
 
 import (
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"github.com/oodcast/oodcast/detector"
 )
 
 // film drives a tracker with constructed maps of 80 × 40 cells, ten a second.
@@ -14,9 +16,9 @@ type film struct {
 	events []Event
 }
 
-func newFilm(t *testing.T, edit func(*TrackerConfig)) *film {
+func newFilm(t *testing.T, edit func(*Config)) *film {
 	t.Helper()
-	cfg := DefaultTrackerConfig()
+	cfg := DefaultConfig()
 	if edit != nil {
 		edit(&cfg)
 	}
@@ -29,7 +31,7 @@ func (f *film) clock() time.Time {
 
 // show is the next map: blobs of value 6 over a threshold of 4.
 func (f *film) show(blobs ...rect) []Event {
-	m := &Map{
+	m := &detector.Map{
 		Camera: "yard", Bundle: "b", Captured: f.clock(), Width: 80, Height: 40, Values: make([]float32, 80*40), Threshold: 4,
 	}
 	for _, b := range blobs {
@@ -46,7 +48,7 @@ func (f *film) show(blobs ...rect) []Event {
 }
 
 // of returns the messages of one type.
-func (f *film) of(kind EventType) (list []Event) {
+func (f *film) of(kind Type) (list []Event) {
 	for _, e := range f.events {
 		if e.Type == kind {
 			list = append(list, e)
@@ -72,7 +74,7 @@ func (f *film) at(b rect) string {
 }
 
 func TestTrackerKeepsIDsWhenRegionsCross(t *testing.T) {
-	f := newFilm(t, func(c *TrackerConfig) { c.Hold = 3 * time.Second })
+	f := newFilm(t, func(c *Config) { c.Hold = 3 * time.Second })
 	right := func(i int) rect { return rect{2 + i, 14, 12 + i, 22} } // of different size, at the same height
 	left := func(i int) rect { return rect{66 - i, 12, 74 - i, 24} }
 	for i := range 20 {
@@ -91,7 +93,7 @@ func TestTrackerKeepsIDsWhenRegionsCross(t *testing.T) {
 	if got := f.at(left(59)); got != b {
 		t.Errorf("the one that went left is %s, want %s", got, b)
 	}
-	if starts, ends := f.of(EventStart), f.of(EventEnd); len(starts) != 2 || len(ends) != 0 {
+	if starts, ends := f.of(Start), f.of(End); len(starts) != 2 || len(ends) != 0 {
 		t.Errorf("%d starts and %d ends, want 2 and none", len(starts), len(ends))
 	}
 }
@@ -109,7 +111,7 @@ func TestTrackerMergeEndsTheYounger(t *testing.T) {
 	for range 20 { // a bridge between them
 		f.show(older, younger, rect{20, 12, 40, 16})
 	}
-	ends := f.of(EventEnd)
+	ends := f.of(End)
 	if len(ends) != 1 || ends[0].ID != second || ends[0].Reason != EndMerged || ends[0].Into != first {
 		t.Fatalf("ends %+v, want %s merged into %s", ends, second, first)
 	}
@@ -142,8 +144,8 @@ func TestTrackerSplit(t *testing.T) {
 	for i := range 25 {
 		f.show(rect{30 - i, 10, 38 - i, 20}, rect{42 + i, 10, 50 + i, 20})
 	}
-	starts := f.of(EventStart)
-	if len(starts) != 2 || len(f.of(EventEnd)) != 0 || len(f.tr.Open()) != 2 {
+	starts := f.of(Start)
+	if len(starts) != 2 || len(f.of(End)) != 0 || len(f.tr.Open()) != 2 {
 		t.Fatalf("starts %+v, want a second when the part has gone", starts)
 	}
 	if starts[0].ID != whole || starts[1].Time.Sub(starts[1].Start) < time.Second {
@@ -167,13 +169,13 @@ func TestTrackerFlicker(t *testing.T) {
 			f.show(b)
 		}
 	}
-	if starts, ends := f.of(EventStart), f.of(EventEnd); len(starts) != 1 || len(ends) != 0 {
+	if starts, ends := f.of(Start), f.of(End); len(starts) != 1 || len(ends) != 0 {
 		t.Errorf("%d starts and %d ends, want 1 and none: %+v", len(starts), len(ends), ends)
 	}
 }
 
 func TestTrackerCoolDown(t *testing.T) {
-	f := newFilm(t, func(c *TrackerConfig) { c.CoolDown = 3 * time.Second })
+	f := newFilm(t, func(c *Config) { c.CoolDown = 3 * time.Second })
 	here, there := rect{10, 10, 20, 20}, rect{50, 10, 60, 20}
 	blink := func(b rect, on, off int) {
 		for range on {
@@ -184,23 +186,23 @@ func TestTrackerCoolDown(t *testing.T) {
 		}
 	}
 	blink(here, 10, 5) // back within hold
-	if got := len(f.of(EventStart)); got != 1 {
+	if got := len(f.of(Start)); got != 1 {
 		t.Fatalf("%d starts, want 1", got)
 	}
 	blink(here, 10, 11) // longer than hold: over
-	if ends := f.of(EventEnd); len(ends) != 1 || ends[0].Reason != EndGone {
+	if ends := f.of(End); len(ends) != 1 || ends[0].Reason != EndGone {
 		t.Fatalf("ends %+v, want one that is gone", ends)
 	}
 	blink(here, 10, 5) // within the cool-down
-	if got := len(f.of(EventStart)); got != 1 {
+	if got := len(f.of(Start)); got != 1 {
 		t.Errorf("%d starts within the cool-down, want 1", got)
 	}
 	blink(there, 8, 0)
-	if got := len(f.of(EventStart)); got != 2 {
+	if got := len(f.of(Start)); got != 2 {
 		t.Errorf("%d starts elsewhere, want 2", got)
 	}
 	blink(here, 20, 0) // still there when the cool-down is over
-	if got := len(f.of(EventStart)); got != 3 {
+	if got := len(f.of(Start)); got != 3 {
 		t.Errorf("%d starts after the cool-down, want 3", got)
 	}
 }
@@ -214,7 +216,7 @@ func TestTrackerCandidatesMayFlickerToo(t *testing.T) {
 		}
 		f.show(rect{10, 10, 20, 20})
 	}
-	if got := len(f.of(EventStart)); got != 1 {
+	if got := len(f.of(Start)); got != 1 {
 		t.Errorf("%d starts, want 1", got)
 	}
 }
@@ -227,7 +229,7 @@ func TestTrackerEndReasonsAndIDs(t *testing.T) {
 			f.show(rect{10, 10, 20, 20})
 		}
 		ends := f.tr.End(f.clock(), why)
-		if len(ends) != 1 || ends[0].Reason != why || ends[0].Type != EventEnd {
+		if len(ends) != 1 || ends[0].Reason != why || ends[0].Type != End {
 			t.Fatalf("End() = %+v, want one %s", ends, why)
 		}
 		if seen[ends[0].ID] {
@@ -245,14 +247,14 @@ func TestTrackerEndReasonsAndIDs(t *testing.T) {
 
 // A camera that changes its size in the middle of an event keeps the event.
 func TestTrackerGridChanges(t *testing.T) {
-	tr := NewTracker(DefaultTrackerConfig())
+	tr := NewTracker(DefaultConfig())
 	var starts, ends int
 	for i := range 40 {
 		w, h := 80, 40
 		if i >= 20 {
 			w, h = 48, 24
 		}
-		m := &Map{Camera: "yard", Captured: time.Unix(0, int64(i)*1e8), Width: w, Height: h, Values: make([]float32, w*h), Threshold: 4}
+		m := &detector.Map{Camera: "yard", Captured: time.Unix(0, int64(i)*1e8), Width: w, Height: h, Values: make([]float32, w*h), Threshold: 4}
 		for y := h / 4; y < h/2; y++ {
 			for x := w / 2; x < w*3/4; x++ {
 				m.Values[y*w+x] = 6
@@ -260,11 +262,11 @@ func TestTrackerGridChanges(t *testing.T) {
 		}
 		for _, e := range tr.Update(m) {
 			switch e.Type {
-			case EventStart:
+			case Start:
 				starts++
-			case EventEnd:
+			case End:
 				ends++
-			case EventUpdate:
+			case Update:
 			}
 		}
 	}
@@ -278,7 +280,7 @@ func TestTrackerPeakTime(t *testing.T) {
 	for range 10 {
 		f.show(rect{10, 10, 20, 20})
 	}
-	m := &Map{Camera: "yard", Captured: f.clock(), Width: 80, Height: 40, Values: make([]float32, 3200), Threshold: 4}
+	m := &detector.Map{Camera: "yard", Captured: f.clock(), Width: 80, Height: 40, Values: make([]float32, 3200), Threshold: 4}
 	m.Values[15*80+15] = 9
 	f.tr.Update(m)
 	f.i++

@@ -1,10 +1,12 @@
-package detector
+package events
 
 import (
 	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/oodcast/oodcast/detector"
 )
 
 // story is what has been said about one event.
@@ -28,7 +30,7 @@ func (c *contract) hear(e Event) {
 	case e.ID == "":
 		c.t.Fatalf("an event without an id: %+v", e)
 	case s == nil:
-		if e.Type != EventStart || e.Revision != 1 {
+		if e.Type != Start || e.Revision != 1 {
 			c.t.Fatalf("the first message of %s is %s, revision %d", e.ID, e.Type, e.Revision)
 		}
 		c.cooled(e)
@@ -37,7 +39,7 @@ func (c *contract) hear(e Event) {
 		return
 	case s.ended:
 		c.t.Fatalf("%s goes on after its end: %s, revision %d", e.ID, e.Type, e.Revision)
-	case e.Type == EventStart:
+	case e.Type == Start:
 		c.t.Fatalf("%s starts twice", e.ID)
 	}
 	old := s.last
@@ -46,7 +48,7 @@ func (c *contract) hear(e Event) {
 		c.t.Fatalf("%s: revision %d, duration %v, peak %v, time %v after %d, %v, %v, %v", e.ID, e.Revision, e.Duration, e.Peak,
 			e.Time, old.Revision, old.Duration, old.Peak, old.Time)
 	}
-	if e.Type == EventEnd {
+	if e.Type == End {
 		if e.Reason == "" || (e.Into != "") != (e.Reason == EndMerged) || e.Into == e.ID {
 			c.t.Fatalf("%s ends for reason %q into %q", e.ID, e.Reason, e.Into)
 		}
@@ -78,7 +80,7 @@ func (c *contract) parts(end Event) bool {
 
 // drive feeds a tracker with what the bytes say: maps with up to four rectangles of different values, at uneven times,
 // now and then on another grid, and checks all that is said. It returns the number of events.
-func (c *contract) drive(cfg TrackerConfig, script []byte) int {
+func (c *contract) drive(cfg Config, script []byte) int {
 	c.stories, c.cool = map[string]*story{}, cfg.CoolDown
 	tr, now, w, h := NewTracker(cfg), time.Unix(1000, 0), 40, 20
 	take := func() int {
@@ -96,7 +98,7 @@ func (c *contract) drive(cfg TrackerConfig, script []byte) int {
 			w, h = 24+head>>4, 12+head>>5
 			c.ends = nil // places on another grid are others, roughly
 		}
-		m := &Map{Camera: "yard", Captured: now, Width: w, Height: h, Values: make([]float32, w*h), Threshold: 4}
+		m := &detector.Map{Camera: "yard", Captured: now, Width: w, Height: h, Values: make([]float32, w*h), Threshold: 4}
 		for range head & 0x03 {
 			x, y, side := take()*w/256, take()*h/256, take()
 			for dy := range min(1+side>>4, h-y) {
@@ -126,8 +128,8 @@ func (c *contract) drive(cfg TrackerConfig, script []byte) int {
 }
 
 // contractConfig is one under which much happens.
-func contractConfig() TrackerConfig {
-	return TrackerConfig{
+func contractConfig() Config {
+	return Config{
 		Exit: 0.8, MinArea: 0.002, MinDuration: 100 * time.Millisecond, Hold: 400 * time.Millisecond, CoolDown: 2 * time.Second,
 		UpdateEvery: 200 * time.Millisecond,
 	}

@@ -1,13 +1,15 @@
-package detector
+package events
 
 import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/oodcast/oodcast/detector"
 )
 
-// TrackerConfig says when a region becomes an event.
-type TrackerConfig struct {
+// Config says when a region becomes an event.
+type Config struct {
 	// Exit is the share of the threshold at which a region that was above it ends: hysteresis. 0 … 1, default 0.8.
 	Exit float64 `yaml:"exit"`
 	// MinArea is the smallest region in parts of the image. Default 0.0005.
@@ -23,16 +25,16 @@ type TrackerConfig struct {
 	UpdateEvery time.Duration `yaml:"update_every"`
 }
 
-// DefaultTrackerConfig returns the defaults.
-func DefaultTrackerConfig() TrackerConfig {
-	return TrackerConfig{
-		Exit: 0.8, MinArea: 0.0005, MinDuration: 500 * time.Millisecond, Hold: time.Second, CoolDown: 5 * time.Second,
+// DefaultConfig returns the defaults.
+func DefaultConfig() Config {
+	return Config{
+		Exit: 0.8, MinArea: detector.EventArea, MinDuration: 500 * time.Millisecond, Hold: time.Second, CoolDown: 5 * time.Second,
 		UpdateEvery: time.Second,
 	}
 }
 
 // Validate reports all faults at once.
-func (c TrackerConfig) Validate() error {
+func (c Config) Validate() error {
 	var errs []error
 	check := func(ok bool, key string, got any, want string) {
 		if !ok {
