@@ -13,7 +13,7 @@ import (
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/detector/events"
 	"github.com/oodcast/oodcast/detector/ort"
-	"github.com/oodcast/oodcast/pipeline"
+	"github.com/oodcast/oodcast/pipeline/queue"
 )
 
 // Schema returns a JSON Schema (draft 2020-12) of the configuration file, for editors: every key with its type, its
@@ -53,7 +53,7 @@ func values(path string) []any {
 	case "publish.encoding":
 		return []any{"u8", "u16"}
 	case "cameras[].overflow":
-		return []any{"auto", pipeline.DropOldest, pipeline.DropLatest, pipeline.Wait}
+		return []any{"auto", queue.DropOldest, queue.DropLatest, queue.Wait}
 	}
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"github.com/oodcast/oodcast/publish"
+	"github.com/oodcast/oodcast/publish/schema"
 )
 
 // syncBuffer collects a log.
@@ -127,7 +128,7 @@ func (l lock) try(t *testing.T) {
 	l.pick(&pick)
 	pick.StateDir = t.TempDir()
 
-	p := start(t, open, []publish.Camera{newCamera("front")}, log.option())
+	p := start(t, open, []schema.Camera{newCamera("front")}, log.option())
 	sub := subscribe(t, dial(t, open), "oodcast.v1.default.front.map")
 	p.Map(testMap("front", 0, 4, 4))
 	next(t, sub)

@@ -21,7 +21,7 @@ var states = []string{
 type collector struct {
 	mu struct {
 		sync.Mutex
-		cameras []Camera
+		cameras []schema.Camera
 	}
 	captured, dropped, up, fps *prometheus.Desc
 	errors, misses, changes    *prometheus.Desc
@@ -31,7 +31,7 @@ type collector struct {
 	waiting, capacity          *prometheus.Desc
 }
 
-func newCollector(cameras []Camera) *collector {
+func newCollector(cameras []schema.Camera) *collector {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc(name, help, append([]string{"camera"}, labels...), nil)
 	}
@@ -58,10 +58,10 @@ func newCollector(cameras []Camera) *collector {
 }
 
 // add appends a camera, unless one of its name is there.
-func (c *collector) add(cam Camera) {
+func (c *collector) add(cam schema.Camera) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !slices.ContainsFunc(c.mu.cameras, func(o Camera) bool { return o.Name() == cam.Name() }) {
+	if !slices.ContainsFunc(c.mu.cameras, func(o schema.Camera) bool { return o.Name() == cam.Name() }) {
 		c.mu.cameras = append(c.mu.cameras, cam)
 	}
 }
@@ -70,10 +70,10 @@ func (c *collector) add(cam Camera) {
 func (c *collector) remove(name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.mu.cameras = slices.DeleteFunc(c.mu.cameras, func(o Camera) bool { return o.Name() == name })
+	c.mu.cameras = slices.DeleteFunc(c.mu.cameras, func(o schema.Camera) bool { return o.Name() == name })
 }
 
-func (c *collector) all() []Camera {
+func (c *collector) all() []schema.Camera {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.mu.cameras)

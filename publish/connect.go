@@ -34,7 +34,7 @@ func (p *Publisher) connect(srv *embedded, closed chan<- error) (*nats.Conn, err
 			}
 			closed <- err
 		}),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { p.faults.warn(p.log, "nats", err) }),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { p.faults.Warn(p.log, "nats", err) }),
 	}
 	addr := p.cfg.URL
 	if srv != nil {
@@ -96,7 +96,7 @@ func (p *Publisher) connected() {
 	p.online.Store(true)
 	if p.connections.Add(1) > 1 {
 		p.metrics.reconnects.Inc()
-		p.faults.forget()
+		p.faults.Forget()
 	}
 	p.log.Info("nats connected", "url", redact(p.cfg.URL))
 	p.StatusChanged()
@@ -107,7 +107,7 @@ func (p *Publisher) away(err error) {
 	p.metrics.connected.Set(0)
 	p.online.Store(false)
 	if err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
-		p.faults.warn(p.log, "nats away", p.cfg.refused(err))
+		p.faults.Warn(p.log, "nats away", p.cfg.refused(err))
 	}
 }
 

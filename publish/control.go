@@ -29,7 +29,7 @@ func (p *Publisher) stopControl() { p.cameras.stop() }
 
 // newService makes the control service of one camera. Each camera is an instance of the service "oodcast" of its own, so
 // that cameras can come and go while others are asked.
-func (p *Publisher) newService(nc *nats.Conn, cam Camera) (micro.Service, error) {
+func (p *Publisher) newService(nc *nats.Conn, cam schema.Camera) (micro.Service, error) {
 	svc, err := micro.AddService(nc, micro.Config{
 		Name: "oodcast", Version: semver(p.version),
 		Description: "settings of a camera of an oodcast process",
@@ -38,12 +38,12 @@ func (p *Publisher) newService(nc *nats.Conn, cam Camera) (micro.Service, error)
 	if err != nil {
 		return nil, fmt.Errorf("nats control service: %w", err)
 	}
-	for verb, handle := range map[string]func(Camera, micro.Request){
-		"get":      func(c Camera, r micro.Request) { p.answer(r, c.Status()) },
+	for verb, handle := range map[string]func(schema.Camera, micro.Request){
+		"get":      func(c schema.Camera, r micro.Request) { p.answer(r, c.Status()) },
 		"set":      p.set,
-		"pause":    func(c Camera, r micro.Request) { p.pause(c, r, true) },
-		"resume":   func(c Camera, r micro.Request) { p.pause(c, r, false) },
-		"snapshot": func(c Camera, r micro.Request) { p.snapshot(nc, c, r) },
+		"pause":    func(c schema.Camera, r micro.Request) { p.pause(c, r, true) },
+		"resume":   func(c schema.Camera, r micro.Request) { p.pause(c, r, false) },
+		"snapshot": func(c schema.Camera, r micro.Request) { p.snapshot(nc, c, r) },
 	} {
 		err := svc.AddEndpoint(cam.Name()+"_"+verb, micro.HandlerFunc(func(r micro.Request) { handle(cam, r) }),
 			micro.WithEndpointSubject(p.subjects.Control(cam.Name(), verb)),
@@ -67,7 +67,7 @@ func semver(v string) string {
 	return "0.0.0"
 }
 
-func (p *Publisher) set(cam Camera, r micro.Request) {
+func (p *Publisher) set(cam schema.Camera, r micro.Request) {
 	u, err := schema.ParseUpdate(r.Data())
 	if err != nil {
 		p.refuse(r, "400", err)
@@ -76,11 +76,11 @@ func (p *Publisher) set(cam Camera, r micro.Request) {
 	p.apply(cam, r, u)
 }
 
-func (p *Publisher) pause(cam Camera, r micro.Request, paused bool) {
+func (p *Publisher) pause(cam schema.Camera, r micro.Request, paused bool) {
 	p.apply(cam, r, schema.Update{Paused: &paused})
 }
 
-func (p *Publisher) apply(cam Camera, r micro.Request, u schema.Update) {
+func (p *Publisher) apply(cam schema.Camera, r micro.Request, u schema.Update) {
 	st, err := cam.Apply(u)
 	if err != nil {
 		p.refuse(r, "400", err)
@@ -90,8 +90,8 @@ func (p *Publisher) apply(cam Camera, r micro.Request, u schema.Update) {
 	p.answer(r, st)
 }
 
-func (p *Publisher) snapshot(nc *nats.Conn, cam Camera, r micro.Request) {
-	shot, ok := cam.(Snapshotter)
+func (p *Publisher) snapshot(nc *nats.Conn, cam schema.Camera, r micro.Request) {
+	shot, ok := cam.(schema.Snapshotter)
 	if !ok {
 		p.refuse(r, "501", fmt.Errorf("camera %s takes no snapshots", cam.Name()))
 		return

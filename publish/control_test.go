@@ -43,7 +43,7 @@ func checkFault(t *testing.T, r *nats.Msg, code, want string) {
 
 // TestControl uses every verb. Each answer is the state in force; a request that is refused changes nothing.
 func TestControl(t *testing.T) {
-	p := start(t, embeddedConfig(t), []publish.Camera{newCamera("front")})
+	p := start(t, embeddedConfig(t), []schema.Camera{newCamera("front")})
 	nc := connect(t, p.URL())
 	const form = `, want a whole number, a list of timesteps or "auto"`
 	for _, c := range []struct {
@@ -113,7 +113,7 @@ func TestControl(t *testing.T) {
 
 // TestDiscovery finds the service of each camera as any NATS tool does.
 func TestDiscovery(t *testing.T) {
-	p := start(t, embeddedConfig(t), []publish.Camera{newCamera("front"), newCamera("rear")}, publish.WithVersion("v1.2.3"))
+	p := start(t, embeddedConfig(t), []schema.Camera{newCamera("front"), newCamera("rear")}, publish.WithVersion("v1.2.3"))
 	nc := connect(t, p.URL())
 	ask(t, nc, "front", "get", "")
 	ask(t, nc, "front", "set", "junk")
@@ -169,11 +169,11 @@ func everyone[T any](t *testing.T, nc *nats.Conn, subject string, n int) map[str
 }
 
 // blind is a camera that cannot show itself.
-type blind struct{ publish.Camera }
+type blind struct{ schema.Camera }
 
 // shy is a camera whose snapshot is not to be had, or too large.
 type shy struct {
-	publish.Camera
+	schema.Camera
 	jpeg []byte
 	err  error
 }
@@ -182,7 +182,7 @@ func (s shy) Snapshot() ([]byte, time.Time, error) { return s.jpeg, time.Now(), 
 
 func TestSnapshotRefused(t *testing.T) {
 	s := runServer(t, server.Options{Port: -1, MaxPayload: 4 << 10})
-	start(t, remote(t, s.ClientURL()), []publish.Camera{
+	start(t, remote(t, s.ClientURL()), []schema.Camera{
 		blind{newCamera("blind")},
 		shy{Camera: newCamera("shy"), err: errors.New("no frame yet")},
 		shy{Camera: newCamera("large"), jpeg: make([]byte, 8<<10)},
@@ -194,7 +194,7 @@ func TestSnapshotRefused(t *testing.T) {
 }
 
 func TestSnapshot(t *testing.T) {
-	p := start(t, embeddedConfig(t), []publish.Camera{newCamera("front")})
+	p := start(t, embeddedConfig(t), []schema.Camera{newCamera("front")})
 	nc := connect(t, p.URL())
 	sub := subscribe(t, nc, "oodcast.v1.default.front.snapshot")
 	r, err := nc.Request("oodcast.v1.default.front.ctl.snapshot", nil, 60*time.Second)

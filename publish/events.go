@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/oodcast/oodcast/detector/events"
+	"github.com/oodcast/oodcast/publish/message"
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
@@ -24,10 +25,10 @@ func (p *Publisher) Event(e events.Event) {
 		return
 	}
 	<-p.opened
-	synced, err := p.spool.add(EventMessage(p.cfg.Site, e))
+	synced, err := p.spool.add(message.Event(p.cfg.Site, e))
 	if err != nil {
 		p.count(schema.KindEvent, resultSpool)
-		p.faults.warn(p.log, "event lost", err, "camera", e.Camera)
+		p.faults.Warn(p.log, "event lost", err, "camera", e.Camera)
 		return
 	}
 	p.metrics.spooled.Inc()
@@ -60,7 +61,7 @@ func (p *Publisher) syncEvents(ctx context.Context) error {
 			on = false
 		}
 		if err := p.spool.sync(); err != nil {
-			p.faults.warn(p.log, "events do not reach the disk, a power cut may take them", err)
+			p.faults.Warn(p.log, "events do not reach the disk, a power cut may take them", err)
 		}
 	}
 	return nil
@@ -124,11 +125,11 @@ func (s *eventSender) send(ctx context.Context, e schema.Event) bool {
 		}
 		if refused(err) {
 			s.p.count(schema.KindEvent, resultRefused)
-			s.p.faults.warn(s.p.log, "event refused", err, "camera", e.Camera)
+			s.p.faults.Warn(s.p.log, "event refused", err, "camera", e.Camera)
 			return true
 		}
 		if ctx.Err() == nil {
-			s.p.faults.warn(s.p.log, "events wait for nats", err)
+			s.p.faults.Warn(s.p.log, "events wait for nats", err)
 		}
 		select {
 		case <-time.After(pause):
@@ -218,7 +219,7 @@ func (s *eventSender) prepare(ctx context.Context) error {
 	}
 	err = s.p.ensureStream(ctx, js, s.p.eventStream())
 	if withoutJetStream(s.nc, err) {
-		s.p.faults.warn(s.p.log, "events are not stored", errNoJetStream)
+		s.p.faults.Warn(s.p.log, "events are not stored", errNoJetStream)
 		s.plain = true
 		return nil
 	}

@@ -11,7 +11,6 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/oodcast/oodcast/publish"
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
@@ -43,7 +42,7 @@ func TestOtherLimits(t *testing.T) {
 	}
 	var log syncBuffer
 	reg, option := counted(t)
-	p := start(t, remote(t, s.ClientURL()), []publish.Camera{newCamera("front")}, option, log.option())
+	p := start(t, remote(t, s.ClientURL()), []schema.Camera{newCamera("front")}, option, log.option())
 	p.Event(event("e", 1))
 	wait(t, "the event", func() bool { return metric(t, reg, "oodcast_nats_publish_total", "event", "sent") == 1 })
 	once(t, &log, "EVENTS has max_age 1h0m0s, max_bytes 0, max_msgs_per_subject 0, retention Limits, discard DiscardOld, "+
@@ -77,7 +76,7 @@ func TestAccountWithoutJetStream(t *testing.T) {
 	cfg.User, cfg.Password = "me", "secret"
 	var log syncBuffer
 	reg, option := counted(t)
-	p := start(t, cfg, []publish.Camera{newCamera("front")}, option, log.option())
+	p := start(t, cfg, []schema.Camera{newCamera("front")}, option, log.option())
 	sub := subscribe(t, connect(t, s.ClientURL(), nats.UserInfo("me", "secret")), "oodcast.v1.default.front.event.>")
 	for i := range 3 {
 		p.Event(event("e", i))
@@ -101,7 +100,7 @@ func TestPermissionsDenied(t *testing.T) {
 	cfg.User, cfg.Password = "me", "secret"
 	var log syncBuffer
 	reg, option := counted(t)
-	p := start(t, cfg, []publish.Camera{newCamera("front")}, option, log.option())
+	p := start(t, cfg, []schema.Camera{newCamera("front")}, option, log.option())
 	sub := subscribe(t, connect(t, s.ClientURL(), nats.UserInfo("me", "secret")), "oodcast.v1.default.front.map")
 	p.Event(event("e", 1))
 	p.Map(testMap("front", 1, 8, 8))
@@ -124,7 +123,7 @@ func TestPermissionsDenied(t *testing.T) {
 func TestTwins(t *testing.T) {
 	s := runServer(t, server.Options{Port: -1, JetStream: true, StoreDir: t.TempDir()})
 	var first, second, elsewhere syncBuffer
-	cams := func() []publish.Camera { return []publish.Camera{newCamera("front"), newCamera("rear")} }
+	cams := func() []schema.Camera { return []schema.Camera{newCamera("front"), newCamera("rear")} }
 	start(t, remote(t, s.ClientURL()), cams(), first.option())
 	wait(t, "the first to have looked around", present(t, connect(t, s.ClientURL()), "default.rear"))
 	start(t, remote(t, s.ClientURL()), cams()[:1], second.option())

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/publish/message"
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
@@ -37,7 +38,6 @@ func (p *Publisher) sendMaps(ctx context.Context, nc *nats.Conn) error {
 
 // sendMap sends one map and its score, and counts what became of them.
 func (p *Publisher) sendMap(nc *nats.Conn, pack *packer, m *detector.Map) {
-	p.mapsPending.Add(-size(m))
 	if !nc.IsConnected() {
 		p.count(schema.KindMap, resultAway)
 		p.count(schema.KindScore, resultAway)
@@ -45,7 +45,7 @@ func (p *Publisher) sendMap(nc *nats.Conn, pack *packer, m *detector.Map) {
 	}
 	p.count(schema.KindMap, p.result(p.publishMap(nc, pack, m)))
 	trace := schema.TraceParent(p.cfg.Site, m.Camera, m.Captured)
-	err := p.publishJSON(nc, p.subjects.Of(m.Camera, schema.KindScore), scoreMessage(p.cfg.Site, m), trace)
+	err := p.publishJSON(nc, p.subjects.Of(m.Camera, schema.KindScore), message.Score(p.cfg.Site, m), trace)
 	p.count(schema.KindScore, p.result(err))
 	p.metrics.age.WithLabelValues(m.Camera, "nats").Observe(time.Since(m.Captured).Seconds())
 }
@@ -61,16 +61,16 @@ func (p *Publisher) result(err error) string {
 	case err == nil:
 		return resultSent
 	case errors.Is(err, nats.ErrMaxPayload):
-		p.faults.warn(p.log, "publish", err)
+		p.faults.Warn(p.log, "publish", err)
 		return resultTooLarge
 	case errors.Is(err, nats.ErrReconnectBufExceeded), errors.Is(err, nats.ErrConnectionClosed),
 		errors.Is(err, nats.ErrDisconnected):
 		return resultAway
 	case errors.Is(err, schema.ErrNotFinite):
-		p.faults.warn(p.log, "publish", err)
+		p.faults.Warn(p.log, "publish", err)
 		return resultNotFinite
 	default:
-		p.faults.warn(p.log, "publish", err)
+		p.faults.Warn(p.log, "publish", err)
 		return resultError
 	}
 }
@@ -83,7 +83,7 @@ func (p *Publisher) publishMap(nc *nats.Conn, pack *packer, m *detector.Map) err
 	}
 	if how.reduced != "" {
 		p.metrics.reduced.WithLabelValues(how.reduced).Inc()
-		p.faults.warn(p.log, "maps are reduced",
+		p.faults.Warn(p.log, "maps are reduced",
 			fmt.Errorf("%dx%d cells of %s do not fit into %d bytes: %s", m.Width, m.Height, m.Camera, limit, how.reduced))
 	}
 	out := &nats.Msg{

@@ -1,13 +1,14 @@
 package publish
 
 import (
-	"errors"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/publish/latency"
+	"github.com/oodcast/oodcast/publish/schema"
 )
 
 // Metrics are what Prometheus sees of the cameras and of NATS.
@@ -46,14 +47,14 @@ const (
 )
 
 // NewMetrics registers the metrics of this package and, for each camera, what its Status says.
-func NewMetrics(reg prometheus.Registerer, cameras []Camera) (*Metrics, error) {
+func NewMetrics(reg prometheus.Registerer, cameras []schema.Camera) (*Metrics, error) {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	}
 	gauge := func(name, help string) *prometheus.GaugeVec {
 		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, []string{"camera"})
 	}
-	age, err := FrameAge(reg)
+	age, err := latency.FrameAge(reg)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +63,7 @@ func NewMetrics(reg prometheus.Registerer, cameras []Camera) (*Metrics, error) {
 		published: counter("oodcast_nats_publish_total", "Messages by kind and result.", "kind", "result"),
 		events:    counter("oodcast_events_total", "Events by type.", "camera", "type"),
 		maps:      counter("oodcast_frames_processed_total", "Frames scored.", "camera"),
-		stage:     newHistogram("oodcast_stage_duration_seconds", "Time that a frame spends in a stage.", "stage"),
+		stage:     latency.Histogram("oodcast_stage_duration_seconds", "Time that a frame spends in a stage.", "stage"),
 		timesteps: gauge("oodcast_inference_steps", "Timesteps of the newest map, |T|."),
 		score: prometheus.NewSummaryVec(prometheus.SummaryOpts{
 			Name: "oodcast_anomaly_score", Help: "Peaks of the maps of the last minute, standard deviations.",
@@ -97,25 +98,6 @@ func NewMetrics(reg prometheus.Registerer, cameras []Camera) (*Metrics, error) {
 		}
 	}
 	return m, nil
-}
-
-// FrameAge returns the histogram of how old frames are when a sink has them ("nats", "preview"), and registers it unless
-// that is done.
-func FrameAge(reg prometheus.Registerer) (*prometheus.HistogramVec, error) {
-	age := newHistogram("oodcast_frame_age_seconds", "From capture until the sink has it.", "sink")
-	err := reg.Register(age)
-	if there, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
-		return there.ExistingCollector.(*prometheus.HistogramVec), nil
-	}
-	return age, err
-}
-
-// newHistogram returns a histogram of seconds for each camera and label.
-func newHistogram(name, help, label string) *prometheus.HistogramVec {
-	return prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name: name, Help: help, Buckets: []float64{.001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5},
-		NativeHistogramBucketFactor: 1.1,
-	}, []string{"camera", label})
 }
 
 // observe counts one map when it is handed over.

@@ -146,7 +146,7 @@ func TestSubscriptionsStay(t *testing.T) {
 	opts.Port = port(s)
 	cfg := remote(t, s.ClientURL())
 	cfg.StatusInterval = 2 * time.Minute
-	start(t, cfg, []publish.Camera{newCamera("front")})
+	start(t, cfg, []schema.Camera{newCamera("front")})
 	var counts []int
 	for range 4 {
 		js, err := jetstream.New(connect(t, s.ClientURL()))
@@ -189,7 +189,7 @@ func TestServerComesLate(t *testing.T) {
 		t.Fatal(err)
 	}
 	url := fmt.Sprintf("nats://127.0.0.1:%d", port)
-	p := start(t, remote(t, url), []publish.Camera{newCamera("front")})
+	p := start(t, remote(t, url), []schema.Camera{newCamera("front")})
 	runServer(t, server.Options{Port: port}) // and has no JetStream
 	nc := connect(t, url)
 	events := subscribe(t, nc, "oodcast.v1.default.front.event.>")

@@ -7,6 +7,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/publish/message"
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
@@ -55,7 +56,7 @@ func newPacker(encoding string, compress bool) (*packer, error) {
 // pack returns the payload of m in at most limit bytes: as set, or reduced as little as possible. It wraps
 // nats.ErrMaxPayload when nothing helps. The payload is valid until the next call.
 func (p *packer) pack(site string, m *detector.Map, limit int) ([]byte, packed, error) {
-	msg, values := mapMessage(site, p.encoding, m), m.Values
+	msg, values := message.Map(site, p.encoding, m), m.Values
 	payload, how, err := p.asSet.Encode(msg, values)
 	if err != nil || len(payload) <= limit {
 		return payload, packed{encoding: how}, err

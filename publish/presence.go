@@ -84,7 +84,7 @@ func (s *statusSender) meet(ctx context.Context) {
 	case withoutJetStream(s.nc, err):
 		s.none = true
 	case err != nil && ctx.Err() == nil:
-		s.p.faults.warn(s.p.log, "nats", err)
+		s.p.faults.Warn(s.p.log, "nats", err)
 	default:
 		s.met = err == nil
 	}
@@ -204,7 +204,7 @@ func (s *statusSender) bucket(ctx context.Context) (jetstream.KeyValue, error) {
 	}
 	have, err := kv.Status(ctx)
 	if err == nil && have.TTL() == 0 {
-		s.p.faults.warn(s.p.log, "cameras that are gone stay present", fmt.Errorf(
+		s.p.faults.Warn(s.p.log, "cameras that are gone stay present", fmt.Errorf(
 			"bucket %s was made without expiry: delete it, and it is made again", want.Bucket))
 	}
 	if err == nil && have.TTL() > 0 && have.TTL() < want.TTL { // of a site that refreshes more often: ours must not expire

@@ -58,7 +58,7 @@ func TestPresenceAfterRestart(t *testing.T) {
 	first := runServer(t, opts)
 	cfg := remote(t, first.ClientURL())
 	cfg.MapStream, cfg.StatusInterval = true, time.Hour
-	p := start(t, cfg, []publish.Camera{newCamera("front")})
+	p := start(t, cfg, []schema.Camera{newCamera("front")})
 	nc := connect(t, cfg.URL, nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond))
 	there := present(t, nc, "default.front")
 	wait(t, "the camera", there)
@@ -147,7 +147,7 @@ func TestCamerasComeAndGo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := start(t, embeddedConfig(t), []publish.Camera{newCamera("front")}, publish.WithMetrics(metrics))
+	p := start(t, embeddedConfig(t), []schema.Camera{newCamera("front")}, publish.WithMetrics(metrics))
 	nc := connect(t, p.URL())
 	status := subscribe(t, nc, "oodcast.v1.default.rear.status")
 	there := present(t, nc, "default.rear")
@@ -215,7 +215,7 @@ func series(t *testing.T, reg *prometheus.Registry, camera, family string) (n in
 // TestPresence watches a camera's state on the subject and in the bucket, where it expires with the publisher.
 func TestPresence(t *testing.T) {
 	cam := newCamera("front")
-	p := start(t, embeddedConfig(t), []publish.Camera{cam})
+	p := start(t, embeddedConfig(t), []schema.Camera{cam})
 	nc := connect(t, p.URL())
 	status := subscribe(t, nc, "oodcast.v1.default.front.status")
 	stats := subscribe(t, nc, "oodcast.v1.default.front.stats")

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/oodcast/oodcast/publish"
+	"github.com/oodcast/oodcast/publish/schema"
 )
 
 // helper names the environment variable that turns the test binary into one of the programs below.
@@ -72,7 +73,7 @@ const maxEvents = 2000
 func publisherProcess(args []string) error {
 	cfg := publish.DefaultConfig()
 	cfg.URL, cfg.StateDir, cfg.StatusInterval = args[0], args[1], time.Second
-	p, err := publish.New(cfg, []publish.Camera{newCamera("front")}, publish.WithLogger(slog.New(slog.DiscardHandler)))
+	p, err := publish.New(cfg, []schema.Camera{newCamera("front")}, publish.WithLogger(slog.New(slog.DiscardHandler)))
 	if err != nil {
 		return err
 	}

@@ -93,7 +93,7 @@ func embeddedConfig(t *testing.T) publish.Config {
 }
 
 // start runs a publisher until the test ends and waits until it is ready.
-func start(t *testing.T, cfg publish.Config, cams []publish.Camera, opts ...publish.Option) *publish.Publisher {
+func start(t *testing.T, cfg publish.Config, cams []schema.Camera, opts ...publish.Option) *publish.Publisher {
 	t.Helper()
 	opts = append([]publish.Option{publish.WithLogger(slog.New(slog.DiscardHandler))}, opts...)
 	p, err := publish.New(cfg, cams, opts...)
@@ -162,7 +162,7 @@ func TestSubscriberDecodesEveryMap(t *testing.T) {
 			cfg := embeddedConfig(t)
 			cfg.Encoding = encoding
 			reg := prometheus.NewRegistry()
-			cams := []publish.Camera{newCamera("front"), newCamera("rear")}
+			cams := []schema.Camera{newCamera("front"), newCamera("rear")}
 			metrics, err := publish.NewMetrics(reg, cams)
 			if err != nil {
 				t.Fatal(err)
@@ -343,7 +343,7 @@ func TestStateBusy(t *testing.T) {
 func TestOff(t *testing.T) {
 	cfg := publish.DefaultConfig()
 	cfg.URL = "off"
-	p := start(t, cfg, []publish.Camera{newCamera("front")})
+	p := start(t, cfg, []schema.Camera{newCamera("front")})
 	p.Map(testMap("front", 0, 4, 4))
 	if p.URL() != "" {
 		t.Errorf("URL() = %q", p.URL())
@@ -429,7 +429,7 @@ func TestNewRefusesCameras(t *testing.T) {
 		},
 		{[]string{"a", "a"}, `publish: two cameras are named "a"`},
 	} {
-		var cams []publish.Camera
+		var cams []schema.Camera
 		for _, n := range c.names {
 			cams = append(cams, newCamera(n))
 		}

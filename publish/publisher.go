@@ -12,7 +12,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/oodcast/oodcast/detector"
-	"github.com/oodcast/oodcast/pipeline"
+	"github.com/oodcast/oodcast/pipeline/queue"
+	"github.com/oodcast/oodcast/publish/faultlog"
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
@@ -32,12 +33,11 @@ type Publisher struct {
 	version  string
 
 	cameras     cameras
-	maps        *pipeline.Queue[*detector.Map]
-	mapsPending atomic.Int64 // bytes
+	maps        *queue.Queue[*detector.Map]
 	spool       *spool
 	opened      chan struct{} // the spool takes events, or never will
 	poke        chan struct{} // a state may have changed
-	faults      faultLog
+	faults      faultlog.Log
 	connections atomic.Uint64 // how often the server took us
 	online      atomic.Bool
 
@@ -58,7 +58,7 @@ func WithMetrics(m *Metrics) Option { return func(p *Publisher) { p.metrics = m 
 func WithVersion(v string) Option { return func(p *Publisher) { p.version = v } }
 
 // New checks cfg and returns a publisher for these cameras. Nothing happens before Run.
-func New(cfg Config, cams []Camera, opts ...Option) (*Publisher, error) {
+func New(cfg Config, cams []schema.Camera, opts ...Option) (*Publisher, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
@@ -77,10 +77,9 @@ func New(cfg Config, cams []Camera, opts ...Option) (*Publisher, error) {
 		}
 		p.metrics = m
 	}
-	p.maps = pipeline.NewQueue(mapQueue, pipeline.DropOldest, func(m *detector.Map) {
-		p.mapsPending.Add(-size(m))
+	p.maps = queue.New(mapQueue, queue.DropOldest, func(m *detector.Map) {
 		p.count(schema.KindMap, resultOverflow)
-	})
+	}, queue.Bytes(mapBytes, size))
 	for _, c := range cams {
 		if err := p.AddCamera(c); err != nil {
 			return nil, err
@@ -95,16 +94,11 @@ func (p *Publisher) Map(m *detector.Map) {
 	if p.cfg.Off() {
 		return
 	}
-	if p.mapsPending.Add(size(m)) > mapBytes {
-		p.mapsPending.Add(-size(m))
-		p.count(schema.KindMap, resultOverflow)
-		return
-	}
 	_ = p.maps.Put(context.Background(), m) // closed after Run: the map is dropped, and that is right
 }
 
-// size is what the values of a map take, bytes.
-func size(m *detector.Map) int64 { return 4 * int64(len(m.Values)) }
+// size is the number of bytes that the values of a map take.
+func size(m *detector.Map) int { return 4 * len(m.Values) }
 
 // StatusChanged makes the publisher look at once whether a camera's state is news.
 func (p *Publisher) StatusChanged() {

@@ -54,7 +54,7 @@ func (p *Publisher) ensureStream(ctx context.Context, js jetstream.JetStream, wa
 	for _, subject := range have.Subjects {
 		if covers(subject, want.Subjects[0]) {
 			if now, ours := limitsOf(have), limitsOf(want); now != ours {
-				p.faults.warn(p.log, "a stream is used as somebody else made it",
+				p.faults.Warn(p.log, "a stream is used as somebody else made it",
 					fmt.Errorf("%s has %s, ours would have %s", want.Name, now, ours))
 			}
 			return nil

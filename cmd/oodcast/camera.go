@@ -11,8 +11,7 @@ import (
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/detector/events"
 	"github.com/oodcast/oodcast/ingest"
-	"github.com/oodcast/oodcast/pipeline"
-	"github.com/oodcast/oodcast/publish"
+	"github.com/oodcast/oodcast/pipeline/queue"
 	"github.com/oodcast/oodcast/publish/preview"
 	"github.com/oodcast/oodcast/publish/schema"
 )
@@ -25,7 +24,7 @@ type camera struct {
 	fault  func() string // why the newest configuration is not in force
 
 	source   *ingest.Supervisor
-	frames   *pipeline.Queue[*ingest.Frame]
+	frames   *queue.Queue[*ingest.Frame]
 	live     bool // frames that come too fast are dropped, and the source does not wait
 	pool     *ingest.Pool
 	det      atomic.Pointer[detector.Detector]
@@ -57,8 +56,8 @@ type camera struct {
 }
 
 var (
-	_ publish.Camera      = (*camera)(nil)
-	_ publish.Snapshotter = (*camera)(nil)
+	_ schema.Camera      = (*camera)(nil)
+	_ schema.Snapshotter = (*camera)(nil)
 )
 
 // Name is the camera's token in subjects and addresses.
@@ -201,10 +200,7 @@ func (c *camera) stats() schema.Stats {
 		if d := m.Drift; !d.Since.IsZero() {
 			s.Drift = &schema.Drift{State: string(d.State), Since: d.Since, Level: d.Level, Layout: d.Layout, Hint: d.Hint}
 		}
-		s.LatencyMS = schema.LatencyMS{
-			Wait: publish.Millis(m.Latency.Wait), Encode: publish.Millis(m.Latency.Encode),
-			Score: publish.Millis(m.Latency.Score), Total: publish.Millis(m.Latency.Total),
-		}
+		s.LatencyMS = schema.NewLatencyMS(m.Latency.Wait, m.Latency.Encode, m.Latency.Score, m.Latency.Total)
 	}
 	return s
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/detector/events"
 	"github.com/oodcast/oodcast/ingest"
-	"github.com/oodcast/oodcast/pipeline"
+	"github.com/oodcast/oodcast/pipeline/queue"
 	"github.com/oodcast/oodcast/publish/archive"
 )
 
@@ -20,7 +20,7 @@ const framesBeside = 5 + archive.FramesHeld
 // newCamera prepares a camera as the configuration has it.
 func (s *service) newCamera(cfg *configs.Config, cam configs.Camera) (_ *camera, err error) {
 	scoring := cfg.DetectorOf(cam)
-	policy, err := pipeline.ParseOverflow(cam.Policy())
+	policy, err := queue.ParseOverflow(cam.Policy())
 	if err != nil {
 		return nil, err
 	}
@@ -36,12 +36,12 @@ func (s *service) newCamera(cfg *configs.Config, cam configs.Camera) (_ *camera,
 	memory := cam.MemoryMB << 20
 	c := &camera{
 		cfg: cam.Config, site: cfg.Publish.Site, engine: engine, fault: s.fault, scoring: scoring,
-		tracking: cfg.EventsOf(cam), tracker: events.NewTracker(cfg.EventsOf(cam)), started: time.Now(), live: policy != pipeline.Wait,
+		tracking: cfg.EventsOf(cam), tracker: events.NewTracker(cfg.EventsOf(cam)), started: time.Now(), live: policy != queue.Wait,
 		pool: ingest.NewBoundedPool(cam.QueueFrames+framesBeside, memory), done: make(chan struct{}),
 	}
 	// What waits gets no more than half of the memory: there must be room to read and to score.
-	c.frames = pipeline.NewQueue(cam.QueueFrames, policy, (*ingest.Frame).Release,
-		pipeline.Bytes(memory/2, func(f *ingest.Frame) int { return len(f.Pix) }))
+	c.frames = queue.New(cam.QueueFrames, policy, (*ingest.Frame).Release,
+		queue.Bytes(memory/2, func(f *ingest.Frame) int { return len(f.Pix) }))
 	source, err := s.open(cam.Config, c.pool)
 	if err != nil {
 		return nil, err
@@ -117,7 +117,7 @@ func (s *service) capture(c *camera) ingest.Sink {
 		c.saw(f)
 		s.preview.Frame(f.Retain())
 		s.evidence.Frame(f.Retain())
-		if err := c.frames.Put(ctx, f); !errors.Is(err, pipeline.ErrClosed) {
+		if err := c.frames.Put(ctx, f); !errors.Is(err, queue.ErrClosed) {
 			return err
 		}
 		return nil // the scoring has all it wanted and is about to stop the source

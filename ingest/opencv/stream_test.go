@@ -17,7 +17,7 @@ import (
 	"github.com/oodcast/oodcast/ingest"
 	"github.com/oodcast/oodcast/ingest/ingesttest"
 	"github.com/oodcast/oodcast/ingest/opencv"
-	"github.com/oodcast/oodcast/pipeline"
+	"github.com/oodcast/oodcast/pipeline/queue"
 )
 
 func streamConfig(uri string) ingest.Config {
@@ -318,7 +318,7 @@ func TestSlowConsumerSeesFreshFrames(t *testing.T) {
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
-	slot := pipeline.NewQueue(1, pipeline.DropOldest, (*ingest.Frame).Release)
+	slot := queue.New(1, queue.DropOldest, (*ingest.Frame).Release)
 	defer slot.Drain()
 	var run sync.WaitGroup
 	run.Go(func() {

@@ -9,7 +9,7 @@ import (
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/detector/events"
 	"github.com/oodcast/oodcast/ingest"
-	"github.com/oodcast/oodcast/publish"
+	"github.com/oodcast/oodcast/publish/message"
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
@@ -116,7 +116,7 @@ func (a *Archive) observeTold(e *events.Event, take func() *shot) {
 			e.Clip = path.Join(r.folder, FileClip)
 		}
 	}
-	j.event = publish.EventMessage(a.site, *e)
+	j.event = message.Event(a.site, *e)
 	if c := a.recorder(e.Camera, false); j.last && c != nil {
 		c.end(r, e.Start.Add(e.Duration), time.Now())
 	}
@@ -168,7 +168,7 @@ func (a *Archive) observePeak(e events.Event, m *detector.Map, take func() *shot
 	if s == nil {
 		return
 	}
-	if a.submit(job{r: r, event: publish.EventMessage(a.site, e), shot: s, high: true}) {
+	if a.submit(job{r: r, event: message.Event(a.site, e), shot: s, high: true}) {
 		r.peak, r.high, r.still = e.Peak, true, true
 	}
 }

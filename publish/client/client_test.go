@@ -59,7 +59,7 @@ func serve(dir string) (p *publish.Publisher, stop func(), err error) {
 	cfg := publish.DefaultConfig()
 	cfg.URL, cfg.StateDir, cfg.MapStream = "embedded://127.0.0.1:0", dir, true
 	cam := &camera{st: schema.Status{Camera: "front", State: schema.StateLive, Timesteps: schema.Timesteps{N: 5}}}
-	if p, err = publish.New(cfg, []publish.Camera{cam}, publish.WithLogger(slog.New(slog.DiscardHandler))); err != nil {
+	if p, err = publish.New(cfg, []schema.Camera{cam}, publish.WithLogger(slog.New(slog.DiscardHandler))); err != nil {
 		return nil, nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/oodcast/oodcast/detector"
-	"github.com/oodcast/oodcast/publish"
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
@@ -218,10 +217,7 @@ func scoreLine(m *detector.Map) any {
 	return map[string]any{
 		"seq": m.Seq, "captured": m.Captured.UTC(), "peak": m.Peak, "mean": m.Mean, "threshold": m.Threshold,
 		"area": m.AboveThreshold(), "timesteps": len(m.Timesteps),
-		"latency_ms": schema.LatencyMS{
-			Wait: publish.Millis(m.Latency.Wait), Encode: publish.Millis(m.Latency.Encode),
-			Score: publish.Millis(m.Latency.Score), Total: publish.Millis(m.Latency.Total),
-		},
+		"latency_ms": schema.NewLatencyMS(m.Latency.Wait, m.Latency.Encode, m.Latency.Score, m.Latency.Total),
 	}
 }
 

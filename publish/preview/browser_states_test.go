@@ -6,7 +6,6 @@ import (
 
 	"github.com/chromedp/chromedp"
 
-	"github.com/oodcast/oodcast/publish"
 	"github.com/oodcast/oodcast/publish/preview"
 	"github.com/oodcast/oodcast/publish/schema"
 )
@@ -22,7 +21,7 @@ func TestBrowserTellsWhatIsWrong(t *testing.T) {
 	})
 	var connected atomic.Bool
 	connected.Store(true)
-	s := start(t, testConfig(), []publish.Camera{good, gone}, preview.WithBus(preview.Bus{
+	s := start(t, testConfig(), []schema.Camera{good, gone}, preview.WithBus(preview.Bus{
 		Subjects: "watch.v1.home.>", Connected: connected.Load,
 	}))
 	feed(t, s, good, 15)

@@ -16,8 +16,7 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
-
-	"github.com/oodcast/oodcast/publish"
+	"github.com/oodcast/oodcast/publish/schema"
 )
 
 // browser starts a headless Chromium with a window of w×h.
@@ -101,7 +100,7 @@ func difference(a, b image.Image) float64 {
 // the slider changes |T| in the maps that follow.
 func TestBrowserPlaysWHEP(t *testing.T) {
 	cam := newCamera("street")
-	s := start(t, testConfig(), []publish.Camera{cam})
+	s := start(t, testConfig(), []schema.Camera{cam})
 	feed(t, s, cam, 15)
 	ctx := browser(t, 1440, 1000)
 	if _, err := chromedp.Run(ctx, chromedp.Navigate(s.URL())); err != nil {
@@ -174,7 +173,7 @@ func TestBrowserComesBack(t *testing.T) {
 	ctx := browser(t, 390, 844)
 	t.Run("before", func(t *testing.T) {
 		cam := newCamera("street")
-		s := start(t, cfg, []publish.Camera{cam})
+		s := start(t, cfg, []schema.Camera{cam})
 		cfg.Listen = strings.TrimSuffix(strings.TrimPrefix(s.URL(), "http://"), "/")
 		feed(t, s, cam, 15)
 		if _, err := chromedp.Run(ctx, chromedp.Navigate(s.URL())); err != nil {
@@ -187,7 +186,7 @@ func TestBrowserComesBack(t *testing.T) {
 	})
 	until(t, ctx, `document.getElementById("state-text").textContent === "no connection"`)
 	cam := newCamera("street")
-	s := start(t, cfg, []publish.Camera{cam})
+	s := start(t, cfg, []schema.Camera{cam})
 	feed(t, s, cam, 15)
 	until(
 		t, ctx,
@@ -203,7 +202,7 @@ func TestBrowserFallsBack(t *testing.T) {
 	cfg := testConfig()
 	cfg.Token = testToken
 	cam := newCamera("street")
-	s := start(t, cfg, []publish.Camera{cam})
+	s := start(t, cfg, []schema.Camera{cam})
 	feed(t, s, cam, 15)
 	ctx := browser(t, 1200, 900)
 	if _, err := chromedp.Run(ctx, chromedp.Navigate(s.URL())); err != nil {

@@ -9,7 +9,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/oodcast/oodcast/publish"
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
@@ -24,7 +23,7 @@ type cameras struct {
 }
 
 // AddCamera shows one more camera.
-func (s *Server) AddCamera(c publish.Camera) error {
+func (s *Server) AddCamera(c schema.Camera) error {
 	if err := schema.CheckName(c.Name()); err != nil {
 		return fmt.Errorf("preview: camera %w", err)
 	}

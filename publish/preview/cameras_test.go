@@ -9,15 +9,15 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/oodcast/oodcast/ingest"
-	"github.com/oodcast/oodcast/publish"
 	"github.com/oodcast/oodcast/publish/preview"
+	"github.com/oodcast/oodcast/publish/schema"
 )
 
 // Cameras come and go while the server runs: each is shown as long as it is there, its viewers end with it, and it keeps
 // neither frames nor series in the metrics.
 func TestCamerasComeAndGo(t *testing.T) {
 	registry := prometheus.NewRegistry()
-	s := start(t, testConfig(), []publish.Camera{newCamera("front")}, preview.WithRegistry(registry))
+	s := start(t, testConfig(), []schema.Camera{newCamera("front")}, preview.WithRegistry(registry))
 	if err := s.AddCamera(newCamera("front")); err == nil {
 		t.Error("two cameras of one name")
 	}

@@ -11,9 +11,9 @@ import (
 
 	"github.com/oodcast/oodcast/detector/events"
 	"github.com/oodcast/oodcast/ingest"
-	"github.com/oodcast/oodcast/publish"
 	"github.com/oodcast/oodcast/publish/archive"
 	"github.com/oodcast/oodcast/publish/preview"
+	"github.com/oodcast/oodcast/publish/schema"
 )
 
 // keepOne runs a real archive that holds the evidence of one event, and returns the event's id.
@@ -51,7 +51,7 @@ func keepOne(t *testing.T) (*archive.Archive, string) {
 
 func TestEvidence(t *testing.T) {
 	a, id := keepOne(t)
-	s := start(t, testConfig(), []publish.Camera{newCamera("front")}, preview.WithEvidence(a.File))
+	s := start(t, testConfig(), []schema.Camera{newCamera("front")}, preview.WithEvidence(a.File))
 	client := fresh()
 	get := func(path, part string) (code int, kind string, body []byte) {
 		t.Helper()

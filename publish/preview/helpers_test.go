@@ -19,14 +19,13 @@ import (
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/detector/events"
 	"github.com/oodcast/oodcast/ingest"
-	"github.com/oodcast/oodcast/publish"
 	"github.com/oodcast/oodcast/publish/preview"
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// camera is the smallest publish.Camera: settings with a range, guarded by a lock.
+// camera is the smallest schema.Camera: settings with a range, guarded by a lock.
 type camera struct {
 	name string
 	mu   sync.Mutex
@@ -83,7 +82,7 @@ func testConfig() preview.Config {
 }
 
 // start runs a server until the test ends.
-func start(t *testing.T, cfg preview.Config, cams []publish.Camera, opts ...preview.Option) *preview.Server {
+func start(t *testing.T, cfg preview.Config, cams []schema.Camera, opts ...preview.Option) *preview.Server {
 	t.Helper()
 	opts = append([]preview.Option{preview.WithLogger(slog.New(slog.DiscardHandler))}, opts...)
 	s, err := preview.New(cfg, cams, opts...)

@@ -23,7 +23,6 @@ import (
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/detector/events"
 	"github.com/oodcast/oodcast/ingest"
-	"github.com/oodcast/oodcast/publish"
 	"github.com/oodcast/oodcast/publish/preview"
 	"github.com/oodcast/oodcast/publish/schema"
 )
@@ -45,7 +44,7 @@ func fresh() *http.Client {
 
 func TestAPI(t *testing.T) {
 	cam := newCamera("front")
-	s := start(t, testConfig(), []publish.Camera{cam, newCamera("rear")}, preview.WithVersion("1.2.3"))
+	s := start(t, testConfig(), []schema.Camera{cam, newCamera("rear")}, preview.WithVersion("1.2.3"))
 	api := s.URL() + "api/v1/"
 	for _, c := range []struct {
 		name, method, path, body string
@@ -83,7 +82,7 @@ func TestAPI(t *testing.T) {
 }
 
 func TestPictures(t *testing.T) {
-	s := start(t, testConfig(), []publish.Camera{newCamera("front")})
+	s := start(t, testConfig(), []schema.Camera{newCamera("front")})
 	still(s, "front", 1280, 640).Release()
 	s.Map(peakMap("front", 7))
 	base := s.URL() + "api/v1/cameras/front/"
@@ -141,7 +140,7 @@ func TestPictures(t *testing.T) {
 
 func TestMJPEG(t *testing.T) {
 	cam := newCamera("street")
-	s := start(t, testConfig(), []publish.Camera{cam})
+	s := start(t, testConfig(), []schema.Camera{cam})
 	feed(t, s, cam, 15)
 	resp, err := fresh().Get(s.URL() + "api/v1/cameras/street/stream.mjpg")
 	if err != nil {
@@ -176,7 +175,7 @@ func TestMJPEG(t *testing.T) {
 }
 
 func TestEvents(t *testing.T) {
-	s := start(t, testConfig(), []publish.Camera{newCamera("front")}, preview.WithSite("yard"))
+	s := start(t, testConfig(), []schema.Camera{newCamera("front")}, preview.WithSite("yard"))
 	begin := time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
 	for i := range 300 {
 		s.Event(
@@ -217,7 +216,7 @@ func TestEvents(t *testing.T) {
 
 // TestLive reads server-sent events: the status at once, then every map, and the end when the server stops.
 func TestLive(t *testing.T) {
-	s := start(t, testConfig(), []publish.Camera{newCamera("front")})
+	s := start(t, testConfig(), []schema.Camera{newCamera("front")})
 	resp, err := fresh().Get(s.URL() + "api/v1/cameras/front/live")
 	if err != nil {
 		t.Fatal(err)
@@ -254,7 +253,7 @@ func TestLive(t *testing.T) {
 func TestToken(t *testing.T) {
 	cfg := testConfig()
 	cfg.Token = testToken
-	s := start(t, cfg, []publish.Camera{newCamera("front")})
+	s := start(t, cfg, []schema.Camera{newCamera("front")})
 	for _, c := range []struct {
 		path, bearer string
 		want         int
@@ -294,7 +293,7 @@ func TestPprof(t *testing.T) {
 	cfg.Token = testToken
 	for _, on := range []bool{false, true} {
 		cfg.Pprof = on
-		s := start(t, cfg, []publish.Camera{newCamera("front")})
+		s := start(t, cfg, []schema.Camera{newCamera("front")})
 		get := func(path string) reply {
 			return send(t, "GET", s.URL()+path, "", "", map[string]string{"Authorization": "Bearer " + testToken})
 		}
@@ -313,7 +312,7 @@ func TestPprof(t *testing.T) {
 func TestOrigins(t *testing.T) {
 	cfg := testConfig()
 	cfg.Origins = []string{"https://wall.example"}
-	s := start(t, cfg, []publish.Camera{newCamera("front")})
+	s := start(t, cfg, []schema.Camera{newCamera("front")})
 	for origin, want := range map[string]int{"https://wall.example": 200, "https://evil.example": 403} {
 		h := map[string]string{"Origin": origin, "Sec-Fetch-Site": "cross-site"}
 		r := send(t, "PATCH", s.URL()+"api/v1/cameras/front", "application/json", `{"threshold":3}`, h)
@@ -327,7 +326,7 @@ func TestOrigins(t *testing.T) {
 func TestPreflight(t *testing.T) {
 	cfg := testConfig()
 	cfg.Origins, cfg.Token = []string{"https://wall.example"}, "0123456789abcdef"
-	s := start(t, cfg, []publish.Camera{newCamera("front")})
+	s := start(t, cfg, []schema.Camera{newCamera("front")})
 	for origin, want := range map[string]string{"https://wall.example": "https://wall.example", "https://evil.example": ""} {
 		r := send(t, "OPTIONS", s.URL()+"api/v1/cameras/front", "", "", map[string]string{
 			"Origin": origin, "Sec-Fetch-Site": "cross-site", "Access-Control-Request-Method": "PATCH",
@@ -345,7 +344,7 @@ func TestPreflight(t *testing.T) {
 func TestSlowBody(t *testing.T) {
 	cfg := testConfig()
 	cfg.Token = "0123456789abcdef"
-	s := start(t, cfg, []publish.Camera{newCamera("front")})
+	s := start(t, cfg, []schema.Camera{newCamera("front")})
 	var clients sync.WaitGroup
 	for auth, want := range map[string]string{"Authorization: Bearer " + cfg.Token: "408", "X-Nobody: 1": "401"} {
 		clients.Go(func() {
@@ -374,7 +373,7 @@ func TestHealth(t *testing.T) {
 	cam, reg := newCamera("front"), prometheus.NewRegistry()
 	var broken error
 	s := start(
-		t, testConfig(), []publish.Camera{cam}, preview.WithRegistry(reg),
+		t, testConfig(), []schema.Camera{cam}, preview.WithRegistry(reg),
 		preview.WithReady(func() error { return broken }),
 	)
 	check := func(path string, code int, want string) {
@@ -412,7 +411,7 @@ func TestFramesGoBack(t *testing.T) {
 			cfg.Listen = listen
 			var late *preview.Server
 			t.Run("run", func(t *testing.T) {
-				s := start(t, cfg, []publish.Camera{newCamera("front")})
+				s := start(t, cfg, []schema.Camera{newCamera("front")})
 				for _, name := range []string{"front", "front", "nobody"} {
 					f := pool.TryGet(64, 48)
 					f.Camera, f.Captured = name, time.Now()

@@ -1,9 +1,8 @@
 package preview
 
 import (
+	"github.com/oodcast/oodcast/publish/latency"
 	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/oodcast/oodcast/publish"
 )
 
 // metrics are what Prometheus sees of the preview.
@@ -27,7 +26,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Buckets: []float64{.001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5},
 		}, []string{"camera"})
 	}
-	age, err := publish.FrameAge(reg)
+	age, err := latency.FrameAge(reg)
 	if err != nil {
 		return nil, err
 	}

@@ -19,7 +19,8 @@ import (
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/detector/events"
 	"github.com/oodcast/oodcast/ingest"
-	"github.com/oodcast/oodcast/publish"
+	"github.com/oodcast/oodcast/publish/message"
+	"github.com/oodcast/oodcast/publish/schema"
 )
 
 // ErrPortTaken means that something else listens on Config.Listen.
@@ -86,7 +87,7 @@ type Evidence func(ctx context.Context, id, file string) ([]byte, error)
 func WithEvidence(e Evidence) Option { return func(s *Server) { s.evidence = e } }
 
 // New checks cfg and returns a server for these cameras. Nothing happens before Run.
-func New(cfg Config, cameras []publish.Camera, opts ...Option) (*Server, error) {
+func New(cfg Config, cameras []schema.Camera, opts ...Option) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
@@ -133,7 +134,7 @@ func (s *Server) Map(m *detector.Map) {
 
 // Event adds an event to the list that the page shows.
 func (s *Server) Event(e events.Event) {
-	msg := publish.EventMessage(s.site, e)
+	msg := message.Event(s.site, e)
 	s.events.add(msg)
 	if st := s.cams.get(e.Camera); st != nil {
 		s.tell(st, "event", msg)

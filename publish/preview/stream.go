@@ -15,7 +15,7 @@ import (
 
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/ingest"
-	"github.com/oodcast/oodcast/publish"
+	"github.com/oodcast/oodcast/publish/schema"
 	"github.com/oodcast/oodcast/publish/vp8"
 )
 
@@ -30,7 +30,7 @@ var ErrNoFrame = errors.New("preview: the camera has not delivered a frame yet")
 
 // stream is the preview of one camera.
 type stream struct {
-	cam     publish.Camera
+	cam     schema.Camera
 	cfg     Config
 	log     *slog.Logger
 	metrics *metrics
@@ -55,7 +55,7 @@ type stream struct {
 	}
 }
 
-func newStream(cam publish.Camera, cfg Config, log *slog.Logger, m *metrics) (*stream, error) {
+func newStream(cam schema.Camera, cfg Config, log *slog.Logger, m *metrics) (*stream, error) {
 	track, err := webrtc.NewTrackLocalStaticRTP(vp8Codec().RTPCodecCapability, "video", cam.Name())
 	if err != nil {
 		return nil, err

@@ -15,7 +15,6 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"github.com/oodcast/oodcast/ingest"
-	"github.com/oodcast/oodcast/publish"
 	"github.com/oodcast/oodcast/publish/preview"
 	"github.com/oodcast/oodcast/publish/schema"
 	"github.com/oodcast/oodcast/publish/vp8"
@@ -214,7 +213,7 @@ func still(s *preview.Server, camera string, w, h int) *ingest.Frame {
 // TestWHEP has two viewers of one camera that join at different times, one picture that stands still, and no camera
 // clock: both must see it at once, and leave no trace.
 func TestWHEP(t *testing.T) {
-	s := start(t, testConfig(), []publish.Camera{newCamera("front")})
+	s := start(t, testConfig(), []schema.Camera{newCamera("front")})
 	f := still(s, "front", 640, 360)
 	defer f.Release()
 	for i := range 2 {
@@ -255,7 +254,7 @@ func TestAllInterfaces(t *testing.T) {
 	cfg := testConfig()
 	cfg.Listen, cfg.Token = "0.0.0.0:0", testToken
 	cfg.WebRTC.ListenUDP, cfg.WebRTC.AdditionalHosts = ":0", []string{"203.0.113.7"}
-	s := start(t, cfg, []publish.Camera{newCamera("front")})
+	s := start(t, cfg, []schema.Camera{newCamera("front")})
 	still(s, "front", 320, 240).Release()
 	v := watch(t, s, "front")
 	if !strings.Contains(v.answer, " 203.0.113.7 ") {
@@ -270,7 +269,7 @@ func TestAllInterfaces(t *testing.T) {
 // TestKeyframeOnRequest asks for key frames faster than they are given.
 func TestKeyframeOnRequest(t *testing.T) {
 	cam := newCamera("street")
-	s := start(t, testConfig(), []publish.Camera{cam})
+	s := start(t, testConfig(), []schema.Camera{cam})
 	feed(t, s, cam, 15)
 	v := watch(t, s, "street")
 	v.picture(t)
@@ -302,7 +301,7 @@ func TestKeyframeOnRequest(t *testing.T) {
 
 // TestResize changes the size of the frames while somebody watches.
 func TestResize(t *testing.T) {
-	s := start(t, testConfig(), []publish.Camera{newCamera("front")})
+	s := start(t, testConfig(), []schema.Camera{newCamera("front")})
 	still(s, "front", 320, 240).Release()
 	v := watch(t, s, "front")
 	v.picture(t)
@@ -316,7 +315,7 @@ func TestResize(t *testing.T) {
 func TestMaxViewers(t *testing.T) {
 	cfg := testConfig()
 	cfg.MaxViewers = 1
-	s := start(t, cfg, []publish.Camera{newCamera("front")})
+	s := start(t, cfg, []schema.Camera{newCamera("front")})
 	watch(t, s, "front")
 	_, sdp := offer(t)
 	r := send(t, "POST", s.URL()+"whep/front", "application/sdp", sdp, nil)
@@ -332,7 +331,7 @@ func TestMaxViewers(t *testing.T) {
 func TestMaxViewersMJPEG(t *testing.T) {
 	cfg := testConfig()
 	cfg.MaxViewers = 1
-	s := start(t, cfg, []publish.Camera{newCamera("front")})
+	s := start(t, cfg, []schema.Camera{newCamera("front")})
 	resp, err := fresh().Get(s.URL() + "api/v1/cameras/front/stream.mjpg")
 	if err != nil {
 		t.Fatal(err)
@@ -351,7 +350,7 @@ func TestMaxViewersMJPEG(t *testing.T) {
 func TestHandshakeTimeout(t *testing.T) {
 	cfg := testConfig()
 	cfg.MaxViewers, cfg.WebRTC.HandshakeTimeout = 1, time.Second
-	s := start(t, cfg, []publish.Camera{newCamera("front")})
+	s := start(t, cfg, []schema.Camera{newCamera("front")})
 	_, sdp := offer(t)
 	if r := send(t, "POST", s.URL()+"whep/front", "application/sdp", sdp, nil); r.code != 201 {
 		t.Fatalf("POST: %d %s", r.code, r.body)
@@ -362,7 +361,7 @@ func TestHandshakeTimeout(t *testing.T) {
 }
 
 func TestWHEPProtocol(t *testing.T) {
-	s := start(t, testConfig(), []publish.Camera{newCamera("front")})
+	s := start(t, testConfig(), []schema.Camera{newCamera("front")})
 	base := strings.TrimSuffix(s.URL(), "/")
 	v := watch(t, s, "front")
 	const frag = "application/trickle-ice-sdpfrag"
@@ -435,7 +434,7 @@ func TestWHEPProtocol(t *testing.T) {
 func TestNoSignal(t *testing.T) {
 	cam := newCamera("front")
 	cam.set(func(s *schema.Status) { s.State = schema.StateConnecting })
-	s := start(t, testConfig(), []publish.Camera{cam})
+	s := start(t, testConfig(), []schema.Camera{cam})
 	v := watch(t, s, "front")
 	if p := v.picture(t); p.Width != 640 || p.Height != 360 {
 		t.Errorf("slate is %dx%d", p.Width, p.Height)
@@ -478,7 +477,7 @@ func FuzzOffer(f *testing.F) {
 	f.Add(o.SDP)
 	f.Add(strings.ReplaceAll(o.SDP, "sendrecv", "recvonly"))
 	f.Add("v=0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=rtpmap:96 VP8/90000\r\n")
-	s, err := preview.New(testConfig(), []publish.Camera{newCamera("front")})
+	s, err := preview.New(testConfig(), []schema.Camera{newCamera("front")})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -33,6 +33,12 @@ type LatencyMS struct {
 	Total  float64 `json:"total"`  // capture to finished map
 }
 
+// NewLatencyMS converts the parts of a map's latency to milliseconds, rounded down to the microsecond.
+func NewLatencyMS(wait, encode, score, total time.Duration) LatencyMS {
+	millis := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+	return LatencyMS{Wait: millis(wait), Encode: millis(encode), Score: millis(score), Total: millis(total)}
+}
+
 // Event is the JSON message on …{camera}.event.{start|update|end}. Nats-Msg-Id is "{id}.{revision}".
 type Event struct {
 	ID         string       `json:"id"`       // unique among all events of all runs

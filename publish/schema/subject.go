@@ -2,20 +2,6 @@ package schema
 
 import "fmt"
 
-// Header names and values of messages.
-const (
-	HeaderSchema      = "X-Schema"
-	HeaderSeq         = "X-Seq"
-	HeaderCaptureTime = "X-Capture-Time"
-	HeaderType        = "Content-Type"
-	HeaderEncoding    = "Content-Encoding"
-	HeaderTrace       = "traceparent"
-
-	MapSchema = "oodcast.v1.AnomalyMap"
-	MapType   = "application/x-protobuf; proto=" + MapSchema
-	JSONType  = "application/json"
-)
-
 // Kinds of messages: the tokens behind the camera in a subject.
 const (
 	KindMap      = "map"

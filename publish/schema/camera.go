@@ -1,21 +1,17 @@
-package publish
+package schema
 
-import (
-	"time"
-
-	"github.com/oodcast/oodcast/publish/schema"
-)
+import "time"
 
 // Camera is what the outside may ask of one camera. Implementations are safe for concurrent use and do not wait for
 // frames or models.
 type Camera interface {
-	// Name is the camera's token in subjects and addresses; see schema.CheckName.
+	// Name is the camera's token in subjects and addresses; see CheckName.
 	Name() string
 	// Status returns the state and the settings in force.
-	Status() schema.Status
+	Status() Status
 	// Apply changes settings from the next frame on and returns what is in force then. A request that cannot be met
 	// changes nothing and gives an error that says what would be legal.
-	Apply(schema.Update) (schema.Status, error)
+	Apply(Update) (Status, error)
 }
 
 // Snapshotter is what cameras implement that can show themselves.

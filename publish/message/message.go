@@ -1,4 +1,5 @@
-package publish
+// Package message builds the messages of package schema from maps and events.
+package message
 
 import (
 	"time"
@@ -10,8 +11,8 @@ import (
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
-// mapMessage describes m; the values are added by schema.Encoder.
-func mapMessage(site string, encoding schema.AnomalyMap_Encoding, m *detector.Map) *schema.AnomalyMap {
+// Map describes m without its values, which schema.Encoder adds.
+func Map(site string, encoding schema.AnomalyMap_Encoding, m *detector.Map) *schema.AnomalyMap {
 	timesteps := make([]uint32, len(m.Timesteps))
 	for i, t := range m.Timesteps {
 		timesteps[i] = uint32(t)
@@ -48,16 +49,13 @@ func mapMessage(site string, encoding schema.AnomalyMap_Encoding, m *detector.Ma
 
 func micros(d time.Duration) uint64 { return uint64(max(d, 0) / time.Microsecond) }
 
-// scoreMessage is the map without its cells.
-func scoreMessage(site string, m *detector.Map) schema.Score {
+// Score summarises m: a map without its cells.
+func Score(site string, m *detector.Map) schema.Score {
 	s := schema.Score{
 		Site: site, Camera: m.Camera, Seq: m.Seq, FrameSeq: m.FrameSeq, Captured: m.Captured.UTC(),
 		Peak: m.Peak, Mean: m.Mean, Threshold: m.Threshold, Area: float32(m.AboveThreshold()), Timesteps: m.Timesteps,
-		LatencyMS: schema.LatencyMS{
-			Wait: Millis(m.Latency.Wait), Encode: Millis(m.Latency.Encode),
-			Score: Millis(m.Latency.Score), Total: Millis(m.Latency.Total),
-		},
-		Bundle: m.Bundle, Provider: m.Provider,
+		LatencyMS: schema.NewLatencyMS(m.Latency.Wait, m.Latency.Encode, m.Latency.Score, m.Latency.Total),
+		Bundle:    m.Bundle, Provider: m.Provider,
 	}
 	if c := m.Choice; c != nil {
 		s.LatencyBudget, s.BudgetMissed, s.TimestepsReason = schema.Duration(c.Budget), c.Missed, string(c.Reason)
@@ -65,11 +63,8 @@ func scoreMessage(site string, m *detector.Map) schema.Score {
 	return s
 }
 
-// Millis is d in milliseconds, to the microsecond.
-func Millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-
-// EventMessage is what subscribers and the page see of an event.
-func EventMessage(site string, e events.Event) schema.Event {
+// Event is what subscribers, the page and the archive see of e.
+func Event(site string, e events.Event) schema.Event {
 	return schema.Event{
 		ID: e.ID, Revision: e.Revision, Type: string(e.Type), Site: site, Camera: e.Camera,
 		Start: e.Start.UTC(), Time: e.Time.UTC(),

@@ -24,7 +24,7 @@ type cameras struct {
 }
 
 // AddCamera makes the publisher speak for one more camera: state, presence, control and metrics.
-func (p *Publisher) AddCamera(cam Camera) error {
+func (p *Publisher) AddCamera(cam schema.Camera) error {
 	name := cam.Name()
 	if err := schema.CheckName(name); err != nil {
 		return fmt.Errorf("publish: camera %w", err)
@@ -50,13 +50,13 @@ func (p *Publisher) RemoveCamera(name string) error {
 
 // member is a camera and what the publisher keeps about it.
 type member struct {
-	Camera
+	schema.Camera
 	service micro.Service // while Run runs
 	last    schema.Status // as published last; only the status loop touches it
 }
 
 // add appends a camera and, while connected, makes its control service.
-func (c *cameras) add(cam Camera, serve func(*nats.Conn, Camera) (micro.Service, error)) error {
+func (c *cameras) add(cam schema.Camera, serve func(*nats.Conn, schema.Camera) (micro.Service, error)) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, m := range c.mu.list {
@@ -152,7 +152,7 @@ func (s *statusSender) findTwins() {
 		err = s.nc.PublishRequest("$SRV.PING.oodcast", s.inbox, nil)
 	}
 	if err != nil {
-		s.p.faults.warn(s.p.log, "nats", err)
+		s.p.faults.Warn(s.p.log, "nats", err)
 	}
 }
 
@@ -165,14 +165,14 @@ func (p *Publisher) twin(m *nats.Msg) {
 	}
 	for _, cam := range p.cameras.all() {
 		if cam.Name() == there.Metadata["camera"] {
-			p.faults.warn(p.log, "two oodcast publish the same camera", fmt.Errorf(
+			p.faults.Warn(p.log, "two oodcast publish the same camera", fmt.Errorf(
 				"another one has %s: give one of them another publish.site or camera name", p.subjects.Of(cam.Name(), "*")))
 		}
 	}
 }
 
 // serve makes the control services of all cameras on nc, and from now on those of cameras that are added.
-func (c *cameras) serve(nc *nats.Conn, serve func(*nats.Conn, Camera) (micro.Service, error)) (err error) {
+func (c *cameras) serve(nc *nats.Conn, serve func(*nats.Conn, schema.Camera) (micro.Service, error)) (err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.mu.nc = nc

@@ -1,4 +1,4 @@
-package pipeline_test
+package queue_test
 
 import (
 	"context"
@@ -11,21 +11,21 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/oodcast/oodcast/pipeline"
+	"github.com/oodcast/oodcast/pipeline/queue"
 )
 
 func TestQueuePolicies(t *testing.T) {
 	for _, tt := range []struct {
-		policy  pipeline.Overflow
+		policy  queue.Overflow
 		kept    []int
 		dropped []int
 	}{
-		{pipeline.DropOldest, []int{3, 4, 5}, []int{1, 2}},
-		{pipeline.DropLatest, []int{1, 2, 3}, []int{4, 5}},
+		{queue.DropOldest, []int{3, 4, 5}, []int{1, 2}},
+		{queue.DropLatest, []int{1, 2, 3}, []int{4, 5}},
 	} {
 		t.Run(string(tt.policy), func(t *testing.T) {
 			var dropped []int
-			q := pipeline.NewQueue(3, tt.policy, func(v int) { dropped = append(dropped, v) })
+			q := queue.New(3, tt.policy, func(v int) { dropped = append(dropped, v) })
 			for v := 1; v <= 5; v++ {
 				if err := q.Put(t.Context(), v); err != nil {
 					t.Fatalf("Put(%d) = %v", v, err)
@@ -47,7 +47,7 @@ func TestQueuePolicies(t *testing.T) {
 
 func TestQueueWaitBlocksUntilRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := pipeline.NewQueue(1, pipeline.Wait, func(int) { t.Error("dropped a value under the policy wait") })
+		q := queue.New(1, queue.Wait, func(int) { t.Error("dropped a value under the policy wait") })
 		_ = q.Put(t.Context(), 1)
 		var done atomic.Bool
 		go func() {
@@ -73,7 +73,7 @@ func TestQueueWaitBlocksUntilRoom(t *testing.T) {
 func TestQueuePutOwnsValueOnError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var dropped []int
-		q := pipeline.NewQueue(1, pipeline.Wait, func(v int) { dropped = append(dropped, v) })
+		q := queue.New(1, queue.Wait, func(v int) { dropped = append(dropped, v) })
 		_ = q.Put(t.Context(), 1)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -82,13 +82,13 @@ func TestQueuePutOwnsValueOnError(t *testing.T) {
 		}
 		q.Close()
 		q.Close()
-		if err := q.Put(t.Context(), 3); !errors.Is(err, pipeline.ErrClosed) {
+		if err := q.Put(t.Context(), 3); !errors.Is(err, queue.ErrClosed) {
 			t.Errorf("Put after Close = %v, want ErrClosed", err)
 		}
 		if v, err := q.Get(t.Context()); v != 1 || err != nil {
 			t.Errorf("Get after Close = %d, %v, want what was left", v, err)
 		}
-		if _, err := q.Get(t.Context()); !errors.Is(err, pipeline.ErrClosed) {
+		if _, err := q.Get(t.Context()); !errors.Is(err, queue.ErrClosed) {
 			t.Errorf("Get on a closed, empty queue = %v, want ErrClosed", err)
 		}
 		if !slices.Equal(dropped, []int{2, 3}) {
@@ -99,8 +99,8 @@ func TestQueuePutOwnsValueOnError(t *testing.T) {
 
 func TestQueueCloseWakesWaiters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		empty := pipeline.NewQueue[int](1, pipeline.Wait, nil)
-		full := pipeline.NewQueue[int](1, pipeline.Wait, nil)
+		empty := queue.New[int](1, queue.Wait, nil)
+		full := queue.New[int](1, queue.Wait, nil)
 		_ = full.Put(t.Context(), 1)
 		errs := make(chan error, 2)
 		go func() { _, err := empty.Get(t.Context()); errs <- err }()
@@ -109,7 +109,7 @@ func TestQueueCloseWakesWaiters(t *testing.T) {
 		empty.Close()
 		full.Drain()
 		for range 2 {
-			if err := <-errs; !errors.Is(err, pipeline.ErrClosed) {
+			if err := <-errs; !errors.Is(err, queue.ErrClosed) {
 				t.Errorf("waiter got %v, want ErrClosed", err)
 			}
 		}
@@ -118,7 +118,7 @@ func TestQueueCloseWakesWaiters(t *testing.T) {
 
 func TestQueueDrainDropsTheRest(t *testing.T) {
 	var dropped []int
-	q := pipeline.NewQueue(4, pipeline.DropOldest, func(v int) { dropped = append(dropped, v) })
+	q := queue.New(4, queue.DropOldest, func(v int) { dropped = append(dropped, v) })
 	_ = q.Put(t.Context(), 1)
 	_ = q.Put(t.Context(), 2)
 	q.Drain()
@@ -130,16 +130,16 @@ func TestQueueDrainDropsTheRest(t *testing.T) {
 
 func TestQueueIsBoundInBytes(t *testing.T) {
 	for _, tt := range []struct {
-		policy        pipeline.Overflow
+		policy        queue.Overflow
 		kept, dropped []int
 	}{
-		{pipeline.DropOldest, []int{30, 40}, []int{10, 20, 200, 50, 60}},
-		{pipeline.DropLatest, []int{10, 20, 50}, []int{200, 60, 30, 40}},
+		{queue.DropOldest, []int{30, 40}, []int{10, 20, 200, 50, 60}},
+		{queue.DropLatest, []int{10, 20, 50}, []int{200, 60, 30, 40}},
 	} {
 		t.Run(string(tt.policy), func(t *testing.T) {
 			var dropped []int
 			size := func(v int) int { return v }
-			q := pipeline.NewQueue(5, tt.policy, func(v int) { dropped = append(dropped, v) }, pipeline.Bytes(80, size))
+			q := queue.New(5, tt.policy, func(v int) { dropped = append(dropped, v) }, queue.Bytes(80, size))
 			for _, v := range []int{10, 20, 200, 50, 60, 30, 40} {
 				if err := q.Put(t.Context(), v); err != nil {
 					t.Fatal(err)
@@ -159,7 +159,7 @@ func TestQueueIsBoundInBytes(t *testing.T) {
 	}
 	t.Run("wait", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			q := pipeline.NewQueue(5, pipeline.Wait, nil, pipeline.Bytes(80, func(v int) int { return v }))
+			q := queue.New(5, queue.Wait, nil, queue.Bytes(80, func(v int) int { return v }))
 			_ = q.Put(t.Context(), 50)
 			var done atomic.Bool
 			go func() { _ = q.Put(t.Context(), 40); done.Store(true) }()
@@ -180,7 +180,7 @@ func TestQueueIsBoundInBytes(t *testing.T) {
 
 func TestQueueReady(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := pipeline.NewQueue[int](1, pipeline.DropOldest, nil)
+		q := queue.New[int](1, queue.DropOldest, nil)
 		if _, ok := q.TryGet(); ok {
 			t.Error("a value from an empty queue")
 		}
@@ -202,7 +202,7 @@ func TestQueueReady(t *testing.T) {
 		}
 		wait(t.Context())
 		q.Close()
-		if err := <-errs; !errors.Is(err, pipeline.ErrClosed) {
+		if err := <-errs; !errors.Is(err, queue.ErrClosed) {
 			t.Errorf("Ready() = %v, want closed", err)
 		}
 	})
@@ -210,11 +210,11 @@ func TestQueueReady(t *testing.T) {
 
 // Every value is either handed out or dropped, exactly once, whatever the policy and the timing.
 func TestQueueConserves(t *testing.T) {
-	for _, policy := range []pipeline.Overflow{pipeline.DropOldest, pipeline.DropLatest, pipeline.Wait} {
+	for _, policy := range []queue.Overflow{queue.DropOldest, queue.DropLatest, queue.Wait} {
 		t.Run(string(policy), func(t *testing.T) {
 			const putters, each = 4, 500
 			seen := make([]atomic.Int32, putters*each)
-			q := pipeline.NewQueue(3, policy, func(v int) { seen[v].Add(1) })
+			q := queue.New(3, policy, func(v int) { seen[v].Add(1) })
 			var put, get sync.WaitGroup
 			for p := range putters {
 				put.Go(func() {
@@ -238,7 +238,7 @@ func TestQueueConserves(t *testing.T) {
 					t.Fatalf("value %d came out %d times, want once", v, n)
 				}
 			}
-			if policy == pipeline.Wait && q.Dropped() != 0 {
+			if policy == queue.Wait && q.Dropped() != 0 {
 				t.Errorf("Dropped() = %d under the policy wait", q.Dropped())
 			}
 		})
@@ -246,7 +246,7 @@ func TestQueueConserves(t *testing.T) {
 }
 
 func TestParseOverflow(t *testing.T) {
-	_, err := pipeline.ParseOverflow("drop")
+	_, err := queue.ParseOverflow("drop")
 	want := `overflow: got "drop", want drop_oldest, drop_latest or wait`
 	if err == nil || err.Error() != want {
 		t.Errorf("ParseOverflow = %v, want %s", err, want)
@@ -254,7 +254,7 @@ func TestParseOverflow(t *testing.T) {
 }
 
 func TestQueueDoesNotAllocate(t *testing.T) {
-	q := pipeline.NewQueue[int](2, pipeline.DropOldest, nil)
+	q := queue.New[int](2, queue.DropOldest, nil)
 	ctx := t.Context()
 	n := testing.AllocsPerRun(100, func() {
 		for v := range 4 {
@@ -269,7 +269,7 @@ func TestQueueDoesNotAllocate(t *testing.T) {
 
 func ExampleQueue_dropOldest() {
 	ctx := context.Background()
-	q := pipeline.NewQueue(2, pipeline.DropOldest, func(s string) { fmt.Println("lost", s) })
+	q := queue.New(2, queue.DropOldest, func(s string) { fmt.Println("lost", s) })
 	for _, s := range []string{"frame 1", "frame 2", "frame 3"} {
 		_ = q.Put(ctx, s)
 	}
@@ -284,9 +284,9 @@ func ExampleQueue_dropOldest() {
 }
 
 func BenchmarkQueuePut(b *testing.B) {
-	for _, policy := range []pipeline.Overflow{pipeline.DropOldest, pipeline.DropLatest} {
+	for _, policy := range []queue.Overflow{queue.DropOldest, queue.DropLatest} {
 		b.Run(fmt.Sprintf("overflow=%s/depth=8", policy), func(b *testing.B) {
-			q := pipeline.NewQueue[int](8, policy, nil)
+			q := queue.New[int](8, policy, nil)
 			b.ReportAllocs()
 			for b.Loop() {
 				_ = q.Put(b.Context(), 1)

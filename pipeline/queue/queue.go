@@ -1,4 +1,4 @@
-package pipeline
+package queue
 
 import (
 	"context"
@@ -9,7 +9,7 @@ import (
 )
 
 // ErrClosed is returned by Put after Close, and by Get when a closed queue is empty: it is the normal end.
-var ErrClosed = errors.New("pipeline: closed")
+var ErrClosed = errors.New("queue: closed")
 
 // Overflow says what Put does when a queue is full.
 type Overflow string
@@ -50,20 +50,20 @@ type Queue[T any] struct {
 	}
 }
 
-// QueueOption is what only some queues need.
-type QueueOption[T any] func(*Queue[T])
+// Option is what only some queues need.
+type Option[T any] func(*Queue[T])
 
 // Bytes makes a queue full, too, when its values and the next one take more than most bytes together. A value that is
 // larger than that gets in when the queue is empty. size must return the same for a value as long as it is in the queue.
-func Bytes[T any](most int, size func(T) int) QueueOption[T] {
+func Bytes[T any](most int, size func(T) int) Option[T] {
 	return func(q *Queue[T]) { q.most, q.size = most, size }
 }
 
-// NewQueue returns a queue for depth values (at least 1). drop is called, outside any lock, with every value that is
+// New returns a queue for depth values (at least 1). drop is called, outside any lock, with every value that is
 // not handed out; nil does nothing.
-func NewQueue[T any](depth int, policy Overflow, drop func(T), options ...QueueOption[T]) *Queue[T] {
+func New[T any](depth int, policy Overflow, drop func(T), options ...Option[T]) *Queue[T] {
 	if _, err := ParseOverflow(string(policy)); err != nil {
-		panic("pipeline: " + err.Error())
+		panic("queue: " + err.Error())
 	}
 	if drop == nil {
 		drop = func(T) {}

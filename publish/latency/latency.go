@@ -1,0 +1,28 @@
+// Package latency holds the histograms of how long frames take. Every outlet that shows or sends frames observes the same
+// one, so it cannot belong to any of them.
+package latency
+
+import (
+	"errors"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Histogram returns a histogram of seconds with the labels "camera" and label.
+func Histogram(name, help, label string) *prometheus.HistogramVec {
+	return prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: name, Help: help, Buckets: []float64{.001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5},
+		NativeHistogramBucketFactor: 1.1,
+	}, []string{"camera", label})
+}
+
+// FrameAge returns the histogram of the age of frames when a sink receives them ("nats", "preview"). The first call on a
+// registry registers it, later ones return the same histogram.
+func FrameAge(reg prometheus.Registerer) (*prometheus.HistogramVec, error) {
+	age := Histogram("oodcast_frame_age_seconds", "From capture until the sink has it.", "sink")
+	err := reg.Register(age)
+	if registered, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
+		return registered.ExistingCollector.(*prometheus.HistogramVec), nil
+	}
+	return age, err
+}

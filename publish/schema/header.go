@@ -1,0 +1,18 @@
+package schema
+
+// Headers of the messages on NATS. A new header gets its name here, and its value where the message is published.
+const (
+	HeaderSchema      = "X-Schema"         // MapSchema; only on maps
+	HeaderSeq         = "X-Seq"            // sequence number of the map, decimal
+	HeaderCaptureTime = "X-Capture-Time"   // capture time of the frame, RFC 3339 with nanoseconds
+	HeaderType        = "Content-Type"     // MapType or JSONType
+	HeaderEncoding    = "Content-Encoding" // zstd where the body is compressed
+	HeaderTrace       = "traceparent"      // W3C Trace Context, see TraceParent
+)
+
+// Values of HeaderSchema and HeaderType.
+const (
+	MapSchema = "oodcast.v1.AnomalyMap"
+	MapType   = "application/x-protobuf; proto=" + MapSchema
+	JSONType  = "application/json"
+)
