@@ -25,16 +25,16 @@ type Camera struct {
 
 func (c *Camera) setDefaults() { c.Config = ingest.DefaultConfig() }
 
-// BundleOf returns the bundle that scores cam.
-func (c *Config) BundleOf(cam Camera) string {
+// bundleOf returns the bundle that scores cam.
+func (c *Config) bundleOf(cam Camera) string {
 	if cam.Bundle != "" {
 		return cam.Bundle
 	}
 	return c.Bundle
 }
 
-// DetectorOf returns what is in force for cam: its own keys over those for all cameras.
-func (c *Config) DetectorOf(cam Camera) detector.Config {
+// detectorOf returns what is in force for cam: its own keys over those for all cameras.
+func (c *Config) detectorOf(cam Camera) detector.Config {
 	all := c.Detector
 	if cam.Detector.has("timesteps") {
 		all.List = nil // a number for this camera goes before a list for all
@@ -42,8 +42,8 @@ func (c *Config) DetectorOf(cam Camera) detector.Config {
 	return cam.Detector.Over(all)
 }
 
-// EventsOf returns what is in force for cam: its own keys over those for all cameras.
-func (c *Config) EventsOf(cam Camera) events.Config { return cam.Events.Over(c.Events) }
+// eventsOf returns what is in force for cam: its own keys over those for all cameras.
+func (c *Config) eventsOf(cam Camera) events.Config { return cam.Events.Over(c.Events) }
 
 // Override holds some of T's keys. The zero Override holds none.
 type Override[T any] struct {
@@ -150,16 +150,6 @@ func (o Override[T]) has(name string) bool {
 
 // IsZero reports that there is no key.
 func (o Override[T]) IsZero() bool { return o.node == nil || len(o.node.Content) == 0 }
-
-// Equal reports that both say the same in the same order.
-func (o Override[T]) Equal(other Override[T]) bool {
-	if o.IsZero() || other.IsZero() {
-		return o.IsZero() == other.IsZero()
-	}
-	a, errA := yaml.Marshal(o)
-	b, errB := yaml.Marshal(other)
-	return errA == nil && errB == nil && string(a) == string(b)
-}
 
 // MarshalYAML writes the keys as they were read.
 func (o Override[T]) MarshalYAML() (any, error) { return o.node, nil }

@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"time"
 
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/detector/events"
 	"github.com/oodcast/oodcast/detector/ort"
 	"github.com/oodcast/oodcast/models"
+	"github.com/oodcast/oodcast/pipeline"
 	"github.com/oodcast/oodcast/publish"
 	"github.com/oodcast/oodcast/publish/archive"
 	"github.com/oodcast/oodcast/publish/preview"
@@ -37,67 +37,35 @@ type Config struct {
 	Publish publish.Config `yaml:"publish"`
 	// Archive is where evidence of events is kept.
 	Archive archive.Config `yaml:"archive"`
+	// Outputs are further places for events and scores.
+	Outputs Outputs `yaml:"outputs"`
 	// Preview is the page, the WebRTC preview and the API.
 	Preview preview.Config `yaml:"preview"`
 	// Cameras are the streams to watch; each needs name and uri.
 	Cameras []Camera `yaml:"cameras"`
 }
 
-// Provider says what computes.
+// Provider says what computes, and which frames it computes together.
 type Provider struct {
-	// Name is cpu, cuda or tensorrt. Default cpu.
-	Name ort.Provider `yaml:"name"`
-	// Required makes start-up fail when the provider is not available, instead of falling back to the CPU. Default false.
-	Required bool `yaml:"required"`
-	// Threads of the CPU; 0 is one a core. Default 0.
-	Threads int `yaml:"threads"`
-	// Device is the number of the GPU. Default 0.
-	Device int `yaml:"device"`
+	ort.Config `yaml:",inline"`
 	// Batch says which frames are computed together.
-	Batch Batch `yaml:"batch"`
-}
-
-// Batch lets cameras that share a bundle have their frames scored together.
-type Batch struct {
-	// Frames is how many frames are scored together at most: 1 (each by itself) … 32. Default 1.
-	Frames int `yaml:"frames"`
-	// Wait is how long the first of them waits for the others at most: 0 … 10s. Default 20ms.
-	Wait time.Duration `yaml:"wait"`
-}
-
-// Options are the provider as package ort takes it.
-func (p Provider) Options() ort.Options {
-	return ort.Options{Provider: p.Name, Required: p.Required, Threads: p.Threads, DeviceID: p.Device}
+	Batch pipeline.Batch `yaml:"batch"`
 }
 
 // Validate reports every fault.
-func (p Provider) Validate() error {
-	var errs []error
-	switch p.Name {
-	case ort.CPU, ort.CUDA, ort.TensorRT:
-	default:
-		errs = append(errs, fmt.Errorf("name: got %q, want cpu, cuda or tensorrt", p.Name))
-	}
-	if p.Threads < 0 {
-		errs = append(errs, fmt.Errorf("threads: got %d, want 0 (one a core) or more", p.Threads))
-	}
-	if p.Device < 0 {
-		errs = append(errs, fmt.Errorf("device: got %d, want 0 or more", p.Device))
-	}
-	if p.Batch.Frames < 1 || p.Batch.Frames > 32 {
-		errs = append(errs, fmt.Errorf("batch.frames: got %d, want 1 (none together) to 32", p.Batch.Frames))
-	}
-	if p.Batch.Wait < 0 || p.Batch.Wait > 10*time.Second {
-		errs = append(errs, fmt.Errorf("batch.wait: got %v, want 0 to 10s", p.Batch.Wait))
-	}
-	return errors.Join(errs...)
+func (p Provider) Validate() error { return errors.Join(p.Config.Validate(), p.Batch.Validate()) }
+
+// Outputs are further places for events and scores.
+type Outputs struct {
+	// JSONL is a file to which one JSON line is appended for each event and score; "-" is standard output. Default "": none.
+	JSONL string `yaml:"jsonl"`
 }
 
 // Default returns the defaults, without a camera.
 func Default() Config {
 	return Config{
 		Bundle:   models.Default,
-		Provider: Provider{Name: ort.CPU, Batch: Batch{Frames: 1, Wait: 20 * time.Millisecond}},
+		Provider: Provider{Config: ort.DefaultConfig(), Batch: pipeline.DefaultBatch()},
 		Detector: detector.DefaultConfig(),
 		Events:   events.DefaultConfig(),
 		Publish:  publish.DefaultConfig(),

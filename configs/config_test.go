@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -11,6 +12,7 @@ import (
 
 	"github.com/oodcast/oodcast/configs"
 	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/detector/events"
 )
 
 func TestDefaultYAMLIsDefault(t *testing.T) {
@@ -19,7 +21,6 @@ func TestDefaultYAMLIsDefault(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := configs.Default()
-	want.Detector.List, want.Cameras = []int{}, []configs.Camera{} // spelt out in the file
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
@@ -95,7 +96,7 @@ func TestFaultsAreNamed(t *testing.T) {
 			"values, all at once", "provider: {name: gpu, threads: -1}\ndetector: {width: 33, height: 32}\n" +
 				"cameras:\n- {name: A, uri: camera:0}\n- {name: b, uri: camera:0}\n- {name: b, uri: camera:1}",
 			`configuration: provider.name: got "gpu", want cpu, cuda or tensorrt` + "\n" +
-				"provider.threads: got -1, want 0 (one a core) or more\n" +
+				"provider.threads: got -1, want 0 (one per core) or more\n" +
 				"detector.width: got 33, want 0 or a multiple of 32 up to 8192\n" +
 				`cameras[0].name: got "A", want lower-case letters, digits and _, a letter first` + "\n" +
 				`cameras[2].name: got "b" twice, want a name of its own`,
@@ -170,21 +171,22 @@ cameras:
 	if err := c.Validate(); err != nil {
 		t.Fatal(err)
 	}
+	cameras := c.Pipeline().Cameras
 	all, b, third, last := c.Detector, c.Detector, c.Detector, c.Detector
 	b.Timesteps, b.List, b.Threshold = 3, nil, 2.5
 	third.Timesteps, third.List, third.Threshold = 3, nil, 4
 	last.Timesteps, last.List, last.Threshold, last.TargetFPS, last.Width = 2, nil, 2.5, 3, 320
 	for i, want := range []detector.Config{all, b, third, last} {
-		if diff := cmp.Diff(want, c.DetectorOf(c.Cameras[i])); diff != "" {
+		if diff := cmp.Diff(want, cameras[i].Detector); diff != "" {
 			t.Errorf("camera %d: %s", i, diff)
 		}
 	}
 	events := c.Events
 	events.MinArea = 0.1
-	if diff := cmp.Diff(events, c.EventsOf(c.Cameras[1])); diff != "" {
+	if diff := cmp.Diff(events, cameras[1].Events); diff != "" {
 		t.Error(diff)
 	}
-	if c.BundleOf(c.Cameras[0]) != "all" || c.BundleOf(c.Cameras[1]) != "own" || c.Cameras[1].URI != "camera:0" {
+	if cameras[0].Bundle != "all" || cameras[1].Bundle != "own" || c.Cameras[1].URI != "camera:0" {
 		t.Errorf("%+v", c.Cameras)
 	}
 	if got := c.Cameras[1].Detector.Without("timesteps").Over(all); got.Timesteps != all.Timesteps || got.Threshold != 2.5 {
@@ -224,7 +226,7 @@ func TestTimestepsAuto(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if all, one := c.Detector.Timesteps, c.DetectorOf(c.Cameras[0]).Timesteps; all != 5 || one != 0 {
+	if all, one := c.Detector.Timesteps, c.Pipeline().Cameras[0].Detector.Timesteps; all != 5 || one != 0 {
 		t.Errorf("timesteps %d and %d, want 5 and 0", all, one)
 	}
 	if err := c.ApplyEnv([]string{"OODCAST_DETECTOR__TIMESTEPS=auto"}); err != nil || c.Detector.Timesteps != 0 {
@@ -305,7 +307,7 @@ func TestApplyEnvToOneCamera(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	got := c.DetectorOf(c.Cameras[0])
+	got := c.Pipeline().Cameras[0].Detector
 	if c.Cameras[0].URI != "rtsp://u:p@host/x" || got.Threshold != 4 || got.Timesteps != 3 || c.Cameras[1].URI != "camera:1" ||
 		c.Cameras[1].MaxFPS != 2 {
 		t.Errorf("%+v, %+v", c.Cameras, got)
@@ -335,7 +337,7 @@ cameras: [{name: a, uri: "rtsp://u:hunter6@host/x?token=hunter7", detector: {tim
 	if err != nil {
 		t.Fatalf("%v in\n%s", err, raw)
 	}
-	if got := again.DetectorOf(again.Cameras[0]); got.Timesteps != 3 {
+	if got := again.Pipeline().Cameras[0].Detector; got.Timesteps != 3 {
 		t.Errorf("what is printed reads as %+v", got)
 	}
 }
@@ -356,8 +358,8 @@ cameras:
 		t.Fatal(err)
 	}
 	cam := c.Cameras[0]
-	if cam.URI != "rtsp://operator:hunter2@192.0.2.1/${x}live" || cam.Width != 640 || c.DetectorOf(cam).Threshold != 4.5 {
-		t.Errorf("%+v, threshold %g", cam.Config, c.DetectorOf(cam).Threshold)
+	if cam.URI != "rtsp://operator:hunter2@192.0.2.1/${x}live" || cam.Width != 640 || c.Pipeline().Cameras[0].Detector.Threshold != 4.5 {
+		t.Errorf("%+v, threshold %g", cam.Config, c.Pipeline().Cameras[0].Detector.Threshold)
 	}
 	_, err = configs.Parse([]byte("cameras: [{name: front, width: \"${CAM_PASSWORD}\", uri: \"${NOT_SET}\"}]"))
 	want := "configuration: cameras[0].width: want a whole number (line 1)\n" +
@@ -367,27 +369,39 @@ cameras:
 	}
 }
 
-func TestChanged(t *testing.T) {
+func TestReload(t *testing.T) {
 	a, err := configs.Parse(configs.DefaultYAML())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := configs.Changed(configs.Default(), a); got != nil {
-		t.Errorf("an empty list differs from none: %v", got)
+	if same, restart := configs.Default().Reload(a); restart != nil || !reflect.DeepEqual(same, configs.Default()) {
+		t.Errorf("default.yaml is not the default: %v\n%s", restart, cmp.Diff(same, configs.Default()))
 	}
 	b := configs.Default()
-	b.Bundle, b.Detector.Threshold, b.Events.Hold, b.Preview.WebRTC.ListenUDP = "front", 3, 0, ":8189"
+	b.Bundle, b.Provider.Batch.Frames, b.Detector.Threshold, b.Events.Hold = "front", 4, 3, 0
 	b.Detector.ROI.Include = []detector.Polygon{{{0, 0}, {1, 0}, {1, 1}}}
-	b.Archive.Dir, b.Archive.Clip.FPS = "x", 0
-	b.Cameras = []configs.Camera{{Bundle: "x"}} // compared one by one, by those who run them
-	got := configs.Changed(a, b)
-	want := []string{"bundle", "detector.threshold", "detector.roi.include", "events.hold", "archive.dir", "archive.clip.fps", "preview.webrtc.listen_udp"}
-	if diff := cmp.Diff(want, got); diff != "" {
+	b.Archive.Clip.FPS = 0
+	b.Cameras = []configs.Camera{{Bundle: "x"}}
+	want := b // what follows needs a restart
+	b.Provider.Threads, b.Publish.Site, b.Archive.Dir, b.Preview.WebRTC.ListenUDP = 3, "yard", "x", ":8189"
+	got, restart := a.Reload(b)
+	if diff := cmp.Diff(want, got, overrides()); diff != "" {
 		t.Error(diff)
 	}
-	for i, live := range []bool{true, true, true, true, false, true, false} {
-		if configs.Live(want[i]) != live {
-			t.Errorf("Live(%s) = %t", want[i], !live)
-		}
+	keys := []string{"provider.threads", "publish.site", "archive.dir", "preview.webrtc.listen_udp"}
+	if diff := cmp.Diff(keys, restart); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// overrides compares what cameras say differently by what it makes of an empty section.
+func overrides() cmp.Options {
+	return cmp.Options{
+		cmp.Comparer(func(a, b configs.Override[detector.Config]) bool {
+			return reflect.DeepEqual(a.Over(detector.Config{}), b.Over(detector.Config{}))
+		}),
+		cmp.Comparer(func(a, b configs.Override[events.Config]) bool {
+			return reflect.DeepEqual(a.Over(events.Config{}), b.Over(events.Config{}))
+		}),
 	}
 }

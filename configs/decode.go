@@ -161,7 +161,7 @@ func (d *decoder) list(path string, node *yaml.Node, v reflect.Value) {
 		return
 	}
 	out := reflect.New(v.Type()).Elem()
-	if v.Kind() == reflect.Slice {
+	if v.Kind() == reflect.Slice && len(node.Content) > 0 { // an empty list is none: equal settings are equal values
 		out.Set(reflect.MakeSlice(v.Type(), len(node.Content), len(node.Content)))
 	}
 	if out.Len() != len(node.Content) {

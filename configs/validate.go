@@ -30,8 +30,8 @@ func (c *Config) Validate() error {
 	for i, cam := range c.Cameras {
 		path := fmt.Sprintf("cameras[%d].", i)
 		in(path, cam.Validate())
-		in(path, beyond(c.Detector.Validate(), c.DetectorOf(cam).Validate()))
-		in(path, beyond(c.Events.Validate(), c.EventsOf(cam).Validate()))
+		in(path, beyond(c.Detector.Validate(), c.detectorOf(cam).Validate()))
+		in(path, beyond(c.Events.Validate(), c.eventsOf(cam).Validate()))
 		if seen[cam.Name] {
 			errs = append(errs, fmt.Errorf("%sname: got %q twice, want a name of its own", path, cam.Name))
 		}

@@ -25,14 +25,14 @@ const reachable = 3 * time.Second
 func checkBundles(cfg configs.Config) []finding {
 	var list []finding
 	seen := []string{cfg.Bundle}
-	for _, cam := range cfg.Cameras {
-		name := cfg.BundleOf(cam)
+	for _, cam := range cfg.Pipeline().Cameras {
+		name := cam.Bundle
 		if slices.Contains(seen, name) {
 			continue
 		}
 		seen = append(seen, name)
 		f := finding{"bundle " + name, "ok", "runs"}
-		if err := openOnce(name, cfg.DetectorOf(cam)); err != nil {
+		if err := openOnce(name, cam.Detector); err != nil {
 			f.Verdict, f.Detail = "missing", err.Error()
 		}
 		list = append(list, f)

@@ -21,7 +21,7 @@ import (
 type evidence struct {
 	*archive.Archive
 	cfg publish.Config
-	url func() string // of the server, when it is embedded
+	bus *publish.Publisher
 
 	mu struct {
 		sync.Mutex
@@ -30,13 +30,13 @@ type evidence struct {
 	}
 }
 
-// open makes the archive; nothing happens before start.
-func (e *evidence) open(cfg configs.Config, log *slog.Logger, reg prometheus.Registerer, url func() string) (err error) {
-	e.cfg, e.url = cfg.Publish, url
+func newEvidence(cfg configs.Config, log *slog.Logger, reg prometheus.Registerer, bus *publish.Publisher) (*evidence, error) {
+	e := &evidence{cfg: cfg.Publish, bus: bus}
+	var err error
 	e.Archive, err = archive.New(cfg.Archive, cfg.Publish.Site,
 		archive.WithLogger(log), archive.WithRegistry(reg), archive.WithOverlay(preview.Overlay),
 		archive.WithObjectStore(e.dial, cfg.Publish.Prefix+"_archive", filepath.Join(cfg.Publish.StateDir, "evidence")))
-	return err
+	return e, err
 }
 
 // dial returns the connection, made when it is first needed.
@@ -51,7 +51,7 @@ func (e *evidence) dial() (*nats.Conn, error) {
 	case cfg.Off():
 		return nil, errors.New("publish.url is off, and only a restart can change that")
 	case cfg.Embedded():
-		if cfg.URL = e.url(); cfg.URL == "" {
+		if cfg.URL = e.bus.URL(); cfg.URL == "" {
 			return nil, errors.New("the embedded server is not ready")
 		}
 	}
@@ -65,29 +65,20 @@ func (e *evidence) dial() (*nats.Conn, error) {
 	return nc, nil
 }
 
-// start runs the archive until stop is called, which waits until what is known is written. ready is closed when an
-// embedded server answers.
-func (e *evidence) start(ctx context.Context, ready <-chan struct{}) (stop func() error) {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	done := make(chan error, 1)
-	go func() {
-		if e.cfg.Embedded() {
-			select {
-			case <-ready:
-			case <-ctx.Done():
-			}
+// Run runs the archive until ctx is done and what is known is written. It begins when an embedded server answers.
+func (e *evidence) Run(ctx context.Context) error {
+	if e.cfg.Embedded() {
+		select {
+		case <-e.bus.Ready():
+		case <-ctx.Done():
 		}
-		done <- e.Run(ctx)
-	}()
-	return func() error {
-		cancel()
-		err := <-done
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		if e.mu.nc != nil {
-			e.mu.nc.Close()
-			<-e.mu.closed
-		}
-		return err
 	}
+	err := e.Archive.Run(ctx)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.mu.nc != nil {
+		e.mu.nc.Close()
+		<-e.mu.closed
+	}
+	return err
 }

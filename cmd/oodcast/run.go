@@ -9,6 +9,7 @@ import (
 	"github.com/oodcast/oodcast/configs"
 	"github.com/oodcast/oodcast/detector/ort"
 	"github.com/oodcast/oodcast/ingest"
+	"github.com/oodcast/oodcast/pipeline"
 )
 
 // RunCmd is the service. Flags go before the configuration file.
@@ -17,7 +18,7 @@ type RunCmd struct {
 	Source           []string      `placeholder:"URI" sep:"none" help:"rtsp://…, http://….mjpg, a file, a folder of pictures, camera:0 or gst:…; may be repeated."`
 	Bundle           string        `placeholder:"NAME|DIR" help:"Bundle to score with."`
 	Timesteps        string        `placeholder:"N|auto" help:"|T|: how many diffusion timesteps (5), which (221,103), or auto, which needs a latency budget."`
-	LatencyBudget    time.Duration `placeholder:"D" help:"What encoding and scoring may take with --timesteps auto."`
+	LatencyBudget    time.Duration `placeholder:"D" help:"Time that encoding and scoring may take with --timesteps auto."`
 	HTTP             string        `name:"http" placeholder:"ADDR" help:"Address of the page, the preview and the API."`
 	NATS             string        `name:"nats" placeholder:"URL" help:"nats://HOST:PORT, embedded, embedded://127.0.0.1:PORT or off."`
 	Provider         string        `placeholder:"P" help:"cpu, cuda or tensorrt."`
@@ -32,13 +33,21 @@ func (c *RunCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	svc, err := newService(cfg, e)
+	s, err := newService(cfg, e, c.options()...)
 	if err != nil {
 		return err
 	}
-	svc.maxFrames, svc.exitOnEnd = c.MaxFrames, c.ExitOnEnd || c.MaxFrames > 0
-	svc.file, svc.load = c.Config, c.load
-	return errors.Join(svc.run(e), svc.close())
+	s.file, s.load = c.Config, c.load
+	return errors.Join(s.run(e), s.close())
+}
+
+// options are what the flags say about the end of the run.
+func (c *RunCmd) options() []pipeline.Option {
+	options := []pipeline.Option{pipeline.WithMaxMaps(c.MaxFrames)}
+	if c.ExitOnEnd || c.MaxFrames > 0 {
+		options = append(options, pipeline.WithExitOnEnd())
+	}
+	return options
 }
 
 // load reads the configuration, with the flags over it.

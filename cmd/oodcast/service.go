@@ -3,259 +3,184 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"slices"
+	"os"
+	"os/signal"
+	"strings"
 	"sync"
-	"time"
+	"syscall"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/oodcast/oodcast/configs"
-	"github.com/oodcast/oodcast/detector"
-	"github.com/oodcast/oodcast/detector/ort"
-	"github.com/oodcast/oodcast/ingest"
-	"github.com/oodcast/oodcast/ingest/opencv"
+	"github.com/oodcast/oodcast/pipeline"
 	"github.com/oodcast/oodcast/publish"
+	"github.com/oodcast/oodcast/publish/jsonl"
 	"github.com/oodcast/oodcast/publish/preview"
 )
 
-// service is everything that run starts, and closes.
+// service is a pipeline with all of its outlets.
 type service struct {
-	out       *env
-	engines   *engines
+	env       *env
+	cfg       configs.Config // in force; only reload changes it
+	pipeline  *pipeline.Pipeline
 	publisher *publish.Publisher
 	preview   *preview.Server
-	evidence  evidence
-	reloads   *reloadMetrics
-	maxFrames uint64
-	exitOnEnd bool
+	evidence  *evidence
 
-	file string                                                   // of the configuration; "" = none
-	load func() (configs.Config, error)                           // reads the configuration anew
-	open func(ingest.Config, *ingest.Pool) (ingest.Source, error) // a camera's source
-
-	turns *turns // of the cameras
-	share detector.Share
-	ended chan struct{} // a camera may have ended
-
-	changing sync.Mutex // held while cameras come and go
-	mu       struct {
-		sync.Mutex
-		cfg     configs.Config // in force
-		cameras []*camera
-		fault   string // why the newest configuration is not in force
-	}
+	file string                         // of the configuration; "" = none
+	load func() (configs.Config, error) // reads the configuration anew
 }
 
 // newService prepares everything that the configuration asks for, and starts nothing.
-func newService(cfg configs.Config, e *env) (_ *service, err error) {
-	s := &service{
-		out: e, engines: newEngines(cfg.Provider.Options(), e.Log), open: opencv.New,
-		turns: newTurns(cfg.Provider.Batch), ended: make(chan struct{}, 1),
-	}
-	s.mu.cfg = cfg
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.close())
-		}
-	}()
-	var cameras []*camera
-	for _, cam := range cfg.Cameras {
-		c, err := s.newCamera(&cfg, cam)
-		if err != nil {
-			return nil, err
-		}
-		cameras = append(cameras, c)
-	}
-	s.engines.warn(cfg.Provider.Batch)
-	if err := s.newOutlets(cfg, cameras[0].engine.Provider()); err != nil {
+func newService(cfg configs.Config, e *env, options ...pipeline.Option) (*service, error) {
+	s := &service{env: e, cfg: cfg}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	outlets, err := s.outlets(registry)
+	if err != nil {
 		return nil, err
 	}
-	for _, c := range cameras {
-		if err := s.join(c); err != nil {
-			return nil, err
-		}
+	s.pipeline, err = pipeline.New(cfg.Pipeline(), outlets, append(options, pipeline.WithLogger(e.Log))...)
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(s.pipeline.Register(registry), registerInfo(registry, s.pipeline.Provider())); err != nil {
+		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
 }
 
-func (s *service) newOutlets(cfg configs.Config, provider ort.Provider) error {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+// outlets makes all outlets, in the order in which events reach them: evidence adds its files to events first.
+func (s *service) outlets(registry *prometheus.Registry) (_ pipeline.Outlets, err error) {
+	log := s.env.Log
 	metrics, err := publish.NewMetrics(registry, nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := registerInfo(registry, provider); err != nil {
-		return err
+	s.publisher, err = publish.New(s.cfg.Publish, nil,
+		publish.WithLogger(log), publish.WithMetrics(metrics), publish.WithVersion(version))
+	if err != nil {
+		return nil, err
 	}
-	if s.reloads, err = newReloadMetrics(registry); err != nil {
-		return err
+	if s.evidence, err = newEvidence(s.cfg, log, registry, s.publisher); err != nil {
+		return nil, err
 	}
-	if err := registry.Register(s.turns.sizes); err != nil {
-		return err
+	if s.preview, err = s.newPreview(registry); err != nil {
+		return nil, err
 	}
-	if err := s.evidence.open(cfg, s.out.Log, registry, func() string { return s.publisher.URL() }); err != nil {
-		return err
+	people := &console{out: s.env.Stdout, page: s.preview.URL, bus: s.bus}
+	outlets := pipeline.Outlets{s.evidence, s.publisher, s.preview}
+	if path := s.cfg.Outputs.JSONL; path != "" {
+		if path == jsonl.Stdout {
+			people.out = s.env.Stderr
+		}
+		lines, err := jsonl.New(path, s.cfg.Publish.Site, s.env.Stdout, jsonl.WithLogger(log))
+		if err != nil {
+			return nil, usageError{err}
+		}
+		if err := lines.Register(registry); err != nil {
+			return nil, err
+		}
+		outlets = append(outlets, lines)
 	}
+	return append(outlets, people), nil
+}
+
+func (s *service) newPreview(registry *prometheus.Registry) (*preview.Server, error) {
 	var bus preview.Bus
-	if !cfg.Publish.Off() {
-		bus.Subjects = cfg.Publish.Prefix + ".v1." + cfg.Publish.Site + ".>"
-		bus.Connected = func() bool { return s.publisher.Connected() }
+	if !s.cfg.Publish.Off() {
+		bus.Subjects = s.cfg.Publish.Prefix + ".v1." + s.cfg.Publish.Site + ".>"
+		bus.Connected = s.publisher.Connected
 	}
-	s.preview, err = preview.New(cfg.Preview, nil, preview.WithLogger(s.out.Log), preview.WithRegistry(registry), preview.WithBus(bus),
-		preview.WithSite(cfg.Publish.Site), preview.WithVersion(version), preview.WithEvidence(s.evidence.File))
+	return preview.New(s.cfg.Preview, nil, preview.WithLogger(s.env.Log), preview.WithRegistry(registry), preview.WithBus(bus),
+		preview.WithSite(s.cfg.Publish.Site), preview.WithVersion(version), preview.WithEvidence(s.evidence.File))
+}
+
+// bus is where subscribers connect, and to what; empty when nothing is published.
+func (s *service) bus() string {
+	url := s.publisher.URL()
+	if url == "" {
+		return ""
+	}
+	return url + "  (" + s.cfg.Publish.Prefix + ".v1." + s.cfg.Publish.Site + ".>)"
+}
+
+func (s *service) close() error { return s.pipeline.Close() }
+
+// run runs the pipeline until ctx is done or there is nothing left to do. Meanwhile it follows the configuration's file and
+// talks to the service manager.
+func (s *service) run(ctx context.Context) error {
+	beside, stop := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	for _, task := range []func(context.Context){s.follow, s.manage} {
+		running.Go(func() {
+			select {
+			case <-s.pipeline.Ready():
+				task(beside)
+			case <-beside.Done():
+			}
+		})
+	}
+	err := s.pipeline.Run(ctx)
+	stop()
+	running.Wait()
+	return err
+}
+
+// follow puts the configuration into force anew when its file changes or SIGHUP comes, until ctx is done.
+func (s *service) follow(ctx context.Context) {
+	if s.file == "" {
+		return // SIGHUP ends the process, as it does any program that has nothing to read again
+	}
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	configs.Follow(ctx, s.file, hup, s.env.Log, s.reload)
+}
+
+// reload reads the configuration anew and puts it into force, or keeps the old one when anything is wrong with it.
+func (s *service) reload() {
+	next, err := s.load()
+	if err == nil {
+		err = s.apply(next)
+	}
+	switch {
+	case errors.Is(err, pipeline.ErrNotRunning): // we are about to stop
+	case err != nil:
+		s.pipeline.Refuse(err)
+		s.env.Log.Error("the new configuration is wrong: the old one stays in force", "file", s.file, "error", s.pipeline.Fault())
+	}
+}
+
+// apply puts next into force.
+func (s *service) apply(next configs.Config) error {
+	inForce, needRestart := s.cfg.Reload(next)
+	changes, err := s.pipeline.Apply(inForce.Pipeline())
 	if err != nil {
 		return err
 	}
-	s.publisher, err = publish.New(cfg.Publish, nil,
-		publish.WithLogger(s.out.Log), publish.WithMetrics(metrics), publish.WithVersion(version))
-	return err
-}
-
-// join shows a camera to the outside.
-func (s *service) join(c *camera) error {
-	c.preview = s.preview
-	if err := s.preview.AddCamera(c); err != nil {
-		return err
+	attrs := []any{"file", s.file}
+	for _, change := range []struct {
+		what  string
+		names []string
+	}{
+		{"added", changes.Added}, {"restarted", changes.Restarted}, {"adjusted", changes.Adjusted}, {"removed", changes.Removed},
+	} {
+		if len(change.names) > 0 {
+			attrs = append(attrs, change.what, strings.Join(change.names, ", "))
+		}
 	}
-	if err := s.publisher.AddCamera(c); err != nil {
-		return errors.Join(err, s.preview.RemoveCamera(c.cfg.Name))
+	if inForce.Archive != s.cfg.Archive {
+		attrs = append(attrs, "archive", "adjusted")
+		if err := s.evidence.Configure(inForce.Archive); err != nil { // it is valid: load has seen to that
+			s.env.Log.Warn("archive", "error", err)
+		}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.mu.cameras = append(s.mu.cameras, c)
+	s.cfg = inForce
+	s.env.Log.Info("configuration reloaded", attrs...)
+	if len(needRestart) > 0 {
+		s.env.Log.Warn("changes that need a restart", "keys", strings.Join(needRestart, ", "))
+	}
 	return nil
-}
-
-// part takes a camera that has ended away from the outside, and frees what it used.
-func (s *service) part(c *camera) error {
-	s.mu.Lock()
-	s.mu.cameras = slices.DeleteFunc(s.mu.cameras, func(o *camera) bool { return o == c })
-	s.mu.Unlock()
-	s.evidence.Forget(c.cfg.Name)
-	return errors.Join(
-		s.publisher.RemoveCamera(c.cfg.Name), s.preview.RemoveCamera(c.cfg.Name), s.engines.release(c.engine))
-}
-
-// all returns the cameras of now.
-func (s *service) all() []*camera {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.mu.cameras)
-}
-
-func (s *service) close() error { return s.engines.close() }
-
-// run starts everything in the order in which the data flows back, and stops it in the order in which it flows: a signal
-// stops the sources, their end the scoring, and only then are NATS and HTTP told to finish.
-func (s *service) run(ctx context.Context) error {
-	outlets, ctxOut := errgroup.WithContext(context.WithoutCancel(ctx))
-	stopCtx, stopOutlets := context.WithCancel(ctxOut)
-	defer stopOutlets()
-	outlets.Go(func() error { return s.publisher.Run(stopCtx) })
-	outlets.Go(func() error { return s.preview.Run(stopCtx) })
-
-	srcCtx, stopSources := context.WithCancel(ctx)
-	defer stopSources()
-	defer context.AfterFunc(ctxOut, stopSources)() // a port that is taken ends the sources too
-	stopEvidence := s.evidence.start(ctx, s.publisher.Ready())
-	err := s.watch(ctxOut, srcCtx)
-	err = errors.Join(err, stopEvidence()) // while NATS is still there
-	stopOutlets()
-	return errors.Join(err, outlets.Wait())
-}
-
-// watch runs the cameras until their sources are stopped, or there is nothing left to do.
-func (s *service) watch(ctx, srcCtx context.Context) error {
-	if !s.ready(srcCtx) {
-		return nil
-	}
-	s.greet()
-	defer s.manage(srcCtx)()
-	srcCtx, stop := context.WithCancel(srcCtx)
-	defer stop()
-	start := func(c *camera) { s.start(ctx, srcCtx, c) }
-	for _, c := range s.all() {
-		start(c)
-	}
-	var reloads sync.WaitGroup
-	reloads.Go(func() { s.follow(srcCtx, start) })
-	err := s.wait(srcCtx)
-	stop()
-	reloads.Wait()
-	for _, c := range s.all() {
-		<-c.done
-	}
-	return err
-}
-
-// wait returns when ctx is done, or when all cameras have ended and that is the end: because it was asked for, or because
-// all of them failed. Otherwise the page and the last map stay until somebody stops us.
-func (s *service) wait(ctx context.Context) error {
-	for {
-		select {
-		case <-s.ended:
-		case <-ctx.Done():
-			return nil
-		}
-		if over, err := s.over(); over {
-			return err
-		}
-	}
-}
-
-func (s *service) over() (bool, error) {
-	s.changing.Lock()
-	defer s.changing.Unlock()
-	var errs []error
-	cameras := s.all()
-	for _, c := range cameras {
-		select {
-		case <-c.done:
-		default:
-			return false, nil
-		}
-		if err := c.failure(); err != nil {
-			errs = append(errs, err)
-		}
-	}
-	return s.exitOnEnd || len(errs) == len(cameras), errors.Join(errs...)
-}
-
-// ready waits until maps and pages have somewhere to go. A NATS server elsewhere is not waited for.
-func (s *service) ready(ctx context.Context) bool {
-	select {
-	case <-s.preview.Ready():
-	case <-ctx.Done():
-		return false
-	}
-	var elsewhere <-chan time.Time
-	if !s.mu.cfg.Publish.Embedded() {
-		elsewhere = time.After(time.Second)
-	}
-	select {
-	case <-s.publisher.Ready():
-	case <-elsewhere:
-	case <-ctx.Done():
-		return false
-	}
-	return true
-}
-
-// greet prints where to look.
-func (s *service) greet() {
-	w, cameras := s.out.Stdout, s.all()
-	fmt.Fprintf(w, "oodcast %s  bundle %s  provider %s\n", version, cameras[0].engine.bundle, cameras[0].engine.Provider())
-	if url := s.preview.URL(); url != "" {
-		fmt.Fprintf(w, "  page  %s\n", url)
-	}
-	if url := s.publisher.URL(); url != "" {
-		fmt.Fprintf(w, "  nats  %s  (%s.v1.%s.>)\n", url, s.mu.cfg.Publish.Prefix, s.mu.cfg.Publish.Site)
-	}
-	for _, c := range cameras {
-		fmt.Fprintf(w, "  %s  %s\n", c.cfg.Name, ingest.RedactURI(c.cfg.URI))
-	}
 }

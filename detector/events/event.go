@@ -1,6 +1,11 @@
 package events
 
-import "time"
+import (
+	"time"
+
+	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/ingest"
+)
 
 // Type is a step in the life of an event.
 type Type string
@@ -56,4 +61,16 @@ type Event struct {
 	Into      string    // the event that a merged one became part of
 	// Snapshot and Clip name a picture and a film of the event in the archive; empty where there is none.
 	Snapshot, Clip string
+}
+
+// Observation is what happened in one camera at one time.
+type Observation struct {
+	// Frame and Map are those behind the events, both nil where events end without one. The frame's reference stays with the
+	// caller.
+	Frame *ingest.Frame
+	Map   *detector.Map
+	// Events are to be told now, in order.
+	Events []Event
+	// Open are all events that have started and not ended, as they are after Events.
+	Open []Event
 }

@@ -1,4 +1,4 @@
-package main
+package ort_test
 
 import (
 	"context"
@@ -42,7 +42,7 @@ func newFixedCamera(t *testing.T, window, every time.Duration) *fixedCamera {
 			t.Fatal(err)
 		}
 	}
-	must(t, "fit", "--bundle", models.Default, "--source", normal, "--out", bundle, "--calibrate-only")
+	calibrate(t, normal, bundle, nil)
 	var sparse []*ingest.Frame
 	for i := 0; i < len(c.frames); i += 4 {
 		sparse = append(sparse, c.frames[i])
@@ -178,7 +178,7 @@ func TestDriftOverADay(t *testing.T) {
 }
 
 // thinned returns every stride-th frame of a clip at half its size.
-func thinned(t *testing.T, path string, stride uint64) (frames []*ingest.Frame) {
+func thinned(t testing.TB, path string, stride uint64) (frames []*ingest.Frame) {
 	t.Helper()
 	cfg := ingest.DefaultConfig()
 	cfg.URI = path

@@ -1,4 +1,4 @@
-package main
+package ort_test
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/detector/events"
+	"github.com/oodcast/oodcast/detector/fit"
 	"github.com/oodcast/oodcast/detector/ort"
 	"github.com/oodcast/oodcast/ingest"
 	"github.com/oodcast/oodcast/ingest/opencv"
@@ -84,8 +85,7 @@ func writeClip(t *testing.T, path string, frames []*ingest.Frame) {
 func calibratedMaps(t *testing.T, bundle, normal, other string, timesteps int) (detector.Calibration, []*detector.Map) {
 	t.Helper()
 	if _, err := os.Stat(bundle); err != nil {
-		must(t, "fit", "--bundle", models.Default, "--source", normal, "--out", bundle, "--calibrate-only",
-			"--calibration-frames", "1000")
+		calibrate(t, normal, bundle, func(c *fit.Config) { c.MaxCalibration = 1000 })
 	}
 	b, err := models.Open(bundle)
 	if err != nil {

@@ -1,4 +1,4 @@
-package main
+package pipeline
 
 import (
 	"context"
@@ -9,73 +9,67 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/semaphore"
 
-	"github.com/oodcast/oodcast/configs"
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/ingest"
 )
 
-// turns lets one batch be scored at a time: all of them share the cores, or the GPU. Which waits longest is next, and each
-// camera has one seat at most, so that all get their turn one after the other, however fast they deliver.
+// turns lets one batch be scored at a time, because all batches share the cores or the GPU. The batch that has waited
+// longest is next, and a camera has one seat at most, so all cameras get their turn one after the other, however fast they
+// deliver.
 //
-// A batch holds the cameras of one engine. It is complete when it has as many as are wanted, or all there are, or when its
-// first one has waited for long enough; who comes while it waits for its turn may still join. Without batches each camera
-// has one to itself.
+// A batch holds cameras of one engine. It is complete when it has as many cameras as configured, or all that use the engine,
+// or when its first camera has waited long enough; cameras may still join a batch that is waiting for its turn. Without
+// batches each camera has a batch to itself.
 type turns struct {
-	turn  *semaphore.Weighted
-	pulse pulse
-	sizes prometheus.Histogram
+	turn     *semaphore.Weighted
+	watchdog watchdog
+	sizes    prometheus.Observer // of the batches, in frames
 
 	mu struct {
 		sync.Mutex
-		cfg     configs.Batch
+		cfg     Batch
 		open    map[*engine]*batch // that may be joined
 		cameras map[*engine]int    // that are running
 	}
 }
 
-// batch are cameras that are scored together. The first one has the work.
+// batch is a group of cameras that are scored together. The goroutine of the first one, the leader, does the work.
 type batch struct {
 	engine *engine
 	seats  []*seat
-	full   chan struct{} // closed when it is complete
+	full   chan struct{} // closed when the batch is complete
 }
 
-// seat is a camera's place in a batch.
+// seat is the place of a camera in a batch.
 type seat struct {
 	camera *camera
-	take   func() *ingest.Frame // the frame that is the right one in the camera's turn; nil: none
+	take   func() *ingest.Frame // returns the frame to score, once it is the camera's turn; nil if there is none
 	frame  *ingest.Frame
 	result chan result
 }
 
-// result is what comes of a turn. The frame belongs to who receives it; nil: there was none to score.
+// result is the outcome of a turn. The receiver owns the frame, which is nil if there was none to score.
 type result struct {
 	frame *ingest.Frame
 	m     *detector.Map
 	err   error
 }
 
-func newTurns(cfg configs.Batch) *turns {
-	t := &turns{
-		turn: semaphore.NewWeighted(1),
-		sizes: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "oodcast_detector_batch_frames", Help: "Frames that were scored together.",
-			Buckets: []float64{1, 2, 4, 8, 16, 32},
-		}),
-	}
+func newTurns(cfg Batch, sizes prometheus.Observer) *turns {
+	t := &turns{turn: semaphore.NewWeighted(1), sizes: sizes}
 	t.mu.cfg, t.mu.open, t.mu.cameras = cfg, map[*engine]*batch{}, map[*engine]int{}
 	return t
 }
 
-// configure sets the size and the deadline of the batches that begin from now on.
-func (t *turns) configure(cfg configs.Batch) {
+// configure sets the size and the deadline of batches that begin from now on.
+func (t *turns) configure(cfg Batch) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.mu.cfg = cfg
 }
 
-// attend says that a camera scores with e until leave is called.
-func (t *turns) attend(e *engine) (leave func()) {
+// enter counts a camera as one that scores with e, until leave is called.
+func (t *turns) enter(e *engine) (leave func()) {
 	count := func(by int) {
 		t.mu.Lock()
 		defer t.mu.Unlock()
@@ -87,8 +81,8 @@ func (t *turns) attend(e *engine) (leave func()) {
 	return func() { count(-1) }
 }
 
-// score returns what comes of the camera's turn. It returns when that is over: a camera that is stopped meanwhile has
-// nothing to take, and holds up nobody.
+// score waits for the camera's turn and returns its outcome. A camera that is stopped while it waits has nothing to take
+// then, and holds up no other.
 func (t *turns) score(ctx context.Context, c *camera, take func() *ingest.Frame) result {
 	s := &seat{camera: c, take: take, result: make(chan result, 1)}
 	if b, wait := t.join(s); b != nil {
@@ -97,7 +91,8 @@ func (t *turns) score(ctx context.Context, c *camera, take func() *ingest.Frame)
 	return <-s.result
 }
 
-// join takes a seat in the batch of the camera's engine. Whose seat is the first gets the batch, and how long it may wait.
+// join takes a seat in the open batch of the camera's engine. If the seat is the batch's first, join returns the batch,
+// which the caller leads, and how long it may wait for others.
 func (t *turns) join(s *seat) (*batch, time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -119,8 +114,8 @@ func (t *turns) join(s *seat) (*batch, time.Duration) {
 	return nil, 0
 }
 
-// lead waits until the batch is complete and has its turn, and scores it. That the leader's camera is stopped is no reason
-// to let the others down.
+// lead waits until the batch is complete and it is its turn, and scores it. The other cameras of the batch are scored even
+// if the leader's camera is stopped.
 func (t *turns) lead(ctx context.Context, b *batch, wait time.Duration) {
 	deadline := time.NewTimer(wait)
 	defer deadline.Stop()
@@ -130,12 +125,12 @@ func (t *turns) lead(ctx context.Context, b *batch, wait time.Duration) {
 	case <-ctx.Done():
 	}
 	ctx = context.WithoutCancel(ctx)
-	_ = t.turn.Acquire(ctx, 1) // it fails when ctx is done, and never is
+	_ = t.turn.Acquire(ctx, 1) // it fails only when ctx is done
 	defer t.turn.Release(1)
 	t.run(ctx, t.complete(b))
 }
 
-// complete lets nobody join the batch any more.
+// complete closes the batch to further cameras.
 func (t *turns) complete(b *batch) []*seat {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -145,7 +140,7 @@ func (t *turns) complete(b *batch) []*seat {
 	return b.seats
 }
 
-// run scores the frames of those who have one.
+// run scores the cameras that have a frame.
 func (t *turns) run(ctx context.Context, seats []*seat) {
 	var jobs []detector.Job
 	seats = slices.DeleteFunc(seats, func(s *seat) bool {
@@ -154,7 +149,7 @@ func (t *turns) run(ctx context.Context, seats []*seat) {
 			s.result <- result{}
 			return true
 		}
-		// Our reference is for pictures of what begins with the frame.
+		// The seat keeps a reference, because events that begin with this frame may want its picture.
 		jobs = append(jobs, detector.Job{Detector: s.camera.detector(), Frame: f.Retain()})
 		s.frame = f
 		return false
@@ -163,8 +158,8 @@ func (t *turns) run(ctx context.Context, seats []*seat) {
 		return
 	}
 	t.sizes.Observe(float64(len(jobs)))
-	t.pulse.begin(len(jobs))
-	defer t.pulse.end()
+	t.watchdog.begin(len(jobs))
+	defer t.watchdog.end()
 	detector.ScoreAll(ctx, jobs, func(i int, m *detector.Map, err error) {
 		seats[i].result <- result{frame: seats[i].frame, m: m, err: err}
 	})

@@ -1,4 +1,4 @@
-package main
+package ort_test
 
 import (
 	"context"

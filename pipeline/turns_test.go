@@ -1,8 +1,9 @@
-package main
+package pipeline
 
 import (
 	"context"
 	"math"
+	"os"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -11,13 +12,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
-	"github.com/oodcast/oodcast/configs"
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/ingest"
 )
 
-// attending are cameras of one engine that have no frames: what is tested is who is scored with whom, and when.
-type attending struct {
+// entered are cameras of one engine that have no frames: what is tested is who is scored with whom, and when.
+type entered struct {
 	turns *turns
 	e     *engine
 	begin time.Time
@@ -27,16 +27,16 @@ type attending struct {
 	taken map[string]time.Duration // when each was asked for its frame
 }
 
-func attend(cfg configs.Batch, cameras int) *attending {
-	a := &attending{turns: newTurns(cfg), e: &engine{}, begin: time.Now(), taken: map[string]time.Duration{}}
+func enter(cfg Batch, cameras int) *entered {
+	a := &entered{turns: newTurns(cfg, prometheus.NewHistogram(prometheus.HistogramOpts{Name: "frames"})), e: &engine{}, begin: time.Now(), taken: map[string]time.Duration{}}
 	for range cameras {
-		a.turns.attend(a.e)
+		a.turns.enter(a.e)
 	}
 	return a
 }
 
 // score begins a camera's turn.
-func (a *attending) score(ctx context.Context, name string, e *engine) {
+func (a *entered) score(ctx context.Context, name string, e *engine) {
 	a.wg.Go(func() {
 		r := a.turns.score(ctx, &camera{engine: e}, func() *ingest.Frame {
 			a.mu.Lock()
@@ -52,7 +52,7 @@ func (a *attending) score(ctx context.Context, name string, e *engine) {
 }
 
 // want waits for the turns that have begun and compares when they came.
-func (a *attending) want(t *testing.T, want map[string]time.Duration) {
+func (a *entered) want(t *testing.T, want map[string]time.Duration) {
 	t.Helper()
 	a.wg.Wait()
 	if len(a.taken) != len(want) {
@@ -69,19 +69,19 @@ func TestTurns(t *testing.T) {
 	const wait = 20 * time.Millisecond
 	for name, test := range map[string]func(*testing.T){
 		"without batches nobody waits": func(t *testing.T) {
-			a := attend(configs.Batch{Frames: 1, Wait: wait}, 2)
+			a := enter(Batch{Frames: 1, Wait: wait}, 2)
 			a.score(t.Context(), "a", a.e)
 			a.want(t, map[string]time.Duration{"a": 0})
 		},
 		"the deadline counts from the first": func(t *testing.T) {
-			a := attend(configs.Batch{Frames: 3, Wait: wait}, 3)
+			a := enter(Batch{Frames: 3, Wait: wait}, 3)
 			a.score(t.Context(), "a", a.e)
 			time.Sleep(15 * time.Millisecond)
 			a.score(t.Context(), "b", a.e)
 			a.want(t, map[string]time.Duration{"a": wait, "b": wait})
 		},
 		"a full batch does not wait": func(t *testing.T) {
-			a := attend(configs.Batch{Frames: 2, Wait: wait}, 3)
+			a := enter(Batch{Frames: 2, Wait: wait}, 3)
 			a.score(t.Context(), "a", a.e)
 			time.Sleep(5 * time.Millisecond)
 			a.score(t.Context(), "b", a.e)
@@ -89,21 +89,21 @@ func TestTurns(t *testing.T) {
 			a.want(t, map[string]time.Duration{"a": 5 * time.Millisecond, "b": 5 * time.Millisecond, "c": 25 * time.Millisecond})
 		},
 		"all there are is full": func(t *testing.T) {
-			a := attend(configs.Batch{Frames: 32, Wait: wait}, 2)
+			a := enter(Batch{Frames: 32, Wait: wait}, 2)
 			a.score(t.Context(), "a", a.e)
 			a.score(t.Context(), "b", a.e)
 			a.want(t, map[string]time.Duration{"a": 0, "b": 0})
 		},
 		"engines have batches of their own": func(t *testing.T) {
-			a := attend(configs.Batch{Frames: 2, Wait: wait}, 2)
+			a := enter(Batch{Frames: 2, Wait: wait}, 2)
 			other := &engine{key: "other"}
-			a.turns.attend(other)
+			a.turns.enter(other)
 			a.score(t.Context(), "a", a.e)
 			a.score(t.Context(), "b", other)
 			a.want(t, map[string]time.Duration{"a": wait, "b": 0})
 		},
 		"a batch that waits for its turn may still be joined": func(t *testing.T) {
-			a := attend(configs.Batch{Frames: 3, Wait: wait}, 3)
+			a := enter(Batch{Frames: 3, Wait: wait}, 3)
 			if err := a.turns.turn.Acquire(t.Context(), 1); err != nil {
 				t.Fatal(err)
 			}
@@ -115,7 +115,7 @@ func TestTurns(t *testing.T) {
 			a.want(t, map[string]time.Duration{"a": 3 * wait, "b": 3 * wait})
 		},
 		"who is stopped lets nobody down": func(t *testing.T) {
-			a := attend(configs.Batch{Frames: 3, Wait: time.Second}, 3)
+			a := enter(Batch{Frames: 3, Wait: time.Second}, 3)
 			ctx, cancel := context.WithCancel(t.Context())
 			a.score(ctx, "a", a.e) // has the work
 			a.score(t.Context(), "b", a.e)
@@ -124,9 +124,9 @@ func TestTurns(t *testing.T) {
 			a.want(t, map[string]time.Duration{"a": wait, "b": wait})
 		},
 		"a new setting holds for the next batch": func(t *testing.T) {
-			a := attend(configs.Batch{Frames: 2, Wait: wait}, 2)
+			a := enter(Batch{Frames: 2, Wait: wait}, 2)
 			a.score(t.Context(), "a", a.e)
-			a.turns.configure(configs.Batch{Frames: 1, Wait: wait})
+			a.turns.configure(Batch{Frames: 1, Wait: wait})
 			a.score(t.Context(), "b", a.e) // completes the one that is open
 			a.score(t.Context(), "c", a.e)
 			a.want(t, map[string]time.Duration{"a": 0, "b": 0, "c": 0})
@@ -137,10 +137,10 @@ func TestTurns(t *testing.T) {
 }
 
 // batches returns how many batches there were, and how many frames in all of them.
-func batches(t *testing.T, s *service) (count, frames uint64) {
+func batches(t *testing.T, p *Pipeline) (count, frames uint64) {
 	t.Helper()
 	reg := prometheus.NewRegistry()
-	reg.MustRegister(s.turns.sizes)
+	reg.MustRegister(p.metrics.batches)
 	all, err := reg.Gather()
 	if err != nil || len(all) != 1 {
 		t.Fatalf("%d metrics, %v", len(all), err)
@@ -151,47 +151,57 @@ func batches(t *testing.T, s *service) (count, frames uint64) {
 
 // lastMaps runs cameras with settings of their own over real footage and returns the map of each one's last frame, on
 // which all frames before have a bearing where frames accumulate.
-func lastMaps(t *testing.T, batch configs.Batch, frames uint64) (map[string]*detector.Map, uint64) {
+func lastMaps(t *testing.T, batch Batch, frames uint64) (map[string]*detector.Map, uint64) {
 	t.Helper()
-	settings := map[string]string{
-		"plain":  `{}`,
-		"alike":  `{}`,
-		"region": `{roi: {include: [[[0.1, 0.2], [0.9, 0.2], [0.9, 0.9], [0.1, 0.9]]]}}`,
-		"more":   `{timesteps: 9}`,
-		"held":   `{timesteps: 3, accumulate: 3}`,
-		"unsure": `{part: lse}`,
-		"small":  `{width: 160, height: 96}`,
+	cfg := Config{Batch: batch}
+	for name, edit := range map[string]func(*detector.Config){
+		"plain": func(*detector.Config) {},
+		"alike": func(*detector.Config) {},
+		"region": func(c *detector.Config) {
+			c.ROI.Include = []detector.Polygon{{{0.1, 0.2}, {0.9, 0.2}, {0.9, 0.9}, {0.1, 0.9}}}
+		},
+		"more":   func(c *detector.Config) { c.Timesteps = 9 },
+		"held":   func(c *detector.Config) { c.Timesteps, c.Accumulate = 3, 3 },
+		"unsure": func(c *detector.Config) { c.Part = detector.PartLSE },
+		"small":  func(c *detector.Config) { c.Width, c.Height = 160, 96 },
+	} {
+		cam := testCamera(name)
+		cam.Source.URI = demoClip(t)
+		cam.Detector.Timesteps, cam.Detector.Width, cam.Detector.Height = 4, 256, 192
+		edit(&cam.Detector)
+		cfg.Cameras = append(cfg.Cameras, cam)
 	}
-	text := "detector: {timesteps: 4, width: 256, height: 192}\ncameras:\n"
-	for name, s := range settings {
-		text += "- {name: " + name + ", uri: \"" + demoClip(t) + "\", detector: " + s + "}\n"
-	}
-	s := inProcess(t, func(cfg *configs.Config) {
-		parsed, err := configs.Parse([]byte(text))
-		if err != nil {
-			t.Fatal(err)
-		}
-		cfg.Detector, cfg.Cameras, cfg.Provider.Batch = parsed.Detector, parsed.Cameras, batch
-	})
-	s.maxFrames = frames
-	stop := running(t, s)
+	p := prepared(t, cfg, nil, WithMaxMaps(frames))
+	stop := running(t, p)
 	maps := map[string]*detector.Map{}
-	for _, c := range s.all() {
+	for _, c := range p.cameras() {
 		select {
 		case <-c.done:
 		case <-time.After(2 * time.Minute):
-			t.Fatalf("camera %s has %d maps", c.cfg.Name, c.scored.Load())
+			t.Fatalf("camera %s has %d maps", c.Name(), c.progress.scored.Load())
 		}
-		c.mu.Lock()
-		maps[c.cfg.Name] = c.mu.newest
-		c.mu.Unlock()
+		maps[c.Name()] = c.progress.newest()
 	}
 	stop()
-	count, scored := batches(t, s)
-	if scored != frames*uint64(len(settings)) {
+	count, scored := batches(t, p)
+	if scored != frames*uint64(len(cfg.Cameras)) {
 		t.Errorf("%d frames in %d batches, want %d of each camera", scored, count, frames)
 	}
 	return maps, count
+}
+
+// demoClip is Debian's vtest.avi: a fixed camera over a pavement, 768×576, 10 frames a second, 795 frames.
+func demoClip(t *testing.T) string {
+	t.Helper()
+	for _, path := range []string{
+		os.Getenv("OODCAST_DEMO_CLIP"), "/usr/share/doc/opencv-doc/examples/data/vtest.avi",
+	} {
+		if _, err := os.Stat(path); err == nil {
+			return path
+		}
+	}
+	t.Fatal("vtest.avi is missing: make deps installs it")
+	return ""
 }
 
 // Maps do not depend on what they are made together with, whatever is set for a camera.
@@ -199,8 +209,8 @@ func TestBatchesChangeNoMap(t *testing.T) {
 	before := goleak.IgnoreCurrent()
 	t.Cleanup(func() { goleak.VerifyNone(t, before) })
 	const frames = 5
-	want, single := lastMaps(t, configs.Batch{Frames: 1}, frames)
-	got, count := lastMaps(t, configs.Batch{Frames: 4, Wait: 10 * time.Second}, frames)
+	want, single := lastMaps(t, Batch{Frames: 1}, frames)
+	got, count := lastMaps(t, Batch{Frames: 4, Wait: 10 * time.Second}, frames)
 	if n := uint64(frames * len(want)); single != n || count >= n/2 {
 		t.Errorf("%d batches of %d frames, %d where each has one to itself", count, n, single)
 	}
@@ -240,7 +250,7 @@ type asked struct {
 func (s *asked) wanted(seq uint64) bool {
 	s.turns.mu.Lock()
 	defer s.turns.mu.Unlock()
-	return s.camera.scored.Load() >= seq && s.turns.mu.cameras[s.camera.engine] == s.cameras
+	return s.camera.progress.scored.Load() >= seq && s.turns.mu.cameras[s.camera.engine] == s.cameras
 }
 
 func (s *asked) Run(ctx context.Context, sink ingest.Sink) error {
@@ -257,7 +267,7 @@ func (s *asked) Run(ctx context.Context, sink ingest.Sink) error {
 			return nil
 		}
 		clear(f.Pix)
-		f.Camera, f.Seq, f.Captured = s.camera.cfg.Name, seq, time.Now()
+		f.Camera, f.Seq, f.Captured = s.camera.Name(), seq, time.Now()
 		if err := sink(ctx, f); err != nil {
 			return err
 		}
@@ -271,32 +281,28 @@ func TestBatchWaitsForItsDeadline(t *testing.T) {
 	before := goleak.IgnoreCurrent()
 	t.Cleanup(func() { goleak.VerifyNone(t, before) })
 	const wait, frames = 60 * time.Millisecond, 4
-	s := inProcess(t, func(cfg *configs.Config) {
-		cfg.Provider.Batch = configs.Batch{Frames: 2, Wait: wait}
-		cfg.Detector.Timesteps, cfg.Detector.Width, cfg.Detector.Height = 1, 256, 128
-		for _, name := range []string{"gives", "silent"} {
-			cam := configs.Camera{Config: ingest.DefaultConfig()}
-			cam.Name, cam.URI = name, "camera:0"
-			cfg.Cameras = append(cfg.Cameras, cam)
-		}
-	})
-	gives, silent := s.all()[0], s.all()[1]
-	gives.source = ingest.NewSupervisor(&asked{gives, frames, s.turns, 2}, gives.cfg.Reconnect, nil, 1)
-	silent.source = ingest.NewSupervisor(&asked{silent, 0, s.turns, 2}, silent.cfg.Reconnect, nil, 1)
-	stop := running(t, s)
-	for deadline := time.Now().Add(60 * time.Second); gives.scored.Load() < frames; time.Sleep(5 * time.Millisecond) {
+	cfg := Config{Batch: Batch{Frames: 2, Wait: wait}}
+	for _, name := range []string{"gives", "silent"} {
+		cam := testCamera(name)
+		cam.Detector.Timesteps, cam.Detector.Width, cam.Detector.Height = 1, 256, 128
+		cfg.Cameras = append(cfg.Cameras, cam)
+	}
+	p := prepared(t, cfg, nil)
+	gives, silent := p.cameras()[0], p.cameras()[1]
+	gives.source = ingest.NewSupervisor(&asked{gives, frames, p.turns, 2}, gives.cfg.Source.Reconnect, nil, 1)
+	silent.source = ingest.NewSupervisor(&asked{silent, 0, p.turns, 2}, silent.cfg.Source.Reconnect, nil, 1)
+	stop := running(t, p)
+	for deadline := time.Now().Add(60 * time.Second); gives.progress.scored.Load() < frames; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("%d maps in a minute", gives.scored.Load())
+			t.Fatalf("%d maps in a minute", gives.progress.scored.Load())
 		}
-		gives.mu.Lock()
-		m := gives.mu.newest
-		gives.mu.Unlock()
+		m := gives.progress.newest()
 		if m != nil && (m.Latency.Wait < wait || m.Latency.Total < wait+m.Latency.Encode) {
 			t.Fatalf("map %d has latencies %+v, but waited for %v", m.Seq, m.Latency, wait)
 		}
 	}
 	stop()
-	if count, n := batches(t, s); count != frames || n != frames {
+	if count, n := batches(t, p); count != frames || n != frames {
 		t.Errorf("%d frames in %d batches, want one in each of %d", n, count, frames)
 	}
 }

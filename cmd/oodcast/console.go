@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/detector/events"
+	"github.com/oodcast/oodcast/ingest"
+	"github.com/oodcast/oodcast/publish/schema"
+)
+
+// console is the outlet for the person who has started oodcast: where to look, and a line for each event that starts or
+// ends.
+type console struct {
+	out       io.Writer
+	page, bus func() string // addresses; empty where there is none
+
+	mu struct {
+		sync.Mutex
+		cameras []schema.Camera
+		greeted bool
+	}
+}
+
+// WaitReady prints where to look: the outlets before this one are ready.
+func (c *console) WaitReady(context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mu.greeted = true
+	for i, cam := range c.mu.cameras {
+		st := cam.Status()
+		if i == 0 {
+			fmt.Fprintf(c.out, "oodcast %s  bundle %s  provider %s\n", version, st.Bundle, st.Provider)
+			for _, place := range []struct{ name, address string }{{"page", c.page()}, {"nats", c.bus()}} {
+				if place.address != "" {
+					fmt.Fprintf(c.out, "  %s  %s\n", place.name, place.address)
+				}
+			}
+		}
+		fmt.Fprintf(c.out, "  %s  %s\n", st.Camera, st.Source)
+	}
+	return nil
+}
+
+// AddCamera remembers the cameras of the start.
+func (c *console) AddCamera(cam schema.Camera) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.mu.greeted {
+		c.mu.cameras = append(c.mu.cameras, cam)
+	}
+	return nil
+}
+
+// Events prints a line for each event that starts or ends.
+func (c *console) Events(seen events.Observation) []events.Event {
+	for _, ev := range seen.Events {
+		if ev.Type == events.Update {
+			continue
+		}
+		fmt.Fprintf(c.out, "%s  %-10s event %-5s  peak %.1f  area %.2f %%  at %.0f%%,%.0f%%  %s\n",
+			ev.Time.Format("15:04:05.000"), ev.Camera, ev.Type, ev.Peak, 100*ev.Area,
+			100*(ev.Box.X+ev.Box.Width/2), 100*(ev.Box.Y+ev.Box.Height/2), ev.ID)
+	}
+	return seen.Events
+}
+
+// Run waits: lines are printed by those who have them.
+func (c *console) Run(ctx context.Context) error {
+	<-ctx.Done()
+	return nil
+}
+
+func (c *console) RemoveCamera(string) error { return nil }
+func (c *console) StatusChanged()            {}
+func (c *console) Frame(f *ingest.Frame)     { f.Release() }
+func (c *console) Map(*detector.Map)         {}
+func (c *console) FramesHeld() int           { return 0 }

@@ -1,0 +1,176 @@
+// Package jsonl writes one JSON object per line for every event and every score, to a file or to standard output, for tools
+// such as jq. It is the smallest outlet: a further one looks like this.
+//
+// A line is a message of package schema with its kind in front: {"kind":"event",…} as on …event.{type}, or
+// {"kind":"score",…} as on …score. Lines wait in a bounded queue, so that a reader that stalls holds up no camera; when it
+// is full the oldest line is dropped and counted.
+package jsonl
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/detector/events"
+	"github.com/oodcast/oodcast/ingest"
+	"github.com/oodcast/oodcast/pipeline/queue"
+	"github.com/oodcast/oodcast/publish/faultlog"
+	"github.com/oodcast/oodcast/publish/message"
+	"github.com/oodcast/oodcast/publish/schema"
+)
+
+// Stdout is the path that stands for standard output.
+const Stdout = "-"
+
+const (
+	maxLines = 4096
+	maxBytes = 8 << 20
+)
+
+// Kinds of lines.
+const (
+	kindEvent = "event"
+	kindScore = "score"
+)
+
+// Writer is the outlet. It is safe for concurrent use.
+type Writer struct {
+	site   string
+	out    io.Writer
+	file   *os.File // nil: standard output, which stays open
+	log    *slog.Logger
+	lines  *queue.Queue[line]
+	faults faultlog.Log
+	total  *prometheus.CounterVec
+}
+
+type line struct {
+	kind string
+	text []byte
+}
+
+// Option sets what is not part of the configuration.
+type Option func(*Writer)
+
+// WithLogger sets where faults are logged; default slog.Default.
+func WithLogger(l *slog.Logger) Option { return func(w *Writer) { w.log = l } }
+
+// New returns a writer for the cameras of a site that appends to the file at path, which is made if it is not there; "-"
+// writes to stdout. The caller calls Run, which closes the file.
+func New(path, site string, stdout io.Writer, options ...Option) (*Writer, error) {
+	w := &Writer{
+		site: site, out: stdout, log: slog.Default(),
+		total: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "oodcast_jsonl_lines_total", Help: "JSON lines by kind and result: written, overflow or error.",
+		}, []string{"kind", "result"}),
+	}
+	for _, option := range options {
+		option(w)
+	}
+	w.lines = queue.New(maxLines, queue.DropOldest, func(l line) { w.count(l, "overflow") },
+		queue.Bytes(maxBytes, func(l line) int { return len(l.text) }))
+	if path != Stdout {
+		f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o640)
+		if err != nil {
+			return nil, fmt.Errorf("outputs.jsonl: %w", err)
+		}
+		w.file, w.out = f, f
+	}
+	return w, nil
+}
+
+// Register adds the writer's metrics to reg.
+func (w *Writer) Register(reg prometheus.Registerer) error { return reg.Register(w.total) }
+
+func (w *Writer) count(l line, result string) { w.total.WithLabelValues(l.kind, result).Inc() }
+
+// Run writes lines until ctx is done, then those that are still queued, and closes the file.
+func (w *Writer) Run(ctx context.Context) error {
+	buffered := bufio.NewWriter(w.out)
+	for {
+		l, err := w.lines.Get(ctx)
+		if err != nil {
+			break
+		}
+		w.write(buffered, l)
+	}
+	w.lines.Close()
+	for l, ok := w.lines.TryGet(); ok; l, ok = w.lines.TryGet() {
+		w.write(buffered, l)
+	}
+	if w.file == nil {
+		return nil
+	}
+	return w.file.Close()
+}
+
+// write writes a line, and flushes when no other is queued: readers see lines at once, and bursts cost few system calls.
+func (w *Writer) write(out *bufio.Writer, l line) {
+	_, err := out.Write(l.text)
+	if w.lines.Len() == 0 {
+		err = errors.Join(err, out.Flush())
+	}
+	if err != nil {
+		out.Reset(w.out) // a bufio.Writer keeps its error; the disk may have room again
+		w.count(l, "error")
+		w.faults.Warn(w.log, "jsonl", err)
+		return
+	}
+	w.count(l, "written")
+}
+
+// put queues v, a struct that embeds a message.
+func (w *Writer) put(kind string, v any) {
+	text, err := json.Marshal(v)
+	if err != nil { // a value that is not finite
+		w.count(line{kind: kind}, "error")
+		w.faults.Warn(w.log, "jsonl", err)
+		return
+	}
+	_ = w.lines.Put(context.Background(), line{kind, append(text, '\n')}) // after Run it is dropped, which is right
+}
+
+// Map writes the score of a map.
+func (w *Writer) Map(m *detector.Map) {
+	w.put(kindScore, struct {
+		Kind string `json:"kind"`
+		schema.Score
+	}{kindScore, message.Score(w.site, m)})
+}
+
+// Events writes events.
+func (w *Writer) Events(seen events.Observation) []events.Event {
+	for _, e := range seen.Events {
+		w.put(kindEvent, struct {
+			Kind string `json:"kind"`
+			schema.Event
+		}{kindEvent, message.Event(w.site, e)})
+	}
+	return seen.Events
+}
+
+// Frame releases the frame.
+func (w *Writer) Frame(f *ingest.Frame) { f.Release() }
+
+// FramesHeld is 0.
+func (w *Writer) FramesHeld() int { return 0 }
+
+// WaitReady does not wait.
+func (w *Writer) WaitReady(context.Context) error { return nil }
+
+// AddCamera does nothing: a camera's lines carry its name.
+func (w *Writer) AddCamera(schema.Camera) error { return nil }
+
+// RemoveCamera does nothing.
+func (w *Writer) RemoveCamera(string) error { return nil }
+
+// StatusChanged does nothing.
+func (w *Writer) StatusChanged() {}
