@@ -11,7 +11,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/oodcast/oodcast/models/checkpoint"
-	"github.com/oodcast/oodcast/models/nets"
 )
 
 func manifest() Manifest {
@@ -29,7 +28,7 @@ func manifest() Manifest {
 func complete(t *testing.T) (Manifest, map[string][]byte) {
 	t.Helper()
 	m := manifest()
-	m.Denoiser = &nets.DenoiserConfig{
+	m.Denoiser = &DenoiserConfig{
 		Channels: 32, Width: 32, Groups: 8, Blocks: [3]int{1, 0, 1}, Time: "sinusoidal",
 	}
 	weights, err := checkpoint.MarshalSafetensors(
@@ -222,7 +221,7 @@ func TestValidate(t *testing.T) {
 		},
 		{"weight", func(m *Manifest) { m.Compound.LSEWeight = -1 }, "models.compound.lse_weight: got -1, want 0 to 1000"},
 		{"channels", func(m *Manifest) {
-			m.Denoiser = &nets.DenoiserConfig{Channels: 64, Width: 64, Groups: 8, Blocks: [3]int{1, 0, 1}, Time: "scalar"}
+			m.Denoiser = &DenoiserConfig{Channels: 64, Width: 64, Groups: 8, Blocks: [3]int{1, 0, 1}, Time: "scalar"}
 		}, "models.denoiser.channels: got 64, want the encoder's 32"},
 		{
 			"several", func(m *Manifest) { m.Normalise, m.Compound.Rule = "", "max" },

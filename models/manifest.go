@@ -11,15 +11,10 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
-
-	"github.com/oodcast/oodcast/models/nets"
 )
 
 // Format is the version of bundle.yaml that this program reads and writes.
 const Format = 1
-
-// Train is the number of diffusion timesteps that every denoiser is trained with; timesteps run from 0 to Train-1.
-const Train = 1000
 
 // Manifest is bundle.yaml.
 type Manifest struct {
@@ -32,7 +27,7 @@ type Manifest struct {
 	// Encoder describes encoder.onnx.
 	Encoder EncoderSpec `yaml:"encoder" json:"encoder"`
 	// Denoiser describes denoiser.safetensors; nil in an encoder-only bundle.
-	Denoiser *nets.DenoiserConfig `yaml:"denoiser,omitempty" json:"denoiser,omitempty"`
+	Denoiser *DenoiserConfig `yaml:"denoiser,omitempty" json:"denoiser,omitempty"`
 	// Diffusion says how scores are drawn from the denoiser.
 	Diffusion Diffusion `yaml:"diffusion" json:"diffusion"`
 	// Normalise says how features are scaled before diffusion: per_channel (mean 0, deviation 1 each) or global (the
@@ -91,6 +86,25 @@ type Diffusion struct {
 	Score string `yaml:"score" json:"score"`
 }
 
+// The values of Diffusion.Noise.
+const (
+	NoiseIndependent = "independent" // one evaluation with +ε
+	NoiseAntithetic  = "antithetic"  // the mean of the scores with +ε and −ε
+	NoiseShared      = "shared"      // one evaluation with +ε, the same for all tokens
+)
+
+// The values of Diffusion.Aggregate, the rules that add up the scores of the timesteps.
+const (
+	AggregateSum                  = "sum"                      // the plain sum, as in the reference code
+	AggregateSqrtOneMinusAlphaBar = "sqrt_one_minus_alpha_bar" // the paper's Eq. 8
+)
+
+// The values of Diffusion.Score.
+const (
+	ScoreCosine = "cosine" // −cos(ε, ε̂), the paper's Eq. 7
+	ScoreMSE    = "mse"    // the mean of (ε−ε̂)² over the channels
+)
+
 // The values of Manifest.Normalise.
 const (
 	NormalisePerChannel = "per_channel"
@@ -143,10 +157,10 @@ func DefaultManifest() Manifest {
 				199, 99, 299, 149, 249, 124, 224, 174, 274, 74, 349, 112, 212, 162, 262, 87, 324, 137, 237, 187, 287, 62,
 				374, 50, 399,
 			},
-			Noise:     nets.NoiseAntithetic,
+			Noise:     NoiseAntithetic,
 			Seed:      1,
-			Aggregate: "sum",
-			Score:     "cosine",
+			Aggregate: AggregateSum,
+			Score:     ScoreCosine,
 		},
 		Normalise: NormalisePerChannel,
 		Compound:  Compound{Rule: RuleGated, LSEWeight: 1, Upsample: UpsampleGuided},
@@ -285,9 +299,9 @@ func (e *EncoderSpec) SizeMultiple() int {
 }
 
 func (d *Diffusion) validate(f *faults) {
-	f.oneOf("diffusion.noise", d.Noise, nets.NoiseAntithetic, nets.NoiseIndependent, nets.NoiseShared)
-	f.oneOf("diffusion.aggregate", d.Aggregate, "sum", "sqrt_one_minus_alpha_bar")
-	f.oneOf("diffusion.score", d.Score, "cosine", "mse")
+	f.oneOf("diffusion.noise", d.Noise, NoiseAntithetic, NoiseIndependent, NoiseShared)
+	f.oneOf("diffusion.aggregate", d.Aggregate, AggregateSum, AggregateSqrtOneMinusAlphaBar)
+	f.oneOf("diffusion.score", d.Score, ScoreCosine, ScoreMSE)
 	if d.Draws < 0 || d.Draws > 1000 {
 		f.bad("diffusion.draws", d.Draws, "0 to 1000")
 	}
@@ -296,8 +310,8 @@ func (d *Diffusion) validate(f *faults) {
 	}
 	seen := map[int]bool{}
 	for _, t := range d.Timesteps {
-		if t < 0 || t >= Train || seen[t] {
-			f.bad("diffusion.timesteps", t, fmt.Sprintf("each of 0 to %d at most once", Train-1))
+		if t < 0 || t >= Timesteps || seen[t] {
+			f.bad("diffusion.timesteps", t, fmt.Sprintf("each of 0 to %d at most once", Timesteps-1))
 		}
 		seen[t] = true
 	}

@@ -3,6 +3,8 @@ package diffusion
 import (
 	"fmt"
 	"math"
+
+	"github.com/oodcast/oodcast/models"
 )
 
 // Denoiser is the MLP that predicts the noise in a feature vector ("UNet0D": residual blocks with skip connections and
@@ -12,18 +14,12 @@ type Denoiser struct {
 	Width           int    // hidden width; equals Channels without an input projection
 	Groups          int    // groups of each GroupNorm
 	Blocks          [3]int // input, middle and output blocks
-	Time            string // "sinusoidal" or "scalar"
+	Time            string // models.TimeSinusoidal or models.TimeScalar
 	InputProjection bool   // a Linear(Channels → Width) before the first block
 
 	// Params holds the weights by the names of the official checkpoints, row-major, Linears as [out, in].
 	Params map[string][]float32
 }
-
-// The forms of the time embedding.
-const (
-	Sinusoidal = "sinusoidal" // sines and cosines of t, two Linears, one more Linear in each block
-	Scalar     = "scalar"     // t replicated, one Linear, added as it is
-)
 
 const groupNormEpsilon = 1e-5
 
@@ -103,7 +99,7 @@ func (f *forward) block(x []float32, in int, emb []float32, name string) []float
 	w := f.d.Width
 	h := f.linear(f.siluNorm(x, in, name+".in_layers.0"), in, w, name+".in_layers.2")
 	tv := emb
-	if f.d.Time == Sinusoidal {
+	if f.d.Time == models.TimeSinusoidal {
 		one := &forward{d: f.d, rows: 1}
 		tv = one.linear(silu(emb), w, w, name+".emb_layers.1")
 		f.keep(one.err)
@@ -127,10 +123,10 @@ func (f *forward) embedding(t int) []float32 {
 	w := f.d.Width
 	one := &forward{d: f.d, rows: 1}
 	defer func() { f.keep(one.err) }()
-	if f.d.Time == Scalar {
-		return one.linear(Timestep(Scalar, t, w), w, w, "denoiser.time_embed.0")
+	if f.d.Time == models.TimeScalar {
+		return one.linear(Timestep(models.TimeScalar, t, w), w, w, "denoiser.time_embed.0")
 	}
-	h := one.linear(Timestep(Sinusoidal, t, w), w, w, "denoiser.time_embed.0")
+	h := one.linear(Timestep(models.TimeSinusoidal, t, w), w, w, "denoiser.time_embed.0")
 	return one.linear(silu(h), w, w, "denoiser.time_embed.2")
 }
 
@@ -138,7 +134,7 @@ func (f *forward) embedding(t int) []float32 {
 // f_j = 10000^(-j/(width/2)), or t replicated.
 func Timestep(form string, t, width int) []float32 {
 	v := make([]float32, width)
-	if form == Scalar {
+	if form == models.TimeScalar {
 		for i := range v {
 			v[i] = float32(t)
 		}

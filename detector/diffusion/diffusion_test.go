@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/oodcast/oodcast/models"
 )
 
 // Values of the reference implementation (0-based timesteps).
@@ -187,14 +189,14 @@ func TestScores(t *testing.T) {
 func TestAggregate(t *testing.T) {
 	s := NewSchedule()
 	e := []float32{1, 2, 10, 20} // two timesteps, two tokens
-	w, err := s.Weights(Sum, []int{0, 24})
+	w, err := s.Weights(models.AggregateSum, []int{0, 24})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got := AggregateTo(make([]float32, 2), e, w); got[0] != 11 || got[1] != 22 {
 		t.Errorf("sum = %v, want [11 22]", got)
 	}
-	w, err = s.Weights(SqrtOneMinusAlphaBarSum, Paper(25))
+	w, err = s.Weights(models.AggregateSqrtOneMinusAlphaBar, Paper(25))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -297,7 +299,7 @@ func madeUp(name string, size int) []float32 {
 }
 
 func TestAntitheticIsTheMeanOfThePair(t *testing.T) {
-	d := &Denoiser{Channels: 4, Width: 4, Groups: 2, Blocks: [3]int{1, 0, 1}, Time: Scalar, Params: map[string][]float32{}}
+	d := &Denoiser{Channels: 4, Width: 4, Groups: 2, Blocks: [3]int{1, 0, 1}, Time: models.TimeScalar, Params: map[string][]float32{}}
 	fillParams(t, d)
 	s := NewSchedule()
 	x, eps := []float32{1, 0, -1, 2}, []float32{0.5, -1, 0.3, 0.9}

@@ -3,10 +3,9 @@ package diffusion
 import (
 	"fmt"
 	"math"
-)
 
-// Steps is the length of the diffusion chain; timesteps are 0 … Steps-1.
-const Steps = 1000
+	"github.com/oodcast/oodcast/models"
+)
 
 // The linear schedule of DDPM: beta runs from betaFirst to betaLast.
 const (
@@ -16,9 +15,9 @@ const (
 
 // Schedule is the linear noise schedule: ᾱ(t) = Π (1-β(i)), i = 0 … t.
 type Schedule struct {
-	alphaBar [Steps]float32
-	signal   [Steps]float32 // √ᾱ(t)
-	noise    [Steps]float32 // √(1-ᾱ(t))
+	alphaBar [models.Timesteps]float32
+	signal   [models.Timesteps]float32 // √ᾱ(t)
+	noise    [models.Timesteps]float32 // √(1-ᾱ(t))
 }
 
 // NewSchedule computes the schedule. As the reference code does, the product is taken in double precision and rounded
@@ -26,8 +25,8 @@ type Schedule struct {
 func NewSchedule() *Schedule {
 	s := &Schedule{}
 	product := 1.0
-	for t := range Steps {
-		product *= 1 - (betaFirst + float64(t)*(betaLast-betaFirst)/(Steps-1))
+	for t := range models.Timesteps {
+		product *= 1 - (betaFirst + float64(t)*(betaLast-betaFirst)/(models.Timesteps-1))
 		ab := float32(product)
 		s.alphaBar[t] = ab
 		s.signal[t] = float32(math.Sqrt(float64(ab)))
@@ -70,11 +69,11 @@ const (
 // UsefulRange returns the first and last timestep whose noise is in useful proportion to features of the given standard
 // deviation (after normalisation: 1 for per-channel normalisation).
 func (s *Schedule) UsefulRange(std float64) (lo, hi int) {
-	for lo < Steps-1 && s.Ratio(lo, std) < UsefulRatioMin {
+	for lo < models.Timesteps-1 && s.Ratio(lo, std) < UsefulRatioMin {
 		lo++
 	}
 	hi = lo
-	for hi < Steps-1 && s.Ratio(hi+1, std) <= UsefulRatioMax {
+	for hi < models.Timesteps-1 && s.Ratio(hi+1, std) <= UsefulRatioMax {
 		hi++
 	}
 	return lo, hi

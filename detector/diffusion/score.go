@@ -3,6 +3,8 @@ package diffusion
 import (
 	"fmt"
 	"math"
+
+	"github.com/oodcast/oodcast/models"
 )
 
 // Epsilon keeps the cosine finite: a zero prediction scores 0, not NaN.
@@ -37,21 +39,15 @@ func MSE(eps, pred []float32) float32 {
 	return float32(sum / float64(len(eps)))
 }
 
-// The rules that add the scores of the timesteps up.
-const (
-	Sum                     = "sum"                      // plain sum: what the reference code does
-	SqrtOneMinusAlphaBarSum = "sqrt_one_minus_alpha_bar" // Eq. 8
-)
-
 // Weights returns the weight of each timestep under an aggregation rule.
 func (s *Schedule) Weights(rule string, timesteps []int) ([]float64, error) {
-	if rule != Sum && rule != SqrtOneMinusAlphaBarSum {
-		return nil, fmt.Errorf("aggregate: got %q, want %s or %s", rule, Sum, SqrtOneMinusAlphaBarSum)
+	if rule != models.AggregateSum && rule != models.AggregateSqrtOneMinusAlphaBar {
+		return nil, fmt.Errorf("aggregate: got %q, want %s or %s", rule, models.AggregateSum, models.AggregateSqrtOneMinusAlphaBar)
 	}
 	w := make([]float64, len(timesteps))
 	for i, t := range timesteps {
 		w[i] = 1
-		if rule == SqrtOneMinusAlphaBarSum {
+		if rule == models.AggregateSqrtOneMinusAlphaBar {
 			w[i] = float64(s.noise[t])
 		}
 	}

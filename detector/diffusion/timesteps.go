@@ -1,6 +1,10 @@
 package diffusion
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/oodcast/oodcast/models"
+)
 
 // Paper returns the paper's timesteps in its order of noise: {0 … n-1}.
 func Paper(n int) []int {
@@ -12,9 +16,9 @@ func Paper(n int) []int {
 }
 
 // Spread returns n timesteps evenly spaced over lo … hi in nested order: the first N of them are spread as well as N of
-// these can be, for every N, starting from the middle. It panics unless 0 <= lo <= hi < Steps and lo … hi holds n steps.
+// these can be, for every N, starting from the middle. It panics unless 0 <= lo <= hi < models.Timesteps and lo … hi holds n steps.
 func Spread(lo, hi, n int) []int {
-	if lo < 0 || hi >= Steps || hi-lo+1 < n || n < 1 {
+	if lo < 0 || hi >= models.Timesteps || hi-lo+1 < n || n < 1 {
 		panic(fmt.Sprintf("diffusion: cannot spread %d timesteps over %d..%d", n, lo, hi))
 	}
 	even := make([]int, n)
@@ -34,7 +38,7 @@ func Spread(lo, hi, n int) []int {
 			if taken[i] {
 				continue
 			}
-			near := Steps
+			near := models.Timesteps
 			for _, o := range order {
 				near = min(near, abs(t-o))
 			}
@@ -55,15 +59,15 @@ func abs(x int) int {
 	return x
 }
 
-// ValidateTimesteps reports what is wrong with a list of timesteps: none, out of 0 … Steps-1, or repeated.
+// ValidateTimesteps reports what is wrong with a list of timesteps: none, out of 0 … models.Timesteps-1, or repeated.
 func ValidateTimesteps(timesteps []int) error {
 	if len(timesteps) == 0 {
-		return fmt.Errorf("timesteps: got none, want at least one of 0..%d", Steps-1)
+		return fmt.Errorf("timesteps: got none, want at least one of 0..%d", models.Timesteps-1)
 	}
 	seen := map[int]bool{}
 	for _, t := range timesteps {
-		if t < 0 || t >= Steps {
-			return fmt.Errorf("timesteps: got %d, want 0..%d", t, Steps-1)
+		if t < 0 || t >= models.Timesteps {
+			return fmt.Errorf("timesteps: got %d, want 0..%d", t, models.Timesteps-1)
 		}
 		if seen[t] {
 			return fmt.Errorf("timesteps: %d is named twice", t)

@@ -151,11 +151,11 @@ func (r *run) train(ctx context.Context, s *sample) error {
 	}
 	net := *r.manifest.Denoiser
 	path := filepath.Join(stateDir(r.opt.Out), trainingFile)
-	if r.weights, err = readWeights(path, r.key, net.Size()); err == nil {
+	if r.weights, err = readWeights(path, r.key, nets.DenoiserSize(net)); err == nil {
 		r.result.Resumed = true
 		r.opt.Progress(Progress{Phase: Train, Note: fmt.Sprintf("going on after step %d", r.weights.Step)})
 	} else {
-		flat, err := net.Flatten(net.Init(r.opt.Seed))
+		flat, err := nets.FlattenDenoiser(net, nets.InitDenoiser(net, r.opt.Seed))
 		if err != nil {
 			return err
 		}
@@ -182,22 +182,22 @@ func (r *run) describe(std float64) {
 	if width == 0 {
 		width = m.Encoder.Channels
 	}
-	m.Denoiser = &nets.DenoiserConfig{
-		Channels: m.Encoder.Channels, Width: width, Groups: c.Groups, Blocks: c.Blocks, Time: nets.TimeSinusoidal,
+	m.Denoiser = &models.DenoiserConfig{
+		Channels: m.Encoder.Channels, Width: width, Groups: c.Groups, Blocks: c.Blocks, Time: models.TimeSinusoidal,
 		InputProjection: width != m.Encoder.Channels, Window: c.window(),
 	}
-	m.Normalise, m.Diffusion.Noise = c.Normalise, nets.NoiseAntithetic
+	m.Normalise, m.Diffusion.Noise = c.Normalise, models.NoiseAntithetic
 	if c.Paper {
-		m.Normalise, m.Diffusion.Noise = models.NormaliseGlobal, nets.NoiseIndependent
+		m.Normalise, m.Diffusion.Noise = models.NormaliseGlobal, models.NoiseIndependent
 		m.Compound = models.Compound{Rule: models.RuleStandardised, LSEWeight: 1, Upsample: models.UpsampleNearest}
 	}
 	m.Diffusion.Timesteps = c.order(std)
 }
 
 // finish turns the flat parameters into the tensors of the bundle.
-func (r *run) finish(net nets.DenoiserConfig) error {
+func (r *run) finish(net models.DenoiserConfig) error {
 	var err error
-	if r.tensors, err = net.Unflatten(r.weights.params); err != nil {
+	if r.tensors, err = nets.UnflattenDenoiser(net, r.weights.params); err != nil {
 		return err
 	}
 	for name, data := range map[string][]float32{"normalization.shift": r.norm.shift, "normalization.scale": r.norm.scale} {

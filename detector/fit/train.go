@@ -9,8 +9,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/oodcast/oodcast/detector/diffusion"
 	"github.com/oodcast/oodcast/detector/ort"
+	"github.com/oodcast/oodcast/models"
 	"github.com/oodcast/oodcast/models/nets"
 )
 
@@ -27,7 +27,7 @@ type weights struct {
 // trainer runs optimiser steps. Tensors are allocated once; parameters and moments go back and forth between two sets.
 type trainer struct {
 	cfg     Config
-	net     nets.DenoiserConfig
+	net     models.DenoiserConfig
 	lo, hi  int // timesteps that scoring uses
 	session *ort.Session
 	x, eps  *ort.Tensor
@@ -41,7 +41,7 @@ type trainer struct {
 // gradientClip is the largest gradient norm: far above the usual 0.1 … 1, against a rare bad batch.
 const gradientClip = 5
 
-func newTrainer(cfg Config, net nets.DenoiserConfig, order []int, w *weights, opts ort.Options) (_ *trainer, err error) {
+func newTrainer(cfg Config, net models.DenoiserConfig, order []int, w *weights, opts ort.Options) (_ *trainer, err error) {
 	tr := &trainer{cfg: cfg, net: net, lo: slices.Min(order), hi: slices.Max(order)}
 	defer func() {
 		if err != nil {
@@ -60,7 +60,7 @@ func newTrainer(cfg Config, net nets.DenoiserConfig, order []int, w *weights, op
 		return nil, err
 	}
 	n, c := int64(cfg.Batch), int64(net.Channels)
-	size := int64(net.Size())
+	size := int64(nets.DenoiserSize(net))
 	float := func(data []float32, shape ...int64) *ort.Tensor {
 		t, e := ort.NewTensor(shape, data)
 		err = errors.Join(err, e)
@@ -114,7 +114,7 @@ func (tr *trainer) fill(s *sample, step int) {
 		eps[i] = float32(r.NormFloat64())
 	}
 	for i := range ort.Data[int64](tr.t) {
-		t := r.IntN(diffusion.Steps)
+		t := r.IntN(models.Timesteps)
 		if r.Float64() < tr.cfg.Focus {
 			t = tr.lo + r.IntN(tr.hi-tr.lo+1)
 		}

@@ -6,15 +6,15 @@ import (
 	"testing"
 
 	"github.com/oodcast/oodcast/detector/diffusion"
-	"github.com/oodcast/oodcast/models/nets"
+	"github.com/oodcast/oodcast/models"
 )
 
 // Draws are the mean over scorers whose noise is drawn from the seeds of the draws.
 func TestDrawsAreAMean(t *testing.T) {
 	open(t)
 	cfg := ScorerConfig{
-		Denoiser: nets.DenoiserConfig{Channels: 8, Width: 8, Groups: 1, Blocks: [3]int{1, 0, 1}, Time: nets.TimeSinusoidal},
-		Noise:    nets.NoiseIndependent, Score: nets.ScoreCosine, Seed: 5,
+		Denoiser: models.DenoiserConfig{Channels: 8, Width: 8, Groups: 1, Blocks: [3]int{1, 0, 1}, Time: models.TimeSinusoidal},
+		Noise:    models.NoiseIndependent, Score: models.ScoreCosine, Seed: 5,
 	}
 	cfg.Weights = denoiser(cfg.Denoiser, 3)
 	const n = 40
@@ -50,8 +50,8 @@ func TestDrawsAreAMean(t *testing.T) {
 func TestSharedNoise(t *testing.T) {
 	open(t)
 	cfg := ScorerConfig{
-		Denoiser: nets.DenoiserConfig{Channels: 8, Width: 8, Groups: 1, Blocks: [3]int{1, 0, 1}, Time: nets.TimeSinusoidal},
-		Score:    nets.ScoreCosine, Seed: 5,
+		Denoiser: models.DenoiserConfig{Channels: 8, Width: 8, Groups: 1, Blocks: [3]int{1, 0, 1}, Time: models.TimeSinusoidal},
+		Score:    models.ScoreCosine, Seed: 5,
 	}
 	cfg.Weights = denoiser(cfg.Denoiser, 3)
 	const n = 40
@@ -59,7 +59,7 @@ func TestSharedNoise(t *testing.T) {
 	for i := range x {
 		x[i] = float32(i % 8)
 	}
-	for noise, want := range map[string]bool{nets.NoiseShared: true, nets.NoiseIndependent: false} {
+	for noise, want := range map[string]bool{models.NoiseShared: true, models.NoiseIndependent: false} {
 		cfg.Noise = noise
 		dst := make([]float32, n)
 		if err := scorer(t, cfg, Options{Threads: 2}).ScoreTo(dst, x, n, []int{200}); err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/detector/ort/orttest"
 	"github.com/oodcast/oodcast/ingest"
+	"github.com/oodcast/oodcast/models"
 	"github.com/oodcast/oodcast/models/checkpoint"
 	"github.com/oodcast/oodcast/models/graph"
 	"github.com/oodcast/oodcast/models/nets"
@@ -222,7 +223,7 @@ func benchmarkFrame(b *testing.B, features string, e *Encoder) {
 		}
 		b.ReportMetric((cpuTime(b)-before).Seconds()*1e3/float64(b.N), "cpu-ms/op")
 	})
-	net := nets.DenoiserConfig{
+	net := models.DenoiserConfig{
 		Channels: enc.Channels, Width: enc.Channels, Groups: 1, Blocks: [3]int{2, 0, 2}, Time: "sinusoidal",
 	}
 	n := enc.Width * enc.Height

@@ -6,7 +6,6 @@ import (
 
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/models"
-	"github.com/oodcast/oodcast/models/nets"
 )
 
 // Engine is a bundle's encoder and denoiser, ready to run, and the detector made of them.
@@ -53,7 +52,7 @@ func OpenEngine(b *models.Bundle, cfg detector.Config, opts Options) (_ *Engine,
 	}
 	noise := b.Diffusion.Noise
 	if cfg.Paper {
-		noise = nets.NoiseIndependent
+		noise = models.NoiseIndependent
 	}
 	e.scorer = ScorerConfig{
 		Denoiser: *b.Manifest.Denoiser, Weights: weights, Noise: noise, Draws: b.Diffusion.Draws,

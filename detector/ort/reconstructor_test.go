@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/oodcast/oodcast/detector/diffusion"
-	"github.com/oodcast/oodcast/models/nets"
+	"github.com/oodcast/oodcast/models"
 )
 
 // plainDenoiser is the plain Go form of a net, and its normalised features.
@@ -33,7 +33,7 @@ func TestReconstructorMatchesReference(t *testing.T) {
 	open(t)
 	const n = 11
 	steps := []int{25, 0, 7}
-	for _, net := range []nets.DenoiserConfig{
+	for _, net := range []models.DenoiserConfig{
 		{Channels: 16, Width: 16, Groups: 4, Blocks: [3]int{2, 1, 2}, Time: "sinusoidal"},
 		{Channels: 10, Width: 24, Groups: 1, Blocks: [3]int{2, 0, 2}, Time: "scalar", InputProjection: true},
 	} {
@@ -68,7 +68,7 @@ func TestReconstructorMatchesReference(t *testing.T) {
 
 func TestReconstructorRefuses(t *testing.T) {
 	open(t)
-	net := nets.DenoiserConfig{Channels: 8, Width: 8, Groups: 1, Blocks: [3]int{1, 0, 1}, Time: "scalar"}
+	net := models.DenoiserConfig{Channels: 8, Width: 8, Groups: 1, Blocks: [3]int{1, 0, 1}, Time: "scalar"}
 	cfg := ScorerConfig{Denoiser: net, Weights: denoiser(net, 3)}
 	if _, err := NewReconstructor(cfg, Options{}); err == nil {
 		t.Error("without timesteps: no error")

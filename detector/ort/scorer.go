@@ -9,6 +9,7 @@ import (
 
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/detector/diffusion"
+	"github.com/oodcast/oodcast/models"
 	"github.com/oodcast/oodcast/models/checkpoint"
 	"github.com/oodcast/oodcast/models/nets"
 )
@@ -17,7 +18,7 @@ var _ detector.BatchScorer = (*Scorer)(nil)
 
 // ScorerConfig describes the denoiser and how it is run.
 type ScorerConfig struct {
-	Denoiser  nets.DenoiserConfig
+	Denoiser  models.DenoiserConfig
 	Weights   checkpoint.Tensors
 	Noise     string // independent, antithetic or shared
 	Draws     int    // of the noise of a timestep; 0 = 1
@@ -68,9 +69,9 @@ func NewScorer(cfg ScorerConfig, opts Options) (_ *Scorer, err error) {
 	}
 	s := &Scorer{
 		channels: cfg.Denoiser.Channels, signs: 1, rows: cfg.Rows, window: cfg.Denoiser.Window,
-		draws: max(1, cfg.Draws), noise: diffusion.Noise{Seed: cfg.Seed, Shared: cfg.Noise == nets.NoiseShared},
+		draws: max(1, cfg.Draws), noise: diffusion.Noise{Seed: cfg.Seed, Shared: cfg.Noise == models.NoiseShared},
 	}
-	if cfg.Noise == nets.NoiseAntithetic {
+	if cfg.Noise == models.NoiseAntithetic {
 		s.signs = 2
 	}
 	defer func() {

@@ -10,15 +10,16 @@ import (
 	"time"
 
 	"github.com/oodcast/oodcast/detector/diffusion"
+	"github.com/oodcast/oodcast/models"
 	"github.com/oodcast/oodcast/models/checkpoint"
 	"github.com/oodcast/oodcast/models/nets"
 )
 
 // denoiser returns a net with random weights everywhere: the real initial weights would predict 0.
-func denoiser(cfg nets.DenoiserConfig, seed uint64) checkpoint.Tensors {
+func denoiser(cfg models.DenoiserConfig, seed uint64) checkpoint.Tensors {
 	r := rand.New(rand.NewPCG(seed, 1))
-	ts := cfg.Init(seed)
-	for _, p := range cfg.Params() {
+	ts := nets.InitDenoiser(cfg, seed)
+	for _, p := range nets.DenoiserParams(cfg) {
 		t := ts[p.Name]
 		for i := range t.Data {
 			t.Data[i] += float32(0.2 * r.NormFloat64())
@@ -58,14 +59,14 @@ func reference(t *testing.T, cfg ScorerConfig, features []float32, n int, timest
 	c := cfg.Denoiser.Channels
 	d, x := plainDenoiser(cfg, features)
 	score := diffusion.NegCosine
-	if cfg.Score == nets.ScoreMSE {
+	if cfg.Score == models.ScoreMSE {
 		score = diffusion.MSE
 	}
 	schedule := diffusion.NewSchedule()
 	var out []float32
 	for _, step := range timesteps {
 		eps := diffusion.Noise{Seed: cfg.Seed}.FillTo(make([]float32, n*c), step, 0, c)
-		e, err := d.Score(schedule, x, eps, step, cfg.Noise == nets.NoiseAntithetic, score)
+		e, err := d.Score(schedule, x, eps, step, cfg.Noise == models.NoiseAntithetic, score)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -81,19 +82,19 @@ func TestScorerMatchesReference(t *testing.T) {
 	const n = 13
 	for _, tt := range []struct {
 		name string
-		cfg  nets.DenoiserConfig
+		cfg  models.DenoiserConfig
 	}{
-		{"6-0-6 scalar", nets.DenoiserConfig{Channels: 16, Width: 16, Groups: 4, Blocks: [3]int{6, 0, 6}, Time: "scalar"}},
-		{"6-3-6 sinusoidal", nets.DenoiserConfig{
+		{"6-0-6 scalar", models.DenoiserConfig{Channels: 16, Width: 16, Groups: 4, Blocks: [3]int{6, 0, 6}, Time: "scalar"}},
+		{"6-3-6 sinusoidal", models.DenoiserConfig{
 			Channels: 16, Width: 16, Groups: 4, Blocks: [3]int{6, 3, 6}, Time: "sinusoidal",
 		}},
-		{"8-4-8 scalar", nets.DenoiserConfig{Channels: 16, Width: 16, Groups: 2, Blocks: [3]int{8, 4, 8}, Time: "scalar"}},
-		{"3-1-3 projection", nets.DenoiserConfig{
+		{"8-4-8 scalar", models.DenoiserConfig{Channels: 16, Width: 16, Groups: 2, Blocks: [3]int{8, 4, 8}, Time: "scalar"}},
+		{"3-1-3 projection", models.DenoiserConfig{
 			Channels: 10, Width: 24, Groups: 8, Blocks: [3]int{3, 1, 3}, Time: "sinusoidal", InputProjection: true,
 		}},
 	} {
-		for _, noise := range []string{nets.NoiseIndependent, nets.NoiseAntithetic} {
-			for _, score := range []string{nets.ScoreCosine, nets.ScoreMSE} {
+		for _, noise := range []string{models.NoiseIndependent, models.NoiseAntithetic} {
+			for _, score := range []string{models.ScoreCosine, models.ScoreMSE} {
 				t.Run(tt.name+" "+noise+" "+score, func(t *testing.T) {
 					cfg := ScorerConfig{
 						Denoiser: tt.cfg, Weights: denoiser(tt.cfg, 3), Noise: noise, Score: score, Seed: 11, Rows: 40,
@@ -128,9 +129,9 @@ func matchReference(t *testing.T, cfg ScorerConfig, n int) {
 func TestScorerIsDeterministic(t *testing.T) {
 	open(t)
 	const n = 301
-	net := nets.DenoiserConfig{Channels: 32, Width: 32, Groups: 8, Blocks: [3]int{2, 1, 2}, Time: "sinusoidal"}
+	net := models.DenoiserConfig{Channels: 32, Width: 32, Groups: 8, Blocks: [3]int{2, 1, 2}, Time: "sinusoidal"}
 	cfg := ScorerConfig{
-		Denoiser: net, Weights: denoiser(net, 3), Noise: nets.NoiseAntithetic, Score: nets.ScoreCosine, Seed: 5,
+		Denoiser: net, Weights: denoiser(net, 3), Noise: models.NoiseAntithetic, Score: models.ScoreCosine, Seed: 5,
 	}
 	x, steps := randomFeatures(n, 32), []int{200, 100, 300}
 	var first []float32
@@ -171,7 +172,7 @@ func TestScorerIsDeterministic(t *testing.T) {
 
 func TestScorerMistakes(t *testing.T) {
 	open(t)
-	net := nets.DenoiserConfig{Channels: 8, Width: 8, Groups: 2, Blocks: [3]int{1, 0, 1}, Time: "scalar"}
+	net := models.DenoiserConfig{Channels: 8, Width: 8, Groups: 2, Blocks: [3]int{1, 0, 1}, Time: "scalar"}
 	cfg := ScorerConfig{Denoiser: net, Weights: denoiser(net, 1), Noise: "independent", Score: "cosine", Timesteps: []int{5, 6}}
 	s := scorer(t, cfg, Options{Threads: 1})
 	dst, x := make([]float32, 4), make([]float32, 16)
@@ -209,7 +210,7 @@ func BenchmarkScorer(b *testing.B) {
 	}
 	defer func() { _ = r.Close() }()
 	for _, tt := range []struct{ c, w, n int }{{160, 160, 2048}, {160, 160, 512}, {128, 128, 512}, {64, 64, 2048}} {
-		net := nets.DenoiserConfig{
+		net := models.DenoiserConfig{
 			Channels: tt.c, Width: tt.w, Groups: 8, Blocks: [3]int{3, 1, 3}, Time: "sinusoidal", InputProjection: tt.c != tt.w,
 		}
 		cfg := ScorerConfig{Denoiser: net, Weights: denoiser(net, 1), Noise: "antithetic", Score: "cosine"}
@@ -249,9 +250,9 @@ func cpuTime(b *testing.B) time.Duration {
 func TestScoreAllToLeavesTokensOut(t *testing.T) {
 	open(t)
 	const n = 50
-	net := nets.DenoiserConfig{Channels: 16, Width: 16, Groups: 4, Blocks: [3]int{1, 0, 1}, Time: "sinusoidal"}
+	net := models.DenoiserConfig{Channels: 16, Width: 16, Groups: 4, Blocks: [3]int{1, 0, 1}, Time: "sinusoidal"}
 	s := scorer(t, ScorerConfig{
-		Denoiser: net, Weights: denoiser(net, 3), Noise: nets.NoiseAntithetic, Score: nets.ScoreCosine, Seed: 11, Rows: 40,
+		Denoiser: net, Weights: denoiser(net, 3), Noise: models.NoiseAntithetic, Score: models.ScoreCosine, Seed: 11, Rows: 40,
 	}, Options{Threads: 2})
 	features, timesteps := randomFeatures(n, 16), []int{40, 200, 7}
 	all := make([]float32, n*len(timesteps))

@@ -4,15 +4,15 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/oodcast/oodcast/models/nets"
+	"github.com/oodcast/oodcast/models"
 )
 
 // A grid is scored square by square: what a token scores depends on the square that it lies in, and on nothing else.
 func TestScoreGridInWindows(t *testing.T) {
 	open(t)
-	net := nets.DenoiserConfig{Channels: 4, Width: 8, Groups: 2, Blocks: [3]int{2, 0, 2}, InputProjection: true, Window: 4}
+	net := models.DenoiserConfig{Channels: 4, Width: 8, Groups: 2, Blocks: [3]int{2, 0, 2}, InputProjection: true, Window: 4}
 	s := scorer(t, ScorerConfig{
-		Denoiser: net, Weights: denoiser(net, 1), Noise: nets.NoiseAntithetic, Score: nets.ScoreCosine, Timesteps: []int{9, 99},
+		Denoiser: net, Weights: denoiser(net, 1), Noise: models.NoiseAntithetic, Score: models.ScoreCosine, Timesteps: []int{9, 99},
 	}, Options{Threads: 2})
 	steps := []int{9, 99}
 	score := func(x []float32, w, h int) []float32 {

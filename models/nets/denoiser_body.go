@@ -1,6 +1,7 @@
 package nets
 
 import (
+	"github.com/oodcast/oodcast/models"
 	"github.com/oodcast/oodcast/models/graph"
 )
 
@@ -8,7 +9,7 @@ import (
 // and where its time vectors come from.
 type denoiserBody struct {
 	g     *graph.Graph
-	cfg   DenoiserConfig
+	cfg   models.DenoiserConfig
 	param func(name string) *graph.Tensor
 	norm  func(x, gamma, beta *graph.Tensor) *graph.Tensor
 	// normSecond is norm where x comes straight from a linear layer of Width channels and, within a block, the time
@@ -70,7 +71,7 @@ func (b *denoiserBody) forward(x *graph.Tensor) *graph.Tensor {
 func (b *denoiserBody) blocks(x *graph.Tensor) *graph.Tensor {
 	var skips []*graph.Tensor
 	b.side = int64(b.cfg.Window)
-	for i, blk := range b.cfg.blocks() {
+	for i, blk := range denoiserBlocks(b.cfg) {
 		if b.side > 0 && i > 0 && i < b.cfg.Blocks[0] {
 			x = b.halve(x)
 		}

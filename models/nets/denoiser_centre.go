@@ -10,7 +10,7 @@ import (
 // centre subtracts, from each output of the layers that feed a second norm, the mean over the output's group:
 // weights, biases and time vectors. The norm would subtract the same from the result, for every row.
 func (s *scoring) centre() error {
-	blocks := s.cfg.blocks()
+	blocks := denoiserBlocks(s.cfg)
 	last := blocks[len(blocks)-1].name
 	names := []string{last + ".out_layers.3", last + ".skip_connection"} // their sum feeds the norm before the output
 	for _, b := range blocks {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/oodcast/oodcast/models"
 	"github.com/oodcast/oodcast/models/checkpoint"
 	"github.com/oodcast/oodcast/models/graph"
 )
@@ -13,17 +14,17 @@ import (
 //
 // Inputs are x float32[n, C], normalised and noised, and timestep int64[1], from 0 to last; the output is previous
 // float32[n, C]. Running it t+1 times, from t down to 0, reconstructs x₀ from x_t.
-func ReverseGraph(cfg DenoiserConfig, weights checkpoint.Tensors, last int) ([]byte, error) {
+func ReverseGraph(cfg models.DenoiserConfig, weights checkpoint.Tensors, last int) ([]byte, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
 	if cfg.Window > 0 {
 		return nil, errors.New("reverse chain: not of a denoiser with a window")
 	}
-	if last < 0 || last >= Timesteps {
-		return nil, fmt.Errorf("reverse chain: got timestep %d, want 0 to %d", last, Timesteps-1)
+	if last < 0 || last >= models.Timesteps {
+		return nil, fmt.Errorf("reverse chain: got timestep %d, want 0 to %d", last, models.Timesteps-1)
 	}
-	s := scoring{cfg: cfg.Defaults(), weights: weights, shapes: cfg.shapes(), g: graph.New(graph.Float32)}
+	s := scoring{cfg: cfg.Defaults(), weights: weights, shapes: denoiserShapes(cfg), g: graph.New(graph.Float32)}
 	for t := range last + 1 {
 		s.listed = append(s.listed, t)
 	}

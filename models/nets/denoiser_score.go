@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/oodcast/oodcast/models"
 	"github.com/oodcast/oodcast/models/checkpoint"
 	"github.com/oodcast/oodcast/models/graph"
 )
@@ -13,19 +14,10 @@ import (
 // untrained one) scores 0 and not NaN.
 const CosineEpsilon = 1e-12
 
-// How noise and scores are made.
-const (
-	NoiseIndependent = "independent" // one evaluation with +ε
-	NoiseAntithetic  = "antithetic"  // the mean of the scores with +ε and -ε
-	NoiseShared      = "shared"      // one evaluation with +ε, the same for all tokens: for the graph as NoiseIndependent
-	ScoreCosine      = "cosine"      // -cos(ε, ε̂), equation 7 of the paper
-	ScoreMSE         = "mse"         // mean over channels of (ε-ε̂)²
-)
-
 // ScoringOptions are the choices of [ScoringGraph].
 type ScoringOptions struct {
-	Noise string // NoiseIndependent, NoiseAntithetic or NoiseShared; empty stands for the first
-	Score string // ScoreCosine or ScoreMSE; empty stands for the first
+	Noise string // models.NoiseIndependent, models.NoiseAntithetic or models.NoiseShared; empty stands for the first
+	Score string // models.ScoreCosine or models.ScoreMSE; empty stands for the first
 	// Timesteps are the t that the model can score; empty stands for all of them. Fewer make a smaller model, faster to
 	// build; any other t is then an error when the model runs.
 	Timesteps []int
@@ -33,21 +25,21 @@ type ScoringOptions struct {
 
 func (o *ScoringOptions) check() error {
 	if o.Noise == "" {
-		o.Noise = NoiseIndependent
+		o.Noise = models.NoiseIndependent
 	}
 	if o.Score == "" {
-		o.Score = ScoreCosine
+		o.Score = models.ScoreCosine
 	}
 	var errs []error
-	if o.Noise != NoiseIndependent && o.Noise != NoiseAntithetic && o.Noise != NoiseShared {
+	if o.Noise != models.NoiseIndependent && o.Noise != models.NoiseAntithetic && o.Noise != models.NoiseShared {
 		errs = append(errs, fmt.Errorf("scoring.noise: got %q, want independent, antithetic or shared", o.Noise))
 	}
-	if o.Score != ScoreCosine && o.Score != ScoreMSE {
+	if o.Score != models.ScoreCosine && o.Score != models.ScoreMSE {
 		errs = append(errs, fmt.Errorf("scoring.score: got %q, want cosine or mse", o.Score))
 	}
 	for _, t := range o.Timesteps {
-		if t < 0 || t >= Timesteps {
-			errs = append(errs, fmt.Errorf("scoring.timesteps: got %d, want 0 to %d", t, Timesteps-1))
+		if t < 0 || t >= models.Timesteps {
+			errs = append(errs, fmt.Errorf("scoring.timesteps: got %d, want 0 to %d", t, models.Timesteps-1))
 		}
 	}
 	return errors.Join(errs...)
@@ -73,7 +65,7 @@ func (o *ScoringOptions) check() error {
 // Against the formulas as they stand, what is linear is moved to where it costs least: time vectors are looked up,
 // the input projection runs before the noise is mixed in, and means of groups are taken out of the weights. weights
 // holds the parameters and what [WithNormalisation] takes.
-func ScoringGraph(cfg DenoiserConfig, weights checkpoint.Tensors, opt ScoringOptions) ([]byte, error) {
+func ScoringGraph(cfg models.DenoiserConfig, weights checkpoint.Tensors, opt ScoringOptions) ([]byte, error) {
 	if err := errors.Join(cfg.Validate(), opt.check()); err != nil {
 		return nil, err
 	}
@@ -82,7 +74,7 @@ func ScoringGraph(cfg DenoiserConfig, weights checkpoint.Tensors, opt ScoringOpt
 		return nil, err
 	}
 	s := scoring{
-		cfg: cfg.Defaults(), opt: opt, weights: weights, shapes: cfg.shapes(), g: graph.New(graph.Float32),
+		cfg: cfg.Defaults(), opt: opt, weights: weights, shapes: denoiserShapes(cfg), g: graph.New(graph.Float32),
 	}
 	if err := s.tabulate(); err != nil {
 		return nil, err
@@ -95,7 +87,7 @@ func ScoringGraph(cfg DenoiserConfig, weights checkpoint.Tensors, opt ScoringOpt
 }
 
 type scoring struct {
-	cfg     DenoiserConfig
+	cfg     models.DenoiserConfig
 	opt     ScoringOptions
 	weights checkpoint.Tensors
 	shapes  map[string][]int
@@ -110,7 +102,7 @@ type scoring struct {
 func (s *scoring) tabulate() (err error) {
 	s.listed = s.opt.Timesteps
 	if len(s.listed) == 0 {
-		for t := range Timesteps {
+		for t := range models.Timesteps {
 			s.listed = append(s.listed, t)
 		}
 	}
@@ -188,7 +180,7 @@ func (s *scoring) diffuse(x0, eps, row, tokens *graph.Tensor) *graph.Tensor {
 		clean = g.Add(clean, bias)
 	}
 	s.index = row
-	if s.opt.Noise != NoiseAntithetic {
+	if s.opt.Noise != models.NoiseAntithetic {
 		return g.Add(clean, noisy)
 	}
 	s.index = g.Concat(0, row, row)
@@ -204,18 +196,18 @@ func (s *scoring) tableRow(timesteps *graph.Tensor) *graph.Tensor {
 	if len(s.opt.Timesteps) == 0 {
 		return timesteps
 	}
-	rows := make([]int64, Timesteps)
+	rows := make([]int64, models.Timesteps)
 	for i := range rows {
-		rows[i] = Timesteps
+		rows[i] = models.Timesteps
 	}
 	for i, t := range s.listed {
 		rows[t] = int64(i)
 	}
-	raw := make([]byte, 0, 8*Timesteps)
+	raw := make([]byte, 0, 8*models.Timesteps)
 	for _, r := range rows {
 		raw = binary.LittleEndian.AppendUint64(raw, uint64(r))
 	}
-	return s.g.Gather(s.g.ConstRaw(graph.Int64, raw, Timesteps), timesteps, 0)
+	return s.g.Gather(s.g.ConstRaw(graph.Int64, raw, models.Timesteps), timesteps, 0)
 }
 
 // coefficients returns √ᾱ and √(1-ᾱ) as [K,1,1,1].
@@ -251,7 +243,7 @@ func (s *scoring) normCentred(x, gamma, beta *graph.Tensor) *graph.Tensor {
 // score compares ε[k,1,n,C] with its prediction ε̂[E,b,n,C].
 func (s *scoring) score(eps, hat *graph.Tensor) *graph.Tensor {
 	g := s.g
-	if s.opt.Noise != NoiseAntithetic {
+	if s.opt.Noise != models.NoiseAntithetic {
 		return s.compare(eps, hat, nil)
 	}
 	half := g.Div(g.ShapeOf(s.index), g.Int64s(2))
@@ -265,7 +257,7 @@ func (s *scoring) score(eps, hat *graph.Tensor) *graph.Tensor {
 // minus of -ε.
 func (s *scoring) compare(eps, plus, minus *graph.Tensor) *graph.Tensor {
 	g := s.g
-	if s.opt.Score == ScoreMSE {
+	if s.opt.Score == models.ScoreMSE {
 		e := g.Reduce("ReduceMean", s.square(g.Sub(eps, plus)), false, 3)
 		if minus == nil {
 			return e

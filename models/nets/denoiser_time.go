@@ -6,15 +6,16 @@ import (
 	"runtime"
 	"sync"
 
+	"github.com/oodcast/oodcast/models"
 	"github.com/oodcast/oodcast/models/checkpoint"
 )
 
 // schedule returns √ᾱ(t) and √(1-ᾱ(t)) of the linear DDPM schedule: β from 1e-4 to 0.02 in T steps, t from 0.
 func schedule() (signal, noise []float64) {
-	signal, noise = make([]float64, Timesteps), make([]float64, Timesteps)
+	signal, noise = make([]float64, models.Timesteps), make([]float64, models.Timesteps)
 	abar := 1.0
 	for t := range signal {
-		abar *= 1 - (1e-4 + float64(t)*(0.02-1e-4)/(Timesteps-1))
+		abar *= 1 - (1e-4 + float64(t)*(0.02-1e-4)/(models.Timesteps-1))
 		signal[t], noise[t] = math.Sqrt(abar), math.Sqrt(1-abar)
 	}
 	return signal, noise
@@ -32,12 +33,12 @@ func sinusoid(t float64, n int) []float64 {
 
 // timeTables returns, for every block, the vectors [len(ts), Width] that the block adds at the timesteps ts. They
 // depend on the weights and t alone, so that scoring looks them up instead of running the time layers for every row.
-func timeTables(cfg DenoiserConfig, w checkpoint.Tensors, ts []int) (map[string][]float32, error) {
+func timeTables(cfg models.DenoiserConfig, w checkpoint.Tensors, ts []int) (map[string][]float32, error) {
 	width := cfg.Width
 	emb := make([]float32, len(ts)*width)
 	for i, t := range ts {
 		row := emb[i*width : (i+1)*width]
-		if cfg.Time == TimeScalar {
+		if cfg.Time == models.TimeScalar {
 			for j := range row {
 				row[j] = float32(t)
 			}
@@ -52,8 +53,8 @@ func timeTables(cfg DenoiserConfig, w checkpoint.Tensors, ts []int) (map[string]
 		return nil, err
 	}
 	tables := map[string][]float32{}
-	if cfg.Time == TimeScalar {
-		for _, b := range cfg.blocks() {
+	if cfg.Time == models.TimeScalar {
+		for _, b := range denoiserBlocks(cfg) {
 			tables[b.name] = emb
 		}
 		return tables, nil
@@ -63,7 +64,7 @@ func timeTables(cfg DenoiserConfig, w checkpoint.Tensors, ts []int) (map[string]
 		return nil, err
 	}
 	silu(emb)
-	for _, b := range cfg.blocks() {
+	for _, b := range denoiserBlocks(cfg) {
 		if tables[b.name], err = linearRows(emb, w, b.name+".emb_layers.1", width); err != nil {
 			return nil, err
 		}

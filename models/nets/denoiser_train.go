@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/oodcast/oodcast/models"
 	"github.com/oodcast/oodcast/models/graph"
 )
 
@@ -43,7 +44,7 @@ func (o *TrainingOptions) check() error {
 // TrainingGraph returns one step of training as a model: noise the features, predict the noise, compare, go
 // backwards, update.
 //
-// Inputs, with P parameters as [DenoiserConfig.Flatten] orders them:
+// Inputs, with P parameters as [FlattenDenoiser] orders them:
 //
 //	params, m, v  float32[P]     parameters and AdamW's moments (zeros before the first step)
 //	x0            float32[N, C]  normalised features
@@ -57,7 +58,7 @@ func (o *TrainingOptions) check() error {
 //	params_out, m_out, v_out  float32[P]
 //	loss                      float32[1]  mean over rows and channels of (ε-ε̂)², before the update
 //	grad_norm                 float32[1]  Euclidean norm of the gradient, before clipping
-func TrainingGraph(cfg DenoiserConfig, opt TrainingOptions) ([]byte, error) {
+func TrainingGraph(cfg models.DenoiserConfig, opt TrainingOptions) ([]byte, error) {
 	if err := errors.Join(cfg.Validate(), opt.check()); err != nil {
 		return nil, err
 	}
@@ -103,7 +104,7 @@ func (a AdamW) hyper(step int) [4]float64 {
 }
 
 type training struct {
-	cfg    DenoiserConfig
+	cfg    models.DenoiserConfig
 	opt    TrainingOptions
 	g      *graph.Graph
 	params map[string]*graph.Tensor
@@ -112,7 +113,7 @@ type training struct {
 }
 
 func (tr *training) build() {
-	g, dt, size := tr.g, tr.opt.DType, int64(tr.cfg.Size())
+	g, dt, size := tr.g, tr.opt.DType, int64(DenoiserSize(tr.cfg))
 	n, c, m := int64(tr.opt.Rows), int64(tr.cfg.Channels), int64(tr.opt.Timesteps)
 	flat := g.Input("params", dt, size)
 	mom, vel := g.Input("m", dt, size), g.Input("v", dt, size)
@@ -153,7 +154,7 @@ func (tr *training) build() {
 
 // bind cuts the flat vector into the parameters.
 func (tr *training) bind(flat *graph.Tensor) {
-	specs := tr.cfg.Params()
+	specs := DenoiserParams(tr.cfg)
 	sizes := make([]int64, len(specs))
 	for i, p := range specs {
 		sizes[i] = int64(p.Size())
@@ -174,7 +175,7 @@ func (tr *training) diffuse(x0, eps, t *graph.Tensor) *graph.Tensor {
 	a, b := schedule()
 	byTime := func(x *graph.Tensor, table []float64) *graph.Tensor {
 		x3 := g.Reshape(x, -1, int64(tr.opt.Timesteps), int64(tr.cfg.Channels))
-		return g.Mul(x3, g.Gather(g.Const64(table, Timesteps, 1), t, 0))
+		return g.Mul(x3, g.Gather(g.Const64(table, models.Timesteps, 1), t, 0))
 	}
 	return g.Reshape(g.Add(byTime(x0, a), byTime(eps, b)), int64(tr.opt.Rows), int64(tr.cfg.Channels))
 }
@@ -182,9 +183,9 @@ func (tr *training) diffuse(x0, eps, t *graph.Tensor) *graph.Tensor {
 // embed returns what the blocks add, or turn into what they add, for each timestep.
 func (tr *training) embed(t *graph.Tensor) *graph.Tensor {
 	g, w := tr.g, tr.cfg.Width
-	table := make([]float64, 0, Timesteps*w)
-	for t := range Timesteps {
-		if tr.cfg.Time == TimeSinusoidal {
+	table := make([]float64, 0, models.Timesteps*w)
+	for t := range models.Timesteps {
+		if tr.cfg.Time == models.TimeSinusoidal {
 			table = append(table, sinusoid(float64(t), w)...)
 			continue
 		}
@@ -192,9 +193,9 @@ func (tr *training) embed(t *graph.Tensor) *graph.Tensor {
 			table = append(table, float64(t))
 		}
 	}
-	e := g.Gather(g.Const64(table, Timesteps, int64(w)), t, 0)
+	e := g.Gather(g.Const64(table, models.Timesteps, int64(w)), t, 0)
 	e = tr.linear(e, "denoiser.time_embed.0")
-	if tr.cfg.Time == TimeSinusoidal {
+	if tr.cfg.Time == models.TimeSinusoidal {
 		e = g.SiLU(tr.linear(g.SiLU(e), "denoiser.time_embed.2"))
 	}
 	return e
@@ -206,7 +207,7 @@ func (tr *training) linear(x *graph.Tensor, name string) *graph.Tensor {
 
 func (tr *training) addTime(h *graph.Tensor, block string) *graph.Tensor {
 	tv := tr.time
-	if tr.cfg.Time == TimeSinusoidal {
+	if tr.cfg.Time == models.TimeSinusoidal {
 		tv = tr.linear(tv, block+".emb_layers.1")
 	}
 	return tr.g.AddPerTime(h, tv)
