@@ -1,10 +1,8 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -144,76 +142,21 @@ func (c *ModelsVerifyCmd) Run(e *env) error {
 	return nil
 }
 
+// golden compares the golden outputs and prints the verdict.
 func (c *ModelsVerifyCmd) golden(e *env, b *models.Bundle) error {
-	g, err := b.Golden()
+	runner := ort.Runner{Library: c.Library, Options: ort.Options{Provider: ort.Provider(c.Provider)}}
+	check, err := runner.CheckGolden(b)
 	if err != nil {
 		return err
 	}
-	if g == nil {
+	if check == nil {
 		fmt.Fprintf(e.Stdout, "%s: no %s, outputs not checked\n", b.Path(), models.GoldenFile)
 		return nil
 	}
-	model, err := b.Encoder()
-	if err != nil {
-		return err
-	}
-	rt, err := ort.Open(c.Library)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = rt.Close() }()
-	s, err := ort.NewSession(model, ort.Options{Provider: ort.Provider(c.Provider)})
-	if err != nil {
-		return err
-	}
-	defer func() { _ = s.Close() }()
-	slack := 1.0
-	if s.Provider() != ort.CPU {
-		slack = 10 // GPUs multiply with 10 bits of mantissa (TF32) unless told otherwise
-	}
-	worst, err := g.Check(encodeWith(s), slack)
-	if err != nil {
-		return err
-	}
 	fmt.Fprintf(e.Stdout, "%s: outputs right on %s (largest difference %.1g of an output's root mean square)\n",
-		b.Path(), s.Provider(), worst)
-	if note := s.Note(); note != "" {
-		fmt.Fprintln(e.Stderr, note)
+		b.Path(), check.Provider, check.Difference)
+	if check.Note != "" {
+		fmt.Fprintln(e.Stderr, check.Note)
 	}
 	return nil
-}
-
-// encodeWith runs an encoder session for models.Golden.
-func encodeWith(s *ort.Session) models.EncodeFunc {
-	return func(rgb []uint8, width, height int, size models.Size) (_ map[string]models.Output, err error) {
-		shape := []int64{int64(height), int64(width), 3}
-		many := slices.ContainsFunc(s.Inputs(), func(p ort.Port) bool { return p.Name == "image" && len(p.Shape) == 4 })
-		if many { // takes several pictures: give it one
-			shape = slices.Insert(shape, 0, 1)
-		}
-		image, err := ort.NewTensor(shape, rgb)
-		if err != nil {
-			return nil, err
-		}
-		defer func() { err = errors.Join(err, image.Close()) }()
-		working, err := ort.NewTensor([]int64{2}, []int64{int64(size.Height), int64(size.Width)})
-		if err != nil {
-			return nil, err
-		}
-		defer func() { err = errors.Join(err, working.Close()) }()
-		tensors, err := s.Eval(map[string]*ort.Tensor{"image": image, "size": working})
-		if err != nil {
-			return nil, err
-		}
-		out := make(map[string]models.Output, len(tensors))
-		for name, t := range tensors {
-			shape := slices.Clone(t.Shape())
-			if many && len(shape) > 0 {
-				shape = shape[1:]
-			}
-			out[name] = models.Output{Shape: shape, Data: slices.Clone(ort.Data[float32](t))}
-			err = errors.Join(err, t.Close())
-		}
-		return out, err
-	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/oodcast/oodcast/detector/ort"
 	"github.com/oodcast/oodcast/models"
+	"github.com/oodcast/oodcast/models/graph"
 	"github.com/oodcast/oodcast/models/nets"
 )
 
@@ -133,7 +134,7 @@ func (tr *trainer) step(s *sample, step int) (float64, error) {
 		"params": from[0], "m": from[1], "v": from[2], "x0": tr.x, "eps": tr.eps, "t": tr.t, "hyper": tr.hyper,
 		"params_out": to[0], "m_out": to[1], "v_out": to[2], "loss": tr.loss, "grad_norm": tr.norm,
 	}
-	pick := func(ports []ort.Port) []*ort.Tensor {
+	pick := func(ports []graph.Value) []*ort.Tensor {
 		list := make([]*ort.Tensor, len(ports))
 		for i, p := range ports {
 			list[i] = named[p.Name]

@@ -181,7 +181,7 @@ func BenchmarkFrame(b *testing.B) {
 	if data == "" {
 		b.Skip("OODCAST_DATA is not set: no weights to measure with")
 	}
-	weights, err := checkpoint.OpenTorch(filepath.Join(data, "encoders/efficientvit_seg_b0_cityscapes.pt"))
+	weights, _, err := checkpoint.OpenTorch(filepath.Join(data, "encoders/efficientvit_seg_b0_cityscapes.pt"))
 	if err != nil {
 		b.Fatal(err)
 	}

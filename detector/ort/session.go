@@ -7,13 +7,15 @@ import (
 	"sync"
 
 	ortgo "github.com/yalue/onnxruntime_go"
+
+	"github.com/oodcast/oodcast/models/graph"
 )
 
 var errNoRuntime = errors.New("ort: no runtime is open")
 
 // Session is a graph ready to run.
 type Session struct {
-	inputs, outputs []Port
+	inputs, outputs []graph.Value
 	provider        Provider
 	note            string
 	once            sync.Once
@@ -28,7 +30,7 @@ func NewSession(model []byte, opts Options) (s *Session, err error) {
 	if err := opts.validate(); err != nil {
 		return nil, err
 	}
-	in, out, err := signature(model)
+	in, out, err := ports(model)
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +45,7 @@ func NewSession(model []byte, opts Options) (s *Session, err error) {
 	return newSession(model, in, out, opts)
 }
 
-func newSession(model []byte, in, out []Port, opts Options) (*Session, error) {
+func newSession(model []byte, in, out []graph.Value, opts Options) (*Session, error) {
 	s := &Session{inputs: in, outputs: out, provider: opts.Provider}
 	if s.provider == "" {
 		s.provider = CPU
@@ -82,7 +84,20 @@ func (s *Session) open(model []byte, opts Options) error {
 	return nil
 }
 
-func names(ports []Port) []string {
+// ports reads the inputs and outputs of a serialised model. Asking ONNX Runtime would cost a second session.
+func ports(model []byte) (in, out []graph.Value, err error) {
+	m, err := graph.Parse(model)
+	if err != nil {
+		return nil, nil, fmt.Errorf("ort: read model: %w", err)
+	}
+	in, out = m.Inputs(), m.Outputs()
+	if len(out) == 0 {
+		return nil, nil, errors.New("ort: read model: no outputs: not an ONNX model")
+	}
+	return in, out, nil
+}
+
+func names(ports []graph.Value) []string {
 	out := make([]string, len(ports))
 	for i, p := range ports {
 		out[i] = p.Name
@@ -91,10 +106,10 @@ func names(ports []Port) []string {
 }
 
 // Inputs returns the inputs in the order that Run takes them.
-func (s *Session) Inputs() []Port { return s.inputs }
+func (s *Session) Inputs() []graph.Value { return s.inputs }
 
 // Outputs returns the outputs in the order that Run takes them.
-func (s *Session) Outputs() []Port { return s.outputs }
+func (s *Session) Outputs() []graph.Value { return s.outputs }
 
 // Provider returns what really computes.
 func (s *Session) Provider() Provider { return s.provider }

@@ -16,7 +16,7 @@ import (
 )
 
 func TestOpenTorchElementTypes(t *testing.T) {
-	ts, err := OpenTorch("testdata/types.pt")
+	ts, _, err := OpenTorch("testdata/types.pt")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func TestOpenTorchElementTypes(t *testing.T) {
 }
 
 func TestOpenTorchModule(t *testing.T) {
-	ts, err := OpenTorch("testdata/module.pt") // a bare OrderedDict with _metadata, as state_dict() gives it
+	ts, _, err := OpenTorch("testdata/module.pt") // a bare OrderedDict with _metadata, as state_dict() gives it
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func TestOpenTorchModule(t *testing.T) {
 }
 
 func TestOpenTorchMeta(t *testing.T) {
-	_, meta, err := OpenTorchMeta("testdata/types.pt")
+	_, meta, err := OpenTorch("testdata/types.pt")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +109,7 @@ func TestOpenTorchRefuses(t *testing.T) {
 		{"nothing", write("n.pt", zipOf(t, map[string]string{"a/data.pkl": "\x80\x02}."})), "no dictionary of tensors"},
 	}
 	for _, tt := range tests {
-		ts, err := OpenTorch(tt.path)
+		ts, _, err := OpenTorch(tt.path)
 		if err == nil || ts != nil {
 			t.Errorf("%s: no error", tt.name)
 			continue
@@ -198,7 +198,7 @@ func TestOpenTorchEfficientViT(t *testing.T) {
 		t.Skip("SKIPPED: OODCAST_DATA is not set, the EfficientViT checkpoint was not read")
 	}
 	path := filepath.Join(data, "encoders", "efficientvit_seg_b0_cityscapes.pt")
-	ts, err := OpenTorch(path)
+	ts, _, err := OpenTorch(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -223,7 +223,7 @@ func TestOpenTorchEfficientViT(t *testing.T) {
 		if err := os.WriteFile(cut, whole[:int(keep*float64(len(whole)))], 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := OpenTorch(cut); !errors.Is(err, ErrFormat) {
+		if _, _, err := OpenTorch(cut); !errors.Is(err, ErrFormat) {
 			t.Errorf("%.0f %% of the file: %v", 100*keep, err)
 		}
 	}

@@ -10,7 +10,6 @@ import (
 	"io"
 	"math"
 	"os"
-	"path/filepath"
 	"slices"
 )
 
@@ -209,28 +208,6 @@ func MarshalSafetensors(ts Tensors, meta map[string]string) ([]byte, error) {
 		}
 	}
 	return out, nil
-}
-
-// WriteSafetensors writes the file in one step: a reader sees the old file or the new one, never half of it.
-func WriteSafetensors(path string, ts Tensors, meta map[string]string) error {
-	raw, err := MarshalSafetensors(ts, meta)
-	if err != nil {
-		return err
-	}
-	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return fmt.Errorf("write checkpoint %q: %w", path, reason(err))
-	}
-	defer os.Remove(tmp.Name()) // gone already once renamed
-	_, err = tmp.Write(raw)
-	err = errors.Join(err, tmp.Chmod(0o644), tmp.Sync(), tmp.Close())
-	if err == nil {
-		err = os.Rename(tmp.Name(), path)
-	}
-	if err != nil {
-		return fmt.Errorf("write checkpoint %q: %w", path, reason(err))
-	}
-	return nil
 }
 
 // reason drops the operation and path that a *PathError repeats.

@@ -14,17 +14,13 @@ import (
 // maxPickle bounds the pickle of an archive, in bytes: it holds names and shapes only.
 const maxPickle = 64 << 20
 
-// OpenTorch reads the tensors of a file written by torch.save (the zip format, PyTorch 1.6 and later). The file may
-// hold a dictionary of tensors, or a dictionary with one under "state_dict", "model_state_dict" or "model"; entries that
-// are no tensors are left out. A file that names anything but tensors is refused with the name; nothing is executed.
-func OpenTorch(path string) (Tensors, error) {
-	ts, _, err := OpenTorchMeta(path)
-	return ts, err
-}
-
-// OpenTorchMeta is OpenTorch that also returns the plain values beside the tensors: the entries of the outermost
-// dictionary that are numbers, text, booleans, or lists and dictionaries of such ([]any and map[string]any).
-func OpenTorchMeta(path string) (Tensors, map[string]any, error) {
+// OpenTorch reads a file written by torch.save (the zip format, PyTorch 1.6 and later). The file may hold a dictionary
+// of tensors, or a dictionary with one under "state_dict", "model_state_dict" or "model"; other entries are left out. A
+// file that names anything but tensors is refused with the name; nothing is executed.
+//
+// The second result holds the plain values beside the tensors: the entries of the outermost dictionary that are numbers,
+// text, booleans, or lists and dictionaries of such ([]any and map[string]any).
+func OpenTorch(path string) (Tensors, map[string]any, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, nil, fmt.Errorf("open checkpoint %q: %w", path, reason(err))
@@ -44,7 +40,7 @@ func OpenTorchMeta(path string) (Tensors, map[string]any, error) {
 	return ts, meta, nil
 }
 
-// ReadTorch is OpenTorchMeta for any random-access bytes.
+// ReadTorch is [OpenTorch] for any random-access bytes.
 func ReadTorch(r io.ReaderAt, size int64) (Tensors, map[string]any, error) {
 	a, err := openArchive(r, size)
 	if err != nil {

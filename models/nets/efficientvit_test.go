@@ -20,7 +20,7 @@ func b0(t testing.TB) checkpoint.Tensors {
 	if data == "" {
 		t.Skip("SKIPPED: OODCAST_DATA is not set, the published EfficientViT weights were not tested")
 	}
-	ts, err := checkpoint.OpenTorch(filepath.Join(data, "encoders", "efficientvit_seg_b0_cityscapes.pt"))
+	ts, _, err := checkpoint.OpenTorch(filepath.Join(data, "encoders", "efficientvit_seg_b0_cityscapes.pt"))
 	if err != nil {
 		t.Fatal(err)
 	}
