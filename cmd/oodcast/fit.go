@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -107,7 +106,7 @@ func (c *FitCmd) options() (fit.Options, error) {
 		return fit.Options{}, usageError{fmt.Errorf("--set: %w", err)}
 	}
 	opt := fit.Options{
-		Config: cfg, Bundle: b, Out: c.Out, Name: c.Name, CalibrateOnly: c.CalibrateOnly, ORT: c.providerFlags.options(),
+		Config: cfg, Bundle: b, Out: c.Out, Name: c.Name, Duration: c.Duration, CalibrateOnly: c.CalibrateOnly, ORT: c.providerFlags.options(),
 	}
 	pool := ingest.NewPool(8)
 	for _, uri := range c.Source {
@@ -119,10 +118,7 @@ func (c *FitCmd) options() (fit.Options, error) {
 			return fit.Options{}, usagef("--source %s never ends: add --duration, for instance --duration 10m",
 				ingest.RedactURI(uri))
 		}
-		if c.Duration > 0 {
-			s = timedSource{s, c.Duration}
-		}
-		opt.Sources, opt.SourceNames = append(opt.Sources, s), append(opt.SourceNames, sourceName(uri))
+		opt.Sources, opt.SourceNames = append(opt.Sources, s), append(opt.SourceNames, fit.SourceName(uri))
 	}
 	return opt, nil
 }
@@ -139,26 +135,6 @@ func footage(uri string, pool *ingest.Pool) (s ingest.Source, live bool, err err
 		return nil, false, usageError{err}
 	}
 	return s, u.Live(), nil
-}
-
-// sourceName is what a bundle remembers of a source: no passwords, and no folders of the machine it was made on.
-func sourceName(uri string) string {
-	if _, err := os.Stat(uri); err == nil {
-		return filepath.Join(filepath.Base(filepath.Dir(uri)), filepath.Base(uri))
-	}
-	return ingest.RedactURI(uri)
-}
-
-// timedSource ends a source after some time.
-type timedSource struct {
-	ingest.Source
-	most time.Duration
-}
-
-func (s timedSource) Run(ctx context.Context, sink ingest.Sink) error {
-	ctx, cancel := context.WithTimeout(ctx, s.most)
-	defer cancel()
-	return s.Source.Run(ctx, sink)
 }
 
 // fitBar draws the progress of a fit: a bar on a terminal, a line every few seconds elsewhere.

@@ -25,7 +25,8 @@ type collector struct {
 	cfg     Config
 	spec    models.EncoderSpec
 	encoder detector.Encoder
-	only    bool // all frames are for calibration
+	only    bool          // all frames are for calibration
+	most    time.Duration // of each source, on the clock; 0: to the end
 	tell    func(Progress)
 	save    func() error // the state so far
 
@@ -58,7 +59,7 @@ func (c *collector) run(ctx context.Context, sources []ingest.Source) error {
 	c.skip, c.Index = c.Index, 0
 	for i, s := range sources {
 		c.from = c.at + time.Minute // frames of two sources do not belong together
-		if err := s.Run(ctx, c.frame); err != nil {
+		if err := c.read(ctx, s); err != nil {
 			return fmt.Errorf("fit: read source %d: %w", i+1, err)
 		}
 	}
@@ -74,6 +75,16 @@ func (c *collector) run(ctx context.Context, sources []ingest.Source) error {
 		return fmt.Errorf("%w: %d frames with %d tokens", ErrNoFrames, c.Index, c.Sample.tokens())
 	}
 	return c.save()
+}
+
+// read reads one source to its end or for as long as allowed.
+func (c *collector) read(ctx context.Context, s ingest.Source) error {
+	if c.most > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.most)
+		defer cancel()
+	}
+	return s.Run(ctx, c.frame)
 }
 
 // frame is the sink of the sources.

@@ -118,7 +118,8 @@ func (r *run) collect(ctx context.Context) (*collected, error) {
 	}
 	path := filepath.Join(stateDir(r.opt.Out), featuresFile)
 	c := &collector{
-		cfg: r.opt.Config, spec: r.manifest.Encoder, encoder: enc, only: r.opt.CalibrateOnly, tell: r.opt.Progress,
+		cfg: r.opt.Config, spec: r.manifest.Encoder, encoder: enc, only: r.opt.CalibrateOnly, most: r.opt.Duration,
+		tell: r.opt.Progress,
 	}
 	complete := false
 	c.Sample = sample{channels: r.manifest.Encoder.Channels, limit: r.opt.MaxTokens, window: r.opt.window()}
@@ -200,7 +201,7 @@ func (r *run) finish(net models.DenoiserConfig) error {
 	if r.tensors, err = nets.UnflattenDenoiser(net, r.weights.params); err != nil {
 		return err
 	}
-	for name, data := range map[string][]float32{"normalization.shift": r.norm.shift, "normalization.scale": r.norm.scale} {
+	for name, data := range map[string][]float32{nets.NormShift: r.norm.shift, nets.NormScale: r.norm.scale} {
 		r.tensors[name] = &checkpoint.Tensor{Name: name, Shape: []int{len(data)}, Data: data}
 	}
 	return nil

@@ -146,7 +146,8 @@ func (c Config) Validate() error {
 type Options struct {
 	Config
 	Bundle        *models.Bundle  // encoder only or complete
-	Sources       []ingest.Source // finite streams of normal footage, read one after the other
+	Sources       []ingest.Source // streams of normal footage, read one after the other
+	Duration      time.Duration   // how long each source is read at most; 0 reads to the end
 	SourceNames   []string        // for the bundle's provenance; no passwords
 	Out           string          // folder of the new bundle
 	Name          string          // of the new bundle; "" keeps the given bundle's
