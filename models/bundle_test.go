@@ -24,7 +24,7 @@ func manifest() Manifest {
 	return m
 }
 
-// complete is a bundle with a denoiser; its files are only as real as this package looks at them.
+// complete returns a bundle with a denoiser. Its files are real only as far as this package reads them.
 func complete(t *testing.T) (Manifest, map[string][]byte) {
 	t.Helper()
 	m := manifest()
@@ -88,14 +88,14 @@ func TestWriteReplaces(t *testing.T) {
 		t.Fatalf("Open() = %v, %v", b, err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, CardFile)); err == nil {
-		t.Error("a file of the old bundle is left")
+		t.Error("a file of the old bundle is still there")
 	}
 	if raw, err := os.ReadFile(filepath.Join(dir, "fit.state")); err != nil || string(raw) != "half" {
-		t.Errorf("a file beside the old bundle: %q, %v", raw, err)
+		t.Errorf("a file that the old bundle did not list: %q, %v", raw, err)
 	}
 	left, err := os.ReadDir(filepath.Dir(dir))
 	if err != nil || len(left) != 1 {
-		t.Errorf("left beside the bundle: %v, %v", left, err)
+		t.Errorf("left next to the bundle: %v, %v", left, err)
 	}
 	other := t.TempDir()
 	if err := os.WriteFile(filepath.Join(other, "diary.txt"), nil, 0o600); err != nil {
@@ -182,7 +182,7 @@ func TestOpenRefuses(t *testing.T) {
 				t.Fatalf("Open() = %v, want %v with %q", err, tt.is, tt.want)
 			}
 			if strings.Contains(err.Error(), "\n") {
-				t.Errorf("more than a line: %q", err)
+				t.Errorf("more than one line: %q", err)
 			}
 		})
 	}
@@ -242,7 +242,7 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// TestEmbedded opens whatever bundles are embedded: a release must not ship a damaged one.
+// TestEmbedded opens all embedded bundles: a release must not ship a damaged one.
 func TestEmbedded(t *testing.T) {
 	for _, name := range Names() {
 		b, err := Open(name)

@@ -17,8 +17,9 @@ const (
 	TimeScalar = "scalar"
 )
 
-// DenoiserConfig describes the network that predicts the noise in a feature vector: a U-Net without space, of residual
-// blocks with skip connections (DOoD, ECCV 2024, appendix B, and the released weights).
+// DenoiserConfig describes the network that predicts the noise in a feature vector: a U-Net of residual blocks with skip
+// connections, but without spatial dimensions (DOoD, ECCV 2024, appendix B, and the released weights). Package nets
+// builds its graphs.
 type DenoiserConfig struct {
 	// Channels is the length of a feature vector.
 	Channels int `yaml:"channels" json:"channels"`
@@ -26,22 +27,22 @@ type DenoiserConfig struct {
 	Width int `yaml:"width" json:"width"`
 	// Groups is the number of groups of every GroupNorm; 0 stands for 32.
 	Groups int `yaml:"groups" json:"groups"`
-	// Blocks counts the input, middle and output blocks; as many output as input blocks.
+	// Blocks counts the input, middle and output blocks; there are as many output blocks as input blocks.
 	Blocks [3]int `yaml:"blocks" json:"blocks"`
 	// Time is the time embedding: TimeSinusoidal or TimeScalar; empty stands for TimeSinusoidal.
 	Time string `yaml:"time_embedding" json:"time_embedding"`
-	// InputProjection puts a linear layer in front, so that Width may differ from Channels.
+	// InputProjection puts a linear layer in front of the first block, so that Width may differ from Channels.
 	InputProjection bool `yaml:"input_projection" json:"input_projection"`
-	// Window makes it a U-Net in space, the paper's ablation: the net sees squares of Window × Window features at once,
-	// the layers of its blocks are convolutions of 3×3, and every input block but the first works on half the side of
-	// the one before. A multiple of 2^(Blocks[0]-1). Default 0: every feature by itself.
+	// Window turns the network into a spatial U-Net, the paper's ablation: it sees squares of Window × Window features at
+	// once, the layers of its blocks are 3×3 convolutions, and every input block but the first works at half the
+	// resolution of the previous one. A multiple of 2^(Blocks[0]-1). Default 0: each feature on its own.
 	Window int `yaml:"window,omitempty" json:"window,omitempty"`
 }
 
-// Tokens is the number of features that the net sees at once.
+// Tokens returns the number of features that the network sees at once.
 func (d DenoiserConfig) Tokens() int { return max(1, d.Window*d.Window) }
 
-// Defaults returns d with zero fields filled in.
+// Defaults returns d with its zero fields filled in.
 func (d DenoiserConfig) Defaults() DenoiserConfig {
 	if d.Width == 0 {
 		d.Width = d.Channels
@@ -55,7 +56,7 @@ func (d DenoiserConfig) Defaults() DenoiserConfig {
 	return d
 }
 
-// Validate reports everything that is wrong with d after [DenoiserConfig.Defaults].
+// Validate reports all faults of d, after [DenoiserConfig.Defaults], at once.
 func (d DenoiserConfig) Validate() error {
 	d = d.Defaults()
 	var errs []error

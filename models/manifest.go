@@ -22,29 +22,29 @@ type Manifest struct {
 	Format int `yaml:"format" json:"format"`
 	// Name identifies the bundle in messages and metrics: lower case letters, digits, - and _.
 	Name string `yaml:"name" json:"name"`
-	// Version is free text; a bundle that scores differently needs another one.
+	// Version is free text; a bundle that scores differently needs another version.
 	Version string `yaml:"version" json:"version"`
 	// Encoder describes encoder.onnx.
 	Encoder EncoderSpec `yaml:"encoder" json:"encoder"`
 	// Denoiser describes denoiser.safetensors; nil in an encoder-only bundle.
 	Denoiser *DenoiserConfig `yaml:"denoiser,omitempty" json:"denoiser,omitempty"`
-	// Diffusion says how scores are drawn from the denoiser.
+	// Diffusion is how the denoiser makes scores.
 	Diffusion Diffusion `yaml:"diffusion" json:"diffusion"`
-	// Normalise says how features are scaled before diffusion: per_channel (mean 0, deviation 1 each) or global (the
-	// paper: one scale for all channels).
+	// Normalise is how features are scaled before diffusion: per_channel (each channel to mean 0 and deviation 1) or global
+	// (one scale for all channels, as in the paper).
 	Normalise string `yaml:"normalise" json:"normalise"`
-	// Compound says how the diffusion score and the segmenter's uncertainty become one map.
+	// Compound is how the diffusion score and the segmenter's uncertainty become one map.
 	Compound Compound `yaml:"compound" json:"compound"`
-	// Provenance is free: sources, licences, commands, dates.
+	// Provenance has no fixed keys: sources, licences, commands, dates.
 	Provenance map[string]any `yaml:"provenance,omitempty" json:"provenance,omitempty"`
 	// Files lists every other file of the bundle with its checksum.
 	Files map[string]File `yaml:"files" json:"files"`
 }
 
-// EncoderSpec describes encoder.onnx. Its inputs are image uint8[H,W,3] (RGB) and size int64[2] = working height and
-// width; its outputs are features float32[h,w,Channels], logits float32[K,lh,lw] and lse float32[lh,lw], and of a
-// mask-classification network also class_logits float32[Q,K+1] and mask_logits float32[Q,mh,mw]. An encoder that takes
-// several pictures at once has N before the dimensions of image and of every output.
+// EncoderSpec describes encoder.onnx. Its inputs are image uint8[H,W,3] (RGB) and size int64[2], the working height and
+// width. Its outputs are features float32[h,w,Channels], logits float32[K,lh,lw] and lse float32[lh,lw]; a
+// mask-classification network also has class_logits float32[Q,K+1] and mask_logits float32[Q,mh,mw]. In an encoder that
+// takes several pictures at once, image and every output have N as a further, first dimension.
 type EncoderSpec struct {
 	// Architecture names the network, for instance efficientvit-seg or onnx.
 	Architecture string `yaml:"architecture" json:"architecture"`
@@ -52,15 +52,15 @@ type EncoderSpec struct {
 	Features string `yaml:"features" json:"features"`
 	// Channels is the number of features of a token.
 	Channels int `yaml:"channels" json:"channels"`
-	// Stride is the side of a token in pixels of the working size.
+	// Stride is the side length of a token in pixels of the working size.
 	Stride int `yaml:"stride" json:"stride"`
-	// LogitsStride is the side of a logit in pixels of the working size.
+	// LogitsStride is the side length of a logit in pixels of the working size.
 	LogitsStride int `yaml:"logits_stride" json:"logits_stride"`
 	// Classes names the classes in the order of the logits.
 	Classes []string `yaml:"classes,flow" json:"classes"`
-	// Size is the working size that the bundle was made for; others work, with other statistics.
+	// Size is the working size that the bundle was made for; other sizes work, but their statistics differ.
 	Size Size `yaml:"size,flow" json:"size"`
-	// Multiple is what both sides of a working size must be multiples of; 0 stands for 32.
+	// Multiple divides both sides of every working size; 0 stands for 32.
 	Multiple int `yaml:"multiple,omitempty" json:"multiple,omitempty"`
 }
 
@@ -70,13 +70,13 @@ type Size struct {
 	Height int `yaml:"height" json:"height"`
 }
 
-// Diffusion says how scores are drawn from the denoiser.
+// Diffusion is how the denoiser makes scores.
 type Diffusion struct {
-	// Timesteps is the nested order: |T|=N takes the first N. Each is in 0..999 and comes once.
+	// Timesteps is the nested order: |T|=N takes the first N. Each is from 0 to 999 and occurs once.
 	Timesteps []int `yaml:"timesteps,flow" json:"timesteps"`
 	// Noise is antithetic (pairs +ε, −ε of per-token noise), independent (the paper) or shared (one ε for all tokens).
 	Noise string `yaml:"noise" json:"noise"`
-	// Draws is how many times the noise of a timestep is drawn; scores are their mean. 0 stands for 1.
+	// Draws is how many times the noise of a timestep is drawn; a score is the mean over the draws. 0 stands for 1.
 	Draws int `yaml:"draws,omitempty" json:"draws,omitempty"`
 	// Seed fixes the noise, so that the same frame gives the same map.
 	Seed uint64 `yaml:"seed" json:"seed"`
@@ -125,15 +125,16 @@ const (
 	UpsampleGuided   = "guided"
 )
 
-// Compound says how the diffusion score and the segmenter's uncertainty (−logsumexp of the logits) become one map.
+// Compound is how the diffusion score and the segmenter's uncertainty (−logsumexp of the logits) become one map.
 type Compound struct {
-	// Rule is standardised (both as deviations from normal footage, added), min_max (both as parts of their range on
-	// normal footage, added) or gated (standardised, with the uncertainty counting where the features are strange too).
+	// Rule is standardised (the sum of both, each in deviations from normal footage), min_max (the sum of both, each as a
+	// fraction of its range on normal footage) or gated (standardised, but the uncertainty counts only where the features
+	// are strange too).
 	Rule string `yaml:"rule" json:"rule"`
-	// LSEWeight is the weight of the uncertainty beside the diffusion score's 1; the paper has 1.
+	// LSEWeight is the weight of the uncertainty relative to the diffusion score; 1 in the paper.
 	LSEWeight float64 `yaml:"lse_weight" json:"lse_weight"`
-	// Upsample is how tokens become pixels: guided (bilinear, then along the colours of the frame), bilinear or nearest
-	// (the paper).
+	// Upsample is how tokens become pixels: guided (bilinear, then along the colours of the frame), bilinear, or nearest
+	// (as in the paper).
 	Upsample string `yaml:"upsample" json:"upsample"`
 }
 
@@ -145,9 +146,9 @@ type File struct {
 	Bytes int64 `yaml:"bytes" json:"bytes"`
 }
 
-// DefaultManifest has the settings that a new bundle starts with (facts in the package comment's files are the
-// caller's to fill in): antithetic noise, timesteps spread over the noise-to-feature ratios that separate best when
-// every channel has deviation 1, both scores standardised.
+// DefaultManifest returns the settings that a new bundle starts with: antithetic noise, timesteps spread over the
+// noise-to-feature ratios that separate best when every channel has deviation 1, and the gated rule. The caller fills in
+// the name, the encoder and the provenance.
 func DefaultManifest() Manifest {
 	return Manifest{
 		Format:  Format,
@@ -179,7 +180,7 @@ func ParseManifest(raw []byte) (Manifest, error) {
 		if errors.Is(err, io.EOF) {
 			err = errors.New("it is empty")
 		}
-		// yaml lists its faults on lines of their own
+		// The YAML package lists its faults on separate lines.
 		return Manifest{}, fmt.Errorf("%s: %s", ManifestFile, strings.Join(strings.Fields(err.Error()), " "))
 	}
 	if err := dec.Decode(new(any)); !errors.Is(err, io.EOF) {
@@ -207,7 +208,7 @@ var (
 	filePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]*$`)
 )
 
-// faults collects what is wrong, one line each.
+// faults collects faults, one line each.
 type faults []error
 
 func (f *faults) bad(key string, got any, want string) {
@@ -290,7 +291,7 @@ func (e *EncoderSpec) validate(f *faults) {
 	}
 }
 
-// SizeMultiple is what both sides of a working size must be multiples of.
+// SizeMultiple returns the number that divides both sides of every working size.
 func (e *EncoderSpec) SizeMultiple() int {
 	if e.Multiple <= 0 {
 		return 32

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func settled() Manifest {
+func valid() Manifest {
 	m := DefaultManifest()
 	m.Name = "test"
 	m.Encoder = EncoderSpec{
@@ -17,7 +17,7 @@ func settled() Manifest {
 }
 
 func TestSet(t *testing.T) {
-	m := settled()
+	m := valid()
 	before := slices.Clone(m.Diffusion.Timesteps)
 	got, err := m.Override("compound.lse_weight=0.25", "compound.upsample=nearest", "diffusion.timesteps=[3, 1]",
 		"diffusion.aggregate=sqrt_one_minus_alpha_bar")
@@ -53,13 +53,13 @@ func TestSetRefuses(t *testing.T) {
 		{"diffusion.draws=-1", "diffusion.draws: got -1"},
 		{"compound.upsample={", "the value is no YAML"},
 	} {
-		m := settled()
+		m := valid()
 		if err := m.Set(tt.set); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("Set(%q) = %v, want %q", tt.set, err, tt.want)
 		}
 	}
 	for _, set := range []string{"diffusion.score=mse", "diffusion.noise=shared", "diffusion.draws=2", "diffusion.seed=7"} {
-		m := settled()
+		m := valid()
 		if _, err := m.Override(set); !errors.Is(err, ErrRecalibrate) {
 			t.Errorf("Override(%q) = %v, want %v", set, err, ErrRecalibrate)
 		}
@@ -74,7 +74,7 @@ func FuzzSet(f *testing.F) {
 	f.Add("diffusion.timesteps=[1,2]")
 	f.Add("compound.rule: {")
 	f.Fuzz(func(t *testing.T, set string) {
-		m := settled()
+		m := valid()
 		if m.Set(set) == nil && m.Validate() != nil {
 			t.Errorf("Set(%q) leaves a manifest that does not validate", set)
 		}
