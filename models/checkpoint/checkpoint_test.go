@@ -95,7 +95,7 @@ func TestOpenTorchRefuses(t *testing.T) {
 	tests := []struct{ name, path, want string }{
 		{"missing", filepath.Join(dir, "no.pt"), "no such file"},
 		{"folder", dir, "it is a folder"},
-		{"empty", write("empty.pt", nil), "no torch zip file"},
+		{"empty", write("empty.pt", nil), "not a torch zip file"},
 		{"truncated", write("cut.pt", whole[:len(whole)/2]), "truncated"},
 		{"flipped", write("flip.pt", flipped), "checksum"},
 		{"legacy", "testdata/legacy.pt", "before 1.6"},
@@ -119,7 +119,7 @@ func TestOpenTorchRefuses(t *testing.T) {
 			t.Errorf("%s: error %q, want %q and the path", tt.name, msg, tt.want)
 		}
 		if tt.name != "missing" && tt.name != "folder" && !errors.Is(err, ErrFormat) {
-			t.Errorf("%s: %v is no ErrFormat", tt.name, err)
+			t.Errorf("%s: %v is not ErrFormat", tt.name, err)
 		}
 	}
 	if _, err := os.Stat("/tmp/should-not-exist"); err == nil {
@@ -146,7 +146,7 @@ func zipOf(t testing.TB, files map[string]string) []byte {
 	return buf.Bytes()
 }
 
-// TestViewBounds holds strided reading against what a hostile pickle may say.
+// TestViewBounds reads views with the offsets, sizes and strides that a hostile pickle may state.
 func TestViewBounds(t *testing.T) {
 	raw := make([]byte, 4*12)
 	for i := range 12 {
@@ -245,7 +245,7 @@ func FuzzReadTorch(f *testing.F) {
 	})
 }
 
-// FuzzUnpickle reaches the pickle machine directly, past the checksums of the archive.
+// FuzzUnpickle calls the pickle machine directly, without the archive and its checksums.
 func FuzzUnpickle(f *testing.F) {
 	for _, name := range []string{"types.pt", "module.pt", "executes.pt"} {
 		z, err := zip.OpenReader(filepath.Join("testdata", name))

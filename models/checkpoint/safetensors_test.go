@@ -39,14 +39,14 @@ func TestSafetensorsRoundTrip(t *testing.T) {
 	}
 	two, _ := MarshalSafetensors(got, gotMeta)
 	if !bytes.Equal(one, two) {
-		t.Error("equal tensors gave unequal bytes")
+		t.Error("equal tensors gave different bytes")
 	}
 	if _, err := MarshalSafetensors(Tensors{"x": {Shape: []int{2}, Data: []float32{1}}}, nil); err == nil {
-		t.Error("a tensor with too few values was written")
+		t.Error("a tensor with too few values was encoded")
 	}
 }
 
-// file makes a safetensors file of a header and n bytes of data.
+// file returns a safetensors file with a header and n bytes of data.
 func file(header string, n int) []byte {
 	out := binary.LittleEndian.AppendUint64(nil, uint64(len(header)))
 	out = append(out, header...)
@@ -107,10 +107,10 @@ func FuzzParseSafetensors(f *testing.F) {
 		check(t, ts)
 		again, err := MarshalSafetensors(ts, meta)
 		if err != nil {
-			t.Fatalf("what was read cannot be written: %v", err)
+			t.Fatalf("parsed tensors cannot be encoded: %v", err)
 		}
 		if _, _, err := ParseSafetensors(again); err != nil {
-			t.Fatalf("what was written cannot be read: %v", err)
+			t.Fatalf("encoded tensors cannot be parsed: %v", err)
 		}
 	})
 }
