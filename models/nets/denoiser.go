@@ -10,7 +10,7 @@ import (
 	"github.com/oodcast/oodcast/models/checkpoint"
 )
 
-// kernelCells is the number of cells that the layers of the blocks see.
+// kernelCells returns the number of cells that a layer of a block sees at once.
 func kernelCells(d models.DenoiserConfig) int {
 	if d.Window > 0 {
 		return 9
@@ -18,7 +18,7 @@ func kernelCells(d models.DenoiserConfig) int {
 	return 1
 }
 
-// InitKind says what a parameter starts from before training.
+// InitKind is how a parameter is initialised before training.
 type InitKind int
 
 const (
@@ -47,7 +47,7 @@ func (p ParamSpec) Size() int {
 	return n
 }
 
-// block is one residual block: its name and its input channels (the output has Width).
+// block is one residual block with its number of input channels; its output has Width channels.
 type block struct {
 	name string
 	in   int
@@ -122,7 +122,7 @@ func DenoiserSize(d models.DenoiserConfig) int {
 	return n
 }
 
-// InitDenoiser makes the weights that training starts from. Each tensor depends on seed and on its own name alone.
+// InitDenoiser returns the weights that training starts from. A tensor depends only on seed and on its own name.
 func InitDenoiser(d models.DenoiserConfig, seed uint64) checkpoint.Tensors {
 	ts := checkpoint.Tensors{}
 	for _, p := range DenoiserParams(d) {

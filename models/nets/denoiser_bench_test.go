@@ -43,7 +43,7 @@ func benchNets() []benchNet {
 	}
 }
 
-// BenchmarkScoring measures one session with one thread; rows are evaluations of the net (tokens × timesteps × 2).
+// BenchmarkScoring measures one session with one thread; rows are evaluations of the network (tokens × timesteps × 2).
 func BenchmarkScoring(b *testing.B) {
 	for _, n := range benchNets() {
 		for _, rows := range []int{128, 256, 512, 1024, 2048} {
@@ -80,7 +80,7 @@ func benchScoring(b *testing.B, cfg models.DenoiserConfig, rows, k int) {
 	b.ReportMetric(perRun*flops(cfg)/sec/1e9, "GFLOP/s")
 }
 
-// BenchmarkGemmChain is the ceiling: nothing but as many matrix products as the net has.
+// BenchmarkGemmChain measures the ceiling: the matrix products of the network and nothing else.
 func BenchmarkGemmChain(b *testing.B) {
 	for _, w := range []int64{96, 128, 768} {
 		for _, rows := range []int64{128, 256, 512, 1024, 2048, 4096} {

@@ -10,16 +10,16 @@ import (
 	"github.com/oodcast/oodcast/models/graph"
 )
 
-// CosineEpsilon is added to the product of norms under the cosine, so that a net that predicts exactly zero (an
-// untrained one) scores 0 and not NaN.
+// CosineEpsilon is added to the product of norms in the cosine's denominator, so that a prediction of exactly zero (by an
+// untrained network) scores 0 and not NaN.
 const CosineEpsilon = 1e-12
 
 // ScoringOptions are the choices of [ScoringGraph].
 type ScoringOptions struct {
 	Noise string // models.NoiseIndependent, models.NoiseAntithetic or models.NoiseShared; empty stands for the first
 	Score string // models.ScoreCosine or models.ScoreMSE; empty stands for the first
-	// Timesteps are the t that the model can score; empty stands for all of them. Fewer make a smaller model, faster to
-	// build; any other t is then an error when the model runs.
+	// Timesteps are the t that the model can score; empty stands for all. Fewer timesteps make a smaller model that is
+	// built faster. Any other t is an error when the model runs.
 	Timesteps []int
 }
 
@@ -45,26 +45,26 @@ func (o *ScoringOptions) check() error {
 	return errors.Join(errs...)
 }
 
-// ScoringGraph returns the model that scores features: the paper's equations 4 to 7 for any number of timesteps at
+// ScoringGraph returns the model that scores features: equations 4 to 7 of the paper, for any number of timesteps at
 // once.
 //
 // Inputs:
 //
-//	features   float32[b·n, C]   raw features, one row a token; b pictures one after the other, one without a window
-//	noise      float32[k, n, C]  standard normal ε, the same for every picture; k is 1 (and at every timestep) or K
+//	features   float32[b·n, C]   raw features, one row per token; b pictures one after the other, b = 1 with a window
+//	noise      float32[k, n, C]  standard normal ε, the same for every picture; k is K, or 1 for the same at every timestep
 //	timesteps  int64[K]          0-based
 //
 // Output:
 //
 //	scores     float32[K, b·n]   e_t; higher is more anomalous
 //
-// b, n and K are free (a net with a window takes its Window² tokens row by row), and scores do not depend on how tokens and timesteps are spread over runs. On a CPU with one
-// thread a session a run is fastest with 250 to 500 evaluations (n·K, twice that if antithetic): activations then
-// stay in the cache.
+// b, n and K are free, but a network with a window takes its Window² tokens row by row. Scores do not depend on how tokens
+// and timesteps are spread over runs. On a CPU, with one thread per session, 250 to 500 evaluations per run (n·K, twice
+// that if antithetic) are fastest: activations then stay in the cache.
 //
-// Against the formulas as they stand, what is linear is moved to where it costs least: time vectors are looked up,
-// the input projection runs before the noise is mixed in, and means of groups are taken out of the weights. weights
-// holds the parameters and what [WithNormalisation] takes.
+// Linear operations are moved to where they cost least: time vectors are looked up, the input projection is applied
+// before the noise is added, and group means are subtracted from the weights. weights holds the parameters and the
+// normalisation that [WithNormalisation] reads.
 func ScoringGraph(cfg models.DenoiserConfig, weights checkpoint.Tensors, opt ScoringOptions) ([]byte, error) {
 	if err := errors.Join(cfg.Validate(), opt.check()); err != nil {
 		return nil, err
@@ -96,7 +96,7 @@ type scoring struct {
 	tables  map[string][]float32
 
 	index   *graph.Tensor // [E] rows of the tables, E = K or 2K evaluations
-	perTime *graph.Tensor // the shape [E, -1, Width] at run time
+	perTime *graph.Tensor // the shape [E, -1, Width] when the model runs
 }
 
 func (s *scoring) tabulate() (err error) {
@@ -144,7 +144,7 @@ func (s *scoring) build() {
 	body := denoiserBody{g: g, cfg: s.cfg, addTime: s.addTime, norm: s.norm, normSecond: s.normCentred, param: s.param}
 	if s.cfg.Window > 0 {
 		xt = g.Node("Reshape", []*graph.Tensor{xt, s.perTime}, []int64{-1, -1, int64(s.cfg.Width)}, graph.Float32)
-		xt = g.Transpose(xt, 1, 0, 2) // the evaluations are the batch of the window: innermost
+		xt = g.Transpose(xt, 1, 0, 2) // the evaluations become the window's batch, which is innermost
 		s.perTime = g.Concat(0, g.Int64s(-1), g.ShapeOf(s.index), g.Int64s(int64(s.cfg.Width)))
 		rows = g.Concat(0, g.Int64s(-1), g.ShapeOf(s.index), g.Int64s(c))
 	}
@@ -158,8 +158,9 @@ func (s *scoring) build() {
 	g.Output(g.Reshape(s.score(g.Unsqueeze(eps, 1), hat), 0, -1), "scores")
 }
 
-// diffuse returns what the first block takes, [E,b,n,Width]: √ᾱ·x0 ± √(1-ᾱ)·ε of x0[b·n,C] and ε[k,n,C], projected; tokens
-// is [n]. The projection is linear, so it is applied to x0 and ε, which are fewer than their sums. It sets s.index.
+// diffuse returns the input of the first block, [E,b,n,Width]: √ᾱ·x0 ± √(1-ᾱ)·ε of x0[b·n,C] and ε[k,n,C], projected;
+// tokens is [n]. The projection is linear, so it is applied to x0 and ε, which have fewer rows than their sums. diffuse
+// sets s.index.
 func (s *scoring) diffuse(x0, eps, row, tokens *graph.Tensor) *graph.Tensor {
 	g := s.g
 	c, w := int64(s.cfg.Channels), int64(s.cfg.Width)
@@ -190,8 +191,7 @@ func (s *scoring) diffuse(x0, eps, row, tokens *graph.Tensor) *graph.Tensor {
 // param returns a parameter of the denoiser.
 func (s *scoring) param(name string) *graph.Tensor { return s.weight(name, s.shapes[name]...) }
 
-// tableRow turns timesteps into rows of the tables. An unlisted timestep becomes a row beyond the end, which Gather
-// refuses.
+// tableRow turns timesteps into rows of the tables. An unlisted timestep becomes a row past the end, which Gather refuses.
 func (s *scoring) tableRow(timesteps *graph.Tensor) *graph.Tensor {
 	if len(s.opt.Timesteps) == 0 {
 		return timesteps
@@ -223,9 +223,9 @@ func (s *scoring) coefficients(row *graph.Tensor) (signal, noise *graph.Tensor) 
 
 func (s *scoring) addTime(h *graph.Tensor, block string) *graph.Tensor {
 	g, w := s.g, int64(s.cfg.Width)
-	shape := []int64{int64(len(s.listed)), 1, w} // beside [E,n,w]
+	shape := []int64{int64(len(s.listed)), 1, w} // broadcasts to [E,n,w]
 	if s.cfg.Window > 0 {
-		shape = []int64{int64(len(s.listed)), w} // beside [n,E,w]
+		shape = []int64{int64(len(s.listed)), w} // broadcasts to [n,E,w]
 	}
 	table := g.Const(s.tables[block], shape...)
 	h3 := g.Node("Reshape", []*graph.Tensor{h, s.perTime}, []int64{-1, -1, w}, graph.Float32)
@@ -253,8 +253,8 @@ func (s *scoring) score(eps, hat *graph.Tensor) *graph.Tensor {
 	return s.compare(eps, parts[0], parts[1])
 }
 
-// compare returns the score [K,b,n] of the prediction plus of ε[k,1,n,C], or its mean with the score of the prediction
-// minus of -ε.
+// compare returns the score [K,b,n] of plus, the prediction for ε[k,1,n,C]. If minus, the prediction for -ε, is given, it
+// returns the mean of both scores.
 func (s *scoring) compare(eps, plus, minus *graph.Tensor) *graph.Tensor {
 	g := s.g
 	if s.opt.Score == models.ScoreMSE {
@@ -277,7 +277,7 @@ func (s *scoring) compare(eps, plus, minus *graph.Tensor) *graph.Tensor {
 
 func (s *scoring) square(x *graph.Tensor) *graph.Tensor { return s.g.Mul(x, x) }
 
-// norm2 is the Euclidean norm over channels; ReduceL2 takes two and a half times as long.
+// norm2 returns the Euclidean norm over channels. ReduceL2 takes two and a half times as long.
 func (s *scoring) norm2(x *graph.Tensor) *graph.Tensor {
 	return s.g.Unary("Sqrt", s.g.ReduceSum(s.square(x), false, 3))
 }

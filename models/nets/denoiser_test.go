@@ -66,19 +66,19 @@ func TestDenoiserNames(t *testing.T) {
 	cfg.Time = models.TimeScalar
 	for _, p := range nets.DenoiserParams(cfg) {
 		if strings.Contains(p.Name, "emb_layers") || p.Name == "denoiser.time_embed.2.weight" {
-			t.Errorf("a net with scalar time has %s", p.Name)
+			t.Errorf("a network with scalar time has %s", p.Name)
 		}
 	}
 }
 
-// Equal seeds give equal weights, others give others, and adding a layer changes no other layer.
+// Equal seeds give equal weights, different seeds give different ones, and adding a layer changes no other layer.
 func TestDenoiserInit(t *testing.T) {
 	small := models.DenoiserConfig{Channels: 64, Blocks: [3]int{1, 0, 1}}
 	large := models.DenoiserConfig{Channels: 64, Blocks: [3]int{1, 1, 1}}
 	a, b, c := nets.InitDenoiser(small, 1), nets.InitDenoiser(large, 1), nets.InitDenoiser(small, 2)
 	const name = "denoiser.output_blocks.0.0.skip_connection.weight"
 	if !slices.Equal(a[name].Data, b[name].Data) {
-		t.Error("a middle block changes the start of an output block")
+		t.Error("a middle block changes the initial weights of an output block")
 	}
 	if slices.Equal(a[name].Data, c[name].Data) {
 		t.Error("two seeds give the same weights")
@@ -99,7 +99,7 @@ func TestDenoiserInit(t *testing.T) {
 	}
 }
 
-// variants are every kind of denoiser, small.
+// variants returns a small denoiser of every kind.
 func variants() map[string]models.DenoiserConfig {
 	sin, scalar := models.TimeSinusoidal, models.TimeScalar
 	return map[string]models.DenoiserConfig{
@@ -115,7 +115,7 @@ func variants() map[string]models.DenoiserConfig {
 	}
 }
 
-// randomWeights has no zero layer, so that every parameter counts.
+// randomWeights returns weights without a zero layer, so that every parameter counts.
 func randomWeights(cfg models.DenoiserConfig, seed uint64) checkpoint.Tensors {
 	rnd := rand.New(rand.NewPCG(seed, 1))
 	ts := nets.InitDenoiser(cfg, seed)
@@ -198,7 +198,7 @@ func TestScoringGraphAgainstReference(t *testing.T) {
 	}
 }
 
-// Scores do not depend on how tokens and timesteps are put together in runs.
+// Scores do not depend on how tokens and timesteps are spread over runs.
 func TestScoringGraphTiling(t *testing.T) {
 	cfg := models.DenoiserConfig{Channels: 160, Width: 128, Groups: 32, Blocks: [3]int{3, 1, 3}, InputProjection: true}
 	model, err := nets.ScoringGraph(cfg, randomWeights(cfg, 1), nets.ScoringOptions{Noise: models.NoiseAntithetic})
@@ -217,7 +217,7 @@ func TestScoringGraphTiling(t *testing.T) {
 				for i, v := range part {
 					at := i/(to-from)*n + from + i%(to-from)
 					if d := math.Abs(float64(v - whole[at])); !(d < 1e-6) {
-						t.Fatalf("tile %d, %d timesteps: score %d = %g, in one run %g", tile, k, at, v, whole[at])
+						t.Fatalf("tile %d, %d timesteps: score %d = %g, but %g in one run", tile, k, at, v, whole[at])
 					}
 				}
 			}
@@ -241,7 +241,7 @@ func TestScoringGraphSharedNoise(t *testing.T) {
 	}
 }
 
-// An untrained net predicts zero; that is score 0, or the noise's own mean square, never NaN.
+// An untrained network predicts zero. Its score is 0, never NaN.
 func TestScoringGraphUntrained(t *testing.T) {
 	for name, cfg := range variants() {
 		t.Run(name, func(t *testing.T) {
@@ -352,9 +352,9 @@ func TestWithNormalisation(t *testing.T) {
 	}
 	old["normalization.maxs"].Data = slices.Repeat([]float32{-inf}, 6)
 	if _, err := nets.WithNormalisation(old, 2); err == nil {
-		t.Error("a range that is not finite was taken")
+		t.Error("an infinite range was accepted")
 	}
 	if _, err := nets.WithNormalisation(old, 3); err == nil {
-		t.Error("another number of channels was taken")
+		t.Error("another number of channels was accepted")
 	}
 }

@@ -13,13 +13,13 @@ import (
 type TrainingOptions struct {
 	// Rows is the batch size N.
 	Rows int
-	// Timesteps is the number M of different t in a batch, a divisor of Rows; 0 stands for Rows. The time layers run M
-	// times, not N times: 256 of 2048 is a fifth faster with the same loss.
+	// Timesteps is the number M of different t in a batch, a divisor of Rows; 0 stands for Rows. The time layers run on M
+	// rows, not on N: M = 256 of N = 2048 is a fifth faster with the same loss.
 	Timesteps int
-	// DType is graph.Float32, which 0 stands for, or graph.Float64 to check gradients (all floating inputs and
-	// outputs).
+	// DType is the type of all floating-point inputs and outputs: graph.Float32, for which 0 stands, or graph.Float64 to
+	// check gradients.
 	DType graph.DType
-	// Beta1 and Beta2 are AdamW's; 0 stands for 0.9 and 0.999.
+	// Beta1 and Beta2 are AdamW's decay rates; 0 stands for 0.9 and 0.999.
 	Beta1, Beta2 float64
 }
 
@@ -41,15 +41,15 @@ func (o *TrainingOptions) check() error {
 	return errors.Join(errs...)
 }
 
-// TrainingGraph returns one step of training as a model: noise the features, predict the noise, compare, go
-// backwards, update.
+// TrainingGraph returns one training step as a model: noise the features, predict the noise, compare, backpropagate,
+// update.
 //
 // Inputs, with P parameters as [FlattenDenoiser] orders them:
 //
 //	params, m, v  float32[P]     parameters and AdamW's moments (zeros before the first step)
 //	x0            float32[N, C]  normalised features
 //	eps           float32[N, C]  standard normal noise
-//	t             int64[M]       timesteps; row i of the batch has t[i mod M]. With a window M is N/Window²: the batch has
+//	t             int64[M]       timesteps; row i of the batch has t[i mod M]. With a window, M is N/Window²: the batch has
 //	                             M windows, and row (y·Window+x)·M+j is cell (x, y) of window j
 //	hyper         float32[4]     see [AdamW.Hyper]
 //
@@ -71,12 +71,12 @@ func TrainingGraph(cfg models.DenoiserConfig, opt TrainingOptions) ([]byte, erro
 	return tr.g.Marshal()
 }
 
-// AdamW holds the settings of the optimiser that may change from step to step.
+// AdamW holds the optimiser's settings that may change from step to step.
 type AdamW struct {
 	LearningRate float64
-	WeightDecay  float64 // decoupled: times LearningRate
+	WeightDecay  float64 // decoupled: multiplied by LearningRate
 	Epsilon      float64 // 0 stands for 1e-8
-	Clip         float64 // largest norm of the gradient; 0 stands for no limit
+	Clip         float64 // largest gradient norm; 0 stands for no limit
 	Beta1, Beta2 float64 // as in TrainingOptions
 }
 
@@ -87,19 +87,19 @@ func (a AdamW) Hyper(step int) [4]float32 {
 }
 
 func (a AdamW) hyper(step int) [4]float64 {
-	or := func(v, def float64) float64 {
+	orDefault := func(v, def float64) float64 {
 		if v == 0 {
 			return def
 		}
 		return v
 	}
-	c1 := 1 - math.Pow(or(a.Beta1, 0.9), float64(step))
-	c2 := 1 - math.Pow(or(a.Beta2, 0.999), float64(step))
+	c1 := 1 - math.Pow(orDefault(a.Beta1, 0.9), float64(step))
+	c2 := 1 - math.Pow(orDefault(a.Beta2, 0.999), float64(step))
 	return [4]float64{
 		1 - a.LearningRate*a.WeightDecay,
 		c1 / (a.LearningRate * math.Sqrt(c2)),
-		or(a.Epsilon, 1e-8) * c1 / a.LearningRate,
-		or(a.Clip, math.MaxFloat32),
+		orDefault(a.Epsilon, 1e-8) * c1 / a.LearningRate,
+		orDefault(a.Clip, math.MaxFloat32),
 	}
 }
 
@@ -109,7 +109,7 @@ type training struct {
 	g      *graph.Graph
 	params map[string]*graph.Tensor
 	list   []*graph.Tensor // params in order
-	time   *graph.Tensor   // [M, Width]: what the blocks' time layers, or the blocks, take
+	time   *graph.Tensor   // [M, Width]: the input of the blocks' time layers, or of the blocks without any
 }
 
 func (tr *training) build() {
@@ -180,7 +180,7 @@ func (tr *training) diffuse(x0, eps, t *graph.Tensor) *graph.Tensor {
 	return g.Reshape(g.Add(byTime(x0, a), byTime(eps, b)), int64(tr.opt.Rows), int64(tr.cfg.Channels))
 }
 
-// embed returns what the blocks add, or turn into what they add, for each timestep.
+// embed returns the time embedding of each timestep.
 func (tr *training) embed(t *graph.Tensor) *graph.Tensor {
 	g, w := tr.g, tr.cfg.Width
 	table := make([]float64, 0, models.Timesteps*w)

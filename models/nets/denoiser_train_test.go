@@ -11,7 +11,7 @@ import (
 	"github.com/oodcast/oodcast/models/nets"
 )
 
-// gradientNets together use every differentiable operator and both kinds of GroupNorm.
+// gradientNets are networks that together use every differentiable operator and both kinds of GroupNorm.
 func gradientNets() map[string]models.DenoiserConfig {
 	scalar := models.TimeScalar
 	return map[string]models.DenoiserConfig{
@@ -28,7 +28,7 @@ func gradientNets() map[string]models.DenoiserConfig {
 	}
 }
 
-// The gradient agrees with central differences of the loss, both in double precision.
+// The gradient agrees with central differences of the loss. Both are computed in double precision.
 func TestTrainingGraphGradient(t *testing.T) {
 	const times = 4
 	for name, cfg := range gradientNets() {
@@ -161,7 +161,7 @@ func TestTrainingGraphLearns(t *testing.T) {
 		return first, last, tr.state[0]
 	}
 	first, last, a := run()
-	// The untrained net predicts zero: the loss is the variance of the noise. A large part of it can be predicted here.
+	// The untrained network predicts zero, so the loss is the variance of the noise. Much of this noise is predictable.
 	if math.Abs(first-1) > 0.05 || last > 0.6 {
 		t.Errorf("loss went from %.3f to %.3f, want from 1 to less than 0.6", first, last)
 	}
@@ -197,7 +197,7 @@ func TestTrainingGraphAdamW(t *testing.T) {
 			m[i], v[i] = 0.9*m[i]+0.1*g, 0.999*v[i]+0.001*g*g
 			mhat, vhat := m[i]/(1-math.Pow(0.9, float64(s))), v[i]/(1-math.Pow(0.999, float64(s)))
 			p[i] -= opt.LearningRate * (opt.WeightDecay*p[i] + mhat/(math.Sqrt(vhat)+1e-8))
-			// Where the gradient is far below epsilon's reach, float32 moments round differently.
+			// Where the gradient is far smaller than epsilon, float32 moments round differently.
 			if math.Abs(g) > 1e-6 && math.Abs(p[i]-float64(tr.state[0][i])) > 2e-5 {
 				t.Fatalf("step %d: parameter %d is %g, want %g (gradient %g)", s, i, tr.state[0][i], p[i], g)
 			}
@@ -233,10 +233,10 @@ func TestFlattenRoundTrip(t *testing.T) {
 		}
 	}
 	if _, err := nets.UnflattenDenoiser(cfg, flat[1:]); err == nil {
-		t.Error("Unflatten() took a short vector")
+		t.Error("UnflattenDenoiser() accepts a short vector")
 	}
 	delete(want, "denoiser.out.0.bias")
 	if _, err := nets.FlattenDenoiser(cfg, want); err == nil {
-		t.Error("Flatten() took weights without denoiser.out.0.bias")
+		t.Error("FlattenDenoiser() accepts weights without denoiser.out.0.bias")
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/oodcast/oodcast/models/nets"
 )
 
-// Training and scoring lay out a window differently and fold different things into constants; on the same window, noise
-// and weights the mean squared error of the noise is the same number.
+// Training and scoring arrange a window differently and fold different operations into constants. With the same window,
+// noise and weights, both must compute the same mean squared error of the noise.
 func TestWindowScoresWhatItTrains(t *testing.T) {
 	cfg := models.DenoiserConfig{
 		Channels: 6, Width: 8, Groups: 2, Blocks: [3]int{2, 1, 2}, InputProjection: true, Window: 8,
@@ -22,7 +22,7 @@ func TestWindowScoresWhatItTrains(t *testing.T) {
 		t.Fatal(err)
 	}
 	n, c, size := int64(cfg.Tokens()), int64(cfg.Channels), int64(len(flat))
-	for i := range cfg.Channels { // scoring normalises, training gets what is normalised
+	for i := range cfg.Channels { // scoring normalises; training takes normalised features
 		weights[nets.NormShift].Data[i], weights[nets.NormScale].Data[i] = 0, 1
 	}
 	rnd := rand.New(rand.NewPCG(4, 4))

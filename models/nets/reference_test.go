@@ -9,8 +9,8 @@ import (
 	"github.com/oodcast/oodcast/models/nets"
 )
 
-// refNet is the denoiser on one row, in double precision, written from the description of the network and not from
-// the graph.
+// refNet is the denoiser on one row, in double precision. It was written from the description of the network, not from the
+// graph.
 type refNet struct {
 	cfg models.DenoiserConfig
 	w   checkpoint.Tensors
