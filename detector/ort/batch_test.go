@@ -12,8 +12,8 @@ import (
 	"github.com/oodcast/oodcast/models"
 )
 
-// A frame is encoded as it is alone: by an encoder that takes one picture at a time and by one that takes several, whatever
-// the sizes of the frames, and whatever was encoded before.
+// A frame has the same encoding among others as alone, whether the encoder takes one picture or several at a time, and
+// whatever the sizes of the frames and the earlier calls.
 func TestEncodeAll(t *testing.T) {
 	open(t)
 	one, err := orttest.MeanEncoder()
@@ -37,7 +37,7 @@ func TestEncodeAll(t *testing.T) {
 			t.Fatalf("Batches() = %t", e.Batches())
 		}
 		for _, sizes := range [][][2]int{
-			{{128, 64}, {128, 64}, {256, 128}, {200, 100}, {128, 64}}, // the third is shrunk to the first's size
+			{{128, 64}, {128, 64}, {256, 128}, {200, 100}, {128, 64}}, // the third is shrunk to the size of the first
 			{{128, 64}, {128, 64}},
 			{{200, 100}},
 		} {
@@ -60,7 +60,7 @@ func TestEncodeAll(t *testing.T) {
 	}
 }
 
-// sameEncoding allows for sums of float32 in another order.
+// sameEncoding allows for float32 sums in another order.
 func sameEncoding(t *testing.T, got, want *detector.Encoding) {
 	t.Helper()
 	grids := func(e *detector.Encoding) []int {
@@ -91,7 +91,7 @@ func close32(t *testing.T, name string, got, want []float32, tolerance float64) 
 	}
 }
 
-// A picture is scored as it is alone, whether a run takes a part of a picture or several pictures.
+// A picture has the same scores among others as alone, whether a run takes part of a picture or several pictures.
 func TestScoreAllTo(t *testing.T) {
 	open(t)
 	const n, pictures = 21, 5

@@ -9,7 +9,7 @@ import (
 	"github.com/oodcast/oodcast/models"
 )
 
-// Draws are the mean over scorers whose noise is drawn from the seeds of the draws.
+// Several draws give the mean of the scores of scorers with the seeds of the draws.
 func TestDrawsAreAMean(t *testing.T) {
 	open(t)
 	cfg := ScorerConfig{
@@ -46,7 +46,7 @@ func TestDrawsAreAMean(t *testing.T) {
 	}
 }
 
-// With shared noise equal tokens score equally; with noise of their own they do not.
+// Equal tokens have equal scores with shared noise, but not with independent noise.
 func TestSharedNoise(t *testing.T) {
 	open(t)
 	cfg := ScorerConfig{
@@ -72,6 +72,6 @@ func TestSharedNoise(t *testing.T) {
 	a := diffusion.Noise{Seed: 5, Shared: true}.FillTo(make([]float32, 8), 200, 3, 8)
 	b := diffusion.Noise{Seed: 5}.FillTo(make([]float32, 8), 200, 0, 8)
 	if !slices.Equal(a, b) {
-		t.Error("shared noise is not that of the first token")
+		t.Error("shared noise is not the noise of the first token")
 	}
 }

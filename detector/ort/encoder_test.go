@@ -49,7 +49,7 @@ func randomFrame(w, h int) *ingest.Frame {
 	return f
 }
 
-// tileMean is the mean of one channel over a tile of the frame, 0 … 1.
+// tileMean returns the mean of one channel over a tile of the frame, from 0 to 1.
 func tileMean(f *ingest.Frame, x0, y0, w, h, c int) float64 {
 	sum := 0.0
 	for y := y0; y < y0+h; y++ {
@@ -69,7 +69,7 @@ func TestEncoderEncodes(t *testing.T) {
 		tolerance    float64
 	}{
 		{"as it is", 128, 64, 128, 64, 1e-5},
-		// Whole blocks of 2×2 and 3×3 pixels are averaged before the graph and rounded to bytes: ½/255 at most.
+		// Blocks of 2×2 and 3×3 pixels are averaged before the graph and rounded to bytes, an error of at most ½/255.
 		{"half", 256, 128, 128, 64, 2e-3},
 		{"a third", 288, 192, 96, 64, 2e-3},
 		{"as it is again", 128, 64, 128, 64, 1e-5},
@@ -134,7 +134,7 @@ func TestEncoderReusesItsOutputs(t *testing.T) {
 			t.Error(err)
 		}
 	}); allocs > 40 {
-		t.Errorf("%v allocations a frame", allocs)
+		t.Errorf("%v allocations per frame", allocs)
 	}
 }
 
@@ -175,7 +175,7 @@ func TestPositionsKeepsOrder(t *testing.T) {
 	}
 }
 
-// BenchmarkFrame is the cost of a frame with EfficientViT-B0 at 1024×512, by stage.
+// BenchmarkFrame measures the cost of a frame with EfficientViT-B0 at 1024×512, by stage.
 func BenchmarkFrame(b *testing.B) {
 	data := os.Getenv("OODCAST_DATA")
 	if data == "" {

@@ -8,9 +8,9 @@ import (
 	"github.com/oodcast/oodcast/models/graph"
 )
 
-// EncodePicture runs an encoder graph on one packed RGB picture at a working size and returns copies of its outputs,
-// those of a graph that takes several pictures without their first dimension. It is a [models.EncodeFunc]: slower than
-// an [Encoder], but it accepts any encoder graph, also the probe of a network that is being imported.
+// EncodePicture runs an encoder graph on one packed RGB picture at a working size and returns copies of its outputs. If
+// the graph takes several pictures, the outputs lose their first dimension. EncodePicture is a [models.EncodeFunc]. It is
+// slower than an [Encoder] but accepts any outputs, such as those of a network that is being imported.
 func (s *Session) EncodePicture(
 	rgb []uint8, width, height int, size models.Size,
 ) (_ map[string]models.Output, err error) {
@@ -45,10 +45,10 @@ func (s *Session) EncodePicture(
 	return out, err
 }
 
-// Runner runs encoder graphs that are needed only once. It is the importer.Runner of this package. The zero value uses
-// the library that [Find] names and computes on the CPU.
+// Runner runs encoder graphs that are needed only once. It implements importer.Runner. The zero value uses the library
+// that [Find] finds and computes on the CPU.
 type Runner struct {
-	Library string // path of the ONNX Runtime library; "" = the one that Find names
+	Library string // path of the ONNX Runtime library; "" = the one that Find finds
 	Options Options
 }
 
@@ -72,11 +72,11 @@ func (r Runner) with(model []byte, f func(*Session) error) error {
 	return f(s)
 }
 
-// GoldenCheck is what [Runner.CheckGolden] found.
+// GoldenCheck is the result of [Runner.CheckGolden].
 type GoldenCheck struct {
-	Provider   Provider // what computed the outputs
-	Note       string   // why the provider is not the one that was asked for; empty when it is
-	Difference float64  // the largest one, as a share of an output's root mean square
+	Provider   Provider // computed the outputs
+	Note       string   // why the provider is not the requested one; empty if it is
+	Difference float64  // largest difference, as a share of an output's root mean square
 }
 
 // gpuSlack widens the tolerance of golden outputs: GPUs multiply with 10 bits of mantissa (TF32) unless told otherwise.

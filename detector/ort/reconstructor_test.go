@@ -9,7 +9,7 @@ import (
 	"github.com/oodcast/oodcast/models"
 )
 
-// plainDenoiser is the plain Go form of a net, and its normalised features.
+// plainDenoiser returns a network in plain Go, and its normalised features.
 func plainDenoiser(cfg ScorerConfig, features []float32) (*diffusion.Denoiser, []float32) {
 	c := cfg.Denoiser.Channels
 	d := &diffusion.Denoiser{
@@ -27,8 +27,8 @@ func plainDenoiser(cfg ScorerConfig, features []float32) (*diffusion.Denoiser, [
 	return d, x
 }
 
-// The chain of graph runs and the plain Go chain must agree, whatever the tiles. 1e-3: both work in float32, and a chain
-// of dozens of steps carries each rounding on.
+// The chain of graph runs and the plain Go chain must agree, whatever the tiles. The tolerance is 1e-3 because both work
+// in float32 and dozens of steps accumulate rounding errors.
 func TestReconstructorMatchesReference(t *testing.T) {
 	open(t)
 	const n = 11
@@ -106,7 +106,7 @@ func TestProduct(t *testing.T) {
 		t.Errorf("a·bᵀ = %v, want %v", got, want)
 	}
 	if err := p.MultiplyTo(got, a, b, 2, 4, 2); err == nil {
-		t.Error("lengths that do not fit: no error")
+		t.Error("wrong lengths: no error")
 	}
 	for range 2 {
 		if err := p.Close(); err != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/oodcast/oodcast/models/nets"
 )
 
-// denoiser returns a net with random weights everywhere: the real initial weights would predict 0.
+// denoiser returns random weights for a network. The real initial weights would predict 0.
 func denoiser(cfg models.DenoiserConfig, seed uint64) checkpoint.Tensors {
 	r := rand.New(rand.NewPCG(seed, 1))
 	ts := nets.InitDenoiser(cfg, seed)
@@ -75,8 +75,8 @@ func reference(t *testing.T, cfg ScorerConfig, features []float32, n int, timest
 	return out
 }
 
-// The graph and the plain Go implementation must agree for every |T| and every form of the net. 1e-4: scores lie in
-// -1 … 1, both sides work in float32 and sum in different orders.
+// The graph and the plain Go implementation must agree for every |T| and every form of the network. The tolerance is 1e-4:
+// scores lie in -1 … 1, and both sides work in float32 and sum in different orders.
 func TestScorerMatchesReference(t *testing.T) {
 	open(t)
 	const n = 13
@@ -139,7 +139,7 @@ func TestScorerIsDeterministic(t *testing.T) {
 		cfg.Rows = tt.rows
 		s := scorer(t, cfg, Options{Threads: tt.threads})
 		got := make([]float32, n*len(steps))
-		for range 3 { // with other grids in between: the cached noise must not mix
+		for range 3 { // with other grids in between: their cached noise must not be mixed up
 			if err := s.ScoreTo(make([]float32, 7), x[:7*32], 7, steps[:1]); err != nil {
 				t.Fatal(err)
 			}
@@ -150,7 +150,7 @@ func TestScorerIsDeterministic(t *testing.T) {
 				first = slices.Clone(got)
 			}
 			for i := range got {
-				// Matrix products may block rows differently in tiles of another size: a few units in the last place.
+				// Matrix products may group rows differently in tiles of another size: a few units in the last place.
 				if math.Abs(float64(got[i]-first[i])) > 2e-6 {
 					t.Fatalf("rows=%d threads=%d: score %d = %v, first run %v", tt.rows, tt.threads, i, got[i], first[i])
 				}
@@ -236,7 +236,7 @@ func BenchmarkScorer(b *testing.B) {
 	}
 }
 
-// cpuTime is the processor time of this process: steadier than the clock on a machine with other work.
+// cpuTime returns the processor time of this process, which is steadier than the clock on a busy machine.
 func cpuTime(b *testing.B) time.Duration {
 	b.Helper()
 	var u syscall.Rusage
@@ -246,7 +246,7 @@ func cpuTime(b *testing.B) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// Tokens that are left out cost nothing and change nothing for the others.
+// Omitted tokens cost nothing and do not change the scores of the others.
 func TestScoreAllToLeavesTokensOut(t *testing.T) {
 	open(t)
 	const n = 50
@@ -262,15 +262,15 @@ func TestScoreAllToLeavesTokensOut(t *testing.T) {
 	tokens := []int{0, 3, 4, 17, 30, 31, 49}
 	before := s.Scored()
 	some := make([]float32, len(tokens)*len(timesteps))
-	for range 2 { // fresh, and from the cached plan
+	for range 2 { // with a new plan, and with the cached one
 		if err := s.ScoreAllTo([][]float32{some}, [][]float32{features}, tokens, timesteps); err != nil {
 			t.Fatal(err)
 		}
 		for k := range timesteps {
 			for i, token := range tokens {
-				// Rows meet others in another tile: float32 sums may differ in the last digits.
+				// Rows are in other tiles, so float32 sums may differ in the last digits.
 				if got, want := some[k*len(tokens)+i], all[k*n+token]; math.Abs(float64(got-want)) > 1e-5 {
-					t.Errorf("token %d at timestep %d scores %v, among all %v", token, timesteps[k], got, want)
+					t.Errorf("token %d at timestep %d scores %v, but %v among all tokens", token, timesteps[k], got, want)
 				}
 			}
 		}

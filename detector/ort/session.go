@@ -13,7 +13,7 @@ import (
 
 var errNoRuntime = errors.New("ort: no runtime is open")
 
-// Session is a graph ready to run.
+// Session is a graph that is ready to run.
 type Session struct {
 	inputs, outputs []graph.Value
 	provider        Provider
@@ -23,9 +23,9 @@ type Session struct {
 	closeErr        error
 }
 
-// NewSession prepares a serialised ONNX model. Inputs and outputs keep the order of the graph. When the provider of
-// opts is not available the session computes on the CPU, says so in Note, and fails with ErrProvider if it is Required.
-// A Runtime must be open.
+// NewSession prepares a serialised ONNX model. Inputs and outputs are in the order of the graph. If the provider of opts
+// is not available, the session computes on the CPU and Note returns the reason; if the provider is Required, NewSession
+// returns ErrProvider. A Runtime must be open.
 func NewSession(model []byte, opts Options) (s *Session, err error) {
 	if err := opts.validate(); err != nil {
 		return nil, err
@@ -111,18 +111,18 @@ func (s *Session) Inputs() []graph.Value { return s.inputs }
 // Outputs returns the outputs in the order that Run takes them.
 func (s *Session) Outputs() []graph.Value { return s.outputs }
 
-// Provider returns what really computes.
+// Provider returns the provider in use.
 func (s *Session) Provider() Provider { return s.provider }
 
-// Note says why the provider is not the one that was asked for; empty when it is.
+// Note returns why the provider is not the requested one; empty if it is.
 func (s *Session) Note() string { return s.note }
 
-// Run computes outputs from inputs, both in the order of Inputs and Outputs. A nil output is allocated and stored in
-// the slice: then the caller closes it. It is safe for concurrent use with distinct tensors.
+// Run computes outputs from inputs, in the order of Inputs and Outputs. It allocates nil outputs and stores them in the
+// slice; the caller closes them. It is safe for concurrent use with distinct tensors.
 func (s *Session) Run(inputs, outputs []*Tensor) error {
 	err := s.run(inputs, outputs)
-	// The binding hands ONNX Runtime bare addresses. Without these lines the collector may free, and the allocator
-	// reuse, a tensor's memory in mid run: results are then silently wrong.
+	// The binding passes bare addresses to ONNX Runtime. Without these lines, the garbage collector may free a tensor's
+	// memory during the run and the allocator reuse it: the results would be silently wrong.
 	for i := range inputs {
 		runtime.KeepAlive(inputs[i])
 	}
@@ -175,8 +175,8 @@ func (s *Session) run(inputs, outputs []*Tensor) error {
 	return nil
 }
 
-// Eval runs the graph once on named inputs and returns its named outputs, freshly allocated. For tests and one-off
-// computations; the caller closes the outputs.
+// Eval runs the graph once on named inputs and returns its newly allocated outputs by name. It is meant for tests and
+// one-off computations. The caller closes the outputs.
 func (s *Session) Eval(inputs map[string]*Tensor) (map[string]*Tensor, error) {
 	in := make([]*Tensor, len(s.inputs))
 	for i, p := range s.inputs {
@@ -197,7 +197,7 @@ func (s *Session) Eval(inputs map[string]*Tensor) (map[string]*Tensor, error) {
 	return named, nil
 }
 
-// Close frees the session. It may be called more than once, not during a Run.
+// Close frees the session. It may be called more than once, but not during a Run.
 func (s *Session) Close() error {
 	s.once.Do(func() {
 		if s.session != nil {

@@ -24,7 +24,7 @@ func TestSessionPorts(t *testing.T) {
 	}
 }
 
-// Constants are no inputs, and a byte picture keeps its type.
+// Constants are not inputs, and a picture of bytes keeps its type.
 func TestEncoderPorts(t *testing.T) {
 	model, err := orttest.MeanEncoder()
 	if err != nil {
@@ -136,7 +136,7 @@ func TestProviderFallback(t *testing.T) {
 		if err == nil {
 			_ = s.Close()
 		} else if strings.Contains(err.Error(), ".cc:") || strings.Contains(err.Error(), "\n") {
-			t.Errorf("the message is not for people: %v", err)
+			t.Errorf("the message is not fit for users: %v", err)
 		}
 	}
 	if _, err := NewSession(model, Options{Provider: "abacus"}); err == nil {
@@ -144,7 +144,7 @@ func TestProviderFallback(t *testing.T) {
 	}
 }
 
-// Repeated calls must not grow: neither native memory nor Go memory.
+// Repeated calls must grow neither native nor Go memory.
 func TestRunLeaksNothing(t *testing.T) {
 	open(t)
 	const rows, c = 256, 64
@@ -173,7 +173,7 @@ func TestRunLeaksNothing(t *testing.T) {
 	}
 	runtime.GC()
 	before := rss(t)
-	for range 2000 { // 64 KiB each way: a leak of either would be 128 MiB and more
+	for range 2000 { // 64 KiB each way: leaking either would take at least 128 MiB
 		once()
 	}
 	runtime.GC()
