@@ -12,7 +12,7 @@ import (
 // BenchCmd measures what |T| costs on this machine.
 type BenchCmd struct {
 	Bundle        string `default:"roadscene" placeholder:"NAME|DIR" help:"Bundle to measure."`
-	Size          string `default:"1024x512" placeholder:"WxH" help:"Size of the frames, and working size."`
+	Size          string `default:"1024x512" placeholder:"WxH" help:"Size of the frames, which is also the working size."`
 	Timesteps     []int  `default:"1,5,10,25" help:"The |T| to measure."`
 	Frames        int    `default:"20" help:"Frames for each |T|, after two that do not count."`
 	Batch         int    `default:"1" help:"Frames that are scored together, 1..32; times are then those of a batch."`

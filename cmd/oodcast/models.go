@@ -10,11 +10,11 @@ import (
 	"github.com/oodcast/oodcast/models"
 )
 
-// ModelsCmd groups what concerns bundles.
+// ModelsCmd groups the commands for bundles.
 type ModelsCmd struct {
 	List   ModelsListCmd   `cmd:"" help:"List the embedded bundles, and the bundles in FOLDER."`
 	Show   ModelsShowCmd   `cmd:"" help:"Print a bundle's manifest or one of its files."`
-	Verify ModelsVerifyCmd `cmd:"" help:"Check a bundle's checksums and that this machine computes what it should."`
+	Verify ModelsVerifyCmd `cmd:"" help:"Check a bundle's checksums, and that this machine computes the right outputs."`
 	Import ModelsImportCmd `cmd:"" help:"Make an encoder-only bundle from a network's weights; oodcast fit completes it."`
 }
 
@@ -34,7 +34,7 @@ type listed struct {
 	Error       string `json:"error,omitempty"`
 }
 
-// Run prints one line a bundle.
+// Run prints one line per bundle.
 func (c *ModelsListCmd) Run(e *env) error {
 	paths := models.Names()
 	if c.Folder != "" {
@@ -87,7 +87,7 @@ func describe(path string) listed {
 // ModelsShowCmd prints a bundle.
 type ModelsShowCmd struct {
 	Bundle string `arg:"" optional:"" default:"roadscene" help:"Name or folder of the bundle." placeholder:"BUNDLE"`
-	File   string `help:"Print this file of the bundle instead, for instance MODEL_CARD.md." placeholder:"NAME"`
+	File   string `help:"Print this file of the bundle instead, such as MODEL_CARD.md." placeholder:"NAME"`
 	JSON   string `name:"json" help:"Write the manifest as JSON to this file; - is stdout." placeholder:"FILE"`
 }
 
@@ -118,12 +118,12 @@ func (c *ModelsShowCmd) Run(e *env) error {
 
 // ModelsVerifyCmd checks a bundle.
 type ModelsVerifyCmd struct {
-	Bundle   []string `arg:"" optional:"" help:"Names or folders; all embedded bundles if none is named." placeholder:"BUNDLE"`
-	Provider string   `default:"cpu" enum:"cpu,cuda,tensorrt" help:"What computes the golden outputs: ${enum}."`
+	Bundle   []string `arg:"" optional:"" help:"Names or folders. Default: all embedded bundles." placeholder:"BUNDLE"`
+	Provider string   `default:"cpu" enum:"cpu,cuda,tensorrt" help:"Provider that computes the golden outputs: ${enum}."`
 	Library  string   `env:"OODCAST_ORT_LIB" help:"ONNX Runtime's library." placeholder:"FILE"`
 }
 
-// Run opens every bundle, which checks the checksums, and compares the golden outputs.
+// Run opens every bundle, which verifies the checksums, and compares the golden outputs.
 func (c *ModelsVerifyCmd) Run(e *env) error {
 	names := c.Bundle
 	if len(names) == 0 {

@@ -16,7 +16,7 @@ type ModelsImportCmd struct {
 	ONNX            ImportONNXCmd         `cmd:"" name:"onnx" help:"Any segmentation network in ONNX; name the tensor with the features."`
 }
 
-// importFlags are common to all imports.
+// importFlags are the flags of all imports.
 type importFlags struct {
 	Out     string   `required:"" help:"Folder of the new bundle." placeholder:"DIR"`
 	Size    string   `default:"1024x512" help:"Working size, WIDTHxHEIGHT in pixels." placeholder:"WxH"`
@@ -25,7 +25,7 @@ type importFlags struct {
 	Library string   `env:"OODCAST_ORT_LIB" help:"ONNX Runtime's library." placeholder:"FILE"`
 }
 
-// options turns the flags into those of an import.
+// options returns the options that the flags describe.
 func (f *importFlags) options() (importer.Options, error) {
 	w, h, err := parseSize(f.Size)
 	return importer.Options{

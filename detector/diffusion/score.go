@@ -10,8 +10,8 @@ import (
 // Epsilon keeps the cosine finite: a zero prediction scores 0, not NaN.
 const Epsilon = 1e-12
 
-// NegCosine returns -⟨eps, pred⟩ / (‖eps‖·‖pred‖ + Epsilon) (Eq. 7), in -1 … 1: near -1 when the denoiser finds the noise,
-// which it does on what it has learnt.
+// NegCosine returns -⟨eps, pred⟩ / (‖eps‖·‖pred‖ + Epsilon) (Eq. 7), from -1 to 1. It is near -1 if the denoiser finds the
+// noise, as it does in features like those that it was trained on.
 func NegCosine(eps, pred []float32) float32 {
 	if len(eps) != len(pred) {
 		panic("diffusion: slice lengths do not match")
@@ -26,7 +26,7 @@ func NegCosine(eps, pred []float32) float32 {
 	return float32(-dot / (math.Sqrt(ee)*math.Sqrt(pp) + Epsilon))
 }
 
-// MSE returns the mean of (eps-pred)², the paper's other score.
+// MSE returns the mean of (eps-pred)², the other score of the paper.
 func MSE(eps, pred []float32) float32 {
 	if len(eps) != len(pred) {
 		panic("diffusion: slice lengths do not match")

@@ -23,13 +23,13 @@ const (
 	stateMagic   = "oodcast fit 2\n"
 )
 
-// errState says that a state file is damaged or of another fit: it is ignored.
-var errState = errors.New("fit: state does not fit")
+// errState means that a state file is missing, damaged, or from another fit. Run ignores such files.
+var errState = errors.New("fit: unusable state")
 
-// stateDir is where a fit of out keeps its state.
+// stateDir returns the folder in which a fit of out keeps its state.
 func stateDir(out string) string { return filepath.Clean(out) + ".fit" }
 
-// writeState writes a header and lists of numbers to a file in one step: the old state stays until the new one is whole
+// writeState writes a header and lists of numbers to a file in one step: the old state stays until the new one is complete
 // and on the disk.
 func writeState(path string, header any, lists ...[]float32) (err error) {
 	defer func() {
@@ -71,7 +71,7 @@ func writeState(path string, header any, lists ...[]float32) (err error) {
 	return f.CloseAtomicallyReplace()
 }
 
-// summed writes and sums; the first error sticks.
+// summed writes bytes and computes their checksum. It keeps the first error.
 type summed struct {
 	w   io.Writer
 	sum hash.Hash32
@@ -101,7 +101,7 @@ func (s *summed) floats(list []float32) {
 	}
 }
 
-// readState reads what writeState wrote; a missing, damaged or foreign file is errState.
+// readState reads a file that writeState has written. It returns errState for a missing, damaged or foreign file.
 func readState(path string, header any) ([][]float32, error) {
 	raw, err := os.ReadFile(path)
 	if err != nil {
@@ -139,7 +139,7 @@ func parseState(body []byte, header any) ([][]float32, error) {
 		return binary.LittleEndian.Uint64(b), true
 	}
 	if b, ok := take(uint64(len(stateMagic))); !ok || string(b) != stateMagic {
-		return nil, errors.New("of another version")
+		return nil, errors.New("another version wrote it")
 	}
 	n, _ := number()
 	raw, ok := take(n)
