@@ -23,7 +23,7 @@ func (m *Manifest) Set(assignments ...string) error {
 		}
 		var value any
 		if err := yaml.Unmarshal([]byte(text), &value); err != nil {
-			return fmt.Errorf("setting %q: the value is no YAML", a)
+			return fmt.Errorf("setting %q: the value is not YAML", a)
 		}
 		if value == nil {
 			return fmt.Errorf("setting %q: no value", a)

@@ -48,10 +48,10 @@ func TestSetRefuses(t *testing.T) {
 		{"compound.lse_weight", "want diffusion.KEY=VALUE or compound.KEY=VALUE"},
 		{"compound.lse_weight=", "no value"},
 		{"compound.lse_weight=-1", "compound.lse_weight: got -1, want 0 to 1000"},
-		{"compound.lse_weight=1\nname: x", "the value is no YAML"},
+		{"compound.lse_weight=1\nname: x", "the value is not YAML"},
 		{"diffusion.timesteps=[1, 1]", "diffusion.timesteps: got 1"},
 		{"diffusion.draws=-1", "diffusion.draws: got -1"},
-		{"compound.upsample={", "the value is no YAML"},
+		{"compound.upsample={", "the value is not YAML"},
 	} {
 		m := valid()
 		if err := m.Set(tt.set); err == nil || !strings.Contains(err.Error(), tt.want) {

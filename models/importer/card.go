@@ -22,7 +22,7 @@ The segmentation network below, and the denoiser that ` + "`oodcast fit`" + ` ad
 The licence of the weights is that of their source.
 `
 
-// modelCard returns MODEL_CARD.md of a network that what sums up.
+// modelCard returns MODEL_CARD.md. what describes the network in a few words.
 func modelCard(m models.Manifest, what string) ([]byte, error) {
 	t, err := template.New("card").Parse(cardText)
 	if err != nil {

@@ -4,11 +4,11 @@
 // the golden outputs, and writes the bundle: encoder.onnx, golden.json, MODEL_CARD.md and bundle.yaml. `oodcast fit`, or
 // package detector/fit, then completes the bundle with a denoiser and a calibration.
 //
-// There is one function per kind of network: [EfficientViT] and [ONNX]. Another network, a SegFormer encoder for
-// instance, is one file in models/nets that builds its graph from named weights, and one file here that reads its
-// configuration from the weights, calls that function, and fills in a network value for [Options.write]. The command
-// `oodcast models import` then needs one struct for the new function's flags.
+// There is one function per kind of network: [EfficientViT] and [ONNX]. Another network, such as a SegFormer encoder, is
+// one file in models/nets that builds its graph from named weights, and one file here that derives its configuration from
+// the weights, calls that function, and passes a network value to Options.write. The command `oodcast models import` then
+// needs one struct with the flags of the new function.
 //
-// This package runs no network itself: a [Runner] does, and detector/ort has one. Faults of what the caller brought are
-// an [InputError]; other errors are those of files and of the runtime.
+// This package runs no network itself. A [Runner] does, and detector/ort has one. Faults in the caller's input are an
+// [InputError]; other errors come from files and from the runtime.
 package importer

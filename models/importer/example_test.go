@@ -19,7 +19,7 @@ func ExampleONNX() {
 		panic(err)
 	}
 	defer os.RemoveAll(folder)
-	model, features, err := network() // in real life: a file that somebody exported, and a look at it in Netron
+	model, features, err := network() // usually an exported file; Netron shows the names of its tensors
 	if err != nil {
 		panic(err)
 	}

@@ -19,33 +19,39 @@ type Runner interface {
 
 // Options describe the bundle that an import writes.
 type Options struct {
-	Out     string      // folder of the new bundle
-	Name    string      // of the bundle; "" takes the folder's name in lower case
-	Size    models.Size // working size
-	Classes []string    // names in the order of the logits; none takes Cityscapes' for 19 classes, else "class 0" and so on
-	Program string      // what makes the bundle, for its provenance, such as "oodcast 1.2"
-	Runner  Runner
+	// Out is the folder of the new bundle.
+	Out string
+	// Name is the name of the bundle; "" stands for the folder's name in lower case.
+	Name string
+	// Size is the working size.
+	Size models.Size
+	// Classes are the names of the classes in the order of the logits. Empty stands for the Cityscapes classes if the
+	// network has 19 classes, and for "class 0", "class 1", … otherwise.
+	Classes []string
+	// Program is the program that makes the bundle, for the provenance, such as "oodcast 1.2".
+	Program string
+	// Runner runs the network.
+	Runner Runner
 }
 
-// Result is a bundle that has been written.
+// Result describes the bundle that an import has written.
 type Result struct {
 	models.Manifest
-	Summary string // of the network, in a few words
+	Summary string // describes the network in a few words
 }
 
-// InputError is a fault of what the caller brought: weights of another network, a tensor that is not there, a size that
-// does not fit.
+// InputError is a fault in the caller's input: weights of another network, a missing tensor, an unsuitable size.
 type InputError struct{ err error }
 
 func (e *InputError) Error() string { return e.err.Error() }
 func (e *InputError) Unwrap() error { return e.err }
 
-// badInput wraps a fault of the file at path.
+// badInput returns an InputError about the file at path.
 func badInput(path string, err error) error {
 	return &InputError{fmt.Errorf("import %q: %w", path, err)}
 }
 
-// network is an encoder that has been built.
+// network is an encoder that is ready to be written.
 type network struct {
 	source  string // the file with the weights
 	model   []byte // encoder.onnx
@@ -54,7 +60,7 @@ type network struct {
 	summary string
 }
 
-// write computes the golden outputs and writes the bundle.
+// write computes the golden outputs of a network and writes the bundle.
 func (o Options) write(n network) (*Result, error) {
 	m, err := o.manifest(n)
 	if err != nil {
@@ -86,7 +92,7 @@ func (o Options) write(n network) (*Result, error) {
 	return &Result{Manifest: m, Summary: n.summary}, nil
 }
 
-// manifest describes the bundle.
+// manifest returns the manifest of the bundle, without provenance.
 func (o Options) manifest(n network) (models.Manifest, error) {
 	m := models.DefaultManifest()
 	m.Name = o.Name
@@ -110,7 +116,7 @@ func (o Options) manifest(n network) (models.Manifest, error) {
 	return m, nil
 }
 
-// golden returns golden.json.
+// golden runs the encoder and returns golden.json.
 func (o Options) golden(model []byte, multiple int) ([]byte, error) {
 	var raw []byte
 	err := o.Runner.Run(model, func(encode models.EncodeFunc) error {

@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// network returns a small segmentation network as people export them, and the name of the tensor with its features.
+// network returns a small segmentation network as users export them, and the name of the tensor with its features.
 func network() (model []byte, features string, err error) {
 	g := graph.New(graph.Float32)
 	weights := func(n int) []float32 {
@@ -99,7 +99,7 @@ func TestImportsRefuse(t *testing.T) {
 	good := nets.ForeignConfig{Features: features}
 	tests := []struct {
 		name, want string
-		input      bool // the caller's fault
+		input      bool // the error is an InputError
 		run        func(importer.Options) error
 	}{
 		{"no file", "no such file", false, func(o importer.Options) error {

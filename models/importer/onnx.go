@@ -11,9 +11,8 @@ import (
 // defaultMultiple is the multiple of working sizes that a manifest need not state.
 const defaultMultiple = 32
 
-// ONNX imports any segmentation network in the ONNX file at path: it runs the network once to learn the shapes, and puts
-// the reading of pictures in front of it and the encoder's outputs behind it. Both sides of a working size must be
-// multiples of multiple.
+// ONNX imports any segmentation network from the ONNX file at path. It runs the network once to learn the shapes of its
+// tensors, and then adds the inputs and outputs of an encoder. multiple must divide both sides of every working size.
 func ONNX(path string, cfg nets.ForeignConfig, multiple int, opt Options) (*Result, error) {
 	raw, err := os.ReadFile(path)
 	if err != nil {
