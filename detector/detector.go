@@ -100,7 +100,7 @@ func (c Config) Validate() error {
 	bad := func(key string, got any, want string) {
 		errs = append(errs, fmt.Errorf("detector.%s: got %v, want %s", key, got, want))
 	}
-	if c.Timesteps < 0 || c.Timesteps > diffusion.Steps {
+	if c.Timesteps < 0 || c.Timesteps > models.Timesteps {
 		bad("timesteps", int(c.Timesteps), "1 to 1000, or auto")
 	}
 	if len(c.List) > 0 {

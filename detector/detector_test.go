@@ -9,7 +9,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/oodcast/oodcast/detector/diffusion"
 	"github.com/oodcast/oodcast/ingest"
 	"github.com/oodcast/oodcast/models"
 )
@@ -99,7 +98,7 @@ func TestScoreRefusesWhatIsNotFinite(t *testing.T) {
 func TestAnySubsetIsStandardised(t *testing.T) {
 	order := testOrder()
 	for _, list := range [][]int{order[:1], order[:2], order, {order[3], order[1]}, {order[4]}} {
-		for _, rule := range []string{diffusion.Sum, diffusion.SqrtOneMinusAlphaBarSum} {
+		for _, rule := range []string{models.AggregateSum, models.AggregateSqrtOneMinusAlphaBar} {
 			d := testDetector(t, func(c *Config, m *models.Manifest, _ *Calibration) {
 				c.Part, c.List, m.Diffusion.Aggregate, m.Compound.Upsample = PartDiffusion, list, rule, "nearest"
 			})

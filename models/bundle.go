@@ -9,11 +9,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
-
-	"go.yaml.in/yaml/v3"
 
 	"github.com/oodcast/oodcast/models/checkpoint"
 )
@@ -28,15 +25,16 @@ const (
 	CardFile        = "MODEL_CARD.md"
 )
 
-// Default is the name of the bundle that is used when none is named.
+// Default is the name of the bundle that is used unless another one is named.
 const Default = "roadscene"
 
 var (
-	// ErrNotFound: no bundle of that name or at that path.
+	// ErrNotFound means that there is no bundle of that name or at that path.
 	ErrNotFound = errors.New("models: no such bundle")
-	// ErrCorrupt: a bundle is there but a file is missing, damaged or contradicts the manifest.
+	// ErrCorrupt means that a file of the bundle is missing, damaged, or contradicts the manifest.
 	ErrCorrupt = errors.New("models: bundle is corrupt")
-	// ErrEncoderOnly: the bundle has no denoiser yet. Normal after `models import`; the way out is `oodcast fit`.
+	// ErrEncoderOnly means that the bundle has no denoiser yet. This is normal after `models import`; `oodcast fit` adds
+	// the denoiser.
 	ErrEncoderOnly = errors.New("models: the bundle has no denoiser: run oodcast fit first")
 )
 
@@ -46,7 +44,7 @@ var embedded embed.FS
 // Bundle is an opened bundle. It is safe for concurrent use.
 type Bundle struct {
 	Manifest
-	// Dir is the folder it came from; empty for an embedded bundle.
+	// Dir is the folder that holds the bundle; empty for an embedded bundle.
 	Dir string
 
 	files fs.FS
@@ -67,8 +65,8 @@ func Names() []string {
 	return names
 }
 
-// Open opens the embedded bundle of that name, or else the folder at that path, and checks the manifest and the
-// checksum of every file.
+// Open opens the embedded bundle of that name or, if there is none, the folder at that path. It checks the manifest and
+// the checksum of every file.
 func Open(nameOrPath string) (*Bundle, error) {
 	if nameOrPath == "" {
 		return nil, fmt.Errorf("open bundle %q: %w: name one of %s, or a folder", nameOrPath, ErrNotFound,
@@ -100,7 +98,7 @@ func Open(nameOrPath string) (*Bundle, error) {
 	return b, nil
 }
 
-// OpenFS opens the bundle at the root of any file system; where names it in messages.
+// OpenFS opens the bundle at the root of any file system; messages call it where.
 func OpenFS(files fs.FS, where string) (*Bundle, error) {
 	raw, err := fs.ReadFile(files, ManifestFile)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -120,7 +118,7 @@ func OpenFS(files fs.FS, where string) (*Bundle, error) {
 	return b, nil
 }
 
-// Verify compares every file with its checksum, and the set of files with what the manifest promises.
+// Verify compares every file with its checksum, and checks that the manifest lists every file that the bundle needs.
 func (b *Bundle) Verify() error {
 	want := []string{EncoderFile}
 	if !b.EncoderOnly() {
@@ -173,7 +171,7 @@ func (f File) match(sum []byte, n int64) error {
 	return nil
 }
 
-// ReadFile returns a file that the manifest lists, checked once more: it may have changed since Open.
+// ReadFile returns a file that the manifest lists. It checks the file again, which may have changed since Open.
 func (b *Bundle) ReadFile(name string) ([]byte, error) {
 	want, ok := b.Files[name]
 	if !ok {
@@ -217,126 +215,10 @@ func (b *Bundle) Calibration() ([]byte, error) {
 	return b.ReadFile(CalibrationFile)
 }
 
-// Path is the name or folder that the bundle was opened by.
+// Path returns the name or folder under which the bundle was opened.
 func (b *Bundle) Path() string { return b.where }
 
-// Write writes the bundle in one step: the folder appears complete or not at all. It fills in m.Format and m.Files. A
-// folder that is there already is replaced if it holds a bundle or nothing; anything else is refused.
-func Write(dir string, m Manifest, files map[string][]byte) error {
-	m.Format = Format
-	m.Files = make(map[string]File, len(files))
-	for name, raw := range files {
-		sum := sha256.Sum256(raw)
-		m.Files[name] = File{SHA256: hex.EncodeToString(sum[:]), Bytes: int64(len(raw))}
-	}
-	if err := m.Validate(); err != nil {
-		return fmt.Errorf("write bundle %q: %w", dir, err)
-	}
-	head, err := m.Marshal()
-	if err != nil {
-		return fmt.Errorf("write bundle %q: %w", dir, err)
-	}
-	if err := replaceable(dir); err != nil {
-		return fmt.Errorf("write bundle %q: %w", dir, err)
-	}
-	if err := writeFolder(filepath.Clean(dir), head, files); err != nil {
-		return fmt.Errorf("write bundle %q: %w", dir, reason(err))
-	}
-	return nil
-}
-
-func replaceable(dir string) error {
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return reason(err)
-	}
-	for _, e := range entries {
-		if e.Name() == ManifestFile {
-			return nil
-		}
-	}
-	if len(entries) > 0 {
-		return errors.New("the folder is not empty and holds no bundle: choose another one")
-	}
-	return nil
-}
-
-// writeFolder fills a folder beside dir and then swaps names, keeping the old one until the new one is in place.
-func writeFolder(dir string, head []byte, files map[string][]byte) (err error) {
-	parent := filepath.Dir(dir)
-	if err := os.MkdirAll(parent, 0o755); err != nil {
-		return err
-	}
-	tmp, err := os.MkdirTemp(parent, "."+filepath.Base(dir)+"-*")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(tmp)
-	if err := os.Chmod(tmp, 0o755); err != nil {
-		return err
-	}
-	for name, raw := range files {
-		if err := writeFile(filepath.Join(tmp, name), raw); err != nil {
-			return err
-		}
-	}
-	if err := writeFile(filepath.Join(tmp, ManifestFile), head); err != nil {
-		return err
-	}
-	old := tmp + ".old"
-	if err := os.Rename(dir, old); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err := os.Rename(tmp, dir); err != nil {
-		return errors.Join(err, os.Rename(old, dir))
-	}
-	return errors.Join(keepStrangers(old, dir), os.RemoveAll(old))
-}
-
-// keepStrangers moves what the old bundle's manifest does not list, such as a training's state, to the new folder.
-func keepStrangers(old, dir string) error {
-	raw, err := os.ReadFile(filepath.Join(old, ManifestFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	var m Manifest
-	if err := yaml.Unmarshal(raw, &m); err != nil {
-		return nil // a damaged bundle is replaced as a whole
-	}
-	entries, err := os.ReadDir(old)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if _, listed := m.Files[e.Name()]; listed || e.Name() == ManifestFile {
-			continue
-		}
-		if _, err := os.Lstat(filepath.Join(dir, e.Name())); err == nil {
-			continue // the new bundle has its own
-		}
-		if err := os.Rename(filepath.Join(old, e.Name()), filepath.Join(dir, e.Name())); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func writeFile(path string, raw []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(raw)
-	return errors.Join(err, f.Sync(), f.Close())
-}
-
-// reason drops the operation and path that a *PathError repeats.
+// reason strips the operation and the path from a *PathError: the message already has them.
 func reason(err error) error {
 	var pe *fs.PathError
 	if errors.As(err, &pe) {
@@ -345,5 +227,5 @@ func reason(err error) error {
 	return err
 }
 
-// oneLine joins the faults of a manifest with semicolons: messages are one line.
+// oneLine joins the faults of a manifest with semicolons, because a message is one line.
 func oneLine(err error) error { return errors.New(strings.ReplaceAll(err.Error(), "\n", "; ")) }

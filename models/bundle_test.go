@@ -11,7 +11,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/oodcast/oodcast/models/checkpoint"
-	"github.com/oodcast/oodcast/models/nets"
 )
 
 func manifest() Manifest {
@@ -25,11 +24,11 @@ func manifest() Manifest {
 	return m
 }
 
-// complete is a bundle with a denoiser; its files are only as real as this package looks at them.
+// complete returns a bundle with a denoiser. Its files are real only as far as this package reads them.
 func complete(t *testing.T) (Manifest, map[string][]byte) {
 	t.Helper()
 	m := manifest()
-	m.Denoiser = &nets.DenoiserConfig{
+	m.Denoiser = &DenoiserConfig{
 		Channels: 32, Width: 32, Groups: 8, Blocks: [3]int{1, 0, 1}, Time: "sinusoidal",
 	}
 	weights, err := checkpoint.MarshalSafetensors(
@@ -89,14 +88,14 @@ func TestWriteReplaces(t *testing.T) {
 		t.Fatalf("Open() = %v, %v", b, err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, CardFile)); err == nil {
-		t.Error("a file of the old bundle is left")
+		t.Error("a file of the old bundle is still there")
 	}
 	if raw, err := os.ReadFile(filepath.Join(dir, "fit.state")); err != nil || string(raw) != "half" {
-		t.Errorf("a file beside the old bundle: %q, %v", raw, err)
+		t.Errorf("a file that the old bundle did not list: %q, %v", raw, err)
 	}
 	left, err := os.ReadDir(filepath.Dir(dir))
 	if err != nil || len(left) != 1 {
-		t.Errorf("left beside the bundle: %v, %v", left, err)
+		t.Errorf("left next to the bundle: %v, %v", left, err)
 	}
 	other := t.TempDir()
 	if err := os.WriteFile(filepath.Join(other, "diary.txt"), nil, 0o600); err != nil {
@@ -183,7 +182,7 @@ func TestOpenRefuses(t *testing.T) {
 				t.Fatalf("Open() = %v, want %v with %q", err, tt.is, tt.want)
 			}
 			if strings.Contains(err.Error(), "\n") {
-				t.Errorf("more than a line: %q", err)
+				t.Errorf("more than one line: %q", err)
 			}
 		})
 	}
@@ -222,7 +221,7 @@ func TestValidate(t *testing.T) {
 		},
 		{"weight", func(m *Manifest) { m.Compound.LSEWeight = -1 }, "models.compound.lse_weight: got -1, want 0 to 1000"},
 		{"channels", func(m *Manifest) {
-			m.Denoiser = &nets.DenoiserConfig{Channels: 64, Width: 64, Groups: 8, Blocks: [3]int{1, 0, 1}, Time: "scalar"}
+			m.Denoiser = &DenoiserConfig{Channels: 64, Width: 64, Groups: 8, Blocks: [3]int{1, 0, 1}, Time: "scalar"}
 		}, "models.denoiser.channels: got 64, want the encoder's 32"},
 		{
 			"several", func(m *Manifest) { m.Normalise, m.Compound.Rule = "", "max" },
@@ -243,7 +242,7 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// TestEmbedded opens whatever bundles are embedded: a release must not ship a damaged one.
+// TestEmbedded opens all embedded bundles: a release must not ship a damaged one.
 func TestEmbedded(t *testing.T) {
 	for _, name := range Names() {
 		b, err := Open(name)

@@ -6,11 +6,15 @@
 //	encoder.onnx          the segmentation network: image in; features, logits and their log-sum-exp out
 //	denoiser.safetensors  the diffusion model's weights, under the names of the paper's checkpoints
 //	calibration.json      statistics of normal footage
-//	golden.json           a small input, by formula, and what must come out
+//	golden.json           a small picture, given by a formula, and the outputs that the encoder must compute for it
 //	MODEL_CARD.md         data, licences, honest metrics
 //
-// A bundle without denoiser and calibration is legal: "encoder only", as `oodcast models import` makes it and
-// `oodcast fit` completes it. Bundles in models/bundles are embedded in the program and opened by name.
+// A bundle without a denoiser and a calibration is valid and called "encoder only": package importer, or `oodcast models
+// import`, makes it, and package detector/fit, or `oodcast fit`, completes it. Bundles in models/bundles are embedded in
+// the program and opened by name.
 //
 // Open checks the manifest and every checksum before it returns. A Bundle is immutable and safe for concurrent use.
+//
+// This package holds data and names only, such as [DenoiserConfig], so that programs which describe bundles need not
+// build graphs: package nets does that, with package graph, and package checkpoint reads the weights.
 package models

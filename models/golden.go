@@ -12,21 +12,21 @@ import (
 // GoldenFormula names the picture that GoldenImage draws.
 const GoldenFormula = "pixel(x,y,c) = (x·(3+c) + y·(5−c) + ⌊x·y·(c+1)/16⌋) mod 256, c = 0, 1, 2 for red, green, blue"
 
-// Golden is golden.json: a picture given by a formula, and a digest of what the encoder must make of it. It notices a
-// runtime or an execution provider that computes something else.
+// Golden is golden.json: a picture given by a formula, and digests of the outputs that the encoder must compute for it.
+// It reveals a runtime or an execution provider that computes something else.
 type Golden struct {
 	Formula string `json:"formula"`
-	// Width and Height are those of the picture; Size is the working size.
+	// Width and Height are the size of the picture; Size is the working size.
 	Width  int  `json:"width"`
 	Height int  `json:"height"`
 	Size   Size `json:"size"`
-	// Tolerance is the largest difference that passes, as a share of an output's root mean square.
+	// Tolerance is the largest accepted difference, as a share of an output's root mean square.
 	Tolerance float64 `json:"tolerance"`
 	// Outputs maps the encoder's outputs to their digests.
 	Outputs map[string]Digest `json:"outputs"`
 }
 
-// Digest is a tensor in short: its shape, its root mean square and every Step-th value.
+// Digest summarises a tensor: its shape, its root mean square and every Step-th value.
 type Digest struct {
 	Shape   []int64   `json:"shape"`
 	RMS     float64   `json:"rms"`
@@ -43,7 +43,7 @@ type Output struct {
 // EncodeFunc runs an encoder on a packed RGB picture at a working size and returns its outputs by name.
 type EncodeFunc func(rgb []uint8, width, height int, size Size) (map[string]Output, error)
 
-// goldenSamples is the number of values that a digest keeps of a large tensor.
+// goldenSamples is about how many values of a large tensor a digest keeps.
 const goldenSamples = 64
 
 // GoldenImage draws the picture of GoldenFormula, packed RGB.
@@ -59,8 +59,8 @@ func GoldenImage(width, height int) []uint8 {
 	return pix
 }
 
-// NewGolden runs encode on the golden picture and keeps what came out. Both sides of the working size are multiples of
-// multiple; the picture has another size, so that the graph's resizing is part of what is checked.
+// NewGolden runs encode on the golden picture and keeps digests of its outputs. Both sides of the working size are
+// multiples of multiple. The picture has another size, so that the check covers the graph's resizing too.
 func NewGolden(encode EncodeFunc, multiple int) (*Golden, error) {
 	if multiple < 1 {
 		return nil, fmt.Errorf("models: golden: multiple %d, want 1 or more", multiple)
@@ -87,7 +87,7 @@ func NewGolden(encode EncodeFunc, multiple int) (*Golden, error) {
 func digest(o Output) Digest {
 	d := Digest{Shape: o.Shape, Step: max(1, len(o.Data)/goldenSamples)}
 	if d.Step > 1 && d.Step%2 == 0 {
-		d.Step++ // odd steps walk through all channels of channel-last data
+		d.Step++ // an odd step visits all channels of channel-last data
 	}
 	sum := 0.0
 	for i, v := range o.Data {
@@ -134,8 +134,9 @@ func (g *Golden) Marshal() ([]byte, error) {
 	return append(raw, '\n'), nil
 }
 
-// Check runs encode on the golden picture and compares. slack widens the tolerance: 1 for the CPU, more for providers
-// that round to fewer digits. It returns the largest difference found, as a share of the root mean square.
+// Check runs encode on the golden picture and compares its outputs with the digests. slack multiplies the tolerance: 1
+// for the CPU, more for providers that round to fewer digits. Check returns the largest difference, as a share of the
+// root mean square.
 func (g *Golden) Check(encode EncodeFunc, slack float64) (worst float64, err error) {
 	outputs, err := encode(GoldenImage(g.Width, g.Height), g.Width, g.Height, g.Size)
 	if err != nil {
@@ -159,7 +160,7 @@ func (g *Golden) Check(encode EncodeFunc, slack float64) (worst float64, err err
 	return worst, errors.Join(errs...)
 }
 
-// distance is the largest difference of a sample or of the root mean square, as a share of the latter.
+// distance returns the largest difference in a sample or in the root mean square, as a share of the root mean square.
 func (d Digest) distance(data []float32) float64 {
 	got := digest(Output{Shape: d.Shape, Data: data})
 	if got.Step != d.Step || len(got.Samples) != len(d.Samples) {
@@ -179,7 +180,7 @@ func (d Digest) distance(data []float32) float64 {
 	return worst
 }
 
-// Golden returns golden.json; nil without an error if the bundle has none.
+// Golden returns golden.json, or nil without an error if the bundle has none.
 func (b *Bundle) Golden() (*Golden, error) {
 	if _, ok := b.Files[GoldenFile]; !ok {
 		return nil, nil

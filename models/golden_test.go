@@ -8,8 +8,7 @@ import (
 	"testing"
 )
 
-// blockMeans is a small real function of the picture: sums over blocks of its three channels, an encoder that
-// needs no runtime.
+// blockMeans is an encoder that needs no runtime: it sums each of the picture's three channels over blocks.
 func blockMeans(scale float32) EncodeFunc {
 	return func(rgb []uint8, width, height int, size Size) (map[string]Output, error) {
 		h, w := size.Height/16, size.Width/16

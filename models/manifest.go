@@ -11,15 +11,10 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
-
-	"github.com/oodcast/oodcast/models/nets"
 )
 
 // Format is the version of bundle.yaml that this program reads and writes.
 const Format = 1
-
-// Train is the number of diffusion timesteps that every denoiser is trained with; timesteps run from 0 to Train-1.
-const Train = 1000
 
 // Manifest is bundle.yaml.
 type Manifest struct {
@@ -27,29 +22,29 @@ type Manifest struct {
 	Format int `yaml:"format" json:"format"`
 	// Name identifies the bundle in messages and metrics: lower case letters, digits, - and _.
 	Name string `yaml:"name" json:"name"`
-	// Version is free text; a bundle that scores differently needs another one.
+	// Version is free text; a bundle that scores differently needs another version.
 	Version string `yaml:"version" json:"version"`
 	// Encoder describes encoder.onnx.
 	Encoder EncoderSpec `yaml:"encoder" json:"encoder"`
 	// Denoiser describes denoiser.safetensors; nil in an encoder-only bundle.
-	Denoiser *nets.DenoiserConfig `yaml:"denoiser,omitempty" json:"denoiser,omitempty"`
-	// Diffusion says how scores are drawn from the denoiser.
+	Denoiser *DenoiserConfig `yaml:"denoiser,omitempty" json:"denoiser,omitempty"`
+	// Diffusion is how the denoiser makes scores.
 	Diffusion Diffusion `yaml:"diffusion" json:"diffusion"`
-	// Normalise says how features are scaled before diffusion: per_channel (mean 0, deviation 1 each) or global (the
-	// paper: one scale for all channels).
+	// Normalise is how features are scaled before diffusion: per_channel (each channel to mean 0 and deviation 1) or global
+	// (one scale for all channels, as in the paper).
 	Normalise string `yaml:"normalise" json:"normalise"`
-	// Compound says how the diffusion score and the segmenter's uncertainty become one map.
+	// Compound is how the diffusion score and the segmenter's uncertainty become one map.
 	Compound Compound `yaml:"compound" json:"compound"`
-	// Provenance is free: sources, licences, commands, dates.
+	// Provenance has no fixed keys: sources, licences, commands, dates.
 	Provenance map[string]any `yaml:"provenance,omitempty" json:"provenance,omitempty"`
 	// Files lists every other file of the bundle with its checksum.
 	Files map[string]File `yaml:"files" json:"files"`
 }
 
-// EncoderSpec describes encoder.onnx. Its inputs are image uint8[H,W,3] (RGB) and size int64[2] = working height and
-// width; its outputs are features float32[h,w,Channels], logits float32[K,lh,lw] and lse float32[lh,lw], and of a
-// mask-classification network also class_logits float32[Q,K+1] and mask_logits float32[Q,mh,mw]. An encoder that takes
-// several pictures at once has N before the dimensions of image and of every output.
+// EncoderSpec describes encoder.onnx. Its inputs are image uint8[H,W,3] (RGB) and size int64[2], the working height and
+// width. Its outputs are features float32[h,w,Channels], logits float32[K,lh,lw] and lse float32[lh,lw]; a
+// mask-classification network also has class_logits float32[Q,K+1] and mask_logits float32[Q,mh,mw]. In an encoder that
+// takes several pictures at once, image and every output have N as a further, first dimension.
 type EncoderSpec struct {
 	// Architecture names the network, for instance efficientvit-seg or onnx.
 	Architecture string `yaml:"architecture" json:"architecture"`
@@ -57,15 +52,15 @@ type EncoderSpec struct {
 	Features string `yaml:"features" json:"features"`
 	// Channels is the number of features of a token.
 	Channels int `yaml:"channels" json:"channels"`
-	// Stride is the side of a token in pixels of the working size.
+	// Stride is the side length of a token in pixels of the working size.
 	Stride int `yaml:"stride" json:"stride"`
-	// LogitsStride is the side of a logit in pixels of the working size.
+	// LogitsStride is the side length of a logit in pixels of the working size.
 	LogitsStride int `yaml:"logits_stride" json:"logits_stride"`
 	// Classes names the classes in the order of the logits.
 	Classes []string `yaml:"classes,flow" json:"classes"`
-	// Size is the working size that the bundle was made for; others work, with other statistics.
+	// Size is the working size that the bundle was made for; other sizes work, but their statistics differ.
 	Size Size `yaml:"size,flow" json:"size"`
-	// Multiple is what both sides of a working size must be multiples of; 0 stands for 32.
+	// Multiple divides both sides of every working size; 0 stands for 32.
 	Multiple int `yaml:"multiple,omitempty" json:"multiple,omitempty"`
 }
 
@@ -75,13 +70,13 @@ type Size struct {
 	Height int `yaml:"height" json:"height"`
 }
 
-// Diffusion says how scores are drawn from the denoiser.
+// Diffusion is how the denoiser makes scores.
 type Diffusion struct {
-	// Timesteps is the nested order: |T|=N takes the first N. Each is in 0..999 and comes once.
+	// Timesteps is the nested order: |T|=N takes the first N. Each is from 0 to 999 and occurs once.
 	Timesteps []int `yaml:"timesteps,flow" json:"timesteps"`
 	// Noise is antithetic (pairs +ε, −ε of per-token noise), independent (the paper) or shared (one ε for all tokens).
 	Noise string `yaml:"noise" json:"noise"`
-	// Draws is how many times the noise of a timestep is drawn; scores are their mean. 0 stands for 1.
+	// Draws is how many times the noise of a timestep is drawn; a score is the mean over the draws. 0 stands for 1.
 	Draws int `yaml:"draws,omitempty" json:"draws,omitempty"`
 	// Seed fixes the noise, so that the same frame gives the same map.
 	Seed uint64 `yaml:"seed" json:"seed"`
@@ -90,6 +85,25 @@ type Diffusion struct {
 	// Score is cosine (the paper's Eq. 7) or mse.
 	Score string `yaml:"score" json:"score"`
 }
+
+// The values of Diffusion.Noise.
+const (
+	NoiseIndependent = "independent" // one evaluation with +ε
+	NoiseAntithetic  = "antithetic"  // the mean of the scores with +ε and −ε
+	NoiseShared      = "shared"      // one evaluation with +ε, the same for all tokens
+)
+
+// The values of Diffusion.Aggregate, the rules that add up the scores of the timesteps.
+const (
+	AggregateSum                  = "sum"                      // the plain sum, as in the reference code
+	AggregateSqrtOneMinusAlphaBar = "sqrt_one_minus_alpha_bar" // the paper's Eq. 8
+)
+
+// The values of Diffusion.Score.
+const (
+	ScoreCosine = "cosine" // −cos(ε, ε̂), the paper's Eq. 7
+	ScoreMSE    = "mse"    // the mean of (ε−ε̂)² over the channels
+)
 
 // The values of Manifest.Normalise.
 const (
@@ -111,15 +125,16 @@ const (
 	UpsampleGuided   = "guided"
 )
 
-// Compound says how the diffusion score and the segmenter's uncertainty (−logsumexp of the logits) become one map.
+// Compound is how the diffusion score and the segmenter's uncertainty (−logsumexp of the logits) become one map.
 type Compound struct {
-	// Rule is standardised (both as deviations from normal footage, added), min_max (both as parts of their range on
-	// normal footage, added) or gated (standardised, with the uncertainty counting where the features are strange too).
+	// Rule is standardised (the sum of both, each in deviations from normal footage), min_max (the sum of both, each as a
+	// fraction of its range on normal footage) or gated (standardised, but the uncertainty counts only where the features
+	// are strange too).
 	Rule string `yaml:"rule" json:"rule"`
-	// LSEWeight is the weight of the uncertainty beside the diffusion score's 1; the paper has 1.
+	// LSEWeight is the weight of the uncertainty relative to the diffusion score; 1 in the paper.
 	LSEWeight float64 `yaml:"lse_weight" json:"lse_weight"`
-	// Upsample is how tokens become pixels: guided (bilinear, then along the colours of the frame), bilinear or nearest
-	// (the paper).
+	// Upsample is how tokens become pixels: guided (bilinear, then along the colours of the frame), bilinear, or nearest
+	// (as in the paper).
 	Upsample string `yaml:"upsample" json:"upsample"`
 }
 
@@ -131,9 +146,9 @@ type File struct {
 	Bytes int64 `yaml:"bytes" json:"bytes"`
 }
 
-// DefaultManifest has the settings that a new bundle starts with (facts in the package comment's files are the
-// caller's to fill in): antithetic noise, timesteps spread over the noise-to-feature ratios that separate best when
-// every channel has deviation 1, both scores standardised.
+// DefaultManifest returns the settings that a new bundle starts with: antithetic noise, timesteps spread over the
+// noise-to-feature ratios that separate best when every channel has deviation 1, and the gated rule. The caller fills in
+// the name, the encoder and the provenance.
 func DefaultManifest() Manifest {
 	return Manifest{
 		Format:  Format,
@@ -143,10 +158,10 @@ func DefaultManifest() Manifest {
 				199, 99, 299, 149, 249, 124, 224, 174, 274, 74, 349, 112, 212, 162, 262, 87, 324, 137, 237, 187, 287, 62,
 				374, 50, 399,
 			},
-			Noise:     nets.NoiseAntithetic,
+			Noise:     NoiseAntithetic,
 			Seed:      1,
-			Aggregate: "sum",
-			Score:     "cosine",
+			Aggregate: AggregateSum,
+			Score:     ScoreCosine,
 		},
 		Normalise: NormalisePerChannel,
 		Compound:  Compound{Rule: RuleGated, LSEWeight: 1, Upsample: UpsampleGuided},
@@ -165,7 +180,7 @@ func ParseManifest(raw []byte) (Manifest, error) {
 		if errors.Is(err, io.EOF) {
 			err = errors.New("it is empty")
 		}
-		// yaml lists its faults on lines of their own
+		// The YAML package lists its faults on separate lines.
 		return Manifest{}, fmt.Errorf("%s: %s", ManifestFile, strings.Join(strings.Fields(err.Error()), " "))
 	}
 	if err := dec.Decode(new(any)); !errors.Is(err, io.EOF) {
@@ -193,7 +208,7 @@ var (
 	filePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]*$`)
 )
 
-// faults collects what is wrong, one line each.
+// faults collects faults, one line each.
 type faults []error
 
 func (f *faults) bad(key string, got any, want string) {
@@ -276,7 +291,7 @@ func (e *EncoderSpec) validate(f *faults) {
 	}
 }
 
-// SizeMultiple is what both sides of a working size must be multiples of.
+// SizeMultiple returns the number that divides both sides of every working size.
 func (e *EncoderSpec) SizeMultiple() int {
 	if e.Multiple <= 0 {
 		return 32
@@ -285,9 +300,9 @@ func (e *EncoderSpec) SizeMultiple() int {
 }
 
 func (d *Diffusion) validate(f *faults) {
-	f.oneOf("diffusion.noise", d.Noise, nets.NoiseAntithetic, nets.NoiseIndependent, nets.NoiseShared)
-	f.oneOf("diffusion.aggregate", d.Aggregate, "sum", "sqrt_one_minus_alpha_bar")
-	f.oneOf("diffusion.score", d.Score, "cosine", "mse")
+	f.oneOf("diffusion.noise", d.Noise, NoiseAntithetic, NoiseIndependent, NoiseShared)
+	f.oneOf("diffusion.aggregate", d.Aggregate, AggregateSum, AggregateSqrtOneMinusAlphaBar)
+	f.oneOf("diffusion.score", d.Score, ScoreCosine, ScoreMSE)
 	if d.Draws < 0 || d.Draws > 1000 {
 		f.bad("diffusion.draws", d.Draws, "0 to 1000")
 	}
@@ -296,8 +311,8 @@ func (d *Diffusion) validate(f *faults) {
 	}
 	seen := map[int]bool{}
 	for _, t := range d.Timesteps {
-		if t < 0 || t >= Train || seen[t] {
-			f.bad("diffusion.timesteps", t, fmt.Sprintf("each of 0 to %d at most once", Train-1))
+		if t < 0 || t >= Timesteps || seen[t] {
+			f.bad("diffusion.timesteps", t, fmt.Sprintf("each of 0 to %d at most once", Timesteps-1))
 		}
 		seen[t] = true
 	}

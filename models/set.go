@@ -9,11 +9,11 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// ErrRecalibrate says that a setting changes what the calibration has measured.
+// ErrRecalibrate means that a setting changes the scores that the calibration has measured.
 var ErrRecalibrate = errors.New("the calibration was measured without it")
 
-// Set changes how scores are made: each assignment is KEY=VALUE with a key of bundle.yaml's sections diffusion and
-// compound, such as compound.lse_weight=0.5 or diffusion.timesteps=[0, 1, 2].
+// Set changes how scores are made. Each assignment is KEY=VALUE, where KEY is in the section diffusion or compound of
+// bundle.yaml: compound.lse_weight=0.5 or diffusion.timesteps=[0, 1, 2].
 func (m *Manifest) Set(assignments ...string) error {
 	for _, a := range assignments {
 		key, text, ok := strings.Cut(a, "=")
@@ -23,7 +23,7 @@ func (m *Manifest) Set(assignments ...string) error {
 		}
 		var value any
 		if err := yaml.Unmarshal([]byte(text), &value); err != nil {
-			return fmt.Errorf("setting %q: the value is no YAML", a)
+			return fmt.Errorf("setting %q: the value is not YAML", a)
 		}
 		if value == nil {
 			return fmt.Errorf("setting %q: no value", a)
@@ -41,8 +41,8 @@ func (m *Manifest) Set(assignments ...string) error {
 	return m.Validate()
 }
 
-// Override returns the manifest of a calibrated bundle with other settings. One that changes the scores of single
-// timesteps is ErrRecalibrate: mean and covariance are another's.
+// Override returns the manifest of a calibrated bundle with other settings. It returns ErrRecalibrate for a setting that
+// changes the scores of single timesteps, whose mean and covariance the calibration holds.
 func (m Manifest) Override(assignments ...string) (Manifest, error) {
 	old := m.Diffusion
 	if err := m.Set(assignments...); err != nil {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func settled() Manifest {
+func valid() Manifest {
 	m := DefaultManifest()
 	m.Name = "test"
 	m.Encoder = EncoderSpec{
@@ -17,7 +17,7 @@ func settled() Manifest {
 }
 
 func TestSet(t *testing.T) {
-	m := settled()
+	m := valid()
 	before := slices.Clone(m.Diffusion.Timesteps)
 	got, err := m.Override("compound.lse_weight=0.25", "compound.upsample=nearest", "diffusion.timesteps=[3, 1]",
 		"diffusion.aggregate=sqrt_one_minus_alpha_bar")
@@ -48,18 +48,18 @@ func TestSetRefuses(t *testing.T) {
 		{"compound.lse_weight", "want diffusion.KEY=VALUE or compound.KEY=VALUE"},
 		{"compound.lse_weight=", "no value"},
 		{"compound.lse_weight=-1", "compound.lse_weight: got -1, want 0 to 1000"},
-		{"compound.lse_weight=1\nname: x", "the value is no YAML"},
+		{"compound.lse_weight=1\nname: x", "the value is not YAML"},
 		{"diffusion.timesteps=[1, 1]", "diffusion.timesteps: got 1"},
 		{"diffusion.draws=-1", "diffusion.draws: got -1"},
-		{"compound.upsample={", "the value is no YAML"},
+		{"compound.upsample={", "the value is not YAML"},
 	} {
-		m := settled()
+		m := valid()
 		if err := m.Set(tt.set); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("Set(%q) = %v, want %q", tt.set, err, tt.want)
 		}
 	}
 	for _, set := range []string{"diffusion.score=mse", "diffusion.noise=shared", "diffusion.draws=2", "diffusion.seed=7"} {
-		m := settled()
+		m := valid()
 		if _, err := m.Override(set); !errors.Is(err, ErrRecalibrate) {
 			t.Errorf("Override(%q) = %v, want %v", set, err, ErrRecalibrate)
 		}
@@ -74,7 +74,7 @@ func FuzzSet(f *testing.F) {
 	f.Add("diffusion.timesteps=[1,2]")
 	f.Add("compound.rule: {")
 	f.Fuzz(func(t *testing.T, set string) {
-		m := settled()
+		m := valid()
 		if m.Set(set) == nil && m.Validate() != nil {
 			t.Errorf("Set(%q) leaves a manifest that does not validate", set)
 		}

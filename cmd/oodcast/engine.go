@@ -11,11 +11,11 @@ import (
 	"github.com/oodcast/oodcast/models"
 )
 
-// providerFlags choose what computes.
+// providerFlags choose the execution provider.
 type providerFlags struct {
-	Provider         string `enum:"cpu,cuda,tensorrt" default:"cpu" help:"What computes: cpu, cuda or tensorrt."`
+	Provider         string `enum:"cpu,cuda,tensorrt" default:"cpu" help:"Execution provider: cpu, cuda or tensorrt."`
 	ProviderRequired bool   `help:"Fail instead of falling back to the CPU."`
-	Threads          int    `placeholder:"N" help:"CPU threads. Default: one a core."`
+	Threads          int    `placeholder:"N" help:"CPU threads. Default: one per core."`
 	Device           int    `placeholder:"N" help:"Number of the GPU."`
 }
 
@@ -29,7 +29,7 @@ func (f providerFlags) options() ort.Options {
 type detectorFlags struct {
 	Timesteps     string        `default:"5" placeholder:"N" help:"Diffusion timesteps: how many (5), which (221,103), or auto."`
 	LatencyBudget time.Duration `placeholder:"D" help:"Time for one frame when --timesteps is auto."`
-	Threshold     float32       `placeholder:"X" help:"Values above are anomalous. Default: the bundle's."`
+	Threshold     float32       `placeholder:"X" help:"Values above this are anomalous. Default: the bundle's threshold."`
 	Size          string        `placeholder:"WxH" help:"Working size, multiples of 32. Default: chosen for each frame."`
 	Paper         bool          `help:"The paper's choices: timesteps 0..N-1, nearest upsampling, weight 1 for the uncertainty."`
 	Part          string        `enum:"compound,diffusion,lse" default:"compound" help:"What to show: compound, diffusion or lse."`
@@ -54,7 +54,7 @@ func (f detectorFlags) config() (detector.Config, error) {
 	return c, nil
 }
 
-// setTimesteps reads a number of timesteps (5), a list of them (0,4,9) or auto into c; "" changes nothing.
+// setTimesteps reads a number of timesteps (5), a list of timesteps (0,4,9) or auto into c. "" changes nothing.
 func setTimesteps(c *detector.Config, v string) error {
 	switch v {
 	case "":
@@ -89,7 +89,7 @@ func integers(s string) ([]int, error) {
 	var list []int
 	for part := range strings.SplitSeq(s, ",") {
 		if part == "" {
-			continue // a trailing comma makes a list of one
+			continue // after a trailing comma, which makes a list of one number
 		}
 		n, err := strconv.Atoi(strings.TrimSpace(part))
 		if err != nil {
@@ -103,7 +103,7 @@ func integers(s string) ([]int, error) {
 	return list, nil
 }
 
-// openEngine opens a bundle and prepares it; it says on stderr when the provider is not the one asked for.
+// openEngine opens and prepares a bundle. It logs a warning if the provider is not the requested one.
 func openEngine(e *env, bundle string, d detectorFlags, p providerFlags) (*ort.Engine, *models.Bundle, error) {
 	cfg, err := d.config()
 	if err != nil {

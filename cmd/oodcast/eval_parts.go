@@ -12,7 +12,6 @@ import (
 	"github.com/oodcast/oodcast/detector/ort"
 	"github.com/oodcast/oodcast/ingest"
 	"github.com/oodcast/oodcast/models"
-	"github.com/oodcast/oodcast/models/nets"
 )
 
 // evalVars are the names that the help shows.
@@ -106,7 +105,7 @@ func (p *evalParts) denoising(score string, opts ort.Options) (s detector.Scorer
 	if score == eval.ReconstructionError {
 		s, err = ort.NewReconstructor(cfg, opts)
 	} else {
-		cfg.Score = nets.ScoreMSE
+		cfg.Score = models.ScoreMSE
 		s, err = ort.NewScorer(cfg, opts)
 	}
 	if err != nil {

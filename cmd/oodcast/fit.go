@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -22,26 +21,26 @@ type FitCmd struct {
 	Bundle        string        `default:"roadscene" placeholder:"B" help:"Bundle with the encoder: a name or a folder."`
 	Source        []string      `required:"" sep:"none" placeholder:"URI" help:"Normal footage: a file, a folder of images, a stream. May be repeated."`
 	Out           string        `required:"" placeholder:"DIR" help:"Folder of the new bundle."`
-	Name          string        `placeholder:"NAME" help:"Name of the new bundle. Default: that of --bundle."`
+	Name          string        `placeholder:"NAME" help:"Name of the new bundle. Default: the name of --bundle."`
 	Duration      time.Duration `placeholder:"D" help:"Read each source for this long at most; needed for live ones."`
 	Steps         int           `default:"${fit_steps}" placeholder:"N" help:"Optimiser steps (default ${default})."`
-	Batch         int           `default:"${fit_batch}" placeholder:"N" help:"Tokens a step (default ${default})."`
+	Batch         int           `default:"${fit_batch}" placeholder:"N" help:"Tokens per step (default ${default})."`
 	LR            float64       `name:"lr" default:"${fit_lr}" placeholder:"X" help:"Highest learning rate (default ${default})."`
-	Seed          uint64        `default:"1" placeholder:"N" help:"Seed of everything random (default ${default})."`
-	Denoiser      string        `enum:"mlp,unet" default:"mlp" help:"mlp, or unet: convolutions over squares of features, the paper's ablation, at nine times the cost."`
+	Seed          uint64        `default:"1" placeholder:"N" help:"Seed of all random numbers (default ${default})."`
+	Denoiser      string        `enum:"mlp,unet" default:"mlp" help:"mlp or unet. A unet convolves squares of features, the paper's ablation, at nine times the cost."`
 	Width         int           `placeholder:"N" help:"Hidden width of the denoiser. Default: the number of features."`
 	Blocks        []int         `default:"${fit_blocks}" placeholder:"N,N,N" help:"Input, middle and output blocks of the denoiser (default ${default})."`
-	Groups        int           `default:"${fit_groups}" placeholder:"N" help:"Groups of its normalisation layers (default ${default})."`
-	Normalise     string        `default:"${fit_normalise}" placeholder:"HOW" help:"Scale of features: per_channel or global (default ${default})."`
-	Scales        []float64     `default:"1" placeholder:"X" help:"Working sizes of training frames, as shares of the bundle's (default ${default})."`
+	Groups        int           `default:"${fit_groups}" placeholder:"N" help:"Groups of the denoiser's normalisation layers (default ${default})."`
+	Normalise     string        `default:"${fit_normalise}" placeholder:"HOW" help:"How features are scaled: per_channel or global (default ${default})."`
+	Scales        []float64     `default:"1" placeholder:"X" help:"Working sizes of training frames, as multiples of the bundle's (default ${default})."`
 	Jitter        bool          `default:"true" negatable:"" help:"Vary exposure, colour, noise and position of training frames (default on)."`
-	Flip          bool          `help:"Also mirror training frames: for moving cameras."`
+	Flip          bool          `help:"Also mirror training frames, for moving cameras."`
 	MaxFrames     int           `default:"${fit_max_frames}" placeholder:"N" help:"Frames to train on; longer footage is thinned out (default ${default})."`
-	LSEWeight     float64       `name:"lse-weight" default:"-1" placeholder:"X" help:"Weight of the segmenter's uncertainty. Default: that of --bundle."`
+	LSEWeight     float64       `name:"lse-weight" default:"-1" placeholder:"X" help:"Weight of the segmenter's uncertainty. Default: the weight in --bundle."`
 	Set           []string      `sep:"none" placeholder:"KEY=VALUE" help:"Change a key of bundle.yaml: diffusion.* or compound.*. May be repeated."`
-	Calibration   int           `name:"calibration-frames" default:"${fit_calibration}" placeholder:"N" help:"Frames to calibrate on at most (default ${default})."`
-	Paper         bool          `help:"The paper's normalisation, noise and timesteps."`
-	CalibrateOnly bool          `help:"Keep the denoiser of --bundle; only measure normal footage."`
+	Calibration   int           `name:"calibration-frames" default:"${fit_calibration}" placeholder:"N" help:"Largest number of frames to calibrate on (default ${default})."`
+	Paper         bool          `help:"Use the paper's normalisation, noise and timesteps."`
+	CalibrateOnly bool          `help:"Keep the denoiser of --bundle and only measure normal footage."`
 	JSON          string        `name:"json" placeholder:"FILE" help:"Write the result as JSON; - for stdout."`
 	providerFlags `embed:""`
 }
@@ -68,7 +67,7 @@ func (c *FitCmd) Run(e *env) error {
 	res, err := fit.Run(e, opt)
 	bar.finish()
 	if errors.Is(err, context.Canceled) {
-		return fmt.Errorf("interrupted while reading footage; the same command goes on from there")
+		return fmt.Errorf("interrupted while reading footage; the same command continues from there")
 	}
 	if err != nil {
 		return err
@@ -76,7 +75,7 @@ func (c *FitCmd) Run(e *env) error {
 	if c.JSON != "-" {
 		state := ""
 		if res.Interrupted {
-			state = " (interrupted: the same command trains on)"
+			state = " (interrupted: the same command continues the training)"
 		}
 		fmt.Fprintf(e.Stdout, "%s: %d frames, %d tokens, %d steps, loss %.4f, threshold %.2f, %.0f s on %s%s\n",
 			res.Out, res.Frames, res.Tokens, res.Steps, res.Loss, res.Threshold, res.Seconds, res.Provider, state)
@@ -107,7 +106,7 @@ func (c *FitCmd) options() (fit.Options, error) {
 		return fit.Options{}, usageError{fmt.Errorf("--set: %w", err)}
 	}
 	opt := fit.Options{
-		Config: cfg, Bundle: b, Out: c.Out, Name: c.Name, CalibrateOnly: c.CalibrateOnly, ORT: c.providerFlags.options(),
+		Config: cfg, Bundle: b, Out: c.Out, Name: c.Name, Duration: c.Duration, CalibrateOnly: c.CalibrateOnly, ORT: c.providerFlags.options(),
 	}
 	pool := ingest.NewPool(8)
 	for _, uri := range c.Source {
@@ -119,15 +118,12 @@ func (c *FitCmd) options() (fit.Options, error) {
 			return fit.Options{}, usagef("--source %s never ends: add --duration, for instance --duration 10m",
 				ingest.RedactURI(uri))
 		}
-		if c.Duration > 0 {
-			s = timedSource{s, c.Duration}
-		}
-		opt.Sources, opt.SourceNames = append(opt.Sources, s), append(opt.SourceNames, sourceName(uri))
+		opt.Sources, opt.SourceNames = append(opt.Sources, s), append(opt.SourceNames, fit.SourceName(uri))
 	}
 	return opt, nil
 }
 
-// footage opens a source whose every frame counts, and says whether it never ends.
+// footage opens a source that delivers every frame, and reports whether it is live and never ends.
 func footage(uri string, pool *ingest.Pool) (s ingest.Source, live bool, err error) {
 	cfg := ingest.DefaultConfig()
 	cfg.URI, cfg.Overflow = uri, "wait"
@@ -139,26 +135,6 @@ func footage(uri string, pool *ingest.Pool) (s ingest.Source, live bool, err err
 		return nil, false, usageError{err}
 	}
 	return s, u.Live(), nil
-}
-
-// sourceName is what a bundle remembers of a source: no passwords, and no folders of the machine it was made on.
-func sourceName(uri string) string {
-	if _, err := os.Stat(uri); err == nil {
-		return filepath.Join(filepath.Base(filepath.Dir(uri)), filepath.Base(uri))
-	}
-	return ingest.RedactURI(uri)
-}
-
-// timedSource ends a source after some time.
-type timedSource struct {
-	ingest.Source
-	most time.Duration
-}
-
-func (s timedSource) Run(ctx context.Context, sink ingest.Sink) error {
-	ctx, cancel := context.WithTimeout(ctx, s.most)
-	defer cancel()
-	return s.Source.Run(ctx, sink)
 }
 
 // fitBar draws the progress of a fit: a bar on a terminal, a line every few seconds elsewhere.
@@ -213,7 +189,7 @@ func (b *fitBar) show(p fit.Progress) {
 func newBar(e *env, p fit.Progress) *progressbar.ProgressBar {
 	most := p.Steps
 	if p.Phase == fit.Features {
-		most = -1 // a stream does not say how long it is
+		most = -1 // the length of a stream is unknown
 	}
 	return progressbar.NewOptions(most, progressbar.OptionSetWriter(e.Stderr), progressbar.OptionSetWidth(24),
 		progressbar.OptionSetPredictTime(true), progressbar.OptionShowCount(), progressbar.OptionClearOnFinish(),

@@ -14,7 +14,7 @@ import (
 	"github.com/oodcast/oodcast/models"
 )
 
-// The promise of a fixed camera: fitted on a while of normal footage, what does not belong lights up. The objects are
+// A bundle that was fitted to some normal footage of a fixed camera marks objects that do not belong there. The objects are
 // real photographs pasted into real footage at known places and times.
 func TestFitFindsPastedObjects(t *testing.T) {
 	dir := t.TempDir()
@@ -41,7 +41,7 @@ func TestFitFindsPastedObjects(t *testing.T) {
 	}
 }
 
-// fit → kill -9 → the same command goes on where the last checkpoint was.
+// After kill -9, the same fit command continues from the last checkpoint.
 func TestFitResumesAfterKill(t *testing.T) {
 	dir := t.TempDir()
 	clip := filepath.Join(dir, "normal.avi")
@@ -61,16 +61,16 @@ func TestFitResumesAfterKill(t *testing.T) {
 	}
 
 	p = start(t, args...)
-	waitForStderr(t, p, "going on after step")
+	waitForStderr(t, p, "continuing after step")
 	waitForStderr(t, p, "train  loss")
-	if code, _ := p.stop(t, os.Interrupt); code != exitDone { // Ctrl-C calibrates with what there is
+	if code, _ := p.stop(t, os.Interrupt); code != exitDone { // Ctrl-C calibrates the denoiser as it is
 		t.Fatalf("exit code %d after Ctrl-C", code)
 	}
 	must(t, "models", "verify", bundle)
 	must(t, "run", "--bundle", bundle, "--source", clip, "--max-frames", "2", "--http", "off", "--nats", "off")
 }
 
-// waitForCheckpoint waits until the training state has been written a second time: then there is progress to lose.
+// waitForCheckpoint waits until the training state has been written twice: then there is progress to lose.
 func waitForCheckpoint(t *testing.T, p *process, out string) {
 	t.Helper()
 	state := filepath.Join(out+".fit", "training.bin")
@@ -101,9 +101,9 @@ func waitForStderr(t *testing.T, p *process, sub string) {
 		}
 		select {
 		case <-p.done:
-			t.Fatalf("fit ended before it said %q: %s", sub, p.stderr.String())
+			t.Fatalf("fit ended before it printed %q: %s", sub, p.stderr.String())
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
-	t.Fatalf("fit did not say %q: %s", sub, p.stderr.String())
+	t.Fatalf("fit did not print %q: %s", sub, p.stderr.String())
 }

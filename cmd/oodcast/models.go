@@ -1,10 +1,8 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -12,11 +10,11 @@ import (
 	"github.com/oodcast/oodcast/models"
 )
 
-// ModelsCmd groups what concerns bundles.
+// ModelsCmd groups the commands for bundles.
 type ModelsCmd struct {
 	List   ModelsListCmd   `cmd:"" help:"List the embedded bundles, and the bundles in FOLDER."`
 	Show   ModelsShowCmd   `cmd:"" help:"Print a bundle's manifest or one of its files."`
-	Verify ModelsVerifyCmd `cmd:"" help:"Check a bundle's checksums and that this machine computes what it should."`
+	Verify ModelsVerifyCmd `cmd:"" help:"Check a bundle's checksums, and that this machine computes the right outputs."`
 	Import ModelsImportCmd `cmd:"" help:"Make an encoder-only bundle from a network's weights; oodcast fit completes it."`
 }
 
@@ -36,7 +34,7 @@ type listed struct {
 	Error       string `json:"error,omitempty"`
 }
 
-// Run prints one line a bundle.
+// Run prints one line per bundle.
 func (c *ModelsListCmd) Run(e *env) error {
 	paths := models.Names()
 	if c.Folder != "" {
@@ -89,7 +87,7 @@ func describe(path string) listed {
 // ModelsShowCmd prints a bundle.
 type ModelsShowCmd struct {
 	Bundle string `arg:"" optional:"" default:"roadscene" help:"Name or folder of the bundle." placeholder:"BUNDLE"`
-	File   string `help:"Print this file of the bundle instead, for instance MODEL_CARD.md." placeholder:"NAME"`
+	File   string `help:"Print this file of the bundle instead, such as MODEL_CARD.md." placeholder:"NAME"`
 	JSON   string `name:"json" help:"Write the manifest as JSON to this file; - is stdout." placeholder:"FILE"`
 }
 
@@ -120,12 +118,12 @@ func (c *ModelsShowCmd) Run(e *env) error {
 
 // ModelsVerifyCmd checks a bundle.
 type ModelsVerifyCmd struct {
-	Bundle   []string `arg:"" optional:"" help:"Names or folders; all embedded bundles if none is named." placeholder:"BUNDLE"`
-	Provider string   `default:"cpu" enum:"cpu,cuda,tensorrt" help:"What computes the golden outputs: ${enum}."`
+	Bundle   []string `arg:"" optional:"" help:"Names or folders. Default: all embedded bundles." placeholder:"BUNDLE"`
+	Provider string   `default:"cpu" enum:"cpu,cuda,tensorrt" help:"Provider that computes the golden outputs: ${enum}."`
 	Library  string   `env:"OODCAST_ORT_LIB" help:"ONNX Runtime's library." placeholder:"FILE"`
 }
 
-// Run opens every bundle, which checks the checksums, and compares the golden outputs.
+// Run opens every bundle, which verifies the checksums, and compares the golden outputs.
 func (c *ModelsVerifyCmd) Run(e *env) error {
 	names := c.Bundle
 	if len(names) == 0 {
@@ -144,76 +142,21 @@ func (c *ModelsVerifyCmd) Run(e *env) error {
 	return nil
 }
 
+// golden compares the golden outputs and prints the verdict.
 func (c *ModelsVerifyCmd) golden(e *env, b *models.Bundle) error {
-	g, err := b.Golden()
+	runner := ort.Runner{Library: c.Library, Options: ort.Options{Provider: ort.Provider(c.Provider)}}
+	check, err := runner.CheckGolden(b)
 	if err != nil {
 		return err
 	}
-	if g == nil {
+	if check == nil {
 		fmt.Fprintf(e.Stdout, "%s: no %s, outputs not checked\n", b.Path(), models.GoldenFile)
 		return nil
 	}
-	model, err := b.Encoder()
-	if err != nil {
-		return err
-	}
-	rt, err := ort.Open(c.Library)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = rt.Close() }()
-	s, err := ort.NewSession(model, ort.Options{Provider: ort.Provider(c.Provider)})
-	if err != nil {
-		return err
-	}
-	defer func() { _ = s.Close() }()
-	slack := 1.0
-	if s.Provider() != ort.CPU {
-		slack = 10 // GPUs multiply with 10 bits of mantissa (TF32) unless told otherwise
-	}
-	worst, err := g.Check(encodeWith(s), slack)
-	if err != nil {
-		return err
-	}
 	fmt.Fprintf(e.Stdout, "%s: outputs right on %s (largest difference %.1g of an output's root mean square)\n",
-		b.Path(), s.Provider(), worst)
-	if note := s.Note(); note != "" {
-		fmt.Fprintln(e.Stderr, note)
+		b.Path(), check.Provider, check.Difference)
+	if check.Note != "" {
+		fmt.Fprintln(e.Stderr, check.Note)
 	}
 	return nil
-}
-
-// encodeWith runs an encoder session for models.Golden.
-func encodeWith(s *ort.Session) models.EncodeFunc {
-	return func(rgb []uint8, width, height int, size models.Size) (_ map[string]models.Output, err error) {
-		shape := []int64{int64(height), int64(width), 3}
-		many := slices.ContainsFunc(s.Inputs(), func(p ort.Port) bool { return p.Name == "image" && len(p.Shape) == 4 })
-		if many { // takes several pictures: give it one
-			shape = slices.Insert(shape, 0, 1)
-		}
-		image, err := ort.NewTensor(shape, rgb)
-		if err != nil {
-			return nil, err
-		}
-		defer func() { err = errors.Join(err, image.Close()) }()
-		working, err := ort.NewTensor([]int64{2}, []int64{int64(size.Height), int64(size.Width)})
-		if err != nil {
-			return nil, err
-		}
-		defer func() { err = errors.Join(err, working.Close()) }()
-		tensors, err := s.Eval(map[string]*ort.Tensor{"image": image, "size": working})
-		if err != nil {
-			return nil, err
-		}
-		out := make(map[string]models.Output, len(tensors))
-		for name, t := range tensors {
-			shape := slices.Clone(t.Shape())
-			if many && len(shape) > 0 {
-				shape = shape[1:]
-			}
-			out[name] = models.Output{Shape: shape, Data: slices.Clone(ort.Data[float32](t))}
-			err = errors.Join(err, t.Close())
-		}
-		return out, err
-	}
 }

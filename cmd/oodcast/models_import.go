@@ -1,18 +1,12 @@
 package main
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
+	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"strings"
-	"text/template"
 
 	"github.com/oodcast/oodcast/detector/ort"
 	"github.com/oodcast/oodcast/models"
-	"github.com/oodcast/oodcast/models/checkpoint"
+	"github.com/oodcast/oodcast/models/importer"
 	"github.com/oodcast/oodcast/models/nets"
 )
 
@@ -22,179 +16,86 @@ type ModelsImportCmd struct {
 	ONNX            ImportONNXCmd         `cmd:"" name:"onnx" help:"Any segmentation network in ONNX; name the tensor with the features."`
 }
 
-// importFlags are common to all imports.
+// importFlags are the flags of all imports.
 type importFlags struct {
 	Out     string   `required:"" help:"Folder of the new bundle." placeholder:"DIR"`
 	Size    string   `default:"1024x512" help:"Working size, WIDTHxHEIGHT in pixels." placeholder:"WxH"`
-	Name    string   `help:"Name of the bundle; the folder's name if absent." placeholder:"NAME"`
+	Name    string   `help:"Name of the bundle. Default: the folder's name." placeholder:"NAME"`
 	Classes []string `help:"Names of the classes, in the order of the logits." placeholder:"NAME,..."`
 	Library string   `env:"OODCAST_ORT_LIB" help:"ONNX Runtime's library." placeholder:"FILE"`
 }
 
-// ImportEfficientViTCmd imports EfficientViT-Seg in any width.
+// options returns the options that the flags describe.
+func (f *importFlags) options() (importer.Options, error) {
+	w, h, err := parseSize(f.Size)
+	return importer.Options{
+		Out: f.Out, Name: f.Name, Size: models.Size{Width: w, Height: h}, Classes: f.Classes,
+		Program: "oodcast " + version, Runner: ort.Runner{Library: f.Library},
+	}, err
+}
+
+// report prints what an import has written.
+func (f *importFlags) report(e *env, r *importer.Result, err error) error {
+	var bad *importer.InputError
+	if errors.As(err, &bad) {
+		return usageError{err}
+	}
+	if err != nil {
+		return err
+	}
+	enc := r.Encoder
+	fmt.Fprintf(e.Stdout, "wrote %s: %s, %s, %d features at stride %d, %d classes; next: oodcast fit --bundle %s\n",
+		f.Out, enc.Architecture, r.Summary, enc.Channels, enc.Stride, len(enc.Classes), f.Out)
+	return nil
+}
+
+// ImportEfficientViTCmd imports an EfficientViT segmentation network of any width.
 type ImportEfficientViTCmd struct {
 	Checkpoint string `arg:"" help:"Weights, as torch.save wrote them or safetensors." placeholder:"CKPT"`
 	Features   string `default:"head@16,stage3@16" help:"Tensors that become the features, NAME@STRIDE,...: stage1 to stage4, head, keys." placeholder:"LIST"`
 	importFlags
 }
 
-// Run builds the graph, runs it once for the golden outputs, and writes the bundle.
+// Run writes the bundle.
 func (c *ImportEfficientViTCmd) Run(e *env) error {
-	weights, meta, err := readWeights(c.Checkpoint)
+	opt, err := c.options()
 	if err != nil {
 		return err
 	}
-	cfg, err := nets.InferEfficientViT(weights)
-	if err != nil {
-		return usagef("import %q: %w", c.Checkpoint, err)
+	r, err := importer.EfficientViT(c.Checkpoint, c.Features, opt)
+	return c.report(e, r, err)
+}
+
+// ImportONNXCmd imports any segmentation network that was exported to ONNX.
+type ImportONNXCmd struct {
+	Model    string `arg:"" name:"file" help:"ONNX file, operator set 13 or later, weights inside." placeholder:"FILE"`
+	Features string `required:"" help:"Tensor that holds the features: [1,C,h,w], [1,h,w,C] or tokens [1,N,C]." placeholder:"TENSOR"`
+	Logits   string `help:"Tensor with the class scores before softmax, [1,K,h,w]. Default: the only output, or computed from the masks." placeholder:"TENSOR"`
+
+	ClassLogits string `help:"Mask-classification networks: tensor with the classes of the queries, [1,Q,K+1]." placeholder:"TENSOR"`
+	MaskLogits  string `help:"Mask-classification networks: tensor with the masks of the queries, [1,Q,h,w]." placeholder:"TENSOR"`
+
+	Input    string    `help:"Tensor for the picture, float32 [1,3,H,W]. Default: the only input." placeholder:"TENSOR"`
+	Mean     []float64 `help:"Mean of red, green and blue in pixels scaled to 0..1. Default: ImageNet's." placeholder:"R,G,B"`
+	Std      []float64 `help:"Standard deviation of red, green and blue. Default: ImageNet's." placeholder:"R,G,B"`
+	Multiple int       `default:"32" help:"Both sides of a working size must be multiples of this."`
+	importFlags
+}
+
+// Run writes the bundle.
+func (c *ImportONNXCmd) Run(e *env) error {
+	cfg := nets.ForeignConfig{
+		Input: c.Input, Logits: c.Logits, Features: c.Features, ClassLogits: c.ClassLogits, MaskLogits: c.MaskLogits,
 	}
-	if stated, ok := meta["config"]; ok {
-		if cfg, err = cfg.WithMeta(stated); err != nil {
-			return usagef("import %q: %w", c.Checkpoint, err)
-		}
+	if len(c.Mean) != len(c.Std) || len(c.Mean) != 0 && len(c.Mean) != 3 {
+		return usagef("--mean and --std: want three numbers each, or none")
 	}
-	cfg.Features = c.Features
-	if err := cfg.Validate(); err != nil {
-		return usagef("import %q: %w", c.Checkpoint, err)
-	}
-	g, err := nets.EfficientViT(cfg, weights)
-	if err != nil {
-		return usagef("import %q: %w", c.Checkpoint, err)
-	}
-	model, err := g.Marshal()
+	copy(cfg.Mean[:], c.Mean)
+	copy(cfg.Std[:], c.Std)
+	opt, err := c.options()
 	if err != nil {
 		return err
 	}
-	m, err := c.manifest(cfg.Classes)
-	if err != nil {
-		return err
-	}
-	m.Encoder.Architecture = "efficientvit-seg"
-	m.Encoder.Features = cfg.Features
-	m.Encoder.Channels = cfg.Channels()
-	m.Encoder.Stride = cfg.Stride()
-	m.Encoder.LogitsStride = nets.LogitsStride
-	return c.write(e, m, c.Checkpoint, model, fmt.Sprintf("%d parameters, widths %v, depths %v", weights.Params(), cfg.Widths,
-		cfg.Depths))
-}
-
-func readWeights(path string) (checkpoint.Tensors, map[string]any, error) {
-	if !strings.EqualFold(filepath.Ext(path), ".safetensors") {
-		return checkpoint.OpenTorchMeta(path)
-	}
-	ts, _, err := checkpoint.ReadSafetensors(path)
-	return ts, nil, err
-}
-
-// manifest fills in what the flags say about a network of so many classes.
-func (f *importFlags) manifest(classes int) (models.Manifest, error) {
-	m := models.DefaultManifest()
-	m.Name = f.Name
-	if m.Name == "" {
-		m.Name = strings.ToLower(filepath.Base(filepath.Clean(f.Out)))
-	}
-	size, err := f.size()
-	if err != nil {
-		return m, err
-	}
-	m.Encoder.Size = size
-	switch {
-	case len(f.Classes) == classes:
-		m.Encoder.Classes = f.Classes
-	case len(f.Classes) > 0:
-		return m, usagef("--classes: got %d names, the network has %d classes", len(f.Classes), classes)
-	case classes == len(models.CityscapesClasses()):
-		m.Encoder.Classes = models.CityscapesClasses()
-	default:
-		for i := range classes {
-			m.Encoder.Classes = append(m.Encoder.Classes, fmt.Sprintf("class %d", i))
-		}
-	}
-	return m, nil
-}
-
-// size reads --size.
-func (f *importFlags) size() (models.Size, error) {
-	w, h, err := parseSize(f.Size)
-	return models.Size{Width: w, Height: h}, err
-}
-
-// write computes the golden outputs and writes the folder.
-func (f *importFlags) write(e *env, m models.Manifest, source string, model []byte, what string) error {
-	raw, err := os.ReadFile(source)
-	if err != nil {
-		return fmt.Errorf("import %q: %w", source, err)
-	}
-	sum := sha256.Sum256(raw)
-	m.Provenance = map[string]any{
-		"weights": filepath.Base(source), "weights_sha256": hex.EncodeToString(sum[:]), "program": "oodcast " + version,
-	}
-	golden, err := f.golden(model, m.Encoder.SizeMultiple())
-	if err != nil {
-		return fmt.Errorf("import %q: %w", source, err)
-	}
-	card, err := modelCard(m, what)
-	if err != nil {
-		return err
-	}
-	files := map[string][]byte{
-		models.EncoderFile: model, models.GoldenFile: golden, models.CardFile: card,
-	}
-	if err := m.Validate(); err != nil {
-		return usageError{err}
-	}
-	if err := models.Write(f.Out, m, files); err != nil {
-		return err
-	}
-	fmt.Fprintf(e.Stdout, "wrote %s: %s, %s, %d features at stride %d, %d classes; next: oodcast fit --bundle %s\n",
-		f.Out, m.Encoder.Architecture, what, m.Encoder.Channels, m.Encoder.Stride, len(m.Encoder.Classes), f.Out)
-	return nil
-}
-
-func (f *importFlags) golden(model []byte, multiple int) ([]byte, error) {
-	rt, err := ort.Open(f.Library)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rt.Close() }()
-	s, err := ort.NewSession(model, ort.Options{})
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = s.Close() }()
-	g, err := models.NewGolden(encodeWith(s), multiple)
-	if err != nil {
-		return nil, err
-	}
-	return g.Marshal()
-}
-
-const cardText = `# {{.M.Name}}
-
-The segmentation network below, and the denoiser that ` + "`oodcast fit`" + ` adds to it.
-
-| | |
-|---|---|
-| architecture | {{.M.Encoder.Architecture}}: {{.What}} |
-| weights | {{.M.Provenance.weights}}, sha256 {{.M.Provenance.weights_sha256}} |
-| features | {{.M.Encoder.Features}}: {{.M.Encoder.Channels}} channels at stride {{.M.Encoder.Stride}} |
-| working size | {{.M.Encoder.Size.Width}}×{{.M.Encoder.Size.Height}} |
-| classes | {{range $i, $c := .M.Encoder.Classes}}{{if $i}}, {{end}}{{$c}}{{end}} |
-
-The licence of the weights is that of their source.
-`
-
-func modelCard(m models.Manifest, what string) ([]byte, error) {
-	t, err := template.New("card").Parse(cardText)
-	if err != nil {
-		return nil, err
-	}
-	var buf bytes.Buffer
-	if err := t.Execute(&buf, struct {
-		M    models.Manifest
-		What string
-	}{m, what}); err != nil {
-		return nil, err
-	}
-	return buf.Bytes(), nil
+	r, err := importer.ONNX(c.Model, cfg, c.Multiple, opt)
+	return c.report(e, r, err)
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/oodcast/oodcast/models/graph"
 )
 
-// tinyNetwork writes a segmentation network as people export them and returns its path and the features' name.
+// tinyNetwork writes a segmentation network as users export them, and returns its path and the name of its features.
 func tinyNetwork(t *testing.T) (path, features string) {
 	t.Helper()
 	g := graph.New(graph.Float32)
@@ -65,7 +65,7 @@ func TestModelsImportONNX(t *testing.T) {
 	}
 }
 
-// TestModelsVerifyNotices exchanges the encoder and its checksum: only the golden outputs can tell.
+// TestModelsVerifyNotices replaces the encoder and its checksum: only the golden outputs can reveal that.
 func TestModelsVerifyNotices(t *testing.T) {
 	network, features := tinyNetwork(t)
 	dir := filepath.Join(t.TempDir(), "mine")
@@ -83,7 +83,7 @@ func TestModelsVerifyNotices(t *testing.T) {
 	raw := files[models.EncoderFile]
 	weight := []byte{0x8f, 0xc2, 0x75, 0xbd} // -0.06, the first weight: (0-3)/50
 	if !bytes.Contains(raw, weight) {
-		t.Fatal("the weight is not there")
+		t.Fatal("the encoder does not contain the weight")
 	}
 	files[models.EncoderFile] = bytes.ReplaceAll(raw, weight, []byte{0, 0, 0, 0})
 	if err := models.Write(dir, b.Manifest, files); err != nil {
@@ -95,7 +95,7 @@ func TestModelsVerifyNotices(t *testing.T) {
 	}
 }
 
-// ONNX Runtime reports to nobody: it collects no events and leaves no files of its own.
+// ONNX Runtime sends no telemetry: it collects no events and leaves no files.
 func TestNoTelemetry(t *testing.T) {
 	home := t.TempDir()
 	for _, name := range []string{"TMPDIR", "HOME", "XDG_CACHE_HOME"} {
@@ -153,7 +153,7 @@ func TestModelsRefuses(t *testing.T) {
 		{"odd size", onnx("--features", features, "--size", "80x48"), exitUsage, "a positive multiple of 32"},
 		{"classes", onnx("--features", features, "--classes", "a,b", "--size", "64x64"), exitUsage, "has 4 classes"},
 		{"tensor", onnx("--features", "keys"), exitUsage, `makes a tensor "keys"`},
-		{"list", []string{"models", "import", "efficientvit-seg", network, "--out", dir}, exitFailed, "no torch zip file"},
+		{"list", []string{"models", "import", "efficientvit-seg", network, "--out", dir}, exitFailed, "not a torch zip file"},
 	}
 	for _, tt := range tests {
 		code, _, stderr := oodcast(t, tt.args...)

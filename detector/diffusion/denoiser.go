@@ -3,31 +3,27 @@ package diffusion
 import (
 	"fmt"
 	"math"
+
+	"github.com/oodcast/oodcast/models"
 )
 
-// Denoiser is the MLP that predicts the noise in a feature vector ("UNet0D": residual blocks with skip connections and
-// no spatial extent). The zero value of Groups, Blocks and so on is not usable.
+// Denoiser is the MLP that predicts the noise in a feature vector ("UNet0D": residual blocks with skip connections, but
+// without spatial dimensions). Its fields have no defaults: all but InputProjection must be set.
 type Denoiser struct {
 	Channels        int    // C: length of a feature
 	Width           int    // hidden width; equals Channels without an input projection
 	Groups          int    // groups of each GroupNorm
 	Blocks          [3]int // input, middle and output blocks
-	Time            string // "sinusoidal" or "scalar"
+	Time            string // models.TimeSinusoidal or models.TimeScalar
 	InputProjection bool   // a Linear(Channels → Width) before the first block
 
-	// Params holds the weights by the names of the official checkpoints, row-major, Linears as [out, in].
+	// Params holds the weights under the names of the official checkpoints, row-major, linear layers as [out, in].
 	Params map[string][]float32
 }
 
-// The forms of the time embedding.
-const (
-	Sinusoidal = "sinusoidal" // sines and cosines of t, two Linears, one more Linear in each block
-	Scalar     = "scalar"     // t replicated, one Linear, added as it is
-)
-
 const groupNormEpsilon = 1e-5
 
-// Predict returns the predicted noise of rows feature vectors x (rows × Channels) that were noised to timestep t.
+// Predict returns the predicted noise in the feature vectors x (rows × Channels), which were noised to timestep t.
 func (d *Denoiser) Predict(x []float32, t int) ([]float32, error) {
 	if len(x)%d.Channels != 0 {
 		panic("diffusion: features are not a whole number of rows")
@@ -40,8 +36,8 @@ func (d *Denoiser) Predict(x []float32, t int) ([]float32, error) {
 	return out, nil
 }
 
-// Score returns e_t of each row: the score of the denoiser's prediction for noise eps at timestep t. With antithetic
-// noise it is the mean over +eps and -eps.
+// Score returns e_t of each row: the score of the denoiser's prediction of the noise eps at timestep t. With antithetic
+// noise, it is the mean over +eps and -eps.
 func (d *Denoiser) Score(
 	s *Schedule, x, eps []float32, t int, antithetic bool, score func(eps, pred []float32) float32,
 ) ([]float32, error) {
@@ -67,7 +63,7 @@ func (d *Denoiser) Score(
 	return out, nil
 }
 
-// forward is one evaluation; the first missing weight ends up in err.
+// forward is one evaluation. err names the first missing weight.
 type forward struct {
 	d    *Denoiser
 	rows int
@@ -98,12 +94,12 @@ func (f *forward) net(x []float32, t int) []float32 {
 	return f.linear(h, d.Width, d.Channels, "denoiser.out.2")
 }
 
-// block is Linear(SiLU(GN(x))) + time, Linear(SiLU(GN(·))), plus x or its projection.
+// block returns Linear(SiLU(GN(h))) for h = Linear(SiLU(GN(x))) + time, plus x or its projection.
 func (f *forward) block(x []float32, in int, emb []float32, name string) []float32 {
 	w := f.d.Width
 	h := f.linear(f.siluNorm(x, in, name+".in_layers.0"), in, w, name+".in_layers.2")
 	tv := emb
-	if f.d.Time == Sinusoidal {
+	if f.d.Time == models.TimeSinusoidal {
 		one := &forward{d: f.d, rows: 1}
 		tv = one.linear(silu(emb), w, w, name+".emb_layers.1")
 		f.keep(one.err)
@@ -122,23 +118,23 @@ func (f *forward) block(x []float32, in int, emb []float32, name string) []float
 	return h
 }
 
-// embedding returns the time embedding of t, before the blocks' own layers.
+// embedding returns the time embedding of t before the time layers of the blocks.
 func (f *forward) embedding(t int) []float32 {
 	w := f.d.Width
 	one := &forward{d: f.d, rows: 1}
 	defer func() { f.keep(one.err) }()
-	if f.d.Time == Scalar {
-		return one.linear(Timestep(Scalar, t, w), w, w, "denoiser.time_embed.0")
+	if f.d.Time == models.TimeScalar {
+		return one.linear(Timestep(models.TimeScalar, t, w), w, w, "denoiser.time_embed.0")
 	}
-	h := one.linear(Timestep(Sinusoidal, t, w), w, w, "denoiser.time_embed.0")
+	h := one.linear(Timestep(models.TimeSinusoidal, t, w), w, w, "denoiser.time_embed.0")
 	return one.linear(silu(h), w, w, "denoiser.time_embed.2")
 }
 
-// Timestep returns what the first layer of the time embedding sees: [cos(t·f_j) …, sin(t·f_j) …] with
-// f_j = 10000^(-j/(width/2)), or t replicated.
+// Timestep returns the input of the first layer of the time embedding: [cos(t·f_j) …, sin(t·f_j) …] with
+// f_j = 10000^(-j/(width/2)), or copies of t.
 func Timestep(form string, t, width int) []float32 {
 	v := make([]float32, width)
-	if form == Scalar {
+	if form == models.TimeScalar {
 		for i := range v {
 			v[i] = float32(t)
 		}
@@ -146,7 +142,7 @@ func Timestep(form string, t, width int) []float32 {
 	}
 	half := width / 2
 	for j := range half {
-		// In float32 as the reference has it: at t = 999 the rounding of f_j shows in the fifth digit.
+		// In float32, like the reference: at t = 999, the rounding of f_j shows in the fifth digit.
 		freq := float32(math.Exp(-math.Log(10000) * float64(j) / float64(half)))
 		arg := float64(float32(t) * freq)
 		v[j], v[half+j] = float32(math.Cos(arg)), float32(math.Sin(arg))
@@ -160,7 +156,7 @@ func (f *forward) keep(err error) {
 	}
 }
 
-// param returns a weight; a wrong or missing one yields zeros and an error.
+// param returns a weight. If it is missing or has the wrong size, param records an error and returns zeros.
 func (f *forward) param(name string, size int) []float32 {
 	p := f.d.Params[name]
 	if len(p) != size {
@@ -186,7 +182,7 @@ func (f *forward) linear(x []float32, in, out int, name string) []float32 {
 	return y
 }
 
-// siluNorm is SiLU(GroupNorm(x)): each row on its own, biased variance.
+// siluNorm returns SiLU(GroupNorm(x)) of each row, with biased variance.
 func (f *forward) siluNorm(x []float32, c int, name string) []float32 {
 	gamma, beta := f.param(name+".weight", c), f.param(name+".bias", c)
 	size := c / f.d.Groups

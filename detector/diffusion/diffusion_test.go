@@ -8,9 +8,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/oodcast/oodcast/models"
 )
 
-// Values of the reference implementation (0-based timesteps).
+// The wanted values are those of the reference implementation, with timesteps from 0.
 func TestSchedule(t *testing.T) {
 	s := NewSchedule()
 	for _, tt := range []struct {
@@ -26,7 +28,7 @@ func TestSchedule(t *testing.T) {
 		{999, 0.0000403583, 0.00635282, 0.99997982},
 	} {
 		a, b := s.Coefficients(tt.t)
-		// float32 of 1-ᾱ has an absolute error of 6e-8, which the root at t = 0 blows up to 3e-6.
+		// As a float32, 1-ᾱ has an absolute error of 6e-8, which the root increases to 3e-6 at t = 0.
 		if d := math.Abs(float64(s.AlphaBar(tt.t)) - tt.ab); d > 1e-7 {
 			t.Errorf("ᾱ(%d) = %v, want %v", tt.t, s.AlphaBar(tt.t), tt.ab)
 		}
@@ -55,7 +57,7 @@ func TestUsefulRange(t *testing.T) {
 		lo  [2]int // where the first and the last useful step must lie
 		hi  [2]int
 	}{
-		// Measured on EfficientViT features: deviation 1 works best at 99 … 299, deviation 0.11-0.15 at 14 … 49.
+		// Measured on EfficientViT features: deviation 1 works best at 99 … 299, deviations of 0.11 to 0.15 at 14 … 49.
 		{1, [2]int{90, 120}, [2]int{299, 360}},
 		{0.13, [2]int{5, 14}, [2]int{49, 70}},
 	} {
@@ -84,9 +86,9 @@ func TestSpreadIsNested(t *testing.T) {
 		for i := 1; i < n; i++ {
 			gap = max(gap, first[i]-first[i-1])
 		}
-		// No hole may be more than twice what n evenly spaced steps would leave, plus the rounding of the grid.
+		// No gap may be more than twice that of n evenly spaced timesteps, plus the rounding of the grid.
 		if limit := 2*240/n + 10; gap > limit {
-			t.Errorf("first %d of the order leave a hole of %d steps, want at most %d: %v", n, gap, limit, first)
+			t.Errorf("the first %d of the order leave a gap of %d timesteps, want at most %d: %v", n, gap, limit, first)
 		}
 	}
 	for n := 1; n < 25; n++ {
@@ -143,7 +145,7 @@ func TestNoiseIsNormal(t *testing.T) {
 	for i, v := range x {
 		f := float64(v)
 		m1, m2, m4 = m1+f, m2+f*f, m4+f*f*f*f
-		if i >= channels { // the same channel of the token before: neighbouring streams must be independent
+		if i >= channels { // the same channel of the previous token: neighbouring streams must be independent
 			lag += f * float64(x[i-channels])
 		}
 	}
@@ -173,7 +175,7 @@ func TestScores(t *testing.T) {
 		{[]float32{1, -2, 2}, -1, 0},
 		{[]float32{-1, 2, -2}, 1, 12},
 		{[]float32{2, 2, 1}, 0, (1.0 + 16 + 1) / 3},
-		{[]float32{0, 0, 0}, 0, 3}, // an untrained net: no NaN
+		{[]float32{0, 0, 0}, 0, 3}, // an untrained network: not NaN
 	} {
 		if got := NegCosine(eps, tt.pred); math.Abs(float64(got)-tt.cos) > 1e-6 {
 			t.Errorf("NegCosine(%v) = %v, want %v", tt.pred, got, tt.cos)
@@ -187,14 +189,14 @@ func TestScores(t *testing.T) {
 func TestAggregate(t *testing.T) {
 	s := NewSchedule()
 	e := []float32{1, 2, 10, 20} // two timesteps, two tokens
-	w, err := s.Weights(Sum, []int{0, 24})
+	w, err := s.Weights(models.AggregateSum, []int{0, 24})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got := AggregateTo(make([]float32, 2), e, w); got[0] != 11 || got[1] != 22 {
 		t.Errorf("sum = %v, want [11 22]", got)
 	}
-	w, err = s.Weights(SqrtOneMinusAlphaBarSum, Paper(25))
+	w, err = s.Weights(models.AggregateSqrtOneMinusAlphaBar, Paper(25))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,7 +208,7 @@ func TestAggregate(t *testing.T) {
 		t.Errorf("weights of Eq. 8 add up to %v, want 1.31915", total)
 	}
 	if _, err := s.Weights("median", Paper(1)); err == nil {
-		t.Error("an unknown rule is accepted")
+		t.Error("Weights() accepts an unknown rule")
 	}
 }
 
@@ -217,7 +219,7 @@ type goldenCase struct {
 	Out                              map[string][]float64
 }
 
-// The golden values come from testdata/golden.py, a PyTorch denoiser written apart from this one.
+// The golden values come from testdata/golden.py, an independently written PyTorch denoiser.
 func TestDenoiserMatchesPyTorch(t *testing.T) {
 	raw, err := os.ReadFile("testdata/denoiser.golden.json")
 	if err != nil {
@@ -234,7 +236,7 @@ func TestDenoiserMatchesPyTorch(t *testing.T) {
 				InputProjection: tt.Channels != tt.Width, Params: map[string][]float32{},
 			}
 			if got := fillParams(t, d); got != tt.Weights {
-				t.Fatalf("the net has %d weights, want %d", got, tt.Weights)
+				t.Fatalf("the network has %d weights, want %d", got, tt.Weights)
 			}
 			x := make([]float32, 2*tt.Channels)
 			for i := range x {
@@ -250,7 +252,7 @@ func TestDenoiserMatchesPyTorch(t *testing.T) {
 					t.Fatal(err)
 				}
 				for i, w := range want {
-					// The scalar embedding feeds t up to 999 through float32 rows: relative 1e-4.
+					// The scalar embedding passes t, up to 999, through float32 rows: a relative error of 1e-4.
 					if math.Abs(float64(got[i])-w) > 2e-4*(1+math.Abs(w)) {
 						t.Fatalf("t=%d: prediction %d = %v, want %v", at, i, got[i], w)
 					}
@@ -260,8 +262,8 @@ func TestDenoiserMatchesPyTorch(t *testing.T) {
 	}
 }
 
-// fillParams gives d the weights of testdata/golden.py, asking Predict for the names until none is missing, and
-// returns how many there are.
+// fillParams gives d the weights of testdata/golden.py and returns their number. It takes the names from the errors of
+// Predict, until no weight is missing.
 func fillParams(t *testing.T, d *Denoiser) (total int) {
 	t.Helper()
 	for range 1000 {
@@ -274,13 +276,14 @@ func fillParams(t *testing.T, d *Denoiser) (total int) {
 		if _, e := fmt.Sscanf(err.Error(), "diffusion: weight %q: got %d values, want %d", &name, &got, &size); e != nil {
 			t.Fatal(err)
 		}
-		d.Params[name] = madeUp(name, size)
+		d.Params[name] = formulaWeights(name, size)
 		total += size
 	}
 	return total
 }
 
-func madeUp(name string, size int) []float32 {
+// formulaWeights returns the weights that testdata/golden.py computes for a name.
+func formulaWeights(name string, size int) []float32 {
 	phase := 0
 	for _, b := range []byte(name) {
 		phase += int(b)
@@ -297,7 +300,7 @@ func madeUp(name string, size int) []float32 {
 }
 
 func TestAntitheticIsTheMeanOfThePair(t *testing.T) {
-	d := &Denoiser{Channels: 4, Width: 4, Groups: 2, Blocks: [3]int{1, 0, 1}, Time: Scalar, Params: map[string][]float32{}}
+	d := &Denoiser{Channels: 4, Width: 4, Groups: 2, Blocks: [3]int{1, 0, 1}, Time: models.TimeScalar, Params: map[string][]float32{}}
 	fillParams(t, d)
 	s := NewSchedule()
 	x, eps := []float32{1, 0, -1, 2}, []float32{0.5, -1, 0.3, 0.9}

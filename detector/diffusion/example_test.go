@@ -6,7 +6,7 @@ import (
 	"github.com/oodcast/oodcast/detector/diffusion"
 )
 
-// Features of deviation 1 are told apart at timesteps 103 … 338. |T|=5 takes the first five of the order.
+// Timesteps 103 … 338 separate features of deviation 1. |T|=5 takes the first five of the order.
 func ExampleSpread() {
 	lo, hi := diffusion.NewSchedule().UsefulRange(1)
 	order := diffusion.Spread(lo, hi, 25)

@@ -1,8 +1,8 @@
 package diffusion
 
-// ReverseTo stores x_{t-1} in dst and returns it, given x_t and the noise that the denoiser predicts in it: one step of
-// the reverse chain without fresh noise (Song et al., "Denoising Diffusion Implicit Models", ICLR 2021, Eq. 12 with
-// σ = 0). The step of t = 0 gives the reconstruction of x₀. dst may be xt.
+// ReverseTo stores x_{t-1} in dst and returns it, given x_t and the noise that the denoiser predicts in it. It is one step
+// of the reverse chain without fresh noise (Song et al., "Denoising Diffusion Implicit Models", ICLR 2021, Eq. 12 with
+// σ = 0). The step at t = 0 gives the reconstruction of x₀. dst may be xt.
 func (s *Schedule) ReverseTo(dst, xt, pred []float32, t int) []float32 {
 	if len(dst) != len(xt) || len(pred) != len(xt) {
 		panic("diffusion: slice lengths do not match")
@@ -20,8 +20,8 @@ func (s *Schedule) ReverseTo(dst, xt, pred []float32, t int) []float32 {
 	return dst
 }
 
-// Reconstruct noises rows feature vectors x to timestep t with eps and runs the whole reverse chain back, t+1 evaluations
-// of the denoiser.
+// Reconstruct noises the feature vectors x to timestep t with eps and runs the whole reverse chain, which takes t+1
+// evaluations of the denoiser.
 func (d *Denoiser) Reconstruct(s *Schedule, x, eps []float32, t int) ([]float32, error) {
 	h := s.NoiseTo(make([]float32, len(x)), x, eps, t)
 	for ; t >= 0; t-- {

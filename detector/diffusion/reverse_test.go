@@ -7,8 +7,8 @@ import (
 	"github.com/oodcast/oodcast/detector/diffusion"
 )
 
-// A denoiser that knows the noise leads from x_t along the forward process back to x₀: every x_{t-1} on the way is what
-// the forward process makes of x₀ and the same noise. 1e-5: float32, values around 1.
+// With the true noise, the reverse chain leads back from x_t to x₀ along the forward process: every x_{t-1} on the way is
+// the result of the forward process for x₀ and the same noise. The tolerance of 1e-5 suits float32 values around 1.
 func TestReverseWithTrueNoise(t *testing.T) {
 	s := diffusion.NewSchedule()
 	x0, eps := []float32{0.5, -1.25, 2}, []float32{-0.3, 1.1, 0.7}

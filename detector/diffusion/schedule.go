@@ -3,12 +3,11 @@ package diffusion
 import (
 	"fmt"
 	"math"
+
+	"github.com/oodcast/oodcast/models"
 )
 
-// Steps is the length of the diffusion chain; timesteps are 0 … Steps-1.
-const Steps = 1000
-
-// The linear schedule of DDPM: beta runs from betaFirst to betaLast.
+// In the linear schedule of DDPM, beta rises from betaFirst to betaLast.
 const (
 	betaFirst = 1e-4
 	betaLast  = 0.02
@@ -16,18 +15,18 @@ const (
 
 // Schedule is the linear noise schedule: ᾱ(t) = Π (1-β(i)), i = 0 … t.
 type Schedule struct {
-	alphaBar [Steps]float32
-	signal   [Steps]float32 // √ᾱ(t)
-	noise    [Steps]float32 // √(1-ᾱ(t))
+	alphaBar [models.Timesteps]float32
+	signal   [models.Timesteps]float32 // √ᾱ(t)
+	noise    [models.Timesteps]float32 // √(1-ᾱ(t))
 }
 
-// NewSchedule computes the schedule. As the reference code does, the product is taken in double precision and rounded
-// once; roots are taken of the rounded ᾱ.
+// NewSchedule returns the schedule. Like the reference code, it computes the product in double precision, rounds it once,
+// and takes the roots of the rounded ᾱ.
 func NewSchedule() *Schedule {
 	s := &Schedule{}
 	product := 1.0
-	for t := range Steps {
-		product *= 1 - (betaFirst + float64(t)*(betaLast-betaFirst)/(Steps-1))
+	for t := range models.Timesteps {
+		product *= 1 - (betaFirst + float64(t)*(betaLast-betaFirst)/(models.Timesteps-1))
 		ab := float32(product)
 		s.alphaBar[t] = ab
 		s.signal[t] = float32(math.Sqrt(float64(ab)))
@@ -39,7 +38,7 @@ func NewSchedule() *Schedule {
 // AlphaBar returns ᾱ(t).
 func (s *Schedule) AlphaBar(t int) float32 { return s.alphaBar[t] }
 
-// Coefficients returns √ᾱ(t) and √(1-ᾱ(t)), the parts of signal and noise at step t.
+// Coefficients returns √ᾱ(t) and √(1-ᾱ(t)), the factors of signal and noise at timestep t.
 func (s *Schedule) Coefficients(t int) (signal, noise float32) { return s.signal[t], s.noise[t] }
 
 // NoiseTo stores √ᾱ(t)·x + √(1-ᾱ(t))·eps (Eq. 4) in dst and returns it. dst may be x.
@@ -54,34 +53,34 @@ func (s *Schedule) NoiseTo(dst, x, eps []float32, t int) []float32 {
 	return dst
 }
 
-// Ratio returns how large the noise is beside features of the given standard deviation at step t:
-// √(1-ᾱ) / (√ᾱ·std). It rises with t.
+// Ratio returns the ratio of the noise to features of the given standard deviation at timestep t: √(1-ᾱ) / (√ᾱ·std). It
+// rises with t.
 func (s *Schedule) Ratio(t int, std float64) float64 {
 	return float64(s.noise[t]) / (float64(s.signal[t]) * std)
 }
 
-// The ratios of noise to features at which a step tells normal from strange. Below, the noise drowns in the features;
-// above, nothing of the feature is left.
+// The ratios of noise to features between which a timestep separates normal from strange features. Below, the features
+// drown the noise; above, the noise drowns the features.
 const (
 	UsefulRatioMin = 0.35
 	UsefulRatioMax = 1.5
 )
 
-// UsefulRange returns the first and last timestep whose noise is in useful proportion to features of the given standard
-// deviation (after normalisation: 1 for per-channel normalisation).
+// UsefulRange returns the first and the last timestep with a useful ratio of noise to features of the given standard
+// deviation after normalisation, which is 1 for per-channel normalisation.
 func (s *Schedule) UsefulRange(std float64) (lo, hi int) {
-	for lo < Steps-1 && s.Ratio(lo, std) < UsefulRatioMin {
+	for lo < models.Timesteps-1 && s.Ratio(lo, std) < UsefulRatioMin {
 		lo++
 	}
 	hi = lo
-	for hi < Steps-1 && s.Ratio(hi+1, std) <= UsefulRatioMax {
+	for hi < models.Timesteps-1 && s.Ratio(hi+1, std) <= UsefulRatioMax {
 		hi++
 	}
 	return lo, hi
 }
 
-// RatioWarning returns one sentence when some of the timesteps lie outside the useful range of features with the
-// given standard deviation, else "".
+// RatioWarning returns one sentence if some of the timesteps are outside the useful range for features of the given
+// standard deviation, and "" otherwise.
 func (s *Schedule) RatioWarning(timesteps []int, std float64) string {
 	lo, hi := s.UsefulRange(std)
 	outside := 0

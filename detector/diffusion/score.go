@@ -3,13 +3,15 @@ package diffusion
 import (
 	"fmt"
 	"math"
+
+	"github.com/oodcast/oodcast/models"
 )
 
 // Epsilon keeps the cosine finite: a zero prediction scores 0, not NaN.
 const Epsilon = 1e-12
 
-// NegCosine returns -⟨eps, pred⟩ / (‖eps‖·‖pred‖ + Epsilon) (Eq. 7), in -1 … 1: near -1 when the denoiser finds the noise,
-// which it does on what it has learnt.
+// NegCosine returns -⟨eps, pred⟩ / (‖eps‖·‖pred‖ + Epsilon) (Eq. 7), from -1 to 1. It is near -1 if the denoiser finds the
+// noise, as it does in features like those that it was trained on.
 func NegCosine(eps, pred []float32) float32 {
 	if len(eps) != len(pred) {
 		panic("diffusion: slice lengths do not match")
@@ -24,7 +26,7 @@ func NegCosine(eps, pred []float32) float32 {
 	return float32(-dot / (math.Sqrt(ee)*math.Sqrt(pp) + Epsilon))
 }
 
-// MSE returns the mean of (eps-pred)², the paper's other score.
+// MSE returns the mean of (eps-pred)², the other score of the paper.
 func MSE(eps, pred []float32) float32 {
 	if len(eps) != len(pred) {
 		panic("diffusion: slice lengths do not match")
@@ -37,21 +39,15 @@ func MSE(eps, pred []float32) float32 {
 	return float32(sum / float64(len(eps)))
 }
 
-// The rules that add the scores of the timesteps up.
-const (
-	Sum                     = "sum"                      // plain sum: what the reference code does
-	SqrtOneMinusAlphaBarSum = "sqrt_one_minus_alpha_bar" // Eq. 8
-)
-
 // Weights returns the weight of each timestep under an aggregation rule.
 func (s *Schedule) Weights(rule string, timesteps []int) ([]float64, error) {
-	if rule != Sum && rule != SqrtOneMinusAlphaBarSum {
-		return nil, fmt.Errorf("aggregate: got %q, want %s or %s", rule, Sum, SqrtOneMinusAlphaBarSum)
+	if rule != models.AggregateSum && rule != models.AggregateSqrtOneMinusAlphaBar {
+		return nil, fmt.Errorf("aggregate: got %q, want %s or %s", rule, models.AggregateSum, models.AggregateSqrtOneMinusAlphaBar)
 	}
 	w := make([]float64, len(timesteps))
 	for i, t := range timesteps {
 		w[i] = 1
-		if rule == SqrtOneMinusAlphaBarSum {
+		if rule == models.AggregateSqrtOneMinusAlphaBar {
 			w[i] = float64(s.noise[t])
 		}
 	}

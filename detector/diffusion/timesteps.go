@@ -1,8 +1,12 @@
 package diffusion
 
-import "fmt"
+import (
+	"fmt"
 
-// Paper returns the paper's timesteps in its order of noise: {0 … n-1}.
+	"github.com/oodcast/oodcast/models"
+)
+
+// Paper returns the paper's timesteps in ascending order of noise: {0 … n-1}.
 func Paper(n int) []int {
 	order := make([]int, n)
 	for i := range order {
@@ -11,10 +15,11 @@ func Paper(n int) []int {
 	return order
 }
 
-// Spread returns n timesteps evenly spaced over lo … hi in nested order: the first N of them are spread as well as N of
-// these can be, for every N, starting from the middle. It panics unless 0 <= lo <= hi < Steps and lo … hi holds n steps.
+// Spread returns n timesteps evenly spaced over lo … hi, in nested order: for every N, the first N of them are spread as
+// well as N of them can be, starting from the middle. It panics unless 0 <= lo <= hi < models.Timesteps and lo … hi has
+// at least n timesteps.
 func Spread(lo, hi, n int) []int {
-	if lo < 0 || hi >= Steps || hi-lo+1 < n || n < 1 {
+	if lo < 0 || hi >= models.Timesteps || hi-lo+1 < n || n < 1 {
 		panic(fmt.Sprintf("diffusion: cannot spread %d timesteps over %d..%d", n, lo, hi))
 	}
 	even := make([]int, n)
@@ -28,13 +33,13 @@ func Spread(lo, hi, n int) []int {
 	order := []int{even[n/2]}
 	taken[n/2] = true
 	for len(order) < n {
-		// Farthest point: the step whose nearest neighbour in the order is farthest away.
+		// The farthest point is the timestep whose nearest neighbour in the order is farthest away.
 		best, far := -1, -1
 		for i, t := range even {
 			if taken[i] {
 				continue
 			}
-			near := Steps
+			near := models.Timesteps
 			for _, o := range order {
 				near = min(near, abs(t-o))
 			}
@@ -55,15 +60,16 @@ func abs(x int) int {
 	return x
 }
 
-// ValidateTimesteps reports what is wrong with a list of timesteps: none, out of 0 … Steps-1, or repeated.
+// ValidateTimesteps returns an error if a list of timesteps is empty, or if one is outside 0 … models.Timesteps-1 or
+// repeated.
 func ValidateTimesteps(timesteps []int) error {
 	if len(timesteps) == 0 {
-		return fmt.Errorf("timesteps: got none, want at least one of 0..%d", Steps-1)
+		return fmt.Errorf("timesteps: got none, want at least one of 0..%d", models.Timesteps-1)
 	}
 	seen := map[int]bool{}
 	for _, t := range timesteps {
-		if t < 0 || t >= Steps {
-			return fmt.Errorf("timesteps: got %d, want 0..%d", t, Steps-1)
+		if t < 0 || t >= models.Timesteps {
+			return fmt.Errorf("timesteps: got %d, want 0..%d", t, models.Timesteps-1)
 		}
 		if seen[t] {
 			return fmt.Errorf("timesteps: %d is named twice", t)

@@ -7,17 +7,17 @@ import (
 	"github.com/oodcast/oodcast/ingest"
 )
 
-// The ranges of the photometric jitter: what changes on a camera whose scene does not.
+// The ranges of the photometric jitter, which imitates a camera's changes while the scene stays the same.
 const (
-	jitterGain   = 0.30 // ± part of brightness
+	jitterGain   = 0.30 // ± fraction of brightness
 	jitterGamma  = 0.25 // ± exponent
-	jitterColour = 0.06 // ± part of each channel
+	jitterColour = 0.06 // ± fraction of each channel
 	jitterNoise  = 6.0  // largest deviation of sensor noise, of 255
 	jitterShift  = 4    // ± pixels
 )
 
-// augment returns a copy of the frame as another exposure of the same scene: brightness, gamma, colour balance, sensor
-// noise and a shift of a few pixels; mirrored or not.
+// augment returns a copy of the frame that looks like another exposure of the same scene. jitter varies brightness, gamma,
+// colour balance and sensor noise and shifts the picture by a few pixels; mirror flips every second copy at random.
 func augment(f *ingest.Frame, r *rand.Rand, jitter, mirror bool) *ingest.Frame {
 	out := ingest.NewFrame(f.Width, f.Height)
 	out.Camera, out.Seq, out.Captured = f.Camera, f.Seq, f.Captured
@@ -60,10 +60,10 @@ func augment(f *ingest.Frame, r *rand.Rand, jitter, mirror bool) *ingest.Frame {
 	return out
 }
 
-// noiseTable draws sensor noise once; a row of pixels starts at a random place in it, which is cheaper than a draw for
-// each pixel and looks the same to the network.
+// noiseTable draws sensor noise once. Each row of pixels starts at a random index of the table, which is cheaper than
+// drawing noise for each pixel and looks the same to the network.
 func noiseTable(r *rand.Rand, sigma float64) []float64 {
-	t := make([]float64, 4099) // a prime: rows do not fall into step
+	t := make([]float64, 4099) // a prime number, so that rows do not repeat in step
 	if sigma > 0 {
 		for i := range t {
 			t[i] = sigma * r.NormFloat64()

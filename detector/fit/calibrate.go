@@ -11,10 +11,10 @@ import (
 	"github.com/oodcast/oodcast/models"
 )
 
-// calibrate measures the scores of the held-back frames, which lie at the given times of the footage.
+// calibrate measures the scores of the held-back frames, which are at the given times of the footage.
 func calibrate(
 	ctx context.Context, scorer detector.Scorer, m models.Manifest, held []detector.Encoding, at []time.Duration,
-	tell func(Progress),
+	report func(Progress),
 ) (detector.Calibration, error) {
 	order, begun := m.Diffusion.Timesteps, time.Now()
 	scores := make([][]float32, len(held))
@@ -28,7 +28,7 @@ func calibrate(
 			return detector.Calibration{}, fmt.Errorf("fit: calibrate: %w", err)
 		}
 		elapsed := time.Since(begun)
-		tell(Progress{
+		report(Progress{
 			Phase: Calibrate, Step: i + 1, Steps: len(held), Elapsed: elapsed,
 			Left: elapsed / time.Duration(i+1) * time.Duration(len(held)-i-1),
 		})
@@ -48,7 +48,8 @@ func calibrate(
 	return cal, cal.Validate()
 }
 
-// statistics takes mean and covariance of e_t over all tokens, and the moments of the uncertainty over all cells.
+// statistics returns a calibration with the mean and covariance of e_t over all tokens, and the moments of the uncertainty
+// over all cells.
 func statistics(order []int, held []detector.Encoding, scores [][]float32) detector.Calibration {
 	k := len(order)
 	cal := detector.Calibration{
@@ -94,7 +95,7 @@ func statistics(order []int, held []detector.Encoding, scores [][]float32) detec
 	return cal
 }
 
-// moments are those of the uncertainty over all cells.
+// moments returns the moments of the uncertainty over all cells.
 func moments(held []detector.Encoding) detector.Moments {
 	m := detector.Moments{Min: math.Inf(1), Max: math.Inf(-1)}
 	n := 0.0
@@ -115,8 +116,8 @@ func moments(held []detector.Encoding) detector.Moments {
 	return m
 }
 
-// level takes the quantiles of the compounded maps that the first n timesteps give. The calibration has no levels yet that
-// could rescale them.
+// level returns the quantiles of the compound maps with the first n timesteps. It ignores the levels of the calibration,
+// which would rescale the maps.
 func level(
 	m models.Manifest, cal detector.Calibration, n int, held []detector.Encoding, at []time.Duration, scores [][]float32,
 ) (detector.Level, error) {

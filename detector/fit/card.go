@@ -8,13 +8,13 @@ import (
 	"github.com/oodcast/oodcast/detector"
 )
 
-// The sections of a model card that a fit writes; one of the same kind in the given bundle's card is replaced.
+// The sections of a model card that a fit writes. They replace sections of the same name in the given bundle's card.
 const (
 	fitSection         = "\n## Denoiser\n"
 	calibrationSection = "\n## Calibration\n"
 )
 
-// card returns the model card of the new bundle: the given bundle's, and what this fit did.
+// card returns the model card of the new bundle: that of the given bundle, with new sections about this fit.
 func (r *run) card(old []byte, cal detector.Calibration) []byte {
 	old, _, _ = bytes.Cut(old, []byte(calibrationSection))
 	if !r.opt.CalibrateOnly {

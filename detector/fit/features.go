@@ -13,8 +13,8 @@ import (
 	"github.com/oodcast/oodcast/models"
 )
 
-// Every fifth block of frames is held back for calibration. Blocks, because neighbouring frames of a video are nearly
-// the same: a held-back frame between two training frames would measure memory.
+// Every fifth block of frames is held back for calibration. Whole blocks are held back because neighbouring frames of a
+// video are nearly the same: a held-back frame between two training frames would measure memory.
 const (
 	blockFrames  = 4
 	blocksPerFit = 5
@@ -22,21 +22,22 @@ const (
 
 // collector turns frames into the token sample and the calibration frames.
 type collector struct {
-	cfg     Config
-	spec    models.EncoderSpec
-	encoder detector.Encoder
-	only    bool // all frames are for calibration
-	tell    func(Progress)
-	save    func() error // the state so far
+	cfg           Config
+	spec          models.EncoderSpec
+	encoder       detector.Encoder
+	calibrateOnly bool          // hold back all frames for calibration
+	limit         time.Duration // how long each source is read at most; 0 reads to the end
+	report        func(Progress)
+	save          func() error // writes the state so far
 
-	begun, saved, told time.Time
-	from, at           time.Duration // of the source that is read, and of its frame, in all footage
-	skip               int           // frames already in the state
-	finished           bool          // all sources have been read
+	begun, saved, reported time.Time
+	from, at               time.Duration // times in all footage: start of the current source, current frame
+	skip                   int           // frames already in the state
+	finished               bool          // all sources have been read
 	collected
 }
 
-// collected is what a collector has gathered: the part of the state that the frames make.
+// collected holds what a collector has gathered: the part of the state that comes from the frames.
 type collected struct {
 	Index    int // frames read
 	Encoded  int // frames encoded for training
@@ -45,8 +46,8 @@ type collected struct {
 	HeldBack int // calibration frames read
 	Sample   sample
 	Held     []detector.Encoding
-	Times    []time.Duration     // of Held in the footage; one source after the other
-	Spare    []detector.Encoding // plain encodings of the first training frames, for footage too short to hold back any
+	Times    []time.Duration     // times of Held in the footage; one source after the other
+	Spare    []detector.Encoding // plain encodings of the first training frames, used if the footage is too short to hold back any
 }
 
 // spareFrames is how many plain encodings of training frames are kept in case no frame is held back.
@@ -57,8 +58,8 @@ func (c *collector) run(ctx context.Context, sources []ingest.Source) error {
 	c.begun, c.saved = time.Now(), time.Now()
 	c.skip, c.Index = c.Index, 0
 	for i, s := range sources {
-		c.from = c.at + time.Minute // frames of two sources do not belong together
-		if err := s.Run(ctx, c.frame); err != nil {
+		c.from = c.at + time.Minute // a gap, so that frames of two sources are not taken for neighbours
+		if err := c.read(ctx, s); err != nil {
 			return fmt.Errorf("fit: read source %d: %w", i+1, err)
 		}
 	}
@@ -70,10 +71,20 @@ func (c *collector) run(ctx context.Context, sources []ingest.Source) error {
 		c.Times = make([]time.Duration, len(c.Held))
 	}
 	c.Spare, c.finished = nil, true
-	if !c.only && c.Sample.tokens() < 64 || len(c.Held) == 0 {
+	if !c.calibrateOnly && c.Sample.tokens() < 64 || len(c.Held) == 0 {
 		return fmt.Errorf("%w: %d frames with %d tokens", ErrNoFrames, c.Index, c.Sample.tokens())
 	}
 	return c.save()
+}
+
+// read reads one source to its end, or for c.limit.
+func (c *collector) read(ctx context.Context, s ingest.Source) error {
+	if c.limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.limit)
+		defer cancel()
+	}
+	return s.Run(ctx, c.frame)
 }
 
 // frame is the sink of the sources.
@@ -87,7 +98,7 @@ func (c *collector) frame(ctx context.Context, f *ingest.Frame) error {
 	}
 	r := rand.New(rand.NewPCG(c.cfg.Seed, uint64(index)+1))
 	var err error
-	if c.only || index/blockFrames%blocksPerFit == blocksPerFit-1 {
+	if c.calibrateOnly || index/blockFrames%blocksPerFit == blocksPerFit-1 {
 		err = c.hold(ctx, f)
 	} else {
 		err = c.train(ctx, f, r)
@@ -95,9 +106,9 @@ func (c *collector) frame(ctx context.Context, f *ingest.Frame) error {
 	if err != nil {
 		return err
 	}
-	if time.Since(c.told) > time.Second/5 {
-		c.told = time.Now()
-		c.tell(Progress{
+	if time.Since(c.reported) > time.Second/5 {
+		c.reported = time.Now()
+		c.report(Progress{
 			Phase: Features, Frames: c.Index, Tokens: c.Sample.tokens(), Elapsed: time.Since(c.begun),
 		})
 	}
@@ -108,8 +119,8 @@ func (c *collector) frame(ctx context.Context, f *ingest.Frame) error {
 	return nil
 }
 
-// hold keeps a calibration frame. When there are more than fit, blocks are chosen uniformly: how long scores stay high can
-// only be seen in neighbours.
+// hold keeps a calibration frame. If there are too many, it keeps whole blocks, uniformly at random, because only
+// neighbouring frames show how long scores stay high.
 func (c *collector) hold(ctx context.Context, f *ingest.Frame) error {
 	at := c.HeldBack
 	c.HeldBack++
@@ -132,7 +143,7 @@ func (c *collector) hold(ctx context.Context, f *ingest.Frame) error {
 	return nil
 }
 
-// plain encodes a frame as the detector will and copies what calibration needs.
+// plain encodes a frame as the detector does and copies the parts that calibration needs.
 func (c *collector) plain(ctx context.Context, f *ingest.Frame) (detector.Encoding, error) {
 	w, h := detector.FitSize(f.Width, f.Height, c.spec)
 	enc, err := c.encoder.Encode(ctx, f, w, h)
@@ -145,7 +156,7 @@ func (c *collector) plain(ctx context.Context, f *ingest.Frame) (detector.Encodi
 	return kept, c.check(enc)
 }
 
-// train adds the tokens of a training frame, at every scale, unless the stride passes it over.
+// train adds the tokens of a training frame at every scale, unless the stride skips the frame.
 func (c *collector) train(ctx context.Context, f *ingest.Frame, r *rand.Rand) error {
 	number := c.Training
 	c.Training++
@@ -170,7 +181,7 @@ func (c *collector) train(ctx context.Context, f *ingest.Frame, r *rand.Rand) er
 	step := float64(c.spec.SizeMultiple())
 	for _, scale := range c.cfg.Scales {
 		pic := f
-		// One exposure in three stays as it is, so that the camera's own look is well covered.
+		// One frame in three is not jittered, so that the sample represents the camera's own look well.
 		if jitter := c.cfg.Jitter && r.IntN(3) > 0; jitter || c.cfg.Flip {
 			pic = augment(f, r, jitter, c.cfg.Flip)
 		}

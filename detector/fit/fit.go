@@ -18,7 +18,7 @@ import (
 	"github.com/oodcast/oodcast/models/nets"
 )
 
-// run is one fit under way.
+// run is one fit in progress.
 type run struct {
 	opt      Options
 	begun    time.Time
@@ -27,11 +27,12 @@ type run struct {
 	result   Result
 	norm     normalisation
 	weights  weights
-	tensors  checkpoint.Tensors // of the finished denoiser
+	tensors  checkpoint.Tensors // the finished denoiser
 }
 
-// Run fits and writes the bundle. A cancelled context while frames are being read is an error and leaves a state to go on
-// from; while training it ends the training, and the bundle is written from what has been learnt.
+// Run fits the denoiser and writes the bundle. If ctx is cancelled while Run reads frames, it returns an error and leaves
+// a state from which the same fit continues. If ctx is cancelled during the training, Run ends the training and writes the
+// bundle with the denoiser as it is.
 func Run(ctx context.Context, opt Options) (*Result, error) {
 	if err := opt.Validate(); err != nil {
 		return nil, err
@@ -75,7 +76,7 @@ func (r *run) run(ctx context.Context) error {
 		return err
 	}
 	got.Sample.data = nil
-	// A cancelled training still deserves its calibration: it takes seconds, and without it all was in vain.
+	// Calibrate even if the training was cancelled: it takes seconds, and the training would be lost without it.
 	cal, err := r.calibrate(context.WithoutCancel(ctx), got.Held, got.Times)
 	if err != nil {
 		return err
@@ -83,7 +84,7 @@ func (r *run) run(ctx context.Context) error {
 	return r.write(cal)
 }
 
-// fingerprint sums up all that the features and weights of a fit depend on.
+// fingerprint returns a hash of everything on which the features and weights of a fit depend.
 func (r *run) fingerprint() (string, error) {
 	cfg := r.opt.Config
 	cfg.Checkpoint, cfg.LSEWeight = 0, 0
@@ -101,7 +102,7 @@ func (r *run) fingerprint() (string, error) {
 	return hex.EncodeToString(sum[:16]), nil
 }
 
-// collect gathers features, from the state as far as it goes.
+// collect gathers the features. It continues from the state, if there is one.
 func (r *run) collect(ctx context.Context) (*collected, error) {
 	model, err := r.opt.Bundle.Encoder()
 	if err != nil {
@@ -118,13 +119,14 @@ func (r *run) collect(ctx context.Context) (*collected, error) {
 	}
 	path := filepath.Join(stateDir(r.opt.Out), featuresFile)
 	c := &collector{
-		cfg: r.opt.Config, spec: r.manifest.Encoder, encoder: enc, only: r.opt.CalibrateOnly, tell: r.opt.Progress,
+		cfg: r.opt.Config, spec: r.manifest.Encoder, encoder: enc, calibrateOnly: r.opt.CalibrateOnly,
+		limit: r.opt.Duration, report: r.opt.Progress,
 	}
 	complete := false
 	c.Sample = sample{channels: r.manifest.Encoder.Channels, limit: r.opt.MaxTokens, window: r.opt.window()}
 	if kept, done, err := readFeatures(path, r.key); err == nil {
 		c.collected, complete, r.result.Resumed = *kept, done, true
-		r.opt.Progress(Progress{Phase: Features, Note: fmt.Sprintf("going on after frame %d", kept.Index)})
+		r.opt.Progress(Progress{Phase: Features, Note: fmt.Sprintf("continuing after frame %d", kept.Index)})
 	}
 	c.save = func() error { return writeFeatures(path, r.key, &c.collected, c.finished) }
 	if !complete {
@@ -133,7 +135,7 @@ func (r *run) collect(ctx context.Context) (*collected, error) {
 	return &c.collected, err
 }
 
-// train prepares the denoiser and trains it, from the state as far as it goes.
+// train prepares and trains the denoiser. It continues from the state, if there is one.
 func (r *run) train(ctx context.Context, s *sample) error {
 	var err error
 	if r.opt.Paper || r.opt.Normalise == models.NormaliseGlobal {
@@ -151,11 +153,11 @@ func (r *run) train(ctx context.Context, s *sample) error {
 	}
 	net := *r.manifest.Denoiser
 	path := filepath.Join(stateDir(r.opt.Out), trainingFile)
-	if r.weights, err = readWeights(path, r.key, net.Size()); err == nil {
+	if r.weights, err = readWeights(path, r.key, nets.DenoiserSize(net)); err == nil {
 		r.result.Resumed = true
-		r.opt.Progress(Progress{Phase: Train, Note: fmt.Sprintf("going on after step %d", r.weights.Step)})
+		r.opt.Progress(Progress{Phase: Train, Note: fmt.Sprintf("continuing after step %d", r.weights.Step)})
 	} else {
-		flat, err := net.Flatten(net.Init(r.opt.Seed))
+		flat, err := nets.FlattenDenoiser(net, nets.InitDenoiser(net, r.opt.Seed))
 		if err != nil {
 			return err
 		}
@@ -175,32 +177,32 @@ func (r *run) train(ctx context.Context, s *sample) error {
 	return r.finish(net)
 }
 
-// describe fills the manifest in for features of the given standard deviation.
+// describe fills in the manifest for features of the given standard deviation.
 func (r *run) describe(std float64) {
 	m, c := &r.manifest, r.opt.Config
 	width := c.Width
 	if width == 0 {
 		width = m.Encoder.Channels
 	}
-	m.Denoiser = &nets.DenoiserConfig{
-		Channels: m.Encoder.Channels, Width: width, Groups: c.Groups, Blocks: c.Blocks, Time: nets.TimeSinusoidal,
+	m.Denoiser = &models.DenoiserConfig{
+		Channels: m.Encoder.Channels, Width: width, Groups: c.Groups, Blocks: c.Blocks, Time: models.TimeSinusoidal,
 		InputProjection: width != m.Encoder.Channels, Window: c.window(),
 	}
-	m.Normalise, m.Diffusion.Noise = c.Normalise, nets.NoiseAntithetic
+	m.Normalise, m.Diffusion.Noise = c.Normalise, models.NoiseAntithetic
 	if c.Paper {
-		m.Normalise, m.Diffusion.Noise = models.NormaliseGlobal, nets.NoiseIndependent
+		m.Normalise, m.Diffusion.Noise = models.NormaliseGlobal, models.NoiseIndependent
 		m.Compound = models.Compound{Rule: models.RuleStandardised, LSEWeight: 1, Upsample: models.UpsampleNearest}
 	}
 	m.Diffusion.Timesteps = c.order(std)
 }
 
-// finish turns the flat parameters into the tensors of the bundle.
-func (r *run) finish(net nets.DenoiserConfig) error {
+// finish converts the flat parameters to the tensors of the bundle.
+func (r *run) finish(net models.DenoiserConfig) error {
 	var err error
-	if r.tensors, err = net.Unflatten(r.weights.params); err != nil {
+	if r.tensors, err = nets.UnflattenDenoiser(net, r.weights.params); err != nil {
 		return err
 	}
-	for name, data := range map[string][]float32{"normalization.shift": r.norm.shift, "normalization.scale": r.norm.scale} {
+	for name, data := range map[string][]float32{nets.NormShift: r.norm.shift, nets.NormScale: r.norm.scale} {
 		r.tensors[name] = &checkpoint.Tensor{Name: name, Shape: []int{len(data)}, Data: data}
 	}
 	return nil
@@ -224,7 +226,8 @@ func (r *run) calibrate(
 	return cal, errors.Join(err, scorer.Close())
 }
 
-// write writes the bundle and drops the state, except after an interruption: the same command may then go on.
+// write writes the bundle and removes the state. After an interruption the state stays, so that the same command can
+// continue.
 func (r *run) write(cal detector.Calibration) error {
 	files := map[string][]byte{}
 	for _, name := range r.opt.Bundle.FileNames() {
@@ -258,7 +261,7 @@ func (r *run) write(cal detector.Calibration) error {
 	return os.RemoveAll(stateDir(r.opt.Out))
 }
 
-// provenance notes how the denoiser came about.
+// provenance records in the manifest how the denoiser was made.
 func (r *run) provenance() {
 	p := map[string]any{}
 	for k, v := range r.manifest.Provenance {

@@ -15,8 +15,8 @@ import (
 	"github.com/oodcast/oodcast/models"
 )
 
-// A bundle fitted on the empty yard must see what stands in it and keep quiet about the empty yard, with one threshold for
-// every |T|. (One or two draws of six-dimensional noise are too rough to tell.)
+// A bundle fitted to the empty yard must detect an object in it and stay quiet about the empty yard, with one threshold for
+// every |T|. (|T| of 1 and 2 are left out: so few draws of six-dimensional noise are too rough.)
 func TestRunMakesABundleThatWorks(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "fitted")
 	var seen []Phase
@@ -55,7 +55,7 @@ func TestRunMakesABundleThatWorks(t *testing.T) {
 				missed++
 			}
 		}
-		if missed > 0 || alarms > 10 { // the threshold promises 5 %; 12 calibration frames keep that only roughly
+		if missed > 0 || alarms > 10 { // the threshold promises 5 %, but with 12 calibration frames only roughly
 			t.Errorf("|T|=%d: %d of 40 squares missed, %d of 40 empty frames above the threshold", n, missed, alarms)
 		}
 	}
@@ -70,7 +70,7 @@ func score(t *testing.T, e *ort.Engine, f *ingest.Frame) *detector.Map {
 	return m
 }
 
-// However often a fit is interrupted, it ends where an undisturbed one does: bit for bit.
+// However often a fit is interrupted, its result is that of an uninterrupted fit, bit for bit.
 func TestInterruptedFitsEndTheSame(t *testing.T) {
 	dir := t.TempDir()
 	plain := quick(t, filepath.Join(dir, "plain"))
@@ -78,7 +78,7 @@ func TestInterruptedFitsEndTheSame(t *testing.T) {
 	want := readFile(t, filepath.Join(plain.Out, models.DenoiserFile))
 
 	opt := quick(t, filepath.Join(dir, "broken"))
-	// While frames are read: nothing but a state remains.
+	// Cancelled while it reads frames: only a state remains.
 	ctx, cancel := context.WithCancel(t.Context())
 	opt.Sources = []ingest.Source{yard{frames: 60, at: func(n int) {
 		if n == 30 {
@@ -91,7 +91,7 @@ func TestInterruptedFitsEndTheSame(t *testing.T) {
 	if _, err := os.Stat(opt.Out); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a bundle without training: %v", err)
 	}
-	// While training: a bundle that works, and a state.
+	// Cancelled while it trains: a working bundle and a state remain.
 	ctx, cancel = context.WithCancel(t.Context())
 	opt.Sources = []ingest.Source{yard{frames: 60}}
 	opt.Progress = func(p Progress) {
@@ -109,14 +109,14 @@ func TestInterruptedFitsEndTheSame(t *testing.T) {
 	if b := openBundle(t, opt.Out); b.EncoderOnly() {
 		t.Error("the interrupted fit left no denoiser")
 	}
-	// The same command again, which must not read a single frame.
+	// The same command again must not read a single frame.
 	opt.Progress = nil
 	opt.Sources = []ingest.Source{yard{frames: 60, at: func(int) { t.Error("frames are read again") }}}
 	if res = mustRun(t, opt); res.Steps != 150 || res.Interrupted || !res.Resumed {
 		t.Errorf("resumed: %+v", res)
 	}
 	if got := readFile(t, filepath.Join(opt.Out, models.DenoiserFile)); got != want {
-		t.Error("the interrupted fit has other weights than the undisturbed one")
+		t.Error("the interrupted fit has other weights than the uninterrupted one")
 	}
 }
 
@@ -140,9 +140,9 @@ func TestDamagedOrForeignStateIsIgnored(t *testing.T) {
 		t.Fatal(err)
 	}
 	other := opt
-	other.Seed = 7 // training.bin is whole but of another seed
+	other.Seed = 7 // training.bin is intact but from another seed
 	if res := mustRun(t, other); res.Resumed || res.Steps != 20 {
-		t.Errorf("went on from a state that does not fit: %+v", res)
+		t.Errorf("continued from an unusable state: %+v", res)
 	}
 }
 

@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// yard is a finite source: a gradient whose brightness drifts, with noise.
+// yard is a finite source of frames with a gradient, drifting brightness and noise.
 type yard struct {
 	frames int
 	at     func(n int) // called before frame n; may be nil
@@ -46,7 +46,7 @@ func (y yard) Run(ctx context.Context, sink ingest.Sink) error {
 	return nil
 }
 
-// yardFrame draws frame n; a red square of the given side stands at x when side > 0.
+// yardFrame draws frame n, with a red square at x if side > 0.
 func yardFrame(n uint64, x, side int) *ingest.Frame {
 	r := rand.New(rand.NewPCG(n, 3))
 	f := ingest.NewFrame(128, 64)
@@ -90,7 +90,7 @@ func openBundle(t *testing.T, dir string) *models.Bundle {
 	return b
 }
 
-// quick are options for a fit that takes a second.
+// quick returns options for a fit that takes a second.
 func quick(t *testing.T, out string) Options {
 	t.Helper()
 	cfg := DefaultConfig()

@@ -11,51 +11,53 @@ import (
 	"github.com/oodcast/oodcast/models"
 )
 
-// Config is what an operator chooses.
+// Config holds the settings that an operator chooses.
 type Config struct {
 	// Steps is the number of optimiser steps. Default 1500.
 	Steps int `yaml:"steps"`
-	// Batch is the number of tokens of a step, a multiple of 8. Default 1024.
+	// Batch is the number of tokens per step, a multiple of 8. Default 1024.
 	Batch int `yaml:"batch"`
-	// LR is the highest learning rate; it rises over the first 5 % of the steps and falls as a cosine. Default 0.001.
+	// LR is the highest learning rate, reached after 5 % of the steps; from there it falls as a cosine. Default 0.001.
 	LR float64 `yaml:"lr"`
-	// WeightDecay is AdamW's. Default 0.01.
+	// WeightDecay is AdamW's weight decay. Default 0.01.
 	WeightDecay float64 `yaml:"weight_decay"`
 	// Seed fixes initial weights, sampling, noise and augmentation. Default 1.
 	Seed uint64 `yaml:"seed"`
-	// Focus is the share of training timesteps drawn from the range that scoring uses; the rest comes from 0 … 999.
-	// Default 0.8.
+	// Focus is the share of training timesteps that are drawn from the range that scoring uses; the others are drawn from
+	// 0 … 999. Default 0.8.
 	Focus float64 `yaml:"focus"`
-	// Denoiser is mlp, which sees every feature by itself, or unet, the paper's ablation: convolutions over squares of
-	// features, at nine times the cost. Default mlp.
+	// Denoiser is mlp, which sees each feature on its own, or unet, the paper's ablation, which convolves squares of
+	// features at nine times the cost. Default mlp.
 	Denoiser string `yaml:"denoiser"`
-	// Width is the hidden width; 0 takes the number of channels. Default 0.
+	// Width is the hidden width; 0 stands for the number of channels. Default 0.
 	Width int `yaml:"width"`
-	// Blocks counts the input, middle and output blocks. Default [2, 0, 2]: half the cost of [3, 1, 3], and no worse.
+	// Blocks are the numbers of input, middle and output blocks. Default [2, 0, 2]: half the cost of [3, 1, 3], and no
+	// worse.
 	Blocks [3]int `yaml:"blocks,flow"`
-	// Normalise is how features are scaled: per_channel or global (the paper). Default per_channel.
+	// Normalise is how features are scaled: per_channel, or global as in the paper. Default per_channel.
 	Normalise string `yaml:"normalise"`
-	// Groups is the number of groups of every GroupNorm. Default 1: a lower loss than 8, and faster.
+	// Groups is the number of groups of every GroupNorm. Default 1: a lower loss than with 8, and faster.
 	Groups int `yaml:"groups"`
-	// Scales are the working sizes at which training frames are encoded, beside the bundle's own. Default [1].
+	// Scales are the working sizes at which training frames are encoded, as multiples of the bundle's. Default [1].
 	Scales []float64 `yaml:"scales,flow"`
 	// Jitter varies brightness, contrast, colour, noise and position of training frames. Default true.
 	Jitter bool `yaml:"jitter"`
-	// Flip also mirrors them: for moving cameras. Default false.
+	// Flip also mirrors training frames, for moving cameras. Default false.
 	Flip bool `yaml:"flip"`
-	// MaxFrames bounds the number of frames encoded for training: of longer footage every second, fourth … frame is
-	// used. Default 400.
+	// MaxFrames bounds the number of frames that are encoded for training: from longer footage, only every second, fourth,
+	// … frame is used. Default 400.
 	MaxFrames int `yaml:"max_frames"`
-	// MaxTokens bounds the sample of features kept in memory. Default 400000.
+	// MaxTokens bounds the sample of features in memory. Default 400000.
 	MaxTokens int `yaml:"max_tokens"`
-	// MaxCalibration bounds the number of whole frames kept for calibration. Default 120: the threshold is a quantile of
-	// their peaks.
+	// MaxCalibration bounds the number of whole frames that are kept for calibration. The threshold is a quantile of their
+	// peaks. Default 120.
 	MaxCalibration int `yaml:"max_calibration"`
-	// Paper takes the paper's normalisation, noise and timesteps. Default false.
+	// Paper selects the paper's normalisation, noise and timesteps. Default false.
 	Paper bool `yaml:"paper"`
-	// Set changes keys of the bundle's sections diffusion and compound: KEY=VALUE. Default none.
+	// Set changes keys in the sections diffusion and compound of the bundle, as KEY=VALUE. Default none.
 	Set []string `yaml:"set"`
-	// LSEWeight is the weight of the segmenter's uncertainty in the bundle; below 0 keeps the given bundle's. Default -1.
+	// LSEWeight is the weight of the segmenter's uncertainty in the bundle; a negative value keeps that of the given
+	// bundle. Default -1.
 	LSEWeight float64 `yaml:"lse_weight"`
 	// Checkpoint is the time between two writes of the state, at most 30 s. Default 20 s.
 	Checkpoint time.Duration `yaml:"checkpoint"`
@@ -67,7 +69,7 @@ const (
 	UNet = "unet"
 )
 
-// unetWindow is the side of the squares that a U-Net sees, in tokens: 128 pixels at stride 16.
+// unetWindow is the side length of the squares that a U-Net sees, in tokens: 128 pixels at stride 16.
 const unetWindow = 8
 
 func (c Config) window() int {
@@ -142,20 +144,21 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Options are the parts of one fit.
+// Options describe one fit.
 type Options struct {
 	Config
 	Bundle        *models.Bundle  // encoder only or complete
-	Sources       []ingest.Source // finite streams of normal footage, read one after the other
-	SourceNames   []string        // for the bundle's provenance; no passwords
+	Sources       []ingest.Source // streams of normal footage, read one after the other
+	Duration      time.Duration   // how long each source is read at most; 0 reads to the end
+	SourceNames   []string        // for the bundle's provenance, without passwords; see SourceName
 	Out           string          // folder of the new bundle
-	Name          string          // of the new bundle; "" keeps the given bundle's
+	Name          string          // name of the new bundle; "" keeps that of the given bundle
 	CalibrateOnly bool            // keep the denoiser of a complete bundle
 	ORT           ort.Options
-	Progress      func(Progress) // called from Run's goroutine, at least once a second while there is progress; may be nil
+	Progress      func(Progress) // called by Run at least once a second while it makes progress; may be nil
 }
 
-// Phase is a part of a fit.
+// Phase is a phase of a fit.
 type Phase string
 
 // The phases, in order.
@@ -166,19 +169,19 @@ const (
 	Done      Phase = "done"
 )
 
-// Progress is how far a fit has come.
+// Progress is the progress of a fit.
 type Progress struct {
 	Phase         Phase
 	Frames        int // frames encoded so far
 	Tokens        int // tokens in the sample
-	Step, Steps   int // of training, or frames of calibration
+	Step, Steps   int // training steps, or calibration frames
 	Loss          float64
 	RowsPerSecond float64
-	Elapsed, Left time.Duration // of the phase
-	Note          string        // something worth telling once
+	Elapsed, Left time.Duration // in the phase
+	Note          string        // a message for the user; the other fields do not count then
 }
 
-// Result is what a fit has made.
+// Result is the result of a fit.
 type Result struct {
 	Out               string  `json:"out"`
 	Frames            int     `json:"frames"`
@@ -194,10 +197,10 @@ type Result struct {
 	Timesteps         []int   `json:"timesteps"`
 }
 
-// ErrNoFrames says that the sources held no frames, or too few to train on.
+// ErrNoFrames means that the sources had no frames, or too few to train on.
 var ErrNoFrames = errors.New("fit: not enough footage")
 
-// order returns the timesteps that the bundle will have, for features of standard deviation std.
+// order returns the timesteps of the bundle for features of standard deviation std.
 func (c Config) order(std float64) []int {
 	if c.Paper {
 		return diffusion.Paper(25)

@@ -33,11 +33,11 @@ func TestSampleIsUniform(t *testing.T) {
 			counts[int(v)]++
 		}
 	}
-	// Each block's count is nearly Poisson with mean 160: five deviations.
+	// Each block's count is nearly Poisson-distributed with mean 160; the tolerance is five deviations.
 	mean := 40.0 * limit / blocks
 	for b, n := range counts {
 		if math.Abs(n-mean) > 5*math.Sqrt(mean) {
-			t.Errorf("block %d is kept %v times, want %v", b, n, mean)
+			t.Errorf("tokens of block %d are kept %v times, want %v", b, n, mean)
 		}
 	}
 }
@@ -66,14 +66,14 @@ func TestNormalisation(t *testing.T) {
 		}
 	}
 	if n.scale[2] <= 0 {
-		t.Errorf("a channel that never moves has scale %v", n.scale[2])
+		t.Errorf("a channel that never varies has scale %v", n.scale[2])
 	}
 	if std := s.apply(n); math.Abs(std-2.0/3) > 0.01 { // two channels of deviation 1, one of 0
 		t.Errorf("mean deviation %v after normalisation, want 0.667", std)
 	}
 	flat := sample{channels: 2, limit: 9, data: make([]float32, 18)}
 	if _, err := flat.perChannel(); err == nil {
-		t.Error("features that never vary are accepted")
+		t.Error("perChannel() accepts features that never vary")
 	}
 }
 
@@ -82,14 +82,14 @@ func TestAugment(t *testing.T) {
 	before := bytes.Clone(f.Pix)
 	same := augment(f, rand.New(rand.NewPCG(1, 1)), false, false)
 	if !bytes.Equal(same.Pix, f.Pix) {
-		t.Error("without jitter and mirror the picture changes")
+		t.Error("the picture changes without jitter and mirror")
 	}
 	a, b := augment(f, rand.New(rand.NewPCG(1, 2)), true, true), augment(f, rand.New(rand.NewPCG(1, 2)), true, true)
 	if !bytes.Equal(a.Pix, b.Pix) {
-		t.Error("the same seed gives another picture")
+		t.Error("the same seed gives different pictures")
 	}
 	if bytes.Equal(a.Pix, f.Pix) || !bytes.Equal(before, f.Pix) {
-		t.Error("jitter changes nothing, or the original")
+		t.Error("jitter changes nothing, or it changes the original")
 	}
 	mirrored := 0
 	for seed := range uint64(20) {
@@ -146,7 +146,7 @@ func FuzzParseState(f *testing.F) {
 	f.Add([]byte(stateMagic))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		var h map[string]int
-		_, _ = parseState(raw, &h) // must not panic, nor allocate more than the file holds
+		_, _ = parseState(raw, &h) // must neither panic nor allocate more than the file's size
 	})
 }
 

@@ -9,21 +9,22 @@ import (
 	"github.com/oodcast/oodcast/detector"
 )
 
-// sample is a uniform random sample of bounded size from all tokens seen (reservoir sampling) or, with a window, from
-// squares of window × window tokens.
+// sample is a uniform random sample of bounded size (reservoir sampling) of the tokens seen or, with a window, of squares
+// of window × window tokens.
 type sample struct {
-	channels, limit int // limit: tokens
-	window          int // 0: single tokens
-	seen            int
-	data            []float32 // tokens × channels, those of a square one after the other
+	channels int
+	limit    int // largest number of tokens
+	window   int // 0 samples single tokens
+	seen     int
+	data     []float32 // tokens × channels; the tokens of a square are neighbours
 }
 
-// unit is the number of tokens that stay together.
+// unit returns the number of tokens that stay together.
 func (s *sample) unit() int { return max(1, s.window*s.window) }
 
 func (s *sample) tokens() int { return len(s.data) / max(1, s.channels) }
 
-// add offers the tokens of one encoding, or as many of its squares as lie side by side, at random places.
+// add offers the tokens of one encoding or, with a window, squares at random positions: as many as fit side by side.
 func (s *sample) add(r *rand.Rand, enc *detector.Encoding) {
 	if s.window == 0 {
 		for i := range enc.Width * enc.Height {
@@ -35,7 +36,7 @@ func (s *sample) add(r *rand.Rand, enc *detector.Encoding) {
 	for range max(1, enc.Width/s.window) * max(1, enc.Height/s.window) {
 		x, y := r.IntN(max(1, enc.Width-s.window+1)), r.IntN(max(1, enc.Height-s.window+1))
 		square = square[:0]
-		for i := range s.unit() { // a grid that is smaller than a square is continued by its edge
+		for i := range s.unit() { // a grid that is smaller than a square is extended by repeating its edge
 			token := min(y+i/s.window, enc.Height-1)*enc.Width + min(x+i%s.window, enc.Width-1)
 			square = append(square, enc.Features[token*s.channels:][:s.channels]...)
 		}
@@ -55,12 +56,12 @@ func (s *sample) offer(r *rand.Rand, unit []float32) {
 	}
 }
 
-// normalisation is x ↦ (x - shift)/scale, one pair a channel.
+// normalisation maps x to (x - shift)/scale, with one shift and scale per channel.
 type normalisation struct {
 	shift, scale []float32
 }
 
-// perChannel brings every channel to mean 0 and deviation 1.
+// perChannel returns the normalisation that gives every channel mean 0 and deviation 1.
 func (s *sample) perChannel() (normalisation, error) {
 	c, n := s.channels, float64(s.tokens())
 	sum, squares := make([]float64, c), make([]float64, c)
@@ -78,13 +79,14 @@ func (s *sample) perChannel() (normalisation, error) {
 		widest = max(widest, math.Sqrt(squares[ch]/n))
 	}
 	for ch := range c {
-		// A channel that never moves on this footage must not blow up what moves it later.
+		// A channel that never varies in this footage must not amplify later variations without bound.
 		norm.scale[ch] = float32(max(math.Sqrt(squares[ch]/n), 1e-2*widest))
 	}
 	return norm, norm.check()
 }
 
-// global is the paper's: each channel centred on the middle of its range, all divided by half the widest range.
+// global returns the paper's normalisation: it centres each channel on the middle of its range and divides all channels by
+// half the widest range.
 func (s *sample) global() (normalisation, error) {
 	c := s.channels
 	lo, hi := slices.Clone(s.data[:c]), slices.Clone(s.data[:c])

@@ -12,6 +12,8 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+
+	"github.com/google/renameio/v2"
 )
 
 // The files of a state folder.
@@ -21,30 +23,37 @@ const (
 	stateMagic   = "oodcast fit 2\n"
 )
 
-// errState says that a state file is damaged or of another fit: it is ignored.
-var errState = errors.New("fit: state does not fit")
+// errState means that a state file is missing, damaged, or from another fit. Run ignores such files.
+var errState = errors.New("fit: unusable state")
 
-// stateDir is where a fit of out keeps its state.
+// stateDir returns the folder in which a fit of out keeps its state.
 func stateDir(out string) string { return filepath.Clean(out) + ".fit" }
 
-// writeState writes a header and lists of numbers to a file in one step: the old state stays until the new is whole.
+// writeState writes a header and lists of numbers to a file in one step: the old state stays until the new one is complete
+// and on the disk.
 func writeState(path string, header any, lists ...[]float32) (err error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return fmt.Errorf("fit: write state: %w", err)
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".state-*")
-	if err != nil {
-		return fmt.Errorf("fit: write state: %w", err)
-	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(fmt.Errorf("fit: write state: %w", err), f.Close(), os.Remove(f.Name()))
+			err = fmt.Errorf("fit: write state: %w", err)
 		}
 	}()
+	folder := filepath.Dir(path)
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return err
+	}
 	raw, err := json.Marshal(header)
 	if err != nil {
 		return err
 	}
+	f, err := renameio.NewPendingFile(path, renameio.WithTempDir(folder), renameio.WithPermissions(0o600))
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, f.Cleanup())
+		}
+	}()
 	buf := bufio.NewWriterSize(f, 1<<20)
 	w := &summed{w: buf, sum: crc32.New(crc32.MakeTable(crc32.Castagnoli))}
 	w.write([]byte(stateMagic))
@@ -56,13 +65,13 @@ func writeState(path string, header any, lists ...[]float32) (err error) {
 	}
 	sum := w.sum.Sum32()
 	w.number(uint64(sum))
-	if err := errors.Join(w.err, buf.Flush(), f.Sync(), f.Close()); err != nil {
+	if err := errors.Join(w.err, buf.Flush()); err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), path)
+	return f.CloseAtomicallyReplace()
 }
 
-// summed writes and sums; the first error sticks.
+// summed writes bytes and computes their checksum. It keeps the first error.
 type summed struct {
 	w   io.Writer
 	sum hash.Hash32
@@ -92,7 +101,7 @@ func (s *summed) floats(list []float32) {
 	}
 }
 
-// readState reads what writeState wrote; a missing, damaged or foreign file is errState.
+// readState reads a file that writeState has written. It returns errState for a missing, damaged or foreign file.
 func readState(path string, header any) ([][]float32, error) {
 	raw, err := os.ReadFile(path)
 	if err != nil {
@@ -130,7 +139,7 @@ func parseState(body []byte, header any) ([][]float32, error) {
 		return binary.LittleEndian.Uint64(b), true
 	}
 	if b, ok := take(uint64(len(stateMagic))); !ok || string(b) != stateMagic {
-		return nil, errors.New("of another version")
+		return nil, errors.New("another version wrote it")
 	}
 	n, _ := number()
 	raw, ok := take(n)

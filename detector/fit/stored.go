@@ -7,18 +7,18 @@ import (
 	"github.com/oodcast/oodcast/detector"
 )
 
-// storedFeatures is the header of features.bin. The numbers follow it: the sample, then the features, the uncertainty
-// and colours of each kept frame.
+// storedFeatures is the header of features.bin. The lists after it are the sample, and then the features, the uncertainty
+// and the colours of each kept frame.
 type storedFeatures struct {
 	Key                                        string
 	Complete                                   bool
 	Index, Encoded, Stride, Training, HeldBack int
 	Channels, Limit, Seen, Window              int
 	Held, Spare                                []frameSize
-	Times                                      []time.Duration // of Held
+	Times                                      []time.Duration // times of Held
 }
 
-// frameSize is the grid of a kept frame.
+// frameSize holds the sizes of a kept frame's grids.
 type frameSize struct {
 	Width, Height, Channels, LogitsWidth, LogitsHeight, Classes int
 }
@@ -88,7 +88,7 @@ func readFeatures(path, key string) (c *collected, complete bool, err error) {
 	return c, h.Complete, nil
 }
 
-// storedWeights is the header of training.bin; parameters and both moments follow.
+// storedWeights is the header of training.bin. The lists after it are the parameters and both moments.
 type storedWeights struct {
 	Key  string
 	Step int

@@ -9,25 +9,27 @@ import (
 	"slices"
 	"time"
 
-	"github.com/oodcast/oodcast/detector/diffusion"
 	"github.com/oodcast/oodcast/detector/ort"
+	"github.com/oodcast/oodcast/models"
+	"github.com/oodcast/oodcast/models/graph"
 	"github.com/oodcast/oodcast/models/nets"
 )
 
-// rowsPerTimestep is how many rows of a batch share a timestep: the time layers run once for all of them.
+// rowsPerTimestep is how many rows of a batch share a timestep. The time layers run once for all of them.
 const rowsPerTimestep = 8
 
-// weights are the denoiser's parameters and the optimiser's moments, flat.
+// weights holds the denoiser's parameters and the optimiser's moments as flat vectors.
 type weights struct {
 	Step         int
 	Loss         float64 // running mean
 	params, m, v []float32
 }
 
-// trainer runs optimiser steps. Tensors are allocated once; parameters and moments go back and forth between two sets.
+// trainer runs optimiser steps. It allocates its tensors once: each step reads parameters and moments from one set and
+// writes them to the other.
 type trainer struct {
 	cfg     Config
-	net     nets.DenoiserConfig
+	net     models.DenoiserConfig
 	lo, hi  int // timesteps that scoring uses
 	session *ort.Session
 	x, eps  *ort.Tensor
@@ -38,10 +40,10 @@ type trainer struct {
 	norm    *ort.Tensor
 }
 
-// gradientClip is the largest gradient norm: far above the usual 0.1 … 1, against a rare bad batch.
+// gradientClip is the largest gradient norm. It is far above the usual 0.1 … 1 and only guards against a rare bad batch.
 const gradientClip = 5
 
-func newTrainer(cfg Config, net nets.DenoiserConfig, order []int, w *weights, opts ort.Options) (_ *trainer, err error) {
+func newTrainer(cfg Config, net models.DenoiserConfig, order []int, w *weights, opts ort.Options) (_ *trainer, err error) {
 	tr := &trainer{cfg: cfg, net: net, lo: slices.Min(order), hi: slices.Max(order)}
 	defer func() {
 		if err != nil {
@@ -60,7 +62,7 @@ func newTrainer(cfg Config, net nets.DenoiserConfig, order []int, w *weights, op
 		return nil, err
 	}
 	n, c := int64(cfg.Batch), int64(net.Channels)
-	size := int64(net.Size())
+	size := int64(nets.DenoiserSize(net))
 	float := func(data []float32, shape ...int64) *ort.Tensor {
 		t, e := ort.NewTensor(shape, data)
 		err = errors.Join(err, e)
@@ -88,7 +90,8 @@ func (tr *trainer) close() error {
 	return errors.Join(errs...)
 }
 
-// rate is the learning rate of a step, counted from 1: up over 5 %, then down as a cosine to a hundredth.
+// rate returns the learning rate of a step, counted from 1. It rises over 5 % of the steps and then falls as a cosine to a
+// hundredth.
 func (c Config) rate(step int) float64 {
 	warm := max(1, c.Steps/20)
 	if step <= warm {
@@ -98,7 +101,8 @@ func (c Config) rate(step int) float64 {
 	return c.LR * (0.01 + 0.99*(1+math.Cos(math.Pi*min(1, phase)))/2)
 }
 
-// fill draws the batch of a step; it depends on seed and step alone, so a resumed run goes on as the first would have.
+// fill draws the batch of a step. It depends only on seed and step, so a resumed run continues exactly like an
+// uninterrupted one.
 func (tr *trainer) fill(s *sample, step int) {
 	r := rand.New(rand.NewPCG(tr.cfg.Seed^0x5eed, uint64(step)))
 	c := s.channels
@@ -106,7 +110,7 @@ func (tr *trainer) fill(s *sample, step int) {
 	unit := s.unit()
 	for i := range tr.cfg.Batch / unit {
 		from := s.data[r.IntN(s.tokens()/unit)*unit*c:]
-		for j := range unit { // the squares of a batch lie inside of each other: see nets.TrainingGraph
+		for j := range unit { // the squares of a batch are interleaved, see nets.TrainingGraph
 			copy(x[(j*(tr.cfg.Batch/unit)+i)*c:][:c], from[j*c:])
 		}
 	}
@@ -114,7 +118,7 @@ func (tr *trainer) fill(s *sample, step int) {
 		eps[i] = float32(r.NormFloat64())
 	}
 	for i := range ort.Data[int64](tr.t) {
-		t := r.IntN(diffusion.Steps)
+		t := r.IntN(models.Timesteps)
 		if r.Float64() < tr.cfg.Focus {
 			t = tr.lo + r.IntN(tr.hi-tr.lo+1)
 		}
@@ -133,7 +137,7 @@ func (tr *trainer) step(s *sample, step int) (float64, error) {
 		"params": from[0], "m": from[1], "v": from[2], "x0": tr.x, "eps": tr.eps, "t": tr.t, "hyper": tr.hyper,
 		"params_out": to[0], "m_out": to[1], "v_out": to[2], "loss": tr.loss, "grad_norm": tr.norm,
 	}
-	pick := func(ports []ort.Port) []*ort.Tensor {
+	pick := func(ports []graph.Value) []*ort.Tensor {
 		list := make([]*ort.Tensor, len(ports))
 		for i, p := range ports {
 			list[i] = named[p.Name]
@@ -145,22 +149,22 @@ func (tr *trainer) step(s *sample, step int) (float64, error) {
 	}
 	loss := float64(ort.Data[float32](tr.loss)[0])
 	if math.IsNaN(loss) || math.IsInf(loss, 0) {
-		return 0, fmt.Errorf("fit: the loss is not finite at step %d: lower --lr", step)
+		return 0, fmt.Errorf("fit: the loss is not finite at step %d: choose a lower --lr", step)
 	}
 	tr.sets[0], tr.sets[1] = to, from
 	return loss, nil
 }
 
-// current copies parameters and moments out.
-func (tr *trainer) current(w *weights) {
+// copyTo copies the current parameters and moments to w.
+func (tr *trainer) copyTo(w *weights) {
 	for i, dst := range []*[]float32{&w.params, &w.m, &w.v} {
 		*dst = append((*dst)[:0], ort.Data[float32](tr.sets[0][i])...)
 	}
 }
 
-// train runs the steps that are left. A cancelled context ends it early, which is no error.
-func (tr *trainer) train(ctx context.Context, s *sample, w *weights, tell func(Progress), save func() error) error {
-	begun, saved, told, first := time.Now(), time.Now(), time.Time{}, w.Step
+// train runs the remaining steps. A cancelled context ends the training early, without an error.
+func (tr *trainer) train(ctx context.Context, s *sample, w *weights, report func(Progress), save func() error) error {
+	begun, saved, reported, first := time.Now(), time.Now(), time.Time{}, w.Step
 	for w.Step < tr.cfg.Steps && ctx.Err() == nil {
 		loss, err := tr.step(s, w.Step+1)
 		if err != nil {
@@ -171,24 +175,24 @@ func (tr *trainer) train(ctx context.Context, s *sample, w *weights, tell func(P
 			w.Loss = loss
 		}
 		w.Loss += max(0.02, 1/float64(w.Step)) * (loss - w.Loss)
-		if time.Since(told) > time.Second/5 || w.Step == tr.cfg.Steps {
-			told = time.Now()
+		if time.Since(reported) > time.Second/5 || w.Step == tr.cfg.Steps {
+			reported = time.Now()
 			elapsed := time.Since(begun)
 			each := elapsed / time.Duration(w.Step-first)
-			tell(Progress{
+			report(Progress{
 				Phase: Train, Tokens: s.tokens(), Step: w.Step, Steps: tr.cfg.Steps, Loss: w.Loss,
 				RowsPerSecond: float64(tr.cfg.Batch) / each.Seconds(), Elapsed: elapsed,
 				Left: each * time.Duration(tr.cfg.Steps-w.Step),
 			})
 		}
 		if time.Since(saved) > tr.cfg.Checkpoint {
-			tr.current(w)
+			tr.copyTo(w)
 			if err := save(); err != nil {
 				return err
 			}
 			saved = time.Now()
 		}
 	}
-	tr.current(w)
+	tr.copyTo(w)
 	return save()
 }

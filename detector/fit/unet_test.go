@@ -8,7 +8,7 @@ import (
 	"github.com/oodcast/oodcast/detector/ort"
 )
 
-// A U-Net is fitted, calibrated and scored like the MLP, and sees what stands in the yard.
+// A U-Net can be fitted, calibrated and scored like the MLP, and detects an object in the yard.
 func TestUNet(t *testing.T) {
 	opt := quick(t, filepath.Join(t.TempDir(), "unet"))
 	opt.Denoiser, opt.Batch, opt.Steps = UNet, 4*unetWindow*unetWindow, 60

@@ -10,8 +10,8 @@ import (
 	"github.com/oodcast/oodcast/models"
 )
 
-// BenchmarkBatch compares frames that are scored together with the same frames scored one after the other, in turns, so
-// that a busy machine is as slow for both: how many times as many frames a second, and the processor time of a frame.
+// BenchmarkBatch scores frames together and the same frames one after the other, alternately, so that a busy machine slows
+// both down. It reports the ratio of the frame rates and the processor time per frame.
 func BenchmarkBatch(b *testing.B) {
 	bundle, err := models.Open(models.Default)
 	if err != nil {
@@ -29,7 +29,7 @@ func BenchmarkBatch(b *testing.B) {
 	}
 }
 
-// spent is what scoring took.
+// spent is the time that scoring took.
 type spent struct{ wall, cpu time.Duration }
 
 func compareBatch(b *testing.B, bundle *models.Bundle, cfg detector.Config, frames int) {

@@ -10,11 +10,10 @@ import (
 	"github.com/oodcast/oodcast/detector/ort/orttest"
 	"github.com/oodcast/oodcast/ingest"
 	"github.com/oodcast/oodcast/models"
-	"github.com/oodcast/oodcast/models/nets"
 )
 
-// A frame is encoded as it is alone: by an encoder that takes one picture at a time and by one that takes several, whatever
-// the sizes of the frames, and whatever was encoded before.
+// A frame has the same encoding among others as alone, whether the encoder takes one picture or several at a time, and
+// whatever the sizes of the frames and the earlier calls.
 func TestEncodeAll(t *testing.T) {
 	open(t)
 	one, err := orttest.MeanEncoder()
@@ -38,7 +37,7 @@ func TestEncodeAll(t *testing.T) {
 			t.Fatalf("Batches() = %t", e.Batches())
 		}
 		for _, sizes := range [][][2]int{
-			{{128, 64}, {128, 64}, {256, 128}, {200, 100}, {128, 64}}, // the third is shrunk to the first's size
+			{{128, 64}, {128, 64}, {256, 128}, {200, 100}, {128, 64}}, // the third is shrunk to the size of the first
 			{{128, 64}, {128, 64}},
 			{{200, 100}},
 		} {
@@ -61,7 +60,7 @@ func TestEncodeAll(t *testing.T) {
 	}
 }
 
-// sameEncoding allows for sums of float32 in another order.
+// sameEncoding allows for float32 sums in another order.
 func sameEncoding(t *testing.T, got, want *detector.Encoding) {
 	t.Helper()
 	grids := func(e *detector.Encoding) []int {
@@ -92,17 +91,17 @@ func close32(t *testing.T, name string, got, want []float32, tolerance float64) 
 	}
 }
 
-// A picture is scored as it is alone, whether a run takes a part of a picture or several pictures.
+// A picture has the same scores among others as alone, whether a run takes part of a picture or several pictures.
 func TestScoreAllTo(t *testing.T) {
 	open(t)
 	const n, pictures = 21, 5
-	net := nets.DenoiserConfig{
+	net := models.DenoiserConfig{
 		Channels: 10, Width: 24, Groups: 8, Blocks: [3]int{3, 1, 3}, Time: "sinusoidal", InputProjection: true,
 	}
 	timesteps := []int{40, 200, 7}
 	x := randomFeatures(n*pictures, net.Channels)
-	for _, noise := range []string{nets.NoiseIndependent, nets.NoiseAntithetic} {
-		for _, score := range []string{nets.ScoreCosine, nets.ScoreMSE} {
+	for _, noise := range []string{models.NoiseIndependent, models.NoiseAntithetic} {
+		for _, score := range []string{models.ScoreCosine, models.ScoreMSE} {
 			for _, rows := range []int{40, 300, 10_000} { // parts of a picture, two or three pictures, all of them
 				for _, tokens := range [][]int{nil, {0, 2, 3, 17, 20}} {
 					cfg := ScorerConfig{
@@ -135,8 +134,8 @@ func TestScoreAllTo(t *testing.T) {
 
 func TestScoreAllToRefuses(t *testing.T) {
 	open(t)
-	net := nets.DenoiserConfig{Channels: 16, Width: 16, Groups: 4, Blocks: [3]int{1, 0, 1}, Time: "sinusoidal"}
-	s := scorer(t, ScorerConfig{Denoiser: net, Weights: denoiser(net, 3), Noise: nets.NoiseShared, Score: nets.ScoreMSE}, Options{})
+	net := models.DenoiserConfig{Channels: 16, Width: 16, Groups: 4, Blocks: [3]int{1, 0, 1}, Time: "sinusoidal"}
+	s := scorer(t, ScorerConfig{Denoiser: net, Weights: denoiser(net, 3), Noise: models.NoiseShared, Score: models.ScoreMSE}, Options{})
 	four, five, room := randomFeatures(4, 16), randomFeatures(5, 16), make([]float32, 4)
 	for name, err := range map[string]error{
 		"nothing":        s.ScoreAllTo(nil, nil, nil, []int{3}),

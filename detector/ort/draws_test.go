@@ -6,15 +6,15 @@ import (
 	"testing"
 
 	"github.com/oodcast/oodcast/detector/diffusion"
-	"github.com/oodcast/oodcast/models/nets"
+	"github.com/oodcast/oodcast/models"
 )
 
-// Draws are the mean over scorers whose noise is drawn from the seeds of the draws.
+// Several draws give the mean of the scores of scorers with the seeds of the draws.
 func TestDrawsAreAMean(t *testing.T) {
 	open(t)
 	cfg := ScorerConfig{
-		Denoiser: nets.DenoiserConfig{Channels: 8, Width: 8, Groups: 1, Blocks: [3]int{1, 0, 1}, Time: nets.TimeSinusoidal},
-		Noise:    nets.NoiseIndependent, Score: nets.ScoreCosine, Seed: 5,
+		Denoiser: models.DenoiserConfig{Channels: 8, Width: 8, Groups: 1, Blocks: [3]int{1, 0, 1}, Time: models.TimeSinusoidal},
+		Noise:    models.NoiseIndependent, Score: models.ScoreCosine, Seed: 5,
 	}
 	cfg.Weights = denoiser(cfg.Denoiser, 3)
 	const n = 40
@@ -46,12 +46,12 @@ func TestDrawsAreAMean(t *testing.T) {
 	}
 }
 
-// With shared noise equal tokens score equally; with noise of their own they do not.
+// Equal tokens have equal scores with shared noise, but not with independent noise.
 func TestSharedNoise(t *testing.T) {
 	open(t)
 	cfg := ScorerConfig{
-		Denoiser: nets.DenoiserConfig{Channels: 8, Width: 8, Groups: 1, Blocks: [3]int{1, 0, 1}, Time: nets.TimeSinusoidal},
-		Score:    nets.ScoreCosine, Seed: 5,
+		Denoiser: models.DenoiserConfig{Channels: 8, Width: 8, Groups: 1, Blocks: [3]int{1, 0, 1}, Time: models.TimeSinusoidal},
+		Score:    models.ScoreCosine, Seed: 5,
 	}
 	cfg.Weights = denoiser(cfg.Denoiser, 3)
 	const n = 40
@@ -59,7 +59,7 @@ func TestSharedNoise(t *testing.T) {
 	for i := range x {
 		x[i] = float32(i % 8)
 	}
-	for noise, want := range map[string]bool{nets.NoiseShared: true, nets.NoiseIndependent: false} {
+	for noise, want := range map[string]bool{models.NoiseShared: true, models.NoiseIndependent: false} {
 		cfg.Noise = noise
 		dst := make([]float32, n)
 		if err := scorer(t, cfg, Options{Threads: 2}).ScoreTo(dst, x, n, []int{200}); err != nil {
@@ -72,6 +72,6 @@ func TestSharedNoise(t *testing.T) {
 	a := diffusion.Noise{Seed: 5, Shared: true}.FillTo(make([]float32, 8), 200, 3, 8)
 	b := diffusion.Noise{Seed: 5}.FillTo(make([]float32, 8), 200, 0, 8)
 	if !slices.Equal(a, b) {
-		t.Error("shared noise is not that of the first token")
+		t.Error("shared noise is not the noise of the first token")
 	}
 }

@@ -12,29 +12,31 @@ import (
 
 var _ detector.BatchEncoder = (*Encoder)(nil)
 
-// The inputs and outputs that every encoder has, and the outputs that mask-classification networks have too.
+// The inputs and outputs of every encoder, and the further outputs of mask-classification networks.
 var (
 	encoderInputs  = []string{"image", "size"}
 	encoderOutputs = []string{"features", "logits", "lse"}
 	maskOutputs    = []string{"class_logits", "mask_logits"}
 )
 
-// Encoder runs an encoder graph: image uint8[H,W,3] and size int64[2] in, features float32[h,w,C], logits
-// float32[K,lh,lw] and lse float32[lh,lw] out, and, of a mask-classification network, class_logits float32[Q,K+1] and
-// mask_logits float32[Q,mh,mw]. A graph that takes several pictures at once has N before all dimensions but size's. It
-// reuses its tensors and is not safe for concurrent use.
+// Encoder runs an encoder graph. The inputs are image uint8[H,W,3] and size int64[2]; the outputs are features
+// float32[h,w,C], logits float32[K,lh,lw] and lse float32[lh,lw], and for a mask-classification network class_logits
+// float32[Q,K+1] and mask_logits float32[Q,mh,mw]. In a graph that takes several pictures at once, all of them but size
+// have N as a further, first dimension.
+//
+// An Encoder reuses its tensors and is not safe for concurrent use.
 type Encoder struct {
 	session  *Session
-	in       []int // where image and size are among the inputs
+	in       []int // indices of image and size among the inputs
 	out      []int
-	many     bool // takes several pictures at once
+	batches  bool // the graph takes several pictures at once
 	size     *Tensor
 	runs     []encoderRun // for the working size of the last frames
 	pictures []*picture
 	joined   []byte // the pictures of a run
 }
 
-// encoderRun is what the network made of n pictures.
+// encoderRun holds the outputs for n pictures.
 type encoderRun struct {
 	n       int
 	outputs []*Tensor
@@ -61,11 +63,11 @@ func NewEncoder(model []byte, opts Options) (*Encoder, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("encoder: %w", err), s.Close())
 	}
-	e.many = len(s.Inputs()[e.in[0]].Shape) == 4
+	e.batches = len(s.Inputs()[e.in[0]].Shape) == 4
 	return e, nil
 }
 
-// positions finds each wanted name.
+// positions returns the index of each wanted name.
 func positions(have, want []string) ([]int, error) {
 	at := make([]int, len(want))
 	for i, name := range want {
@@ -76,17 +78,17 @@ func positions(have, want []string) ([]int, error) {
 	return at, nil
 }
 
-// HasMasks reports that encodings have class and mask logits.
+// HasMasks reports whether encodings have class and mask logits.
 func (e *Encoder) HasMasks() bool { return len(e.out) > len(encoderOutputs) }
 
-// Provider returns what really computes.
+// Provider returns the provider in use.
 func (e *Encoder) Provider() Provider { return e.session.Provider() }
 
-// Note says why the provider is not the one that was asked for; empty when it is.
+// Note returns why the provider is not the requested one; empty if it is.
 func (e *Encoder) Note() string { return e.session.Note() }
 
-// Batches reports that the network takes several pictures at once. Otherwise EncodeAll runs it for one after the other.
-func (e *Encoder) Batches() bool { return e.many }
+// Batches reports whether the network takes several pictures at once. If not, EncodeAll runs it on one after the other.
+func (e *Encoder) Batches() bool { return e.batches }
 
 // Encode runs the network on a frame at the working size. The result is valid until the next call.
 func (e *Encoder) Encode(ctx context.Context, f *ingest.Frame, width, height int) (*detector.Encoding, error) {
@@ -97,8 +99,8 @@ func (e *Encoder) Encode(ctx context.Context, f *ingest.Frame, width, height int
 	return all[0], nil
 }
 
-// EncodeAll runs the network on frames at the working size, on those of one size at once, or on a CPU on as many of them as
-// are fastest. The results are valid until the next call.
+// EncodeAll runs the network on frames at the working size. Frames of one size share a run; on a CPU, a run takes the
+// number of frames that is fastest. The results are valid until the next call.
 func (e *Encoder) EncodeAll(
 	ctx context.Context, frames []*ingest.Frame, width, height int,
 ) ([]*detector.Encoding, error) {
@@ -134,15 +136,16 @@ func (e *Encoder) EncodeAll(
 	return all, nil
 }
 
-// pixelsCPU is how many pixels of the working size one run takes on a CPU. Beyond, activations leave the cache: the
-// processor time of four together against alone is 0.98 at 256×128, 1.20 at 512×256 and 1.27 at 1024×512 (default bundle).
+// pixelsCPU is how many pixels at the working size one run takes on a CPU. With more, activations leave the cache: four
+// frames together take 0.98 of the processor time of four frames alone at 256×128, but 1.20 at 512×256 and 1.27 at
+// 1024×512 (default bundle).
 const pixelsCPU = 1 << 17
 
-// groups returns the indices of the first n pictures, those together that one run at a working size of pixels takes.
+// groups returns the indices of the first n pictures, grouped into runs at a working size of so many pixels.
 func (e *Encoder) groups(n, pixels int) (groups [][]int) {
 	most := n
 	switch {
-	case !e.many:
+	case !e.batches:
 		most = 1
 	case e.Provider() == CPU:
 		most = max(1, pixelsCPU/pixels)
@@ -161,7 +164,7 @@ func (e *Encoder) groups(n, pixels int) (groups [][]int) {
 	return groups
 }
 
-// run runs the network on some pictures of one size and keeps the outputs under number.
+// run runs the network on a group of pictures of one size and keeps the outputs as e.runs[number].
 func (e *Encoder) run(number int, group []int) error {
 	first := e.pictures[group[0]]
 	pix, shape := first.pix, []int64{int64(first.h), int64(first.w), 3}
@@ -172,7 +175,7 @@ func (e *Encoder) run(number int, group []int) error {
 		}
 		pix = e.joined
 	}
-	if e.many {
+	if e.batches {
 		shape = slices.Insert(shape, 0, int64(len(group)))
 	}
 	image, err := NewTensor(shape, pix)
@@ -188,11 +191,11 @@ func (e *Encoder) run(number int, group []int) error {
 		if err := run.close(); err != nil {
 			return err
 		}
-		*run = encoderRun{n: len(group), outputs: make([]*Tensor, len(e.out))} // that the session allocates
+		*run = encoderRun{n: len(group), outputs: make([]*Tensor, len(e.out))} // the session allocates the tensors
 	}
 	inputs := make([]*Tensor, 2)
 	inputs[e.in[0]], inputs[e.in[1]] = image, e.size
-	if err := e.session.Run(inputs, run.outputs); err != nil || !e.many {
+	if err := e.session.Run(inputs, run.outputs); err != nil || !e.batches {
 		return err
 	}
 	for i, t := range run.outputs {
@@ -203,7 +206,7 @@ func (e *Encoder) run(number int, group []int) error {
 	return nil
 }
 
-// resize drops the outputs of another working size; the next run allocates new ones.
+// resize frees the outputs of another working size; the next run allocates new ones.
 func (e *Encoder) resize(width, height int) error {
 	if width < 1 || height < 1 {
 		return fmt.Errorf("working size %dx%d: want positive multiples of 32", width, height)
@@ -237,18 +240,18 @@ func (r *encoderRun) close() error {
 	return err
 }
 
-// output returns an output of a run for its picture i, and the dimensions for one picture.
+// output returns an output of a run for its picture i, and the dimensions of that output for one picture.
 func (e *Encoder) output(r encoderRun, number, i int) ([]float32, []int64) {
 	t := r.outputs[e.out[number]]
 	data, shape := Data[float32](t), t.Shape()
-	if e.many {
+	if e.batches {
 		shape = shape[1:]
 	}
 	size := len(data) / r.n
 	return data[i*size:][:size:size], shape
 }
 
-// encoding is what a run made of its picture i.
+// encoding returns the encoding of picture i of a run.
 func (e *Encoder) encoding(r encoderRun, i int) (*detector.Encoding, error) {
 	features, fs := e.output(r, 0, i)
 	logits, ls := e.output(r, 1, i)

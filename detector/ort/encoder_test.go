@@ -15,6 +15,7 @@ import (
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/detector/ort/orttest"
 	"github.com/oodcast/oodcast/ingest"
+	"github.com/oodcast/oodcast/models"
 	"github.com/oodcast/oodcast/models/checkpoint"
 	"github.com/oodcast/oodcast/models/graph"
 	"github.com/oodcast/oodcast/models/nets"
@@ -48,7 +49,7 @@ func randomFrame(w, h int) *ingest.Frame {
 	return f
 }
 
-// tileMean is the mean of one channel over a tile of the frame, 0 … 1.
+// tileMean returns the mean of one channel over a tile of the frame, from 0 to 1.
 func tileMean(f *ingest.Frame, x0, y0, w, h, c int) float64 {
 	sum := 0.0
 	for y := y0; y < y0+h; y++ {
@@ -68,7 +69,7 @@ func TestEncoderEncodes(t *testing.T) {
 		tolerance    float64
 	}{
 		{"as it is", 128, 64, 128, 64, 1e-5},
-		// Whole blocks of 2×2 and 3×3 pixels are averaged before the graph and rounded to bytes: ½/255 at most.
+		// Blocks of 2×2 and 3×3 pixels are averaged before the graph and rounded to bytes, an error of at most ½/255.
 		{"half", 256, 128, 128, 64, 2e-3},
 		{"a third", 288, 192, 96, 64, 2e-3},
 		{"as it is again", 128, 64, 128, 64, 1e-5},
@@ -133,7 +134,7 @@ func TestEncoderReusesItsOutputs(t *testing.T) {
 			t.Error(err)
 		}
 	}); allocs > 40 {
-		t.Errorf("%v allocations a frame", allocs)
+		t.Errorf("%v allocations per frame", allocs)
 	}
 }
 
@@ -174,13 +175,13 @@ func TestPositionsKeepsOrder(t *testing.T) {
 	}
 }
 
-// BenchmarkFrame is the cost of a frame with EfficientViT-B0 at 1024×512, by stage.
+// BenchmarkFrame measures the cost of a frame with EfficientViT-B0 at 1024×512, by stage.
 func BenchmarkFrame(b *testing.B) {
 	data := os.Getenv("OODCAST_DATA")
 	if data == "" {
 		b.Skip("OODCAST_DATA is not set: no weights to measure with")
 	}
-	weights, err := checkpoint.OpenTorch(filepath.Join(data, "encoders/efficientvit_seg_b0_cityscapes.pt"))
+	weights, _, err := checkpoint.OpenTorch(filepath.Join(data, "encoders/efficientvit_seg_b0_cityscapes.pt"))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -222,7 +223,7 @@ func benchmarkFrame(b *testing.B, features string, e *Encoder) {
 		}
 		b.ReportMetric((cpuTime(b)-before).Seconds()*1e3/float64(b.N), "cpu-ms/op")
 	})
-	net := nets.DenoiserConfig{
+	net := models.DenoiserConfig{
 		Channels: enc.Channels, Width: enc.Channels, Groups: 1, Blocks: [3]int{2, 0, 2}, Time: "sinusoidal",
 	}
 	n := enc.Width * enc.Height

@@ -14,7 +14,7 @@ const (
 	keepRuns                       = 60
 )
 
-// lateRead is a model that reads its input again at the very end of a run: y = x·W·…·W + x, W the identity.
+// lateRead is a model that reads its input again at the very end of a run: y = x·W·…·W + x, where W is the identity.
 func lateRead(t testing.TB) []byte {
 	t.Helper()
 	g := graph.New(graph.Float32)
@@ -36,9 +36,9 @@ func lateRead(t testing.TB) []byte {
 	return model
 }
 
-// The binding forgets tensors while they are in use. The test collects garbage all the time and fills what comes free
-// with NaN: Run must never notice. The same loop through run, which is Run without its KeepAlive lines, shows that the
-// test can see the fault.
+// The binding drops its references to tensors that are in use. The test collects garbage all the time and fills freed
+// memory with NaN: the results of Run must stay right. The same loop with run, which is Run without its KeepAlive lines,
+// proves that the test can detect the fault.
 func TestRunKeepsTensorsAlive(t *testing.T) {
 	open(t)
 	s := session(t, lateRead(t), Options{Threads: 1})
@@ -52,7 +52,7 @@ func TestRunKeepsTensorsAlive(t *testing.T) {
 		t.Errorf("%d of %d runs are wrong", bad, keepRuns)
 	}
 	if bad := wrongRuns(t, s.run); bad == 0 {
-		t.Errorf("none of %d runs without KeepAlive is wrong: this test notices nothing", keepRuns)
+		t.Errorf("none of %d runs without KeepAlive is wrong: this test detects nothing", keepRuns)
 	} else {
 		t.Logf("without KeepAlive %d of %d runs are wrong", bad, keepRuns)
 	}
@@ -77,8 +77,8 @@ func wrongRuns(t *testing.T, run func(in, out []*Tensor) error) int {
 	return wrong
 }
 
-// unreferenced makes an input of ones that only the returned slice refers to. Its native handle, some 200 bytes, is lost:
-// holding it to free it later would keep the memory alive.
+// unreferenced returns an input of ones to which only the returned slice refers. Its native handle, some 200 bytes, leaks:
+// keeping it to free it later would keep the memory alive.
 func unreferenced(t *testing.T) []*Tensor {
 	t.Helper()
 	data := make([]float32, keepRows*keepWidth)
@@ -89,11 +89,11 @@ func unreferenced(t *testing.T) []*Tensor {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = release() // the native handle is lost: do not keep the library loaded for it
+	_ = release() // the leaked native handle must not keep the library loaded
 	return []*Tensor{x}
 }
 
-// churn collects garbage and fills the memory that comes free with NaN until stop is closed.
+// churn collects garbage and fills freed memory with NaN until stop is closed.
 func churn(stop <-chan struct{}) {
 	var keep [8][]float32
 	for i := 0; ; i++ {

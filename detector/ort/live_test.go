@@ -31,7 +31,7 @@ func engine(t testing.TB, cfg detector.Config) *Engine {
 	return e
 }
 
-// noise is a picture that no road ever was.
+// noise returns a picture that looks like no road.
 func noise(seed uint64, width, height int) *ingest.Frame {
 	r := rand.New(rand.NewPCG(seed, 1))
 	f := ingest.NewFrame(width, height)
@@ -42,8 +42,8 @@ func noise(seed uint64, width, height int) *ingest.Frame {
 	return f
 }
 
-// The controller on the real engine, while other work keeps every core busy: nothing is asserted that depends on how fast
-// the machine is.
+// The controller runs on the real engine while other work keeps every core busy. No assertion depends on the machine's
+// speed.
 func TestBudgetOnTheRealEngine(t *testing.T) {
 	stop := make(chan struct{})
 	var load sync.WaitGroup

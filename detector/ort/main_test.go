@@ -43,8 +43,8 @@ func session(t testing.TB, model []byte, opts Options) *Session {
 	return s
 }
 
-// chain is a model of `depth` matrix products: y[n,c] = x·W·W…, W a cyclic shift by one, so that y is x shifted by
-// depth and every value of the result can be checked exactly.
+// chain returns a model of depth matrix products: y[n,c] = x·W·W…, where W is a cyclic shift by one. So y is x shifted by
+// depth, and every value of the result can be checked exactly.
 func chain(t testing.TB, c, depth int) []byte {
 	t.Helper()
 	g := graph.New(graph.Float32)

@@ -6,10 +6,9 @@ import (
 
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/models"
-	"github.com/oodcast/oodcast/models/nets"
 )
 
-// Engine is a bundle's encoder and denoiser, ready to run, and the detector made of them.
+// Engine is a bundle's encoder and denoiser, ready to run, with a detector that uses them.
 type Engine struct {
 	Encoder  *Encoder
 	Scorer   *Scorer
@@ -20,8 +19,8 @@ type Engine struct {
 	scorer   ScorerConfig
 }
 
-// OpenEngine loads ONNX Runtime and prepares a bundle. The caller closes the engine. A bundle without a denoiser is
-// models.ErrEncoderOnly.
+// OpenEngine loads ONNX Runtime and prepares a bundle. The caller closes the engine. For a bundle without a denoiser, it
+// returns models.ErrEncoderOnly.
 func OpenEngine(b *models.Bundle, cfg detector.Config, opts Options) (_ *Engine, err error) {
 	e := &Engine{}
 	defer func() {
@@ -53,7 +52,7 @@ func OpenEngine(b *models.Bundle, cfg detector.Config, opts Options) (_ *Engine,
 	}
 	noise := b.Diffusion.Noise
 	if cfg.Paper {
-		noise = nets.NoiseIndependent
+		noise = models.NoiseIndependent
 	}
 	e.scorer = ScorerConfig{
 		Denoiser: *b.Manifest.Denoiser, Weights: weights, Noise: noise, Draws: b.Diffusion.Draws,
@@ -67,19 +66,19 @@ func OpenEngine(b *models.Bundle, cfg detector.Config, opts Options) (_ *Engine,
 	return e, err
 }
 
-// NewDetector returns a further detector, with a knob of its own, on the same encoder and scorer. Only one of an engine's
+// NewDetector returns another detector on the same encoder and scorer, with its own control. Only one of an engine's
 // detectors may score at a time.
 func (e *Engine) NewDetector(cfg detector.Config) (*detector.Detector, error) {
 	return detector.New(e.Encoder, e.Scorer, e.manifest, e.cal, string(e.Provider()), cfg)
 }
 
-// ScorerConfig returns what the engine's scorer was made of, for others on the same denoiser.
+// ScorerConfig returns the configuration of the engine's scorer, for other scorers with the same denoiser.
 func (e *Engine) ScorerConfig() ScorerConfig { return e.scorer }
 
-// Provider returns what really computes: that of the scorer, where most of the work is.
+// Provider returns the provider in use by the scorer, which does most of the work.
 func (e *Engine) Provider() Provider { return e.Scorer.Provider() }
 
-// Note says why the provider is not the one that was asked for; empty when it is.
+// Note returns why a provider is not the requested one; empty if it is.
 func (e *Engine) Note() string {
 	if n := e.Encoder.Note(); n != "" {
 		return n

@@ -2,7 +2,7 @@ package ort
 
 import "github.com/oodcast/oodcast/ingest"
 
-// picture is a frame as the network gets it. Its buffers are reused.
+// picture is a frame in the form that the network takes. Its buffers are reused.
 type picture struct {
 	pix    []byte // packed RGB, w × h
 	w, h   int
@@ -10,8 +10,8 @@ type picture struct {
 	guide  []float32
 }
 
-// shrink averages whole blocks of pixels of a frame that is at least twice the working size: the graph's bilinear resize
-// reads four pixels and would skip the others.
+// shrink averages whole blocks of pixels if the frame is at least twice the working size: the graph's bilinear resize
+// reads only four pixels and would skip the others.
 func (p *picture) shrink(f *ingest.Frame, width, height int) {
 	k := min(f.Width/max(1, width), f.Height/max(1, height))
 	if k < 2 {
@@ -39,7 +39,7 @@ func (p *picture) shrink(f *ingest.Frame, width, height int) {
 	}
 }
 
-// addBlocks adds each run of k RGB pixels of row to one RGB sum.
+// addBlocks adds each run of k RGB pixels of row to its RGB sum.
 func addBlocks(sums []uint32, row []byte, k int) {
 	for x := 0; x < len(sums); x += 3 {
 		block := row[x*k:][:3*k]

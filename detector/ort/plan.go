@@ -9,10 +9,10 @@ import (
 	"sync/atomic"
 )
 
-// plan is what stays the same from frame to frame: the cut into tiles and the noise.
+// plan holds everything that stays the same from frame to frame: the division into tiles and the noise.
 type plan struct {
 	n, draw   int
-	tokens    []int // nil: 0 … n-1
+	tokens    []int // nil stands for 0 … n-1
 	timesteps []int
 	steps     *Tensor // int64[K]
 	tiles     []*tile
@@ -24,7 +24,7 @@ type tile struct {
 	noise         *Tensor // [K, tokens, C]
 }
 
-// plan returns the plan for n tokens and a draw of the noise, from the cache if it is there.
+// plan returns the plan for n tokens and a draw of the noise. Plans are cached.
 func (s *Scorer) plan(n, draw int, tokens, timesteps []int) (*plan, error) {
 	at := slices.IndexFunc(s.plans, func(p *plan) bool {
 		return p.n == n && p.draw == draw && (p.tokens == nil) == (tokens == nil) && slices.Equal(p.timesteps, timesteps) &&
@@ -70,7 +70,7 @@ func (s *Scorer) newPlan(n, draw int, tokens, timesteps []int) (*plan, error) {
 	if p.steps, err = NewTensor([]int64{int64(k)}, steps); err != nil {
 		return p, err
 	}
-	// As many tiles of equal size as keep every session busy to the end.
+	// Tiles of equal size, so many that every session stays busy to the end.
 	count := max(1, (n*k*s.signs+s.rows-1)/s.rows)
 	count = min(n, (count+len(s.sessions)-1)/len(s.sessions)*len(s.sessions))
 	for i := range count {
@@ -84,7 +84,7 @@ func (s *Scorer) newPlan(n, draw int, tokens, timesteps []int) (*plan, error) {
 	return p, nil
 }
 
-// fillNoise draws the noise of all tiles, on all cores.
+// fillNoise draws the noise of all tiles. It uses all cores.
 func (s *Scorer) fillNoise(p *plan) {
 	var next atomic.Int64
 	var wg sync.WaitGroup
@@ -102,7 +102,7 @@ func (s *Scorer) fillNoise(p *plan) {
 	wg.Wait()
 }
 
-// fillRows draws the noise of a tile's tokens at timestep t. A token's noise depends on its place in the grid alone.
+// fillRows draws the noise of a tile's tokens at timestep t. A token's noise depends only on its position in the grid.
 func (s *Scorer) fillRows(dst []float32, p *plan, t, first int) {
 	noise := s.noise
 	noise.Draw = uint64(p.draw)
@@ -115,7 +115,8 @@ func (s *Scorer) fillRows(dst []float32, p *plan, t, first int) {
 	}
 }
 
-// rowsOf returns the features of the tile in each of the pictures, one after the other, in buf where they must be joined.
+// rowsOf returns the features of the tile in all pictures, one after the other. It joins those of several pictures in
+// buf.
 func (t *tile) rowsOf(buf *[]float32, features [][]float32, channels int) []float32 {
 	if len(features) == 1 {
 		return features[0][t.first*channels:][:t.tokens*channels]
@@ -127,7 +128,7 @@ func (t *tile) rowsOf(buf *[]float32, features [][]float32, channels int) []floa
 	return *buf
 }
 
-// run scores the rows of the tile in len(dst) pictures and puts the results in their places.
+// run scores the rows of the tile in len(dst) pictures and copies the results to their positions in dst.
 func (t *tile) run(session *Session, p *plan, dst [][]float32, rows []float32, channels int) error {
 	n := len(dst) * t.tokens
 	x, err := NewTensor([]int64{int64(n), int64(channels)}, rows)

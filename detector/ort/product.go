@@ -7,8 +7,8 @@ import (
 	"github.com/oodcast/oodcast/models/graph"
 )
 
-// Product multiplies matrices on the CPU, on the calling goroutine's core. It is safe for concurrent use: for the work
-// of several cores call it from as many goroutines.
+// Product multiplies matrices on the CPU, on the core of the calling goroutine. It is safe for concurrent use: call it
+// from several goroutines to use several cores.
 type Product struct {
 	session *Session
 }
@@ -29,7 +29,7 @@ func NewProduct() (*Product, error) {
 	return &Product{session: s}, nil
 }
 
-// MultiplyTo stores a·bᵀ in dst: a is m rows of k, b n rows of k, dst m rows of n.
+// MultiplyTo stores a·bᵀ in dst: a has m rows of k, b has n rows of k, and dst has m rows of n.
 func (p *Product) MultiplyTo(dst, a, b []float32, m, n, k int) (err error) {
 	var made []*Tensor
 	defer func() {

@@ -10,10 +10,10 @@ import (
 	ortgo "github.com/yalue/onnxruntime_go"
 )
 
-// ErrProvider says that a required execution provider is not available here.
+// ErrProvider means that a required execution provider is not available on this machine.
 var ErrProvider = errors.New("ort: execution provider is not available")
 
-// Provider names what computes a graph.
+// Provider names an execution provider, which computes graphs.
 type Provider string
 
 // The providers that a session can ask for.
@@ -23,11 +23,11 @@ const (
 	TensorRT Provider = "tensorrt"
 )
 
-// Options say how a session computes. The zero value means one CPU thread a core.
+// Options configure how a session computes. The zero value means the CPU with one thread per core.
 type Options struct {
 	Provider Provider // "" = CPU
 	Required bool     // fail with ErrProvider rather than fall back to the CPU
-	Threads  int      // CPU threads of one run; 0 = one a core
+	Threads  int      // CPU threads of one run; 0 = one per core
 	DeviceID int      // number of the GPU
 }
 
@@ -53,7 +53,7 @@ func (o Options) threads() int {
 	return runtime.NumCPU()
 }
 
-// sessionOptions makes the options of one session. The caller destroys them, also after an error of the provider.
+// sessionOptions returns the options of one session. The caller destroys them.
 func (o Options) sessionOptions(provider Provider) (_ *ortgo.SessionOptions, err error) {
 	so, err := ortgo.NewSessionOptions()
 	if err != nil {
@@ -68,8 +68,8 @@ func (o Options) sessionOptions(provider Provider) (_ *ortgo.SessionOptions, err
 		so.SetIntraOpNumThreads(o.threads()),
 		so.SetInterOpNumThreads(1),
 		so.SetGraphOptimizationLevel(ortgo.GraphOptimizationLevelEnableAll),
-		// A spinning worker takes a core from the video decoder and from the other session: 520 ms a step instead of
-		// 272 with a busy neighbour.
+		// A spinning worker takes a core from the video decoder and from the other session: with a busy neighbour, a step
+		// takes 520 ms instead of 272 ms.
 		so.AddSessionConfigEntry("session.intra_op.allow_spinning", "0"),
 		so.AddSessionConfigEntry("session.inter_op.allow_spinning", "0"),
 	); err != nil {
@@ -90,7 +90,7 @@ func (o Options) appendProvider(so *ortgo.SessionOptions, provider Provider) err
 			return unavailable(CUDA, err)
 		}
 		defer func() { _ = cuda.Destroy() }()
-		// Full float32: TensorFloat-32 keeps 10 bits, so scores would differ from the CPU's by more than 1e-3.
+		// Full float32: TensorFloat-32 keeps only 10 bits, and scores would differ from the CPU's by more than 1e-3.
 		if err := cuda.Update(map[string]string{"device_id": device, "use_tf32": "0"}); err != nil {
 			return unavailable(CUDA, err)
 		}
@@ -113,13 +113,13 @@ func (o Options) appendProvider(so *ortgo.SessionOptions, provider Provider) err
 	return nil
 }
 
-// unavailable says what is missing, without the place in ONNX Runtime's source code that its message begins with.
+// unavailable returns what is missing, without the position in ONNX Runtime's source code with which its message begins.
 func unavailable(p Provider, err error) error {
 	text := strings.Join(strings.Fields(err.Error()), " ")
 	if _, after, ok := strings.Cut(text, " FAIL : "); ok {
 		text = after
 	}
-	// "Failed to load library L with error: L: …" names the library twice.
+	// "Failed to load library L with error: L: …" contains the library's name twice.
 	if _, after, ok := strings.Cut(text, " with error: "); ok {
 		text = after
 	}

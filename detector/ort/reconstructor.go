@@ -14,9 +14,9 @@ import (
 
 var _ detector.Scorer = (*Reconstructor)(nil)
 
-// Reconstructor scores features by how badly they are reconstructed: noised to t, run back through the whole reverse
-// chain of t+1 steps, and compared by mean squared error (Wyatt et al., "AnoDDPM", CVPRW 2022, on features). It costs t+1
-// evaluations where [Scorer] costs one or two. Scores depend on features, timesteps and seed alone.
+// Reconstructor scores features by their reconstruction error: it noises them to t, runs the whole reverse chain of t+1
+// steps, and takes the mean squared error (Wyatt et al., "AnoDDPM", CVPRW 2022, applied to features). It needs t+1
+// evaluations where a [Scorer] needs one or two. Scores depend only on features, timesteps and seed.
 type Reconstructor struct {
 	sessions     []*Session
 	channels     int
@@ -27,8 +27,8 @@ type Reconstructor struct {
 	schedule     *diffusion.Schedule
 }
 
-// NewReconstructor builds and prepares the graph of a reverse step. Of cfg, Noise and Score do not matter; Timesteps
-// must name all that will be asked for. The caller closes it.
+// NewReconstructor builds and prepares the graph of a reverse step. It ignores cfg.Noise and cfg.Score; cfg.Timesteps must
+// contain all timesteps that ScoreTo will be called with. The caller closes the reconstructor.
 func NewReconstructor(cfg ScorerConfig, opts Options) (_ *Reconstructor, err error) {
 	if err := diffusion.ValidateTimesteps(cfg.Timesteps); err != nil {
 		return nil, fmt.Errorf("reconstructor: %w", err)
@@ -90,7 +90,7 @@ func (r *Reconstructor) ScoreTo(dst, features []float32, n int, timesteps []int)
 	return nil
 }
 
-// tile reconstructs the tokens from number first on, noised to t.
+// tile reconstructs the tokens from index first on, noised to t.
 func (r *Reconstructor) tile(session *Session, dst, features []float32, first, t int) error {
 	x0 := make([]float32, len(features))
 	for i, v := range features {
@@ -100,7 +100,7 @@ func (r *Reconstructor) tile(session *Session, dst, features []float32, first, t
 	eps := r.noise.FillTo(make([]float32, len(x0)), t, first, r.channels)
 	xt := r.schedule.NoiseTo(eps, x0, eps, t)
 	shape := []int64{int64(len(dst)), int64(r.channels)}
-	var states [2]*Tensor // x_t and x_{t-1}, in turns
+	var states [2]*Tensor // x_t and x_{t-1}, alternating
 	step, err := NewTensor([]int64{1}, []int64{0})
 	defer func() { _ = errors.Join(step.Close(), states[0].Close(), states[1].Close()) }()
 	if err != nil {

@@ -6,10 +6,10 @@ import (
 	"testing"
 
 	"github.com/oodcast/oodcast/detector/diffusion"
-	"github.com/oodcast/oodcast/models/nets"
+	"github.com/oodcast/oodcast/models"
 )
 
-// plainDenoiser is the plain Go form of a net, and its normalised features.
+// plainDenoiser returns a network in plain Go, and its normalised features.
 func plainDenoiser(cfg ScorerConfig, features []float32) (*diffusion.Denoiser, []float32) {
 	c := cfg.Denoiser.Channels
 	d := &diffusion.Denoiser{
@@ -27,13 +27,13 @@ func plainDenoiser(cfg ScorerConfig, features []float32) (*diffusion.Denoiser, [
 	return d, x
 }
 
-// The chain of graph runs and the plain Go chain must agree, whatever the tiles. 1e-3: both work in float32, and a chain
-// of dozens of steps carries each rounding on.
+// The chain of graph runs and the plain Go chain must agree, whatever the tiles. The tolerance is 1e-3 because both work
+// in float32 and dozens of steps accumulate rounding errors.
 func TestReconstructorMatchesReference(t *testing.T) {
 	open(t)
 	const n = 11
 	steps := []int{25, 0, 7}
-	for _, net := range []nets.DenoiserConfig{
+	for _, net := range []models.DenoiserConfig{
 		{Channels: 16, Width: 16, Groups: 4, Blocks: [3]int{2, 1, 2}, Time: "sinusoidal"},
 		{Channels: 10, Width: 24, Groups: 1, Blocks: [3]int{2, 0, 2}, Time: "scalar", InputProjection: true},
 	} {
@@ -68,7 +68,7 @@ func TestReconstructorMatchesReference(t *testing.T) {
 
 func TestReconstructorRefuses(t *testing.T) {
 	open(t)
-	net := nets.DenoiserConfig{Channels: 8, Width: 8, Groups: 1, Blocks: [3]int{1, 0, 1}, Time: "scalar"}
+	net := models.DenoiserConfig{Channels: 8, Width: 8, Groups: 1, Blocks: [3]int{1, 0, 1}, Time: "scalar"}
 	cfg := ScorerConfig{Denoiser: net, Weights: denoiser(net, 3)}
 	if _, err := NewReconstructor(cfg, Options{}); err == nil {
 		t.Error("without timesteps: no error")
@@ -106,7 +106,7 @@ func TestProduct(t *testing.T) {
 		t.Errorf("a·bᵀ = %v, want %v", got, want)
 	}
 	if err := p.MultiplyTo(got, a, b, 2, 4, 2); err == nil {
-		t.Error("lengths that do not fit: no error")
+		t.Error("wrong lengths: no error")
 	}
 	for range 2 {
 		if err := p.Close(); err != nil {

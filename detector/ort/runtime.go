@@ -11,27 +11,28 @@ import (
 	ortgo "github.com/yalue/onnxruntime_go"
 )
 
-// EnvLibrary names the environment variable that holds the path of the ONNX Runtime library and goes before every
-// other place.
+// EnvLibrary is the environment variable with the path of the ONNX Runtime library. It takes precedence over all other
+// locations.
 const EnvLibrary = "OODCAST_ORT_LIB"
 
-// envNoTelemetry keeps ONNX Runtime, from 1.30 on, from collecting events about us in a data base below the user's cache
-// folder, from sending them to its makers, and from leaving a log in the temporary folder for every process. Switching
-// telemetry off over its API comes too late for the files.
+// envNoTelemetry keeps ONNX Runtime, from version 1.30 on, from collecting usage events in a database below the user's
+// cache folder, from sending them to its makers, and from leaving a log in the temporary folder for every process.
+// Disabling telemetry through the API comes too late for these files.
 const envNoTelemetry = "ORT_DISABLE_TELEMETRY"
 
-// ErrNotInstalled says that the ONNX Runtime library was not found or could not be loaded.
+// ErrNotInstalled means that the ONNX Runtime library was not found or could not be loaded.
 var ErrNotInstalled = errors.New("ort: ONNX Runtime is not installed")
 
-// process is the state of the library in this process. The binding keeps one environment for all, so this counts who
-// uses it: runtimes, sessions and tensors. Whatever is closed too late keeps the library loaded instead of crashing.
+// process is the state of the library in this process. The binding has one environment for all its users, so process
+// counts them: runtimes, sessions and tensors. A user that is closed too late keeps the library loaded instead of
+// crashing.
 var process struct {
 	sync.Mutex
 	users int
 	path  string
 }
 
-// retain adds a user; it reports false when the library is not loaded.
+// retain adds a user. It reports false if the library is not loaded.
 func retain() bool {
 	process.Lock()
 	defer process.Unlock()
@@ -42,7 +43,7 @@ func retain() bool {
 	return true
 }
 
-// release removes a user; the last one unloads the library.
+// release removes a user. Removing the last one unloads the library.
 func release() error {
 	process.Lock()
 	defer process.Unlock()
@@ -63,8 +64,8 @@ type Runtime struct {
 	err  error
 }
 
-// Open loads the library at path, or the one that Find names when path is empty. All Runtimes of a process share
-// one library: a second one with another path is an error.
+// Open loads the library at path, or the one that Find finds if path is empty. All Runtimes of a process share one
+// library; opening another one is an error.
 func Open(path string) (*Runtime, error) {
 	if path == "" {
 		found, err := Find()
@@ -99,15 +100,16 @@ func (r *Runtime) Library() string { return r.path }
 // Version returns the version that the library reports, such as "1.30.0".
 func (r *Runtime) Version() string { return ortgo.GetVersion() }
 
-// Close ends this use. The library is unloaded when nothing uses it any more: no Runtime, Session or Tensor. Close may
-// be called more than once.
+// Close ends this use. The library is unloaded when no Runtime, Session or Tensor uses it any more. Close may be called
+// more than once.
 func (r *Runtime) Close() error {
 	r.once.Do(func() { r.err = release() })
 	return r.err
 }
 
-// Find returns the path of the ONNX Runtime library: what OODCAST_ORT_LIB names (a file or a folder), else the first
-// libonnxruntime.so in the folder of the executable, its ../lib, /usr/local/lib and the system's library folders.
+// Find returns the path of the ONNX Runtime library: the file that OODCAST_ORT_LIB names, or the library in the folder
+// that it names; without the variable, the first libonnxruntime.so in the executable's folder, its ../lib,
+// /usr/local/lib and the system's library folders.
 func Find() (string, error) {
 	if path := os.Getenv(EnvLibrary); path != "" {
 		return findAt(path)
@@ -122,7 +124,7 @@ func Find() (string, error) {
 		ErrNotInstalled, strings.Join(folders, ", "), EnvLibrary)
 }
 
-// findAt resolves what the environment variable names.
+// findAt returns the library at the path in the environment variable.
 func findAt(path string) (string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -149,7 +151,7 @@ func searchFolders() []string {
 	return append(folders, "/usr/local/lib", "/usr/lib", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu")
 }
 
-// libraryIn returns the library in a folder, the plain name first, then the newest versioned one.
+// libraryIn returns the library in a folder: libonnxruntime.so or, if there is none, the newest versioned one.
 func libraryIn(folder string) (string, bool) {
 	names, _ := filepath.Glob(filepath.Join(folder, "libonnxruntime.so*"))
 	best := ""

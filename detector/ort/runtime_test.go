@@ -20,7 +20,7 @@ func TestRuntimeIsSharedAndReopens(t *testing.T) {
 		if err := a.Close(); err != nil {
 			t.Error(err)
 		}
-		if err := a.Close(); err != nil { // a second Close must not end b's use
+		if err := a.Close(); err != nil { // a second Close must not end the use by b
 			t.Error(err)
 		}
 		s := session(t, chain(t, 4, 1), Options{Threads: 1})

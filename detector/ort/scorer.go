@@ -9,47 +9,49 @@ import (
 
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/detector/diffusion"
+	"github.com/oodcast/oodcast/models"
 	"github.com/oodcast/oodcast/models/checkpoint"
 	"github.com/oodcast/oodcast/models/nets"
 )
 
 var _ detector.BatchScorer = (*Scorer)(nil)
 
-// ScorerConfig describes the denoiser and how it is run.
+// ScorerConfig describes a denoiser and how it is run.
 type ScorerConfig struct {
-	Denoiser  nets.DenoiserConfig
+	Denoiser  models.DenoiserConfig
 	Weights   checkpoint.Tensors
 	Noise     string // independent, antithetic or shared
-	Draws     int    // of the noise of a timestep; 0 = 1
+	Draws     int    // number of noise draws per timestep; 0 = 1
 	Score     string // cosine or mse
 	Seed      uint64
-	Timesteps []int // all that will be asked for; none = any
-	// Rows is how many rows (tokens × timesteps × signs) one run takes; 0 = fit for the cache on a CPU, large on a GPU.
+	Timesteps []int // all timesteps that will be scored; none = any
+	// Rows is how many rows (tokens × timesteps × signs) one run takes; 0 chooses a number that fits the cache on a CPU and
+	// a large one on a GPU.
 	Rows int
 }
 
-// Rows of one run. On a CPU activations of 400 rows stay in the cache (1000 cost 5 % more, 2000 15 %); a GPU wants few,
-// large runs.
+// Rows of one run. On a CPU, the activations of 400 rows stay in the cache (1000 rows cost 5 % more, 2000 15 %). A GPU is
+// fastest with few, large runs.
 const (
 	rowsCPU = 400
 	rowsGPU = 1 << 17
 )
 
-// How much noise stays cached, one plan for each grid, region and list of timesteps in use: so many plans, and more while
-// they are small.
+// The scorer caches a plan for each grid, region and list of timesteps in use. It always keeps plansKept plans (per draw),
+// and more as long as their noise is small.
 const (
 	plansKept = 3
 	noiseKept = 64 << 20 // bytes
 )
 
-// Scorer runs the scoring graph over tiles of tokens, on a CPU with one single-threaded session a core: faster than one
-// session with as many threads. Scores depend on features, timesteps and seed alone, not on tiles or threads.
+// Scorer runs the scoring graph on tiles of tokens. On a CPU it has one single-threaded session per core, which is faster
+// than one session with as many threads. Scores depend only on features, timesteps and seed, not on tiles or threads.
 type Scorer struct {
 	sessions []*Session
 	channels int
 	signs    int // evaluations of each noise vector
 	rows     int
-	window   int // side of the squares that the denoiser sees at once, or 0
+	window   int // side length of the squares that the denoiser sees at once, or 0
 	draws    int
 	noise    diffusion.Noise
 	plans    []*plan // most recently used first
@@ -58,7 +60,7 @@ type Scorer struct {
 	scored   atomic.Uint64
 }
 
-// NewScorer builds and prepares the scoring graph. The caller closes it.
+// NewScorer builds and prepares the scoring graph. The caller closes the scorer.
 func NewScorer(cfg ScorerConfig, opts Options) (_ *Scorer, err error) {
 	model, err := nets.ScoringGraph(cfg.Denoiser, cfg.Weights, nets.ScoringOptions{
 		Noise: cfg.Noise, Score: cfg.Score, Timesteps: cfg.Timesteps,
@@ -68,9 +70,9 @@ func NewScorer(cfg ScorerConfig, opts Options) (_ *Scorer, err error) {
 	}
 	s := &Scorer{
 		channels: cfg.Denoiser.Channels, signs: 1, rows: cfg.Rows, window: cfg.Denoiser.Window,
-		draws: max(1, cfg.Draws), noise: diffusion.Noise{Seed: cfg.Seed, Shared: cfg.Noise == nets.NoiseShared},
+		draws: max(1, cfg.Draws), noise: diffusion.Noise{Seed: cfg.Seed, Shared: cfg.Noise == models.NoiseShared},
 	}
-	if cfg.Noise == nets.NoiseAntithetic {
+	if cfg.Noise == models.NoiseAntithetic {
 		s.signs = 2
 	}
 	defer func() {
@@ -87,7 +89,7 @@ func NewScorer(cfg ScorerConfig, opts Options) (_ *Scorer, err error) {
 	return s, nil
 }
 
-// rowsFor is how many rows one run takes on a provider.
+// rowsFor returns how many rows one run takes on a provider.
 func rowsFor(p Provider) int {
 	if p == CPU {
 		return rowsCPU
@@ -95,8 +97,8 @@ func rowsFor(p Provider) int {
 	return rowsGPU
 }
 
-// perCore makes the sessions that share the tiles of a frame: one on a GPU, one a thread on a CPU. With an error, those
-// made so far are closed.
+// perCore returns the sessions that share the tiles of a frame: one on a GPU, one per thread on a CPU. After an error, no
+// session stays open.
 func perCore(model []byte, opts Options) (sessions []*Session, err error) {
 	workers := opts.threads()
 	opts.Threads = 1
@@ -106,7 +108,7 @@ func perCore(model []byte, opts Options) (sessions []*Session, err error) {
 			return nil, errors.Join(err, closeAll(sessions))
 		}
 		sessions = append(sessions, next)
-		opts.Provider = next.Provider() // do not ask again for what is not there
+		opts.Provider = next.Provider() // do not try again to use a missing provider
 	}
 	return sessions, nil
 }
@@ -119,22 +121,22 @@ func closeAll(sessions []*Session) error {
 	return err
 }
 
-// Provider returns what really computes.
+// Provider returns the provider in use.
 func (s *Scorer) Provider() Provider { return s.sessions[0].Provider() }
 
-// Note says why the provider is not the one that was asked for; empty when it is.
+// Note returns why the provider is not the requested one; empty if it is.
 func (s *Scorer) Note() string { return s.sessions[0].Note() }
 
-// ScoreTo stores e_t of n features in dst, len(timesteps) rows of n. It is not safe for concurrent use.
+// ScoreTo stores e_t of n features in dst, as len(timesteps) rows of n. It is not safe for concurrent use.
 func (s *Scorer) ScoreTo(dst, features []float32, n int, timesteps []int) error {
 	return s.score([][]float32{dst}, [][]float32{features}, n, nil, timesteps)
 }
 
-// ScoreAllTo is ScoreTo for several pictures of one size: for those of their tokens that are given in ascending order, or
-// for all when tokens is nil.
+// ScoreAllTo is ScoreTo for several pictures of one size. It scores the given tokens, which are in ascending order, or all
+// tokens if tokens is nil.
 func (s *Scorer) ScoreAllTo(dst, features [][]float32, tokens, timesteps []int) error {
 	if len(features) == 0 || len(dst) != len(features) {
-		return fmt.Errorf("score: got %d pictures and room for %d, want as many and one at least", len(features), len(dst))
+		return fmt.Errorf("score: got %d pictures and room for %d, want at least one and as much room", len(features), len(dst))
 	}
 	c := s.channels
 	if tokens == nil {
@@ -160,10 +162,10 @@ func (s *Scorer) ScoreAllTo(dst, features [][]float32, tokens, timesteps []int) 
 	return s.score(dst, some, n, tokens, timesteps)
 }
 
-// Scored returns how many rows (tokens × timesteps) were scored since the start. It is safe for concurrent use.
+// Scored returns how many rows (tokens × timesteps) the scorer has scored. It is safe for concurrent use.
 func (s *Scorer) Scored() uint64 { return s.scored.Load() }
 
-// score scores the features of n tokens of each picture; the indices are those of the noise, nil for 0 … n-1.
+// score scores the features of n tokens of each picture. tokens are the indices of their noise; nil stands for 0 … n-1.
 func (s *Scorer) score(dst, features [][]float32, n int, tokens, timesteps []int) error {
 	if s.window > 0 {
 		return errWindow
@@ -199,7 +201,7 @@ func (s *Scorer) score(dst, features [][]float32, n int, tokens, timesteps []int
 	return nil
 }
 
-// draw stores the scores with one draw of the noise in dst. A run takes one tile of as many pictures as fill it.
+// draw stores the scores for one draw of the noise in dst. A run takes one tile of as many pictures as fit.
 func (s *Scorer) draw(dst, features [][]float32, n int, tokens, timesteps []int, number int) error {
 	p, err := s.plan(n, number, tokens, timesteps)
 	if err != nil {

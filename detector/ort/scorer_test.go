@@ -10,15 +10,16 @@ import (
 	"time"
 
 	"github.com/oodcast/oodcast/detector/diffusion"
+	"github.com/oodcast/oodcast/models"
 	"github.com/oodcast/oodcast/models/checkpoint"
 	"github.com/oodcast/oodcast/models/nets"
 )
 
-// denoiser returns a net with random weights everywhere: the real initial weights would predict 0.
-func denoiser(cfg nets.DenoiserConfig, seed uint64) checkpoint.Tensors {
+// denoiser returns random weights for a network. The real initial weights would predict 0.
+func denoiser(cfg models.DenoiserConfig, seed uint64) checkpoint.Tensors {
 	r := rand.New(rand.NewPCG(seed, 1))
-	ts := cfg.Init(seed)
-	for _, p := range cfg.Params() {
+	ts := nets.InitDenoiser(cfg, seed)
+	for _, p := range nets.DenoiserParams(cfg) {
 		t := ts[p.Name]
 		for i := range t.Data {
 			t.Data[i] += float32(0.2 * r.NormFloat64())
@@ -58,14 +59,14 @@ func reference(t *testing.T, cfg ScorerConfig, features []float32, n int, timest
 	c := cfg.Denoiser.Channels
 	d, x := plainDenoiser(cfg, features)
 	score := diffusion.NegCosine
-	if cfg.Score == nets.ScoreMSE {
+	if cfg.Score == models.ScoreMSE {
 		score = diffusion.MSE
 	}
 	schedule := diffusion.NewSchedule()
 	var out []float32
 	for _, step := range timesteps {
 		eps := diffusion.Noise{Seed: cfg.Seed}.FillTo(make([]float32, n*c), step, 0, c)
-		e, err := d.Score(schedule, x, eps, step, cfg.Noise == nets.NoiseAntithetic, score)
+		e, err := d.Score(schedule, x, eps, step, cfg.Noise == models.NoiseAntithetic, score)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -74,26 +75,26 @@ func reference(t *testing.T, cfg ScorerConfig, features []float32, n int, timest
 	return out
 }
 
-// The graph and the plain Go implementation must agree for every |T| and every form of the net. 1e-4: scores lie in
-// -1 … 1, both sides work in float32 and sum in different orders.
+// The graph and the plain Go implementation must agree for every |T| and every form of the network. The tolerance is 1e-4:
+// scores lie in -1 … 1, and both sides work in float32 and sum in different orders.
 func TestScorerMatchesReference(t *testing.T) {
 	open(t)
 	const n = 13
 	for _, tt := range []struct {
 		name string
-		cfg  nets.DenoiserConfig
+		cfg  models.DenoiserConfig
 	}{
-		{"6-0-6 scalar", nets.DenoiserConfig{Channels: 16, Width: 16, Groups: 4, Blocks: [3]int{6, 0, 6}, Time: "scalar"}},
-		{"6-3-6 sinusoidal", nets.DenoiserConfig{
+		{"6-0-6 scalar", models.DenoiserConfig{Channels: 16, Width: 16, Groups: 4, Blocks: [3]int{6, 0, 6}, Time: "scalar"}},
+		{"6-3-6 sinusoidal", models.DenoiserConfig{
 			Channels: 16, Width: 16, Groups: 4, Blocks: [3]int{6, 3, 6}, Time: "sinusoidal",
 		}},
-		{"8-4-8 scalar", nets.DenoiserConfig{Channels: 16, Width: 16, Groups: 2, Blocks: [3]int{8, 4, 8}, Time: "scalar"}},
-		{"3-1-3 projection", nets.DenoiserConfig{
+		{"8-4-8 scalar", models.DenoiserConfig{Channels: 16, Width: 16, Groups: 2, Blocks: [3]int{8, 4, 8}, Time: "scalar"}},
+		{"3-1-3 projection", models.DenoiserConfig{
 			Channels: 10, Width: 24, Groups: 8, Blocks: [3]int{3, 1, 3}, Time: "sinusoidal", InputProjection: true,
 		}},
 	} {
-		for _, noise := range []string{nets.NoiseIndependent, nets.NoiseAntithetic} {
-			for _, score := range []string{nets.ScoreCosine, nets.ScoreMSE} {
+		for _, noise := range []string{models.NoiseIndependent, models.NoiseAntithetic} {
+			for _, score := range []string{models.ScoreCosine, models.ScoreMSE} {
 				t.Run(tt.name+" "+noise+" "+score, func(t *testing.T) {
 					cfg := ScorerConfig{
 						Denoiser: tt.cfg, Weights: denoiser(tt.cfg, 3), Noise: noise, Score: score, Seed: 11, Rows: 40,
@@ -128,9 +129,9 @@ func matchReference(t *testing.T, cfg ScorerConfig, n int) {
 func TestScorerIsDeterministic(t *testing.T) {
 	open(t)
 	const n = 301
-	net := nets.DenoiserConfig{Channels: 32, Width: 32, Groups: 8, Blocks: [3]int{2, 1, 2}, Time: "sinusoidal"}
+	net := models.DenoiserConfig{Channels: 32, Width: 32, Groups: 8, Blocks: [3]int{2, 1, 2}, Time: "sinusoidal"}
 	cfg := ScorerConfig{
-		Denoiser: net, Weights: denoiser(net, 3), Noise: nets.NoiseAntithetic, Score: nets.ScoreCosine, Seed: 5,
+		Denoiser: net, Weights: denoiser(net, 3), Noise: models.NoiseAntithetic, Score: models.ScoreCosine, Seed: 5,
 	}
 	x, steps := randomFeatures(n, 32), []int{200, 100, 300}
 	var first []float32
@@ -138,7 +139,7 @@ func TestScorerIsDeterministic(t *testing.T) {
 		cfg.Rows = tt.rows
 		s := scorer(t, cfg, Options{Threads: tt.threads})
 		got := make([]float32, n*len(steps))
-		for range 3 { // with other grids in between: the cached noise must not mix
+		for range 3 { // with other grids in between: their cached noise must not be mixed up
 			if err := s.ScoreTo(make([]float32, 7), x[:7*32], 7, steps[:1]); err != nil {
 				t.Fatal(err)
 			}
@@ -149,7 +150,7 @@ func TestScorerIsDeterministic(t *testing.T) {
 				first = slices.Clone(got)
 			}
 			for i := range got {
-				// Matrix products may block rows differently in tiles of another size: a few units in the last place.
+				// Matrix products may group rows differently in tiles of another size: a few units in the last place.
 				if math.Abs(float64(got[i]-first[i])) > 2e-6 {
 					t.Fatalf("rows=%d threads=%d: score %d = %v, first run %v", tt.rows, tt.threads, i, got[i], first[i])
 				}
@@ -171,7 +172,7 @@ func TestScorerIsDeterministic(t *testing.T) {
 
 func TestScorerMistakes(t *testing.T) {
 	open(t)
-	net := nets.DenoiserConfig{Channels: 8, Width: 8, Groups: 2, Blocks: [3]int{1, 0, 1}, Time: "scalar"}
+	net := models.DenoiserConfig{Channels: 8, Width: 8, Groups: 2, Blocks: [3]int{1, 0, 1}, Time: "scalar"}
 	cfg := ScorerConfig{Denoiser: net, Weights: denoiser(net, 1), Noise: "independent", Score: "cosine", Timesteps: []int{5, 6}}
 	s := scorer(t, cfg, Options{Threads: 1})
 	dst, x := make([]float32, 4), make([]float32, 16)
@@ -209,7 +210,7 @@ func BenchmarkScorer(b *testing.B) {
 	}
 	defer func() { _ = r.Close() }()
 	for _, tt := range []struct{ c, w, n int }{{160, 160, 2048}, {160, 160, 512}, {128, 128, 512}, {64, 64, 2048}} {
-		net := nets.DenoiserConfig{
+		net := models.DenoiserConfig{
 			Channels: tt.c, Width: tt.w, Groups: 8, Blocks: [3]int{3, 1, 3}, Time: "sinusoidal", InputProjection: tt.c != tt.w,
 		}
 		cfg := ScorerConfig{Denoiser: net, Weights: denoiser(net, 1), Noise: "antithetic", Score: "cosine"}
@@ -235,7 +236,7 @@ func BenchmarkScorer(b *testing.B) {
 	}
 }
 
-// cpuTime is the processor time of this process: steadier than the clock on a machine with other work.
+// cpuTime returns the processor time of this process, which is steadier than the clock on a busy machine.
 func cpuTime(b *testing.B) time.Duration {
 	b.Helper()
 	var u syscall.Rusage
@@ -245,13 +246,13 @@ func cpuTime(b *testing.B) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// Tokens that are left out cost nothing and change nothing for the others.
+// Omitted tokens cost nothing and do not change the scores of the others.
 func TestScoreAllToLeavesTokensOut(t *testing.T) {
 	open(t)
 	const n = 50
-	net := nets.DenoiserConfig{Channels: 16, Width: 16, Groups: 4, Blocks: [3]int{1, 0, 1}, Time: "sinusoidal"}
+	net := models.DenoiserConfig{Channels: 16, Width: 16, Groups: 4, Blocks: [3]int{1, 0, 1}, Time: "sinusoidal"}
 	s := scorer(t, ScorerConfig{
-		Denoiser: net, Weights: denoiser(net, 3), Noise: nets.NoiseAntithetic, Score: nets.ScoreCosine, Seed: 11, Rows: 40,
+		Denoiser: net, Weights: denoiser(net, 3), Noise: models.NoiseAntithetic, Score: models.ScoreCosine, Seed: 11, Rows: 40,
 	}, Options{Threads: 2})
 	features, timesteps := randomFeatures(n, 16), []int{40, 200, 7}
 	all := make([]float32, n*len(timesteps))
@@ -261,15 +262,15 @@ func TestScoreAllToLeavesTokensOut(t *testing.T) {
 	tokens := []int{0, 3, 4, 17, 30, 31, 49}
 	before := s.Scored()
 	some := make([]float32, len(tokens)*len(timesteps))
-	for range 2 { // fresh, and from the cached plan
+	for range 2 { // with a new plan, and with the cached one
 		if err := s.ScoreAllTo([][]float32{some}, [][]float32{features}, tokens, timesteps); err != nil {
 			t.Fatal(err)
 		}
 		for k := range timesteps {
 			for i, token := range tokens {
-				// Rows meet others in another tile: float32 sums may differ in the last digits.
+				// Rows are in other tiles, so float32 sums may differ in the last digits.
 				if got, want := some[k*len(tokens)+i], all[k*n+token]; math.Abs(float64(got-want)) > 1e-5 {
-					t.Errorf("token %d at timestep %d scores %v, among all %v", token, timesteps[k], got, want)
+					t.Errorf("token %d at timestep %d scores %v, but %v among all tokens", token, timesteps[k], got, want)
 				}
 			}
 		}

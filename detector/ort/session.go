@@ -7,13 +7,15 @@ import (
 	"sync"
 
 	ortgo "github.com/yalue/onnxruntime_go"
+
+	"github.com/oodcast/oodcast/models/graph"
 )
 
 var errNoRuntime = errors.New("ort: no runtime is open")
 
-// Session is a graph ready to run.
+// Session is a graph that is ready to run.
 type Session struct {
-	inputs, outputs []Port
+	inputs, outputs []graph.Value
 	provider        Provider
 	note            string
 	once            sync.Once
@@ -21,14 +23,14 @@ type Session struct {
 	closeErr        error
 }
 
-// NewSession prepares a serialised ONNX model. Inputs and outputs keep the order of the graph. When the provider of
-// opts is not available the session computes on the CPU, says so in Note, and fails with ErrProvider if it is Required.
-// A Runtime must be open.
+// NewSession prepares a serialised ONNX model. Inputs and outputs are in the order of the graph. If the provider of opts
+// is not available, the session computes on the CPU and Note returns the reason; if the provider is Required, NewSession
+// returns ErrProvider. A Runtime must be open.
 func NewSession(model []byte, opts Options) (s *Session, err error) {
 	if err := opts.validate(); err != nil {
 		return nil, err
 	}
-	in, out, err := signature(model)
+	in, out, err := ports(model)
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +45,7 @@ func NewSession(model []byte, opts Options) (s *Session, err error) {
 	return newSession(model, in, out, opts)
 }
 
-func newSession(model []byte, in, out []Port, opts Options) (*Session, error) {
+func newSession(model []byte, in, out []graph.Value, opts Options) (*Session, error) {
 	s := &Session{inputs: in, outputs: out, provider: opts.Provider}
 	if s.provider == "" {
 		s.provider = CPU
@@ -82,7 +84,20 @@ func (s *Session) open(model []byte, opts Options) error {
 	return nil
 }
 
-func names(ports []Port) []string {
+// ports reads the inputs and outputs of a serialised model. Asking ONNX Runtime would cost a second session.
+func ports(model []byte) (in, out []graph.Value, err error) {
+	m, err := graph.Parse(model)
+	if err != nil {
+		return nil, nil, fmt.Errorf("ort: read model: %w", err)
+	}
+	in, out = m.Inputs(), m.Outputs()
+	if len(out) == 0 {
+		return nil, nil, errors.New("ort: read model: no outputs: not an ONNX model")
+	}
+	return in, out, nil
+}
+
+func names(ports []graph.Value) []string {
 	out := make([]string, len(ports))
 	for i, p := range ports {
 		out[i] = p.Name
@@ -91,23 +106,23 @@ func names(ports []Port) []string {
 }
 
 // Inputs returns the inputs in the order that Run takes them.
-func (s *Session) Inputs() []Port { return s.inputs }
+func (s *Session) Inputs() []graph.Value { return s.inputs }
 
 // Outputs returns the outputs in the order that Run takes them.
-func (s *Session) Outputs() []Port { return s.outputs }
+func (s *Session) Outputs() []graph.Value { return s.outputs }
 
-// Provider returns what really computes.
+// Provider returns the provider in use.
 func (s *Session) Provider() Provider { return s.provider }
 
-// Note says why the provider is not the one that was asked for; empty when it is.
+// Note returns why the provider is not the requested one; empty if it is.
 func (s *Session) Note() string { return s.note }
 
-// Run computes outputs from inputs, both in the order of Inputs and Outputs. A nil output is allocated and stored in
-// the slice: then the caller closes it. It is safe for concurrent use with distinct tensors.
+// Run computes outputs from inputs, in the order of Inputs and Outputs. It allocates nil outputs and stores them in the
+// slice; the caller closes them. It is safe for concurrent use with distinct tensors.
 func (s *Session) Run(inputs, outputs []*Tensor) error {
 	err := s.run(inputs, outputs)
-	// The binding hands ONNX Runtime bare addresses. Without these lines the collector may free, and the allocator
-	// reuse, a tensor's memory in mid run: results are then silently wrong.
+	// The binding passes bare addresses to ONNX Runtime. Without these lines, the garbage collector may free a tensor's
+	// memory during the run and the allocator reuse it: the results would be silently wrong.
 	for i := range inputs {
 		runtime.KeepAlive(inputs[i])
 	}
@@ -160,8 +175,8 @@ func (s *Session) run(inputs, outputs []*Tensor) error {
 	return nil
 }
 
-// Eval runs the graph once on named inputs and returns its named outputs, freshly allocated. For tests and one-off
-// computations; the caller closes the outputs.
+// Eval runs the graph once on named inputs and returns its newly allocated outputs by name. It is meant for tests and
+// one-off computations. The caller closes the outputs.
 func (s *Session) Eval(inputs map[string]*Tensor) (map[string]*Tensor, error) {
 	in := make([]*Tensor, len(s.inputs))
 	for i, p := range s.inputs {
@@ -182,7 +197,7 @@ func (s *Session) Eval(inputs map[string]*Tensor) (map[string]*Tensor, error) {
 	return named, nil
 }
 
-// Close frees the session. It may be called more than once, not during a Run.
+// Close frees the session. It may be called more than once, but not during a Run.
 func (s *Session) Close() error {
 	s.once.Do(func() {
 		if s.session != nil {

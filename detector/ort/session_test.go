@@ -8,6 +8,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/oodcast/oodcast/detector/ort/orttest"
+	"github.com/oodcast/oodcast/models/graph"
 )
 
 func TestSessionPorts(t *testing.T) {
@@ -16,14 +19,39 @@ func TestSessionPorts(t *testing.T) {
 	if len(s.Inputs()) != 1 || s.Inputs()[0].Name != "x" || !slices.Equal(s.Inputs()[0].Shape, []int64{-1, 8}) {
 		t.Errorf("Inputs() = %+v", s.Inputs())
 	}
-	if len(s.Outputs()) != 1 || s.Outputs()[0].Name != "y" || s.Outputs()[0].Type != 1 {
+	if len(s.Outputs()) != 1 || s.Outputs()[0].Name != "y" || s.Outputs()[0].DType != graph.Float32 {
 		t.Errorf("Outputs() = %+v", s.Outputs())
+	}
+}
+
+// Constants are not inputs, and a picture of bytes keeps its type.
+func TestEncoderPorts(t *testing.T) {
+	model, err := orttest.MeanEncoder()
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, out, err := ports(model)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := names(in); !slices.Equal(got, encoderInputs) {
+		t.Errorf("inputs %v, want %v", got, encoderInputs)
+	}
+	if got := names(out); !slices.Equal(got, encoderOutputs) {
+		t.Errorf("outputs %v, want %v", got, encoderOutputs)
+	}
+	if in[0].DType != graph.Uint8 || !slices.Equal(in[0].Shape, []int64{-1, -1, 3}) {
+		t.Errorf("image is %+v", in[0])
 	}
 }
 
 func TestSessionBadModels(t *testing.T) {
 	open(t)
 	good := chain(t, 8, 2)
+	empty := []byte{7<<3 | 2, 0} // a model whose graph has no outputs
+	if _, err := NewSession(empty, Options{}); err == nil || !strings.Contains(err.Error(), "no outputs: not an ONNX model") {
+		t.Errorf("NewSession(no outputs) = %v", err)
+	}
 	for name, model := range map[string][]byte{
 		"empty": nil, "text": []byte("not a model"), "truncated": good[:len(good)/2], "a byte short": good[:len(good)-1],
 	} {
@@ -108,7 +136,7 @@ func TestProviderFallback(t *testing.T) {
 		if err == nil {
 			_ = s.Close()
 		} else if strings.Contains(err.Error(), ".cc:") || strings.Contains(err.Error(), "\n") {
-			t.Errorf("the message is not for people: %v", err)
+			t.Errorf("the message is not fit for users: %v", err)
 		}
 	}
 	if _, err := NewSession(model, Options{Provider: "abacus"}); err == nil {
@@ -116,7 +144,7 @@ func TestProviderFallback(t *testing.T) {
 	}
 }
 
-// Repeated calls must not grow: neither native memory nor Go memory.
+// Repeated calls must grow neither native nor Go memory.
 func TestRunLeaksNothing(t *testing.T) {
 	open(t)
 	const rows, c = 256, 64
@@ -145,7 +173,7 @@ func TestRunLeaksNothing(t *testing.T) {
 	}
 	runtime.GC()
 	before := rss(t)
-	for range 2000 { // 64 KiB each way: a leak of either would be 128 MiB and more
+	for range 2000 { // 64 KiB each way: leaking either would take at least 128 MiB
 		once()
 	}
 	runtime.GC()

@@ -8,20 +8,20 @@ import (
 	ortgo "github.com/yalue/onnxruntime_go"
 )
 
-// Element is what a tensor can hold.
+// Element is the type of a tensor's elements.
 type Element interface {
 	float32 | float64 | uint8 | int32 | int64 | bool
 }
 
-// Tensor is a Go slice with a shape, seen by ONNX Runtime without a copy.
+// Tensor is a Go slice with a shape, which ONNX Runtime uses without a copy.
 type Tensor struct {
 	data  any // the slice of T: keeps the memory alive as long as the Tensor
 	shape []int64
 	value ortgo.Value
 }
 
-// NewTensor binds data, row-major, to a shape; nil data allocates zeros. A tensor has at least one dimension. The
-// caller closes it.
+// NewTensor binds row-major data to a shape; nil data allocates zeros. A tensor has at least one dimension. The caller
+// closes it.
 func NewTensor[T Element](shape []int64, data []T) (*Tensor, error) {
 	size := int64(1)
 	for _, d := range shape {
@@ -69,13 +69,13 @@ func newValue[T Element](shape []int64, data []T) (ortgo.Value, error) {
 	panic("ort: element type without a tensor")
 }
 
-// Data returns the slice behind a tensor. It panics when t does not hold T.
+// Data returns the slice of a tensor. It panics if t does not hold elements of type T.
 func Data[T Element](t *Tensor) []T { return t.data.([]T) }
 
-// Shape returns the dimensions. The caller must not change them.
+// Shape returns the dimensions, which the caller must not change.
 func (t *Tensor) Shape() []int64 { return t.shape }
 
-// Close frees what ONNX Runtime holds for the tensor; the slice stays valid. It may be called more than once.
+// Close frees ONNX Runtime's part of the tensor; the slice stays valid. It may be called more than once.
 func (t *Tensor) Close() error {
 	if t == nil || t.value == nil {
 		return nil

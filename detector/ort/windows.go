@@ -11,14 +11,15 @@ import (
 
 var _ detector.GridScorer = (*Scorer)(nil)
 
-var errWindow = errors.New("score: a denoiser with a window scores whole grids only")
+var errWindow = errors.New("score: a denoiser with a window scores only whole grids")
 
-// Window returns the side of the squares of features that the denoiser sees at once; 0 when it sees each by itself.
+// Window returns the side length of the squares of features that the denoiser sees at once; 0 if it sees each feature on
+// its own.
 func (s *Scorer) Window() int { return s.window }
 
-// ScoreGridTo stores e_t of a grid of width × height features in dst, len(timesteps) rows of them. A denoiser with a
-// window sees the grid in squares side by side; the last of a row and of a column overlap those before, and a grid that is
-// smaller than a square is continued by its edge. It is not safe for concurrent use.
+// ScoreGridTo stores e_t of a grid of width × height features in dst, as len(timesteps) rows. A denoiser with a window sees
+// the grid in squares side by side. The last square of a row or a column may overlap the previous one, and a grid that is
+// smaller than a square is extended by repeating its edge. ScoreGridTo is not safe for concurrent use.
 func (s *Scorer) ScoreGridTo(dst, features []float32, width, height int, timesteps []int) error {
 	n := width * height
 	if s.window == 0 {
@@ -60,7 +61,7 @@ func (s *Scorer) ScoreGridTo(dst, features []float32, width, height int, timeste
 	return nil
 }
 
-// starts returns where squares begin along a side of length n.
+// starts returns the positions at which squares begin along a side of length n.
 func starts(n, side int) []int {
 	at := []int{0}
 	for x := side; x < n; x += side {
@@ -69,7 +70,7 @@ func starts(n, side int) []int {
 	return at
 }
 
-// square returns the tokens of the square at (x, y), row by row.
+// square returns the tokens of the square at (x, y), row by row; outside the grid, those of the nearest edge.
 func square(x, y, side, width, height int) []int {
 	tokens := make([]int, 0, side*side)
 	for dy := range side {
@@ -80,7 +81,7 @@ func square(x, y, side, width, height int) []int {
 	return tokens
 }
 
-// scoreSquare returns len(timesteps) rows of the scores of some tokens.
+// scoreSquare returns the scores of the tokens of a square, as len(timesteps) rows.
 func (s *Scorer) scoreSquare(session *Session, features []float32, tokens, timesteps []int) (_ []float32, err error) {
 	n, k, c := int64(len(tokens)), int64(len(timesteps)), int64(s.channels)
 	tensors := make([]*Tensor, 4) // features, noise, timesteps; scores

@@ -4,15 +4,15 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/oodcast/oodcast/models/nets"
+	"github.com/oodcast/oodcast/models"
 )
 
-// A grid is scored square by square: what a token scores depends on the square that it lies in, and on nothing else.
+// A grid is scored square by square: the score of a token depends only on the square that contains it.
 func TestScoreGridInWindows(t *testing.T) {
 	open(t)
-	net := nets.DenoiserConfig{Channels: 4, Width: 8, Groups: 2, Blocks: [3]int{2, 0, 2}, InputProjection: true, Window: 4}
+	net := models.DenoiserConfig{Channels: 4, Width: 8, Groups: 2, Blocks: [3]int{2, 0, 2}, InputProjection: true, Window: 4}
 	s := scorer(t, ScorerConfig{
-		Denoiser: net, Weights: denoiser(net, 1), Noise: nets.NoiseAntithetic, Score: nets.ScoreCosine, Timesteps: []int{9, 99},
+		Denoiser: net, Weights: denoiser(net, 1), Noise: models.NoiseAntithetic, Score: models.ScoreCosine, Timesteps: []int{9, 99},
 	}, Options{Threads: 2})
 	steps := []int{9, 99}
 	score := func(x []float32, w, h int) []float32 {
@@ -27,7 +27,7 @@ func TestScoreGridInWindows(t *testing.T) {
 	x := randomFeatures(w*h, net.Channels)
 	before := score(x, w, h)
 	if again := score(x, w, h); !slices.Equal(before, again) {
-		t.Error("the same features do not score the same")
+		t.Error("the same features have different scores")
 	}
 	x[net.Channels*(2*w+1)] += 3 // in the first square
 	after := score(x, w, h)
@@ -41,7 +41,7 @@ func TestScoreGridInWindows(t *testing.T) {
 		}
 	}
 	if changed < 2*4*4/2 {
-		t.Errorf("%d scores changed, want most of the square: the net sees the neighbours", changed)
+		t.Errorf("%d scores changed, want most of the square: the network sees the neighbours", changed)
 	}
 	if small := score(x[:3*2*net.Channels], 3, 2); slices.Contains(small, 0) {
 		t.Errorf("grid smaller than a square: %v", small)

@@ -16,7 +16,7 @@ import (
 )
 
 func TestOpenTorchElementTypes(t *testing.T) {
-	ts, err := OpenTorch("testdata/types.pt")
+	ts, _, err := OpenTorch("testdata/types.pt")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func TestOpenTorchElementTypes(t *testing.T) {
 }
 
 func TestOpenTorchModule(t *testing.T) {
-	ts, err := OpenTorch("testdata/module.pt") // a bare OrderedDict with _metadata, as state_dict() gives it
+	ts, _, err := OpenTorch("testdata/module.pt") // a bare OrderedDict with _metadata, as state_dict() gives it
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func TestOpenTorchModule(t *testing.T) {
 }
 
 func TestOpenTorchMeta(t *testing.T) {
-	_, meta, err := OpenTorchMeta("testdata/types.pt")
+	_, meta, err := OpenTorch("testdata/types.pt")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func TestOpenTorchRefuses(t *testing.T) {
 	tests := []struct{ name, path, want string }{
 		{"missing", filepath.Join(dir, "no.pt"), "no such file"},
 		{"folder", dir, "it is a folder"},
-		{"empty", write("empty.pt", nil), "no torch zip file"},
+		{"empty", write("empty.pt", nil), "not a torch zip file"},
 		{"truncated", write("cut.pt", whole[:len(whole)/2]), "truncated"},
 		{"flipped", write("flip.pt", flipped), "checksum"},
 		{"legacy", "testdata/legacy.pt", "before 1.6"},
@@ -109,7 +109,7 @@ func TestOpenTorchRefuses(t *testing.T) {
 		{"nothing", write("n.pt", zipOf(t, map[string]string{"a/data.pkl": "\x80\x02}."})), "no dictionary of tensors"},
 	}
 	for _, tt := range tests {
-		ts, err := OpenTorch(tt.path)
+		ts, _, err := OpenTorch(tt.path)
 		if err == nil || ts != nil {
 			t.Errorf("%s: no error", tt.name)
 			continue
@@ -119,7 +119,7 @@ func TestOpenTorchRefuses(t *testing.T) {
 			t.Errorf("%s: error %q, want %q and the path", tt.name, msg, tt.want)
 		}
 		if tt.name != "missing" && tt.name != "folder" && !errors.Is(err, ErrFormat) {
-			t.Errorf("%s: %v is no ErrFormat", tt.name, err)
+			t.Errorf("%s: %v is not ErrFormat", tt.name, err)
 		}
 	}
 	if _, err := os.Stat("/tmp/should-not-exist"); err == nil {
@@ -146,7 +146,7 @@ func zipOf(t testing.TB, files map[string]string) []byte {
 	return buf.Bytes()
 }
 
-// TestViewBounds holds strided reading against what a hostile pickle may say.
+// TestViewBounds reads views with the offsets, sizes and strides that a hostile pickle may state.
 func TestViewBounds(t *testing.T) {
 	raw := make([]byte, 4*12)
 	for i := range 12 {
@@ -198,7 +198,7 @@ func TestOpenTorchEfficientViT(t *testing.T) {
 		t.Skip("SKIPPED: OODCAST_DATA is not set, the EfficientViT checkpoint was not read")
 	}
 	path := filepath.Join(data, "encoders", "efficientvit_seg_b0_cityscapes.pt")
-	ts, err := OpenTorch(path)
+	ts, _, err := OpenTorch(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -223,7 +223,7 @@ func TestOpenTorchEfficientViT(t *testing.T) {
 		if err := os.WriteFile(cut, whole[:int(keep*float64(len(whole)))], 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := OpenTorch(cut); !errors.Is(err, ErrFormat) {
+		if _, _, err := OpenTorch(cut); !errors.Is(err, ErrFormat) {
 			t.Errorf("%.0f %% of the file: %v", 100*keep, err)
 		}
 	}
@@ -245,7 +245,7 @@ func FuzzReadTorch(f *testing.F) {
 	})
 }
 
-// FuzzUnpickle reaches the pickle machine directly, past the checksums of the archive.
+// FuzzUnpickle calls the pickle machine directly, without the archive and its checksums.
 func FuzzUnpickle(f *testing.F) {
 	for _, name := range []string{"types.pt", "module.pt", "executes.pt"} {
 		z, err := zip.OpenReader(filepath.Join("testdata", name))

@@ -1,11 +1,11 @@
-// Package checkpoint reads and writes network weights without running anything that is in the file.
+// Package checkpoint reads and encodes network weights. It never runs code from a file.
 //
-// A checkpoint is a set of named dense tensors. Whatever element type the file has (float32, float64, float16,
-// bfloat16, integers, bool), the values arrive as float32, row-major, in one slice a tensor; integers above 2^24 lose
-// their last digits, which only counters such as BatchNorm's num_batches_tracked ever reach.
+// A checkpoint is a set of named dense tensors. Whatever the element type of the file (float32, float64, float16,
+// bfloat16, integers, bool), the values arrive as float32, row-major, in one slice per tensor. Integers above 2^24 lose
+// their last digits; only counters such as BatchNorm's num_batches_tracked become that large.
 //
-// Two formats are read: PyTorch's zip archive with a pickle inside (OpenTorch) and safetensors (ReadSafetensors);
-// safetensors is written. Files are foreign bytes: sizes are checked against the bytes that are really there before
-// memory is taken, the pickle may name tensors, storages and OrderedDict and nothing else, and every error names the
-// file and the reason. Nothing here panics on bad input.
+// The package reads two formats, PyTorch's zip archive with a pickle inside (OpenTorch) and safetensors
+// (ReadSafetensors), and encodes safetensors. Files are untrusted: sizes are checked against the bytes that are really
+// there before memory is allocated, the pickle may name tensors, storages and OrderedDict and nothing else, and every
+// error names the file and the reason. Nothing here panics on bad input.
 package checkpoint

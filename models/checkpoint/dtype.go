@@ -5,7 +5,7 @@ import (
 	"math"
 )
 
-// elem is an element type of a file: its size in bytes and the conversion of one element to float32.
+// elem is an element type: its size in bytes and its conversion to float32.
 type elem struct {
 	size    int
 	float32 func(b []byte) float32
@@ -26,7 +26,7 @@ var (
 	elemU8  = elem{1, func(b []byte) float32 { return float32(b[0]) }}
 )
 
-// floats converts n elements from raw, which must be long enough.
+// floats converts the first n elements of raw, which must be long enough.
 func (e elem) floats(raw []byte, n int) []float32 {
 	out := make([]float32, n)
 	for i := range out {
@@ -35,7 +35,7 @@ func (e elem) floats(raw []byte, n int) []float32 {
 	return out
 }
 
-// float16 widens an IEEE 754 half; exact for every value, infinities and NaN included.
+// float16 widens an IEEE 754 half. It is exact for every value, including infinities and NaN.
 func float16(h uint16) float32 {
 	sign := uint32(h>>15) << 31
 	exp := uint32(h>>10) & 0x1f

@@ -10,24 +10,24 @@ import (
 	"github.com/nlpodyssey/gopickle/types"
 )
 
-// storageElems lists the storage classes of torch that may appear, by name.
+// storageElems maps the names of the torch storage classes that may appear to their element types.
 var storageElems = map[string]elem{
 	"DoubleStorage": elemF64, "FloatStorage": elemF32, "HalfStorage": elemF16, "BFloat16Storage": elemBF16,
 	"LongStorage": elemI64, "IntStorage": elemI32, "ShortStorage": elemI16, "CharStorage": elemI8,
 	"ByteStorage": elemU8, "BoolStorage": elemU8,
 }
 
-// storageClass stands for a class such as torch.FloatStorage. It can be named, not called.
+// storageClass stands for a class such as torch.FloatStorage. A pickle can name it but not call it.
 type storageClass struct{ elem elem }
 
-// storage is a reference to a record of the archive: size elements under data/key.
+// storage refers to a record of the archive: size elements under data/key.
 type storage struct {
 	elem elem
 	key  string
 	size int
 }
 
-// view is what torch._utils._rebuild_tensor_v2 describes: a strided window on a storage.
+// view is a strided window on a storage, as described by torch._utils._rebuild_tensor_v2.
 type view struct {
 	storage storage
 	offset  int
@@ -35,7 +35,7 @@ type view struct {
 	stride  []int
 }
 
-// global resolves the few names that a file of tensors needs. Everything else is refused.
+// global resolves the few names that a file of tensors needs and refuses all others.
 func global(module, name string) (any, error) {
 	switch {
 	case module == "collections" && name == "OrderedDict":
@@ -71,14 +71,14 @@ func rebuildTensor(args []any) (any, error) {
 	return &view{storage: s, offset: offset, size: size, stride: stride}, nil
 }
 
-// rebuildParameter takes (tensor, requires_grad, backward_hooks): a parameter is its tensor.
+// rebuildParameter takes (tensor, requires_grad, backward_hooks) and returns the tensor.
 func rebuildParameter(args []any) (any, error) {
 	if len(args) < 1 {
 		return nil, errors.New("_rebuild_parameter without arguments")
 	}
 	v, ok := args[0].(*view)
 	if !ok {
-		return nil, errors.New("_rebuild_parameter of something that is no tensor")
+		return nil, errors.New("_rebuild_parameter of something that is not a tensor")
 	}
 	return v, nil
 }
@@ -101,19 +101,19 @@ func ints(v any) ([]int, bool) {
 func persistent(id any) (any, error) {
 	t, ok := id.(*types.Tuple)
 	if !ok || t.Len() < 5 {
-		return nil, errors.New("a persistent id is no storage tuple")
+		return nil, errors.New("a persistent id is not a storage tuple")
 	}
 	kind, okKind := t.Get(0).(string)
 	class, okClass := t.Get(1).(storageClass)
 	key, okKey := t.Get(2).(string)
 	size, okSize := t.Get(4).(int)
 	if !okKind || kind != "storage" || !okClass || !okKey || !okSize || size < 0 {
-		return nil, errors.New("a persistent id is no storage tuple")
+		return nil, errors.New("a persistent id is not a storage tuple")
 	}
 	return storage{elem: class.elem, key: key, size: size}, nil
 }
 
-// unpickle runs the pickle machine over raw once scan has found nothing but harmless instructions in it.
+// unpickle runs the pickle machine on raw after scan has found only harmless instructions in it.
 func unpickle(raw []byte) (v any, err error) {
 	if err := scan(raw); err != nil {
 		return nil, err
@@ -133,9 +133,9 @@ func unpickle(raw []byte) (v any, err error) {
 	return v, nil
 }
 
-// scan reads the instructions of a pickle without acting on them. It lets through what torch.save writes (protocols 2
-// and 3) and refuses the rest: instructions that build objects, unknown names, and lengths beyond the end, which the
-// machine would otherwise believe and reserve memory for.
+// scan reads the instructions of a pickle without executing them. It accepts the instructions that torch.save writes
+// (protocols 2 and 3) and refuses all others: those that build objects, unknown names, and lengths beyond the end, for
+// which the machine would otherwise allocate memory.
 func scan(raw []byte) error {
 	at := 0
 	for at < len(raw) {
@@ -150,10 +150,10 @@ func scan(raw []byte) error {
 			return nil
 		}
 	}
-	return errors.New("the pickle has no end: truncated")
+	return errors.New("the pickle does not end: truncated")
 }
 
-// operand returns the length of the bytes that belong to instruction op.
+// operand returns the length of the operand of instruction op.
 func operand(op byte, rest []byte) (int, error) {
 	n := 0
 	switch op {
@@ -195,7 +195,7 @@ func operand(op byte, rest []byte) (int, error) {
 
 var errTruncated = errors.New("runs past the end: truncated")
 
-// globalOperand reads the two lines "module\nname\n" and asks global whether they may be named.
+// globalOperand reads the two lines "module\nname\n" and asks global whether a pickle may name them.
 func globalOperand(rest []byte) (int, error) {
 	module, tail, ok1 := bytes.Cut(rest, []byte("\n"))
 	name, _, ok2 := bytes.Cut(tail, []byte("\n"))

@@ -10,14 +10,13 @@ import (
 	"io"
 	"math"
 	"os"
-	"path/filepath"
 	"slices"
 )
 
 // maxHeader bounds the JSON header of a safetensors file, in bytes.
 const maxHeader = 16 << 20
 
-// metaKey is the header's entry for free text; it can be no tensor's name.
+// metaKey is the header's entry for free text; no tensor may have that name.
 const metaKey = "__metadata__"
 
 type entry struct {
@@ -40,11 +39,11 @@ func ReadSafetensors(path string) (Tensors, map[string]string, error) {
 	return ts, meta, nil
 }
 
-// ParseSafetensors reads the bytes of a safetensors file: 8 bytes header length, JSON header, data. As the format
-// demands, the tensors must cover the data without holes or overlaps. Nothing of raw is kept.
+// ParseSafetensors reads the bytes of a safetensors file: the header's length in 8 bytes, a JSON header, the data. As
+// the format demands, the tensors must cover the data without holes or overlaps. The result does not refer to raw.
 func ParseSafetensors(raw []byte) (Tensors, map[string]string, error) {
 	if len(raw) < 8 {
-		return nil, nil, fmt.Errorf("%w: %d bytes are no safetensors file", ErrFormat, len(raw))
+		return nil, nil, fmt.Errorf("%w: %d bytes are not a safetensors file", ErrFormat, len(raw))
 	}
 	n := binary.LittleEndian.Uint64(raw)
 	if n > maxHeader || n > uint64(len(raw)-8) {
@@ -62,7 +61,7 @@ func ParseSafetensors(raw []byte) (Tensors, map[string]string, error) {
 	return ts, meta, nil
 }
 
-// parseHeader walks the header token by token, because a plain decode would let a later duplicate win in silence.
+// parseHeader reads the header token by token, because json.Unmarshal would silently take the last of two equal keys.
 func parseHeader(raw []byte) ([]entry, map[string]string, error) {
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	tok, err := dec.Token()
@@ -82,7 +81,7 @@ func parseHeader(raw []byte) ([]entry, map[string]string, error) {
 		}
 		name, ok := tok.(string)
 		if !ok || seen[name] {
-			return nil, nil, fmt.Errorf("key %v is no name or comes twice", tok)
+			return nil, nil, fmt.Errorf("key %v is not a name or occurs twice", tok)
 		}
 		seen[name] = true
 		if name == metaKey {
@@ -169,8 +168,8 @@ func safetensorsElem(dtype string) (elem, error) {
 	return elem{}, fmt.Errorf("element type %q is not supported", dtype)
 }
 
-// MarshalSafetensors encodes the tensors as float32 in ascending order of their names, so that equal weights give
-// equal bytes. meta may be nil.
+// MarshalSafetensors encodes the tensors as float32 in ascending order of their names: equal weights give equal bytes.
+// meta may be nil.
 func MarshalSafetensors(ts Tensors, meta map[string]string) ([]byte, error) {
 	header := make(map[string]any, len(ts)+1)
 	if len(meta) > 0 {
@@ -184,7 +183,7 @@ func MarshalSafetensors(ts Tensors, meta map[string]string) ([]byte, error) {
 			return nil, fmt.Errorf("checkpoint: tensor %q has %d values for shape %v", name, len(t.Data), t.Shape)
 		}
 		if name == metaKey {
-			return nil, fmt.Errorf("checkpoint: no tensor may be called %q", metaKey)
+			return nil, fmt.Errorf("checkpoint: a tensor must not be called %q", metaKey)
 		}
 		shape := t.Shape
 		if shape == nil {
@@ -193,11 +192,11 @@ func MarshalSafetensors(ts Tensors, meta map[string]string) ([]byte, error) {
 		header[name] = entry{DType: "F32", Shape: shape, Offsets: []int{at, at + 4*n}}
 		at += 4 * n
 	}
-	h, err := json.Marshal(header) // map keys come out sorted
+	h, err := json.Marshal(header) // sorts the keys
 	if err != nil {
 		return nil, fmt.Errorf("checkpoint: %w", err)
 	}
-	for (len(h)+8)%8 != 0 { // data aligned for readers that map the file
+	for (len(h)+8)%8 != 0 { // aligns the data for readers that map the file
 		h = append(h, ' ')
 	}
 	out := make([]byte, 0, 8+len(h)+at)
@@ -211,29 +210,7 @@ func MarshalSafetensors(ts Tensors, meta map[string]string) ([]byte, error) {
 	return out, nil
 }
 
-// WriteSafetensors writes the file in one step: a reader sees the old file or the new one, never half of it.
-func WriteSafetensors(path string, ts Tensors, meta map[string]string) error {
-	raw, err := MarshalSafetensors(ts, meta)
-	if err != nil {
-		return err
-	}
-	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return fmt.Errorf("write checkpoint %q: %w", path, reason(err))
-	}
-	defer os.Remove(tmp.Name()) // gone already once renamed
-	_, err = tmp.Write(raw)
-	err = errors.Join(err, tmp.Chmod(0o644), tmp.Sync(), tmp.Close())
-	if err == nil {
-		err = os.Rename(tmp.Name(), path)
-	}
-	if err != nil {
-		return fmt.Errorf("write checkpoint %q: %w", path, reason(err))
-	}
-	return nil
-}
-
-// reason drops the operation and path that a *PathError repeats.
+// reason strips the operation and the path from a *PathError: the message already has them.
 func reason(err error) error {
 	var pe *os.PathError
 	if errors.As(err, &pe) {

@@ -19,8 +19,12 @@ func TestSafetensorsRoundTrip(t *testing.T) {
 		"nobody": {Name: "nobody", Shape: []int{0}, Data: []float32{}},
 	}
 	meta := map[string]string{"seed": "1"}
+	one, err := MarshalSafetensors(want, meta)
+	if err != nil {
+		t.Fatal(err)
+	}
 	path := filepath.Join(t.TempDir(), "x.safetensors")
-	if err := WriteSafetensors(path, want, meta); err != nil {
+	if err := os.WriteFile(path, one, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	got, gotMeta, err := ReadSafetensors(path)
@@ -33,21 +37,16 @@ func TestSafetensorsRoundTrip(t *testing.T) {
 	if d := cmp.Diff(meta, gotMeta); d != "" {
 		t.Error(d)
 	}
-	one, _ := MarshalSafetensors(want, meta)
 	two, _ := MarshalSafetensors(got, gotMeta)
 	if !bytes.Equal(one, two) {
-		t.Error("equal tensors gave unequal bytes")
+		t.Error("equal tensors gave different bytes")
 	}
-	entries, err := os.ReadDir(filepath.Dir(path))
-	if err != nil || len(entries) != 1 {
-		t.Errorf("left over files: %v, %v", entries, err)
-	}
-	if err := WriteSafetensors(path, Tensors{"x": {Shape: []int{2}, Data: []float32{1}}}, nil); err == nil {
-		t.Error("a tensor with too few values was written")
+	if _, err := MarshalSafetensors(Tensors{"x": {Shape: []int{2}, Data: []float32{1}}}, nil); err == nil {
+		t.Error("a tensor with too few values was encoded")
 	}
 }
 
-// file makes a safetensors file of a header and n bytes of data.
+// file returns a safetensors file with a header and n bytes of data.
 func file(header string, n int) []byte {
 	out := binary.LittleEndian.AppendUint64(nil, uint64(len(header)))
 	out = append(out, header...)
@@ -108,10 +107,10 @@ func FuzzParseSafetensors(f *testing.F) {
 		check(t, ts)
 		again, err := MarshalSafetensors(ts, meta)
 		if err != nil {
-			t.Fatalf("what was read cannot be written: %v", err)
+			t.Fatalf("parsed tensors cannot be encoded: %v", err)
 		}
 		if _, _, err := ParseSafetensors(again); err != nil {
-			t.Fatalf("what was written cannot be read: %v", err)
+			t.Fatalf("encoded tensors cannot be parsed: %v", err)
 		}
 	})
 }

@@ -8,8 +8,8 @@ import (
 	"slices"
 )
 
-// ErrFormat marks a file that is not what it should be: truncated, damaged, of another format, or holding something
-// other than tensors. It is normal to see it for files that people bring.
+// ErrFormat means that a file is truncated, damaged, of another format, or holds something other than tensors. It is
+// normal to see it for files that users bring.
 var ErrFormat = errors.New("checkpoint: bad file")
 
 // Tensor is one named array of weights.
@@ -22,16 +22,16 @@ type Tensor struct {
 	Data []float32
 }
 
-// Len is the number of elements.
+// Len returns the number of elements.
 func (t *Tensor) Len() int { return len(t.Data) }
 
 // Tensors maps names to tensors.
 type Tensors map[string]*Tensor
 
-// Names lists the names in ascending order.
+// Names returns the names in ascending order.
 func (ts Tensors) Names() []string { return slices.Sorted(maps.Keys(ts)) }
 
-// Params counts the elements of all tensors.
+// Params returns the number of elements of all tensors together.
 func (ts Tensors) Params() int {
 	n := 0
 	for _, t := range ts {
@@ -40,7 +40,7 @@ func (ts Tensors) Params() int {
 	return n
 }
 
-// Get returns the named tensor and checks its shape; a dimension of -1 in shape fits any size.
+// Get returns the named tensor and checks its shape; -1 in shape accepts any size.
 func (ts Tensors) Get(name string, shape ...int) (*Tensor, error) {
 	t, ok := ts[name]
 	if !ok {
@@ -60,7 +60,7 @@ func (ts Tensors) Get(name string, shape ...int) (*Tensor, error) {
 // maxRank bounds the dimensions of a tensor; no network here needs more than five.
 const maxRank = 16
 
-// numel multiplies the dimensions and refuses negative sizes, absurd ranks and products beyond limit.
+// numel returns the product of the dimensions. It refuses negative sizes, absurd ranks and products beyond limit.
 func numel(shape []int, limit int) (int, error) {
 	if len(shape) > maxRank {
 		return 0, fmt.Errorf("%d dimensions, at most %d are read", len(shape), maxRank)

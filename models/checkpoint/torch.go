@@ -14,17 +14,13 @@ import (
 // maxPickle bounds the pickle of an archive, in bytes: it holds names and shapes only.
 const maxPickle = 64 << 20
 
-// OpenTorch reads the tensors of a file written by torch.save (the zip format, PyTorch 1.6 and later). The file may
-// hold a dictionary of tensors, or a dictionary with one under "state_dict", "model_state_dict" or "model"; entries that
-// are no tensors are left out. A file that names anything but tensors is refused with the name; nothing is executed.
-func OpenTorch(path string) (Tensors, error) {
-	ts, _, err := OpenTorchMeta(path)
-	return ts, err
-}
-
-// OpenTorchMeta is OpenTorch that also returns the plain values beside the tensors: the entries of the outermost
-// dictionary that are numbers, text, booleans, or lists and dictionaries of such ([]any and map[string]any).
-func OpenTorchMeta(path string) (Tensors, map[string]any, error) {
+// OpenTorch reads a file written by torch.save (the zip format, PyTorch 1.6 and later). The file may hold a dictionary
+// of tensors, or a dictionary with one under "state_dict", "model_state_dict" or "model"; other entries are left out. A
+// file that names anything but tensors is refused, and the error says the name; nothing is executed.
+//
+// The map holds the plain values in addition to the tensors: the entries of the outermost dictionary that are numbers,
+// text, booleans, or lists and dictionaries of these ([]any and map[string]any).
+func OpenTorch(path string) (Tensors, map[string]any, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, nil, fmt.Errorf("open checkpoint %q: %w", path, reason(err))
@@ -44,7 +40,7 @@ func OpenTorchMeta(path string) (Tensors, map[string]any, error) {
 	return ts, meta, nil
 }
 
-// ReadTorch is OpenTorchMeta for any random-access bytes.
+// ReadTorch is [OpenTorch] for any random-access bytes.
 func ReadTorch(r io.ReaderAt, size int64) (Tensors, map[string]any, error) {
 	a, err := openArchive(r, size)
 	if err != nil {
@@ -66,7 +62,7 @@ type archive struct {
 func openArchive(r io.ReaderAt, size int64) (*archive, error) {
 	z, err := zip.NewReader(r, size)
 	if err != nil {
-		return nil, fmt.Errorf("no torch zip file (%w): truncated, or written by PyTorch before 1.6", err)
+		return nil, fmt.Errorf("not a torch zip file (%w): truncated, or written by PyTorch before 1.6", err)
 	}
 	a := &archive{files: make(map[string]*zip.File, len(z.File))}
 	root := ""
@@ -81,17 +77,17 @@ func openArchive(r io.ReaderAt, size int64) (*archive, error) {
 		}
 	}
 	if a.files["data.pkl"] == nil {
-		return nil, errors.New("the zip file has no data.pkl: no torch checkpoint")
+		return nil, errors.New("the zip file has no data.pkl: not a torch checkpoint")
 	}
 	if a.files["constants.pkl"] != nil {
 		return nil, errors.New("TorchScript archive: save the state_dict instead")
 	}
-	// Views may share a storage, so the sum of the tensors can exceed the file; twice is more than any real one needs.
+	// Views may share a storage, so the tensors together can be larger than the file. No real file needs twice its size.
 	a.budget = int(size) * 2
 	return a, nil
 }
 
-// record reads a whole member. Torch stores members uncompressed; demanding that bounds the memory by the file.
+// record reads a whole member. Torch stores members uncompressed; insisting on that bounds the memory by the file's size.
 func (a *archive) record(name string, limit int64) ([]byte, error) {
 	f := a.files[name]
 	if f == nil {
@@ -101,14 +97,14 @@ func (a *archive) record(name string, limit int64) ([]byte, error) {
 		return nil, fmt.Errorf("record %q is compressed: not written by torch.save", name)
 	}
 	if f.UncompressedSize64 > uint64(limit) {
-		return nil, fmt.Errorf("record %q has %d bytes, at most %d are read", name, f.UncompressedSize64, limit)
+		return nil, fmt.Errorf("record %q has %d bytes, more than the limit of %d", name, f.UncompressedSize64, limit)
 	}
 	rc, err := f.Open()
 	if err != nil {
 		return nil, fmt.Errorf("record %q: %w", name, err)
 	}
 	defer rc.Close()
-	raw, err := io.ReadAll(rc) // grows with the bytes that arrive; a wrong size or checksum ends in an error
+	raw, err := io.ReadAll(rc) // grows with the bytes that arrive; a wrong size or checksum is an error
 	if err != nil {
 		return nil, fmt.Errorf("record %q: %w", name, err)
 	}
@@ -135,7 +131,7 @@ func (a *archive) tensors() (Tensors, map[string]any, error) {
 	}
 	views := stateDict(v)
 	if len(views) == 0 {
-		return nil, nil, errors.New("holds no dictionary of tensors")
+		return nil, nil, errors.New("the file holds no dictionary of tensors")
 	}
 	ts, err := a.load(views)
 	if err != nil {
@@ -144,7 +140,7 @@ func (a *archive) tensors() (Tensors, map[string]any, error) {
 	return ts, plainItems(v), nil
 }
 
-// load materialises the views; tensors that share a storage read it once.
+// load copies the views out of their storages. A storage that several tensors share is read once.
 func (a *archive) load(views []named) (Tensors, error) {
 	slices.SortStableFunc(views, func(x, y named) int { return strings.Compare(x.view.storage.key, y.view.storage.key) })
 	ts := make(Tensors, len(views))
@@ -173,7 +169,7 @@ func (a *archive) load(views []named) (Tensors, error) {
 func (v *view) read(raw []byte, budget int) ([]float32, error) {
 	have := len(raw) / v.storage.elem.size
 	if v.storage.size > have {
-		return nil, fmt.Errorf("storage %q has %d elements, %d are announced: truncated", v.storage.key, have, v.storage.size)
+		return nil, fmt.Errorf("storage %q has %d elements instead of %d: truncated", v.storage.key, have, v.storage.size)
 	}
 	n, err := numel(v.size, min(have, budget))
 	if err != nil {

@@ -7,7 +7,7 @@ type named struct {
 	view *view
 }
 
-// stateDict lists the tensors of a dictionary, going one level down where the usual wrappers are.
+// stateDict lists the tensors of a dictionary, or those of a usual wrapper one level below it.
 func stateDict(v any) []named {
 	for _, wrapper := range []string{"state_dict", "model_state_dict", "model"} {
 		for _, e := range items(v) {
@@ -56,10 +56,10 @@ func items(v any) []types.DictEntry {
 	return nil
 }
 
-// plainBudget bounds the values that plainItems copies: shared parts of a pickle would multiply without it.
+// plainBudget bounds the values that plainItems copies. Without it, shared parts of a pickle would multiply.
 const plainBudget = 100_000
 
-// plainItems copies the entries of a dictionary that are neither tensors nor anything else than plain data.
+// plainItems copies the entries of a dictionary that are plain data.
 func plainItems(v any) map[string]any {
 	budget := plainBudget
 	out := map[string]any{}
@@ -75,7 +75,8 @@ func plainItems(v any) map[string]any {
 	return out
 }
 
-// plain copies a value of at most that depth; false when it holds something that is not plain, or too much.
+// plain copies a value that is nested at most depth levels deep. It reports false if the value is not plain data or
+// exceeds the budget.
 func plain(v any, depth int, budget *int) (any, bool) {
 	*budget--
 	if *budget < 0 || depth < 0 {

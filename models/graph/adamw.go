@@ -6,14 +6,14 @@ type AdamWOptions struct {
 }
 
 // AdamW appends one step of AdamW (Loshchilov and Hutter 2019) on tensors of one shape: parameters p, gradient grad,
-// moments m and v. What changes from step to step comes in three tensors of shape [1], see nets.AdamWHyper:
+// moments m and v. The values that change from step to step are three tensors of shape [1], see nets.AdamW.Hyper:
 //
 //	decay = 1 - lr·weight_decay
 //	scale = (1-beta1^s) / (lr·sqrt(1-beta2^s))
 //	bias  = epsilon·(1-beta1^s) / lr
 //	p' = p·decay - m' / (sqrt(v')·scale + bias)
 //
-// which is the usual update with the bias corrections moved into scalars.
+// This is the usual update with the bias corrections moved into scalars.
 func (g *Graph) AdamW(p, grad, m, v, decay, scale, bias *Tensor, o AdamWOptions) (p2, m2, v2 *Tensor) {
 	if o.Beta1 == 0 {
 		o.Beta1 = 0.9

@@ -2,14 +2,15 @@ package graph
 
 import "slices"
 
-// Operators on pictures [N, C, H, W]; none of them has a gradient.
+// The operators of this file work on pictures [N, C, H, W] and have no gradient.
 
-// ConvOptions are the attributes of [Graph.Conv]; zero values are stride 1, no padding, one group.
+// ConvOptions are the attributes of [Graph.Conv]. The zero value is stride 1, no padding and one group.
 type ConvOptions struct {
 	Stride, Pad, Groups int
 }
 
-// Conv is the convolution of x[N,C,H,W] with w[O,C/groups,k,k] plus b[O] (nil for none), zero padded by Pad on all sides.
+// Conv returns the convolution of x[N,C,H,W] with w[O,C/groups,k,k] plus b[O], which may be nil. x is padded with Pad
+// zeros on all sides.
 func (g *Graph) Conv(x, w, b *Tensor, o ConvOptions) *Tensor {
 	if !g.ready("Conv", x, w) {
 		return g.Fail(nil)
@@ -36,7 +37,7 @@ func (g *Graph) Conv(x, w, b *Tensor, o ConvOptions) *Tensor {
 		Ints("pads", pad, pad, pad, pad), Int("group", groups))
 }
 
-// AveragePool is the mean of k×k squares of x[N,C,H,W] that do not overlap.
+// AveragePool returns the means of non-overlapping k×k squares of x[N,C,H,W].
 func (g *Graph) AveragePool(x *Tensor, k int) *Tensor {
 	if !g.ready("AveragePool", x) {
 		return g.Fail(nil)
@@ -54,8 +55,8 @@ func (g *Graph) AveragePool(x *Tensor, k int) *Tensor {
 	return g.Node("AveragePool", []*Tensor{x}, shape, x.DType, Ints("kernel_shape", n, n), Ints("strides", n, n))
 }
 
-// ResizeTo resamples x[N,C,H,W] bilinearly to height and width size (int64[2]), pixel centres at ½ (as PyTorch's
-// align_corners=False and OpenCV's INTER_LINEAR).
+// ResizeTo resamples x[N,C,H,W] bilinearly to the height and width in size (int64[2]). Pixel centres are at ½, as with
+// PyTorch's align_corners=False and OpenCV's INTER_LINEAR.
 func (g *Graph) ResizeTo(x, size *Tensor) *Tensor {
 	if !g.ready("Resize", x, size) {
 		return g.Fail(nil)
@@ -72,7 +73,7 @@ func (g *Graph) ResizeTo(x, size *Tensor) *Tensor {
 		Str("mode", "linear"), Str("coordinate_transformation_mode", "half_pixel"))
 }
 
-// Upsample enlarges x[N,C,H,W] bilinearly by a whole factor, pixel centres at ½.
+// Upsample enlarges x[N,C,H,W] bilinearly by an integer factor. Pixel centres are at ½.
 func (g *Graph) Upsample(x *Tensor, factor int) *Tensor {
 	if !g.ready("Resize", x) || factor == 1 {
 		return x
@@ -87,7 +88,7 @@ func (g *Graph) Upsample(x *Tensor, factor int) *Tensor {
 		}
 	}
 	f := float32(factor)
-	// The scales are float in a double graph, too.
+	// The scales are float even in a double graph.
 	scales := g.Cast(g.Const([]float32{1, 1, f, f}, 4), Float32)
 	return g.Node("Resize", []*Tensor{x, nil, scales}, shape, x.DType,
 		Str("mode", "linear"), Str("coordinate_transformation_mode", "half_pixel"))
@@ -108,7 +109,7 @@ func (g *Graph) PadEdge(x *Tensor, n int) *Tensor {
 	return g.Node("Pad", []*Tensor{x, g.Int64s(0, 0, p, p, 0, 0, p, p)}, shape, x.DType, Str("mode", "edge"))
 }
 
-// DepthToSpace lays each run of n² channels out as a square of n×n pixels: [N, C·n², H, W] to [N, C, H·n, W·n].
+// DepthToSpace turns each run of n² channels into a square of n×n pixels: [N, C·n², H, W] to [N, C, H·n, W·n].
 func (g *Graph) DepthToSpace(x *Tensor, n int) *Tensor {
 	if !g.ready("DepthToSpace", x) {
 		return g.Fail(nil)
@@ -127,7 +128,7 @@ func (g *Graph) DepthToSpace(x *Tensor, n int) *Tensor {
 	return g.Node("DepthToSpace", []*Tensor{x}, shape, x.DType, Int("blocksize", k), Str("mode", "CRD"))
 }
 
-// Squeeze drops dimension axis, which must be 1.
+// Squeeze removes dimension axis, which must be 1.
 func (g *Graph) Squeeze(x *Tensor, axis int) *Tensor {
 	if !g.ready("Squeeze", x) {
 		return g.Fail(nil)

@@ -17,7 +17,8 @@ const (
 	Float64 DType = 11
 )
 
-// Size returns the bytes of one element, or 0 for a type that has no fixed size here (strings, 4-bit types, unknown).
+// Size returns the size of an element in bytes, or 0 for types without a fixed size here (strings, 4-bit types, unknown
+// types).
 func (d DType) Size() int {
 	switch d {
 	case Uint8, Int8, Bool:
@@ -32,7 +33,7 @@ func (d DType) Size() int {
 	return 0
 }
 
-// String returns the name of the type as ONNX spells it.
+// String returns ONNX's name of the type.
 func (d DType) String() string {
 	switch d {
 	case Float32:

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// SetOpset states another version of the standard operator set, so that [Merge] can join m with a model of that
-// version. It changes no operator: the caller knows that those of m mean the same in both versions.
+// SetOpset declares another version of the standard operator set, so that [Merge] can join m with a model of that
+// version. It changes no operator: the caller must know that m's operators mean the same in both versions.
 func (m *Model) SetOpset(version int64) {
 	for i, f := range m.top {
 		if !f.isBytes(modelOpset) {
@@ -21,7 +21,8 @@ func (m *Model) SetOpset(version int64) {
 	}
 }
 
-// KeepOutputs drops all outputs but the named ones; what only they needed is left for the runtime to remove.
+// KeepOutputs removes all outputs except the named ones. It leaves operators that no output needs any more to the
+// runtime, which removes them.
 func (m *Model) KeepOutputs(names ...string) error {
 	have := nameSet(m.Outputs())
 	for _, n := range names {
@@ -40,8 +41,8 @@ func (m *Model) KeepOutputs(names ...string) error {
 	return nil
 }
 
-// Prefix puts prefix before every name of a tensor or node, inputs and outputs included, so that [Merge] finds no name
-// in both models.
+// Prefix puts prefix before the name of every tensor and node, including inputs and outputs, so that two models that are
+// merged have no name in common.
 func (m *Model) Prefix(prefix string) error {
 	rename := map[string]string{}
 	for name := range m.names() {

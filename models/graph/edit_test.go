@@ -7,7 +7,7 @@ import (
 	"github.com/oodcast/oodcast/models/graph"
 )
 
-// doubler is y = x + x with an inner tensor that is an output as well.
+// doubler is y = x + x, with an inner tensor that is an output too.
 func doubler(t *testing.T) *graph.Model {
 	t.Helper()
 	g := graph.New(graph.Float32)
@@ -35,11 +35,11 @@ func TestKeepOutputs(t *testing.T) {
 		t.Errorf("outputs %v, want z", out)
 	}
 	if err := m.KeepOutputs("y"); err == nil || !strings.Contains(err.Error(), `no output "y"`) {
-		t.Errorf("an output that is gone: %v", err)
+		t.Errorf("KeepOutputs() of a removed output: %v", err)
 	}
 }
 
-// TestPrefix joins a model with itself, which needs all names apart.
+// TestPrefix joins a model with itself, for which all names must differ.
 func TestPrefix(t *testing.T) {
 	a, b := doubler(t), doubler(t)
 	if err := b.Prefix("b."); err != nil {

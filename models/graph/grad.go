@@ -4,7 +4,7 @@ package graph
 type record struct {
 	out *Tensor
 	ins []*Tensor
-	// vjp returns the gradient of each input given that of the output; nil where need says it is not wanted.
+	// vjp returns the gradient of each input, given the gradient of the output; nil for inputs that need excludes.
 	vjp func(dy *Tensor, need []bool) []*Tensor
 }
 
@@ -15,14 +15,14 @@ func (g *Graph) record(out *Tensor, ins []*Tensor, vjp func(*Tensor, []bool) []*
 	return out
 }
 
-// Custom makes out, computed by other operators from ins, differentiable: vjp gets the gradient of out and returns
-// that of each input (nil for one that has none).
+// Custom makes out, which other operators compute from ins, differentiable: vjp takes the gradient of out and returns
+// the gradient of each input (nil for an input without one).
 func (g *Graph) Custom(out *Tensor, ins []*Tensor, vjp func(dy *Tensor) []*Tensor) *Tensor {
 	return g.record(out, ins, func(dy *Tensor, _ []bool) []*Tensor { return vjp(dy) })
 }
 
-// Backward appends the operators that compute d(sum of seed·tensor)/d(w) for each w of wrt, by reverse accumulation
-// over the differentiable operators called so far. A w that no seeded tensor depends on is a mistake.
+// Backward appends the operators that compute d(sum of seed·tensor)/d(w) for each w of wrt, by reverse accumulation over
+// the differentiable operators added so far. It is a mistake if no seeded tensor depends on w.
 func (g *Graph) Backward(seeds map[*Tensor]*Tensor, wrt []*Tensor) []*Tensor {
 	out := make([]*Tensor, len(wrt))
 	if g.err != nil {
@@ -75,7 +75,7 @@ func (g *Graph) accumulate(grads map[*Tensor]*Tensor, r record, dy *Tensor, acti
 	}
 }
 
-// sumTo adds dy up over the dimensions along which t was broadcast.
+// sumTo sums dy over the dimensions along which t was broadcast.
 func (g *Graph) sumTo(dy, t *Tensor, need bool) *Tensor {
 	if !need || g.err != nil {
 		return nil

@@ -9,7 +9,7 @@ import (
 	"github.com/oodcast/oodcast/models/graph"
 )
 
-// The gradient of sum(y²) agrees with central differences for every differentiable operator, also where it broadcasts.
+// The gradient of sum(y²) agrees with central differences for every differentiable operator, with and without broadcasting.
 func TestGradients(t *testing.T) {
 	type G = *graph.Graph
 	type T = *graph.Tensor
@@ -116,7 +116,7 @@ func checkGradients(t *testing.T, model []byte, nx, nw int, shape []int64) {
 			v[i] = old - h
 			down := eval()["loss"][0]
 			v[i] = old
-			// The rounding of a loss of some tens, over 2h, leaves 1e-8 of noise.
+			// Rounding a loss of a few tens and dividing by 2h leaves 1e-8 of noise.
 			if d := math.Abs(g - (up-down)/(2*h)); !(d < 1e-6*(1+math.Abs(g))) {
 				t.Fatalf("d%s[%d] = %g, central difference %g", name, i, g, (up-down)/(2*h))
 			}

@@ -13,7 +13,7 @@ import (
 // Tensor is a value in a graph: an input, a constant, or what an operator returns. Read its fields, never change them.
 type Tensor struct {
 	Name  string
-	Shape []int64 // -1 is a dimension known only when the model runs
+	Shape []int64 // -1 is a dimension that is known only when the model runs
 	DType DType
 
 	source source
@@ -39,7 +39,7 @@ func (t *Tensor) Size() int64 {
 	return n
 }
 
-// Spec is the type and shape of a tensor that an operator will return.
+// Spec is the type and shape of an operator's result.
 type Spec struct {
 	DType DType
 	Shape []int64
@@ -71,7 +71,7 @@ type Graph struct {
 	err     error
 }
 
-// New starts an empty graph whose floating-point constants have type dt: [Float32], or [Float64] to check gradients.
+// New returns an empty graph. Its floating-point constants have type dt: [Float32], or [Float64] to check gradients.
 func New(dt DType) *Graph {
 	g := &Graph{dtype: dt, names: map[string]bool{}, consts: map[[sha256.Size]byte]*Tensor{}}
 	if dt != Float32 && dt != Float64 {
@@ -86,8 +86,8 @@ func (g *Graph) DType() DType { return g.dtype }
 // Err returns the first mistake made while building, or nil.
 func (g *Graph) Err() error { return g.err }
 
-// Fail records a mistake that a function built on this package has found; the first one wins. It returns an empty
-// tensor.
+// Fail records a mistake found by a function that builds on this package, unless there already is one. It returns an
+// empty tensor.
 func (g *Graph) Fail(err error) *Tensor {
 	if g.err == nil {
 		g.err = err
@@ -112,8 +112,8 @@ func (g *Graph) Input(name string, dt DType, shape ...int64) *Tensor {
 	return t
 }
 
-// Output makes t an output of the model, called name. A tensor that an operator made is renamed; an input, a constant
-// or a tensor that is an output already is copied. Outputs are in the order of the calls.
+// Output makes t an output of the model under the given name. The result of an operator is renamed; an input, a constant
+// or an existing output is copied. Outputs are in the order of the calls.
 func (g *Graph) Output(t *Tensor, name string) {
 	if g.err != nil {
 		return
@@ -139,8 +139,8 @@ func (g *Graph) Inputs() []*Tensor { return slices.Clone(g.inputs) }
 // Outputs returns the outputs in order of declaration.
 func (g *Graph) Outputs() []*Tensor { return slices.Clone(g.outputs) }
 
-// Const adds a constant of the graph's floating-point type. Equal constants are stored once. Without a shape it is a
-// list.
+// Const adds a constant of the graph's floating-point type; without a shape it has one dimension. Equal constants are
+// stored once.
 func (g *Graph) Const(data []float32, shape ...int64) *Tensor {
 	if g.dtype == Float64 {
 		wide := make([]float64, len(data))
@@ -156,8 +156,7 @@ func (g *Graph) Const(data []float32, shape ...int64) *Tensor {
 	return g.ConstRaw(Float32, raw, orList(shape, len(data))...)
 }
 
-// Const64 is [Graph.Const] for values computed in double precision; they are rounded once if the graph is a Float32
-// one.
+// Const64 is [Graph.Const] for values computed in double precision. A Float32 graph rounds them once.
 func (g *Graph) Const64(data []float64, shape ...int64) *Tensor {
 	if g.dtype != Float64 {
 		narrow := make([]float32, len(data))
@@ -176,7 +175,7 @@ func (g *Graph) Const64(data []float64, shape ...int64) *Tensor {
 // Scalar adds a floating-point constant of shape [1].
 func (g *Graph) Scalar(v float64) *Tensor { return g.Const64([]float64{v}) }
 
-// Int64s adds a list of integers of shape [len(v)], as the shape, axes and index inputs of operators take them.
+// Int64s adds a list of integers of shape [len(v)], the form that the shape, axes and index inputs of operators take.
 func (g *Graph) Int64s(v ...int64) *Tensor {
 	raw := make([]byte, 8*len(v))
 	for i, x := range v {
@@ -207,8 +206,8 @@ func (g *Graph) ConstRaw(dt DType, raw []byte, shape ...int64) *Tensor {
 	return t
 }
 
-// Node adds any ONNX operator with one result, without a gradient. An optional input that is left out is nil. An
-// operator of another domain is written "com.microsoft.QuickGelu".
+// Node adds any ONNX operator with one result, without a gradient. An omitted optional input is nil. The name of an
+// operator of another domain includes the domain: "com.microsoft.QuickGelu".
 func (g *Graph) Node(op string, ins []*Tensor, outShape []int64, outDT DType, attrs ...Attr) *Tensor {
 	return g.NodeN(op, ins, []Spec{{outDT, outShape}}, attrs...)[0]
 }
@@ -241,7 +240,7 @@ func (g *Graph) NodeN(op string, ins []*Tensor, outs []Spec, attrs ...Attr) []*T
 	return made
 }
 
-// fresh returns a name that is not in use: the operator and a number.
+// fresh returns an unused name: the operator and a number.
 func (g *Graph) fresh(op string) string {
 	for {
 		g.count++

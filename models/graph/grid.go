@@ -1,9 +1,9 @@
 package graph
 
-// Operators on grids of rows [H, W, N, C], the batch inside: as a matrix [H·W·N, C] they are what linear layers, norms
-// and time vectors take. All have gradients. N may be unknown.
+// The operators of this file work on grids of rows [H, W, N, C] with the batch inside. Reshaped to a matrix
+// [H·W·N, C], a grid fits linear layers, norms and time vectors. All operators have gradients. N may be unknown.
 
-// Shift moves the cells of x[H,W,N,C] down by dy and right by dx; zeros come in.
+// Shift moves the cells of x[H,W,N,C] down by dy and right by dx, and fills the free cells with zeros.
 func (g *Graph) Shift(x *Tensor, dy, dx int) *Tensor {
 	if !g.ready("Shift", x) {
 		return g.Fail(nil)
@@ -14,15 +14,15 @@ func (g *Graph) Shift(x *Tensor, dy, dx int) *Tensor {
 	if dy == 0 && dx == 0 {
 		return x
 	}
-	pads := g.Int64s(int64(dy), int64(dx), 0, 0, int64(-dy), int64(-dx), 0, 0) // a negative one cuts off
+	pads := g.Int64s(int64(dy), int64(dx), 0, 0, int64(-dy), int64(-dx), 0, 0) // a negative pad crops
 	y := g.Node("Pad", []*Tensor{x, pads}, x.Shape, x.DType, Str("mode", "constant"))
 	return g.record(y, []*Tensor{x}, func(dOut *Tensor, _ []bool) []*Tensor {
 		return []*Tensor{g.Shift(dOut, -dy, -dx)}
 	})
 }
 
-// Neighbours joins each cell of x[H,W,N,C] with the eight around it, [H,W,N,9C]: a linear layer behind it is a
-// convolution with a kernel of 3×3 and zeros around the edge. The order is row by row from the top left.
+// Neighbours joins each cell of x[H,W,N,C] with its eight neighbours to [H,W,N,9C], row by row from the top left. A linear
+// layer on the result is a 3×3 convolution with zero padding.
 func (g *Graph) Neighbours(x *Tensor) *Tensor {
 	var all []*Tensor
 	for dy := 1; dy >= -1; dy-- {
@@ -33,7 +33,7 @@ func (g *Graph) Neighbours(x *Tensor) *Tensor {
 	return g.Concat(3, all...)
 }
 
-// Halve averages squares of 2×2 cells: x[H,W,N,C] to [H/2,W/2,N,C].
+// Halve averages 2×2 squares of cells: x[H,W,N,C] to [H/2,W/2,N,C].
 func (g *Graph) Halve(x *Tensor) *Tensor {
 	if !g.ready("Halve", x) {
 		return g.Fail(nil)
@@ -49,7 +49,7 @@ func (g *Graph) Halve(x *Tensor) *Tensor {
 	})
 }
 
-// Double repeats every cell in a square of 2×2: x[H,W,N,C] to [2H,2W,N,C].
+// Double repeats every cell in a 2×2 square: x[H,W,N,C] to [2H,2W,N,C].
 func (g *Graph) Double(x *Tensor) *Tensor {
 	if !g.ready("Double", x) {
 		return g.Fail(nil)

@@ -32,7 +32,7 @@ func TestGridOperators(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, got[name], want)
 		}
 	}
-	// Cell (0, 1) holds 2; around it are nothing above, 1 and 3 beside it, 5, 6, 7 below.
+	// Cell (0, 1) holds 2. Nothing is above it, 1 and 3 are to its sides, and 5, 6, 7 are below it.
 	if around := got["around"][9:18]; !slices.Equal(around, []float32{0, 0, 0, 1, 2, 3, 5, 6, 7}) {
 		t.Errorf("around cell (0, 1): %v", around)
 	}

@@ -46,8 +46,8 @@ func (g *Graph) Marshal() ([]byte, error) {
 	return b, nil
 }
 
-// parts returns what stands before and after the initialisers in the GraphProto, and the size of the whole. Weights are
-// by far the largest part: they are copied once, into the final buffer.
+// parts returns the bytes before and after the initialisers in the GraphProto, and the size of the whole message.
+// Weights are by far the largest part: they are copied only once, into the final buffer.
 func (g *Graph) parts() (head, tail []byte, size int) {
 	for _, n := range g.nodes {
 		head = appendBytes(head, 1, n.proto())

@@ -8,13 +8,13 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// maxDepth bounds graphs inside attributes of nodes (If, Loop, Scan) inside each other.
+// maxDepth bounds how deep graphs are nested in attributes of nodes (If, Loop, Scan).
 const maxDepth = 32
 
-// Merge returns the model that runs a and then b, with b's input join[i] fed by a's output i. The result has the
-// inputs of a and the other inputs of b, and the outputs of a that were not joined and those of b. Inner names of b
-// that a uses as well get a suffix; an input or output name that both have is a mistake, as are different versions of
-// an operator set.
+// Merge returns the model that runs a and then b, with a's output i feeding b's input join[i]. The result has the inputs
+// of a and the remaining inputs of b, and the outputs of a that were not joined and all outputs of b. Inner names of b
+// that a uses too get a suffix. It is an error if both have an input or output of the same name, or if they use
+// different versions of an operator set.
 func Merge(a, b *Model, join map[string]string) (*Model, error) {
 	for domain, v := range b.Opsets() {
 		if w, ok := a.Opsets()[domain]; ok && v != w {
@@ -44,7 +44,7 @@ func Merge(a, b *Model, join map[string]string) (*Model, error) {
 				continue
 			}
 		}
-		if f.num == 2 || f.num == 10 { // name and text of the graph: a's stay
+		if f.num == 2 || f.num == 10 { // name and documentation of the graph: keep those of a
 			continue
 		}
 		if f, err = renameGraphField(f, rename, 0); err != nil {
@@ -56,7 +56,7 @@ func Merge(a, b *Model, join map[string]string) (*Model, error) {
 	return out, nil
 }
 
-// addOpsets adds the operator sets and local functions that only b has, and takes the newer format version.
+// addOpsets adds the operator sets and local functions that only b has, and keeps the newer format version.
 func (m *Model) addOpsets(a, b *Model) {
 	have := a.Opsets()
 	for _, f := range b.top {
@@ -125,7 +125,7 @@ func nameSet(vs []Value) map[string]bool {
 	return set
 }
 
-// names returns every name of a tensor or node of the graph, without those inside attributes.
+// names returns the names of all tensors and nodes of the graph, except those inside attributes.
 func (m *Model) names() map[string]bool {
 	set := nameSet(slices.Concat(m.values(graphInput), m.Outputs(), m.values(graphInfo)))
 	for _, w := range m.Initialisers() {
@@ -166,7 +166,7 @@ func renameGraphField(f field, rename map[string]string, depth int) (field, erro
 	return f, nil
 }
 
-// renameAttr follows names of the outer graph into the graphs of an attribute.
+// renameAttr renames inside the graphs of an attribute, which may use names of the outer graph.
 func renameAttr(f field, rename map[string]string, depth int) (field, error) {
 	if depth >= maxDepth {
 		return f, fmt.Errorf("%w: graphs nested deeper than %d", ErrModel, maxDepth)
@@ -179,7 +179,7 @@ func renameAttr(f field, rename map[string]string, depth int) (field, error) {
 	})
 }
 
-// each rebuilds a message from its fields.
+// each rebuilds a message from its edited fields.
 func (f field) each(what string, edit func(field) (field, error)) (field, error) {
 	fs, err := parseFields(f.val, what)
 	if err != nil {

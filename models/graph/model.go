@@ -8,7 +8,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// Fields of ONNX messages that the reader understands.
+// The numbers of the fields of ONNX messages that the reader understands.
 const (
 	modelIR, modelGraph, modelOpset                               = 1, 7, 8
 	graphNode, graphInit, graphInput, graphOutput, graphInfo      = 1, 5, 11, 12, 13
@@ -17,7 +17,7 @@ const (
 	attrGraphField, attrGraphsField                               = 6, 11
 )
 
-// Value is the name and type of an input or output of a model; Shape is nil when the file does not say.
+// Value is the name and type of an input or output of a model. Shape is nil if the file does not state it.
 type Value struct {
 	Name  string
 	DType DType
@@ -29,7 +29,7 @@ type Weight struct {
 	Name  string
 	DType DType
 	Shape []int64
-	Bytes int // of the data in the file; 0 when it lies in another file
+	Bytes int // size of the data in the file; 0 if the data is in another file
 }
 
 // Operator is a node of a model.
@@ -38,7 +38,7 @@ type Operator struct {
 	Inputs, Outputs    []string
 }
 
-// Model is a parsed ONNX file. What the reader does not know is kept as it is.
+// Model is a parsed ONNX file. It keeps unknown fields unchanged.
 type Model struct {
 	top     []field
 	graph   []field
@@ -77,7 +77,7 @@ func Parse(b []byte) (*Model, error) {
 	return m, nil
 }
 
-// check parses everything once, so that the accessors cannot meet a fault.
+// check parses everything once, so that the accessors cannot fail.
 func (m *Model) check() error {
 	for _, f := range m.graph {
 		var err error
@@ -96,7 +96,7 @@ func (m *Model) check() error {
 	return nil
 }
 
-// Marshal writes the model; a model that was only read gives the bytes it was read from.
+// Marshal writes the model. An unchanged model gives the bytes that it was parsed from.
 func (m *Model) Marshal() []byte {
 	if !m.changed {
 		return joinFields(m.top)
@@ -106,7 +106,7 @@ func (m *Model) Marshal() []byte {
 	return joinFields(top)
 }
 
-// Opsets returns the version of each operator set that the model uses, by domain ("" is ONNX itself).
+// Opsets returns the versions of the operator sets that the model uses, by domain ("" is ONNX itself).
 func (m *Model) Opsets() map[string]int64 {
 	sets := map[string]int64{}
 	for _, f := range m.top {
@@ -131,7 +131,7 @@ func (m *Model) Opsets() map[string]int64 {
 	return sets
 }
 
-// Inputs returns what a caller has to bring: the declared inputs that are not initialisers.
+// Inputs returns the inputs that a caller has to provide: the declared inputs that are not initialisers.
 func (m *Model) Inputs() []Value {
 	given := map[string]bool{}
 	for _, w := range m.Initialisers() {
@@ -166,7 +166,7 @@ func (m *Model) Initialisers() []Weight {
 	return ws
 }
 
-// Operators returns the nodes in the order of the file, which is an order in which they can run.
+// Operators returns the nodes in the order of the file, in which they can run.
 func (m *Model) Operators() []Operator {
 	var ops []Operator
 	for _, f := range m.graph {
@@ -178,7 +178,7 @@ func (m *Model) Operators() []Operator {
 	return ops
 }
 
-// Tap makes an inner tensor an output, after those that are there. A tensor that is an output already stays as it is.
+// Tap makes an inner tensor the last output. It changes nothing if the tensor already is an output.
 func (m *Model) Tap(tensor string) error {
 	if slices.ContainsFunc(m.Outputs(), func(v Value) bool { return v.Name == tensor }) {
 		return nil
@@ -190,7 +190,7 @@ func (m *Model) Tap(tensor string) error {
 	if !known || tensor == "" {
 		return fmt.Errorf("graph: no operator of the model makes a tensor %q", tensor)
 	}
-	info := appendString(nil, 1, tensor) // without a type: the runtime infers it
+	info := appendString(nil, 1, tensor) // no type: the runtime infers it
 	for _, f := range m.graph {
 		if f.isBytes(graphInfo) {
 			if v, _ := parseValue(f.val); v.Name == tensor {

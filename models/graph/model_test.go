@@ -55,7 +55,7 @@ func unknownFields(t testing.TB, b []byte) []byte {
 func TestParseRoundTrip(t *testing.T) {
 	want := unknownFields(t, marshal(t, mlp()))
 	if got := parse(t, want).Marshal(); !bytes.Equal(got, want) {
-		t.Error("a model that was only read is written differently")
+		t.Error("an unchanged model is written differently")
 	}
 }
 
@@ -138,7 +138,7 @@ func TestMergeRefuses(t *testing.T) {
 	}
 }
 
-// Whatever parses can be listed, tapped and merged, and what is written parses again.
+// A model that parses can be listed, tapped and merged, and parses again after writing.
 func FuzzParse(f *testing.F) {
 	good := marshal(f, mlp())
 	f.Add(good)

@@ -27,7 +27,7 @@ func (g *Graph) Mul(a, b *Tensor) *Tensor {
 	})
 }
 
-// Linear returns x·wᵀ+b for x[N,in], w[out,in] and b[out]: rows are samples, as PyTorch's nn.Linear. b may be nil.
+// Linear returns x·wᵀ+b for x[N,in], w[out,in] and b[out]. Rows are samples, as in PyTorch's nn.Linear. b may be nil.
 func (g *Graph) Linear(x, w, b *Tensor) *Tensor {
 	if !g.ready("Linear", x, w) {
 		return g.Fail(nil)
@@ -99,8 +99,8 @@ func (g *Graph) Concat(axis int, xs ...*Tensor) *Tensor {
 	})
 }
 
-// Reshape gives x another shape with the same elements. One dimension may be -1: what is left over. A dimension of 0
-// is copied from the same place in x.
+// Reshape gives x another shape with the same elements. One dimension may be -1: it takes the remaining elements. A
+// dimension of 0 is copied from the same position in x.
 func (g *Graph) Reshape(x *Tensor, shape ...int64) *Tensor {
 	if !g.ready("Reshape", x) {
 		return g.Fail(nil)
@@ -135,8 +135,8 @@ func (g *Graph) Reshape(x *Tensor, shape ...int64) *Tensor {
 	})
 }
 
-// AddPerTime adds a time vector to every row: x is [r·M, C] with the rows of timestep m at m, M+m, 2M+m, ..., and
-// tv is [M, C]. With as many timesteps as rows it is a plain sum.
+// AddPerTime adds a time vector to every row: x is [r·M, C] with the rows of timestep m at m, M+m, 2M+m, ..., and tv is
+// [M, C]. If there are as many timesteps as rows, it is a plain sum.
 func (g *Graph) AddPerTime(x, tv *Tensor) *Tensor {
 	if !g.ready("AddPerTime", x, tv) {
 		return g.Fail(nil)

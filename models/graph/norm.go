@@ -6,11 +6,11 @@ import "math"
 const GroupNormEps = 1e-5
 
 // GroupNorm normalises each row of x[N,C] over groups of C/groups neighbouring channels (biased variance, epsilon
-// 1e-5), then multiplies by gamma[C] and adds beta[C]. It has a gradient; [Graph.GroupNormInference] is faster
-// without one.
+// 1e-5), then multiplies by gamma[C] and adds beta[C]. It has a gradient; [Graph.GroupNormInference] has none and is
+// faster.
 //
-// Small groups are averaged by a product with a constant pooling matrix, large ones by LayerNormalization: measured,
-// the first is a sixteenth faster over a whole training step at 16 channels a group, and both are equal at 32.
+// Small groups are averaged by a product with a constant pooling matrix, large ones by LayerNormalization. At 16
+// channels per group, the matrix makes a whole training step a sixteenth faster; at 32, both are equally fast.
 func (g *Graph) GroupNorm(x, gamma, beta *Tensor, groups int) *Tensor {
 	k, ok := g.groupSize("GroupNorm", x, gamma, beta, groups)
 	if !ok {
@@ -33,7 +33,7 @@ func (g *Graph) groupSize(op string, x, gamma, beta *Tensor, groups int) (int64,
 	return x.Shape[1] / int64(groups), true
 }
 
-// pool returns the matrix [C,groups] that averages each group, and the one [groups,C] that spreads a value over its
+// pool returns the matrix [C,groups] that averages each group, and the matrix [groups,C] that spreads a value over its
 // group.
 func (g *Graph) pool(c int64, groups int) (mean, spread *Tensor) {
 	n := int64(groups)
@@ -78,7 +78,7 @@ func (g *Graph) groupNormLayer(x, gamma, beta *Tensor, groups int) *Tensor {
 	k := c / int64(groups)
 	flat := g.Node("Reshape", []*Tensor{x, g.Int64s(-1, k)}, []int64{mulDim(x.Shape[0], int64(groups)), k}, x.DType)
 	stat := []int64{flat.Shape[0], 1}
-	// The mean and the inverse deviation come out in float32 whatever the type of x.
+	// The mean and the inverse deviation are float32 whatever the type of x.
 	outs := g.NodeN("LayerNormalization", []*Tensor{flat, g.ones(k)},
 		[]Spec{{x.DType, flat.Shape}, {Float32, stat}, {Float32, stat}},
 		Int("axis", -1), Float("epsilon", GroupNormEps))
@@ -111,7 +111,7 @@ func (g *Graph) affine(xhat, gamma, beta *Tensor) *Tensor {
 	return g.binary("Add", g.binary("Mul", xhat, gamma), beta)
 }
 
-// affineGrad returns the gradients of gamma and beta in places 1 and 2; q is dy·xhat.
+// affineGrad returns the gradients of gamma and beta at indices 1 and 2; q is dy·xhat.
 func (g *Graph) affineGrad(dy, q *Tensor, need []bool) []*Tensor {
 	d := make([]*Tensor, 3)
 	if need[1] {
@@ -141,8 +141,8 @@ func mulDim(a, b int64) int64 {
 	return a * b
 }
 
-// GroupNormInference is [Graph.GroupNorm] without a gradient, in the form that was measured fastest on CPU: one group
-// is a LayerNormalization, groups of 16 channels or more are an InstanceNormalization, smaller ones use the pooling
+// GroupNormInference is [Graph.GroupNorm] without a gradient, in the form that was fastest on a CPU: one group is a
+// LayerNormalization, groups of 16 or more channels are an InstanceNormalization, and smaller groups use the pooling
 // matrix with gamma folded into it.
 func (g *Graph) GroupNormInference(x, gamma, beta *Tensor, groups int) *Tensor {
 	k, ok := g.groupSize("GroupNorm", x, gamma, beta, groups)
@@ -162,8 +162,8 @@ func (g *Graph) GroupNormInference(x, gamma, beta *Tensor, groups int) *Tensor {
 	return g.affine(g.Reshape(y, -1, x.Shape[1]), gamma, beta)
 }
 
-// GroupNormCentred is [Graph.GroupNormInference] for an x whose groups have mean 0 already, as they have after a
-// layer whose weights were centred over each group of outputs. A tenth of a denoiser's time is saved by it.
+// GroupNormCentred is [Graph.GroupNormInference] for an x whose groups already have mean 0, as after a layer whose
+// weights were centred over each group of outputs. It saves a tenth of a denoiser's time.
 func (g *Graph) GroupNormCentred(x, gamma, beta *Tensor, groups int) *Tensor {
 	if groups == 1 {
 		return g.GroupNormInference(x, gamma, beta, groups)
@@ -175,7 +175,7 @@ func (g *Graph) GroupNormCentred(x, gamma, beta *Tensor, groups int) *Tensor {
 	return g.scaleGroups(x, gamma, beta, mean, spread)
 }
 
-// scaleGroups divides xc, of mean 0 in each group, by the deviation of the group.
+// scaleGroups divides xc, whose groups have mean 0, by the deviation of each group.
 func (g *Graph) scaleGroups(xc, gamma, beta, mean, spread *Tensor) *Tensor {
 	inv := g.invSqrt(g.MatMul(g.binary("Mul", xc, xc), mean))
 	return g.binary("Add", g.binary("Mul", xc, g.MatMul(inv, g.binary("Mul", spread, gamma))), beta)

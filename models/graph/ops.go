@@ -2,7 +2,7 @@ package graph
 
 import "slices"
 
-// ready reports whether an operator may be added: no earlier mistake, and every tensor given.
+// ready reports whether an operator may be added: there was no earlier mistake, and no tensor is nil.
 func (g *Graph) ready(op string, ins ...*Tensor) bool {
 	if g.err != nil {
 		return false
@@ -35,16 +35,16 @@ func (g *Graph) Unary(op string, x *Tensor, attrs ...Attr) *Tensor {
 	return g.Node(op, []*Tensor{x}, x.Shape, x.DType, attrs...)
 }
 
-// Sub returns a-b, broadcast; without a gradient.
+// Sub returns a-b, broadcast. It has no gradient.
 func (g *Graph) Sub(a, b *Tensor) *Tensor { return g.binary("Sub", a, b) }
 
-// Div returns a/b elementwise, broadcast; without a gradient.
+// Div returns a/b elementwise, broadcast. It has no gradient.
 func (g *Graph) Div(a, b *Tensor) *Tensor { return g.binary("Div", a, b) }
 
-// Min returns the smaller of a and b elementwise, broadcast; without a gradient.
+// Min returns the smaller of a and b elementwise, broadcast. It has no gradient.
 func (g *Graph) Min(a, b *Tensor) *Tensor { return g.binary("Min", a, b) }
 
-// Max returns the larger of a and b elementwise, broadcast; without a gradient.
+// Max returns the larger of a and b elementwise, broadcast. It has no gradient.
 func (g *Graph) Max(a, b *Tensor) *Tensor { return g.binary("Max", a, b) }
 
 // Cast converts the elements of x to dt.
@@ -55,7 +55,7 @@ func (g *Graph) Cast(x *Tensor, dt DType) *Tensor {
 	return g.Node("Cast", []*Tensor{x}, x.Shape, dt, Int("to", int64(dt)))
 }
 
-// MatMul is the matrix product of the last two dimensions; leading ones are broadcast. Without a gradient.
+// MatMul returns the matrix product over the last two dimensions; leading dimensions are broadcast. It has no gradient.
 func (g *Graph) MatMul(a, b *Tensor) *Tensor {
 	if !g.ready("MatMul", a, b) {
 		return g.Fail(nil)
@@ -77,8 +77,8 @@ type GemmOptions struct {
 	Alpha, Beta    float32 // 0 stands for 1
 }
 
-// Gemm returns alpha·a·b + beta·c for matrices, with a and b transposed if wanted; c may be nil and is broadcast.
-// Without a gradient: [Graph.Linear] has one.
+// Gemm returns alpha·a·b + beta·c for matrices, with a and b transposed on request. c is broadcast and may be nil. It has
+// no gradient; [Graph.Linear] has one.
 func (g *Graph) Gemm(a, b, c *Tensor, o GemmOptions) *Tensor {
 	if !g.ready("Gemm", a, b) {
 		return g.Fail(nil)
@@ -130,7 +130,7 @@ func (g *Graph) Transpose(x *Tensor, perm ...int) *Tensor {
 	return g.Node("Transpose", []*Tensor{x}, shape, x.DType, Ints("perm", order...))
 }
 
-// Gather picks entries of x along axis by the integers in index: the result has index's dimensions in place of axis.
+// Gather picks entries of x along axis by the integers in index; the dimensions of index replace axis in the result.
 func (g *Graph) Gather(x, index *Tensor, axis int) *Tensor {
 	if !g.ready("Gather", x, index) {
 		return g.Fail(nil)
@@ -143,7 +143,7 @@ func (g *Graph) Gather(x, index *Tensor, axis int) *Tensor {
 	return g.Node("Gather", []*Tensor{x, index}, shape, x.DType, Int("axis", int64(a)))
 }
 
-// Split cuts x along axis into parts of the given sizes; without a gradient.
+// Split cuts x along axis into parts of the given sizes. It has no gradient.
 func (g *Graph) Split(x *Tensor, axis int, sizes ...int64) []*Tensor {
 	bad := func() []*Tensor { return slices.Repeat([]*Tensor{g.Fail(nil)}, len(sizes)) }
 	if !g.ready("Split", x) {
@@ -182,7 +182,7 @@ func (g *Graph) Slice(x *Tensor, axis int, from, to int64) *Tensor {
 	return g.Node("Slice", ins, withDim(x.Shape, a, d), x.DType)
 }
 
-// Unsqueeze inserts a dimension of 1 before dimension axis of x (axis may be the rank: at the end).
+// Unsqueeze inserts a dimension of 1 before dimension axis of x, or at the end if axis is the rank.
 func (g *Graph) Unsqueeze(x *Tensor, axis int) *Tensor {
 	if !g.ready("Unsqueeze", x) {
 		return g.Fail(nil)
@@ -194,7 +194,7 @@ func (g *Graph) Unsqueeze(x *Tensor, axis int) *Tensor {
 	return g.Node("Unsqueeze", []*Tensor{x, g.Int64s(int64(axis))}, shape, x.DType)
 }
 
-// ShapeOf returns the dimensions of x when the model runs, as int64[rank].
+// ShapeOf returns the dimensions that x has when the model runs, as int64[rank].
 func (g *Graph) ShapeOf(x *Tensor) *Tensor {
 	if !g.ready("Shape", x) {
 		return g.Fail(nil)
@@ -202,7 +202,7 @@ func (g *Graph) ShapeOf(x *Tensor) *Tensor {
 	return g.Node("Shape", []*Tensor{x}, []int64{int64(len(x.Shape))}, Int64)
 }
 
-// ReduceSum adds up along the axes; a reduced dimension stays as 1 if keep is set. Without a gradient.
+// ReduceSum sums along the axes; keep leaves a dimension of 1 for each of them. It has no gradient.
 func (g *Graph) ReduceSum(x *Tensor, keep bool, axes ...int) *Tensor {
 	idx, shape := g.reduced("ReduceSum", x, keep, axes)
 	if g.err != nil {
@@ -211,7 +211,8 @@ func (g *Graph) ReduceSum(x *Tensor, keep bool, axes ...int) *Tensor {
 	return g.Node("ReduceSum", []*Tensor{x, g.Int64s(idx...)}, shape, x.DType, Int("keepdims", flag(keep)))
 }
 
-// Reduce is ReduceMean, ReduceMax, ReduceMin, ReduceLogSumExp, ReduceL2 or another one of the family along the axes.
+// Reduce adds ReduceMean, ReduceMax, ReduceMin, ReduceLogSumExp, ReduceL2 or another operator of the family along the
+// axes.
 func (g *Graph) Reduce(op string, x *Tensor, keep bool, axes ...int) *Tensor {
 	idx, shape := g.reduced(op, x, keep, axes)
 	if g.err != nil {

@@ -77,7 +77,7 @@ func TestTapRuns(t *testing.T) {
 	}
 }
 
-// The inner names of both models are the same: the second one's must change.
+// The inner names of both models are the same, so those of the second model must change.
 func TestMergeRuns(t *testing.T) {
 	a, b := parse(t, scale(t, "x", "y", 3)), parse(t, scale(t, "in", "out", 10))
 	m, err := graph.Merge(a, b, map[string]string{"y": "in"})
@@ -136,7 +136,7 @@ func branching() []byte {
 	return message(1, 8, 7, graph, 8, message(2, 17))
 }
 
-// A name of the outer graph that must change is followed into the branches.
+// Merge renames in branches too, where they use a name of the outer graph.
 func TestMergeBranches(t *testing.T) {
 	g := graph.New(graph.Float32)
 	x := g.Input("t", graph.Float32, 1, 2)

@@ -2,7 +2,7 @@ package graph
 
 import "slices"
 
-// broadcast returns the shape of an elementwise operator on shapes a and b, and whether they fit.
+// broadcast returns the shape of the result of an elementwise operator on shapes a and b, and whether they fit.
 func broadcast(a, b []int64) ([]int64, bool) {
 	out := make([]int64, max(len(a), len(b)))
 	for i := range out {
@@ -10,7 +10,7 @@ func broadcast(a, b []int64) ([]int64, bool) {
 		switch {
 		case x == y || y == 1:
 			out[i] = x
-		case x == 1 || x < 0: // an unknown one is 1 or equal to the known one
+		case x == 1 || x < 0: // an unknown dimension is 1 or equal to the known one
 			out[i] = y
 		case y < 0:
 			out[i] = x

@@ -7,19 +7,18 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// ErrModel marks bytes that are not an ONNX model. It is normal to see it for files that people bring.
+// ErrModel means that bytes are not an ONNX model. It is normal to see it for files that users bring.
 var ErrModel = errors.New("graph: not an ONNX model")
 
-// field is one field of a protobuf message as it stood in the file, so that what is not understood is written back
-// unchanged.
+// field is one field of a protobuf message with its original bytes, so that unknown fields are written back unchanged.
 type field struct {
 	num protowire.Number
 	typ protowire.Type
 	raw []byte // tag and value
-	val []byte // the value alone; for bytes without its length
+	val []byte // the value alone; bytes without their length
 }
 
-// maxFields bounds the entries of one message, and so the memory that a small file can ask for.
+// maxFields bounds the fields of one message, and so the memory that a small file can claim.
 const maxFields = 1 << 22
 
 func parseFields(b []byte, what string) ([]field, error) {
@@ -63,12 +62,12 @@ func joinFields(fs []field) []byte {
 	return b
 }
 
-// isBytes reports whether f is field num with bytes inside; a known field of another wire type is treated as unknown.
+// isBytes reports whether f is field num and holds bytes. A known field of another wire type is treated as unknown.
 func (f field) isBytes(num protowire.Number) bool {
 	return f.num == num && f.typ == protowire.BytesType
 }
 
-// varint returns the value of field num when f is that and a varint.
+// varint returns the value of f if f is field num and a varint.
 func (f field) varint(num protowire.Number) (int64, bool) {
 	if f.num != num || f.typ != protowire.VarintType {
 		return 0, false

@@ -6,12 +6,13 @@ import (
 	"testing"
 
 	"github.com/oodcast/oodcast/detector/ort"
+	"github.com/oodcast/oodcast/models"
 	"github.com/oodcast/oodcast/models/graph"
 	"github.com/oodcast/oodcast/models/nets"
 )
 
 // flops counts the multiplications and additions of the matrix products for one row, without the time layers.
-func flops(cfg nets.DenoiserConfig) float64 {
+func flops(cfg models.DenoiserConfig) float64 {
 	cfg = cfg.Defaults()
 	w := float64(cfg.Width)
 	f := w * float64(cfg.Channels)
@@ -24,25 +25,25 @@ func flops(cfg nets.DenoiserConfig) float64 {
 
 type benchNet struct {
 	name string
-	cfg  nets.DenoiserConfig
+	cfg  models.DenoiserConfig
 }
 
 func benchNets() []benchNet {
 	short, long := [3]int{2, 0, 2}, [3]int{3, 1, 3}
 	return []benchNet{
-		{"C=96/W=96/groups=1/blocks=2-0-2", nets.DenoiserConfig{Channels: 96, Groups: 1, Blocks: short}},
-		{"C=96/W=96/groups=8/blocks=2-0-2", nets.DenoiserConfig{Channels: 96, Groups: 8, Blocks: short}},
-		{"C=160/W=128/groups=1/blocks=3-1-3", nets.DenoiserConfig{
+		{"C=96/W=96/groups=1/blocks=2-0-2", models.DenoiserConfig{Channels: 96, Groups: 1, Blocks: short}},
+		{"C=96/W=96/groups=8/blocks=2-0-2", models.DenoiserConfig{Channels: 96, Groups: 8, Blocks: short}},
+		{"C=160/W=128/groups=1/blocks=3-1-3", models.DenoiserConfig{
 			Channels: 160, Width: 128, Groups: 1, Blocks: long, InputProjection: true,
 		}},
-		{"C=160/W=128/groups=8/blocks=3-1-3", nets.DenoiserConfig{
+		{"C=160/W=128/groups=8/blocks=3-1-3", models.DenoiserConfig{
 			Channels: 160, Width: 128, Groups: 8, Blocks: long, InputProjection: true,
 		}},
-		{"C=768/W=768/groups=32/blocks=6-3-6", nets.DenoiserConfig{Channels: 768, Blocks: [3]int{6, 3, 6}}},
+		{"C=768/W=768/groups=32/blocks=6-3-6", models.DenoiserConfig{Channels: 768, Blocks: [3]int{6, 3, 6}}},
 	}
 }
 
-// BenchmarkScoring measures one session with one thread; rows are evaluations of the net (tokens × timesteps × 2).
+// BenchmarkScoring measures one session with one thread; rows are evaluations of the network (tokens × timesteps × 2).
 func BenchmarkScoring(b *testing.B) {
 	for _, n := range benchNets() {
 		for _, rows := range []int{128, 256, 512, 1024, 2048} {
@@ -51,14 +52,14 @@ func BenchmarkScoring(b *testing.B) {
 	}
 }
 
-func benchScoring(b *testing.B, cfg nets.DenoiserConfig, rows, k int) {
+func benchScoring(b *testing.B, cfg models.DenoiserConfig, rows, k int) {
 	timesteps := []int64{99, 149, 199, 249, 299}[:k]
 	var listed []int
 	for _, t := range timesteps {
 		listed = append(listed, int(t))
 	}
 	model, err := nets.ScoringGraph(cfg, randomWeights(cfg, 1),
-		nets.ScoringOptions{Noise: nets.NoiseAntithetic, Timesteps: listed})
+		nets.ScoringOptions{Noise: models.NoiseAntithetic, Timesteps: listed})
 	s := open(b, model, err)
 	rnd := rand.New(rand.NewPCG(2, 2))
 	n := int64(rows / 2 / k)
@@ -79,7 +80,7 @@ func benchScoring(b *testing.B, cfg nets.DenoiserConfig, rows, k int) {
 	b.ReportMetric(perRun*flops(cfg)/sec/1e9, "GFLOP/s")
 }
 
-// BenchmarkGemmChain is the ceiling: nothing but as many matrix products as the net has.
+// BenchmarkGemmChain measures the ceiling: the matrix products of the network and nothing else.
 func BenchmarkGemmChain(b *testing.B) {
 	for _, w := range []int64{96, 128, 768} {
 		for _, rows := range []int64{128, 256, 512, 1024, 2048, 4096} {

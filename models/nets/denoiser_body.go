@@ -1,22 +1,23 @@
 package nets
 
 import (
+	"github.com/oodcast/oodcast/models"
 	"github.com/oodcast/oodcast/models/graph"
 )
 
-// denoiserBody is the network on rows of features, without the choice of where its parameters live, how it normalises
-// and where its time vectors come from.
+// denoiserBody is the network on rows of features. Its fields supply the parameters, the normalisation and the time
+// vectors, which differ between scoring and training.
 type denoiserBody struct {
 	g     *graph.Graph
-	cfg   DenoiserConfig
+	cfg   models.DenoiserConfig
 	param func(name string) *graph.Tensor
 	norm  func(x, gamma, beta *graph.Tensor) *graph.Tensor
-	// normSecond is norm where x comes straight from a linear layer of Width channels and, within a block, the time
-	// vector.
+	// normSecond is norm for an x that comes directly from a linear layer of Width channels and, within a block, from
+	// adding the time vector.
 	normSecond func(x, gamma, beta *graph.Tensor) *graph.Tensor
 	addTime    func(h *graph.Tensor, block string) *graph.Tensor
 
-	side int64 // of the window at the current block; 0 without one
+	side int64 // side length of the window at the current block; 0 without a window
 }
 
 func (b *denoiserBody) linear(x *graph.Tensor, name string) *graph.Tensor {
@@ -31,7 +32,7 @@ func (b *denoiserBody) secondNorm(x *graph.Tensor, name string) *graph.Tensor {
 	return b.g.SiLU(b.normSecond(x, b.param(name+".weight"), b.param(name+".bias")))
 }
 
-// conv is linear on each row or, in a window, on each cell and its neighbours.
+// conv applies a linear layer to each row or, in a window, to each cell with its neighbours.
 func (b *denoiserBody) conv(x *graph.Tensor, name string) *graph.Tensor {
 	if b.side > 0 {
 		around := b.g.Neighbours(b.grid(x))
@@ -40,12 +41,12 @@ func (b *denoiserBody) conv(x *graph.Tensor, name string) *graph.Tensor {
 	return b.linear(x, name)
 }
 
-// grid puts rows [side·side·N, C] back in their places.
+// grid turns rows [side·side·N, C] into a grid [side, side, N, C].
 func (b *denoiserBody) grid(x *graph.Tensor) *graph.Tensor {
 	return b.g.Reshape(x, b.side, b.side, -1, x.Shape[1])
 }
 
-// halve goes to half the side of the window, double to twice.
+// halve goes to half the side length of the window; double goes back.
 func (b *denoiserBody) halve(x *graph.Tensor) *graph.Tensor {
 	x = b.g.Reshape(b.g.Halve(b.grid(x)), -1, x.Shape[1])
 	b.side /= 2
@@ -66,11 +67,11 @@ func (b *denoiserBody) forward(x *graph.Tensor) *graph.Tensor {
 	return b.blocks(x)
 }
 
-// blocks is forward behind the input projection: x[N, Width] to [N, Channels].
+// blocks is the network after the input projection: x[N, Width] to [N, Channels].
 func (b *denoiserBody) blocks(x *graph.Tensor) *graph.Tensor {
 	var skips []*graph.Tensor
 	b.side = int64(b.cfg.Window)
-	for i, blk := range b.cfg.blocks() {
+	for i, blk := range denoiserBlocks(b.cfg) {
 		if b.side > 0 && i > 0 && i < b.cfg.Blocks[0] {
 			x = b.halve(x)
 		}
@@ -79,7 +80,7 @@ func (b *denoiserBody) blocks(x *graph.Tensor) *graph.Tensor {
 		}
 		if i >= b.cfg.Blocks[0]+b.cfg.Blocks[1] {
 			last := len(skips) - 1
-			x = b.g.Concat(1, x, skips[last]) // the current features first, then the stored ones
+			x = b.g.Concat(1, x, skips[last]) // current features first, then the stored ones
 			skips = skips[:last]
 		}
 		x = b.residual(x, blk)

@@ -7,12 +7,12 @@ import (
 	"github.com/oodcast/oodcast/models/checkpoint"
 )
 
-// centre subtracts, from each output of the layers that feed a second norm, the mean over the output's group:
-// weights, biases and time vectors. The norm would subtract the same from the result, for every row.
+// centre subtracts the group mean from the outputs of the layers that feed a second norm: from their weights, biases and
+// time vectors. The norm would otherwise subtract the same mean from the result, for every row.
 func (s *scoring) centre() error {
-	blocks := s.cfg.blocks()
+	blocks := denoiserBlocks(s.cfg)
 	last := blocks[len(blocks)-1].name
-	names := []string{last + ".out_layers.3", last + ".skip_connection"} // their sum feeds the norm before the output
+	names := []string{last + ".out_layers.3", last + ".skip_connection"} // the norm before the output sees their sum
 	for _, b := range blocks {
 		names = append(names, b.name+".in_layers.2")
 	}
@@ -37,7 +37,7 @@ func (s *scoring) centre() error {
 	return nil
 }
 
-// centreGroups returns w[out, in] less the mean over each of the groups of outputs.
+// centreGroups returns w[out, in] minus the mean over each group of outputs.
 func centreGroups(w []float32, out, in, groups int) []float32 {
 	c, k := make([]float32, len(w)), out/groups
 	for first := 0; first < out; first += k {

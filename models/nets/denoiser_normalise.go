@@ -8,16 +8,16 @@ import (
 	"github.com/oodcast/oodcast/models/checkpoint"
 )
 
-// Names of the feature normalisation x0 = (x - shift)/scale in a checkpoint, both [C].
+// The names of the tensors in a checkpoint that normalise features: x0 = (x - shift)/scale, both [C].
 const (
 	NormShift = "normalization.shift"
 	NormScale = "normalization.scale"
 )
 
 // WithNormalisation returns weights with [NormShift] and [NormScale]. The older published checkpoints hold only the
-// minima and maxima of the last batches of training, "normalization.mins" and "normalization.maxs" [batches, C] (rows
-// that were never filled are infinite): then shift is the centre of each channel's range, and scale, the same for all
-// channels, half the widest range.
+// minima and maxima of the last training batches, "normalization.mins" and "normalization.maxs" [batches, C], where rows
+// that were never filled are infinite. For these, shift is the centre of each channel's range, and scale is half the
+// widest range, the same for all channels.
 func WithNormalisation(weights checkpoint.Tensors, channels int) (checkpoint.Tensors, error) {
 	if weights[NormShift] != nil || weights["normalization.mins"] == nil {
 		for _, name := range []string{NormShift, NormScale} {
@@ -45,7 +45,7 @@ func WithNormalisation(weights checkpoint.Tensors, channels int) (checkpoint.Ten
 		scale[c] = float32(widest)
 	}
 	if !(widest > 0) || math.IsInf(widest, 0) {
-		return nil, fmt.Errorf("denoiser weights: normalization.mins and maxs hold no finite range")
+		return nil, fmt.Errorf("denoiser weights: the range of normalization.mins and maxs is not finite")
 	}
 	weights = maps.Clone(weights)
 	weights[NormShift] = &checkpoint.Tensor{Name: NormShift, Shape: []int{channels}, Data: shift}
@@ -53,7 +53,7 @@ func WithNormalisation(weights checkpoint.Tensors, channels int) (checkpoint.Ten
 	return weights, nil
 }
 
-// extreme reduces a tensor [batches, channels] over its batches.
+// extreme reduces a tensor [batches, channels] over its batches with math.Min or math.Max.
 func extreme(ts checkpoint.Tensors, name string, channels int, better func(a, b float64) float64) ([]float64, error) {
 	t, err := ts.Get(name, -1, channels)
 	if err != nil {

@@ -5,75 +5,67 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/oodcast/oodcast/models"
 	"github.com/oodcast/oodcast/models/checkpoint"
 	"github.com/oodcast/oodcast/models/graph"
 )
 
-// CosineEpsilon is added to the product of norms under the cosine, so that a net that predicts exactly zero (an
-// untrained one) scores 0 and not NaN.
+// CosineEpsilon is added to the product of norms in the cosine's denominator, so that a prediction of exactly zero (by an
+// untrained network) scores 0 and not NaN.
 const CosineEpsilon = 1e-12
-
-// How noise and scores are made.
-const (
-	NoiseIndependent = "independent" // one evaluation with +ε
-	NoiseAntithetic  = "antithetic"  // the mean of the scores with +ε and -ε
-	NoiseShared      = "shared"      // one evaluation with +ε, the same for all tokens: for the graph as NoiseIndependent
-	ScoreCosine      = "cosine"      // -cos(ε, ε̂), equation 7 of the paper
-	ScoreMSE         = "mse"         // mean over channels of (ε-ε̂)²
-)
 
 // ScoringOptions are the choices of [ScoringGraph].
 type ScoringOptions struct {
-	Noise string // NoiseIndependent, NoiseAntithetic or NoiseShared; empty stands for the first
-	Score string // ScoreCosine or ScoreMSE; empty stands for the first
-	// Timesteps are the t that the model can score; empty stands for all of them. Fewer make a smaller model, faster to
-	// build; any other t is then an error when the model runs.
+	Noise string // models.NoiseIndependent, models.NoiseAntithetic or models.NoiseShared; empty stands for the first
+	Score string // models.ScoreCosine or models.ScoreMSE; empty stands for the first
+	// Timesteps are the t that the model can score; empty stands for all. Fewer timesteps make a smaller model that is
+	// built faster. Any other t is an error when the model runs.
 	Timesteps []int
 }
 
 func (o *ScoringOptions) check() error {
 	if o.Noise == "" {
-		o.Noise = NoiseIndependent
+		o.Noise = models.NoiseIndependent
 	}
 	if o.Score == "" {
-		o.Score = ScoreCosine
+		o.Score = models.ScoreCosine
 	}
 	var errs []error
-	if o.Noise != NoiseIndependent && o.Noise != NoiseAntithetic && o.Noise != NoiseShared {
+	if o.Noise != models.NoiseIndependent && o.Noise != models.NoiseAntithetic && o.Noise != models.NoiseShared {
 		errs = append(errs, fmt.Errorf("scoring.noise: got %q, want independent, antithetic or shared", o.Noise))
 	}
-	if o.Score != ScoreCosine && o.Score != ScoreMSE {
+	if o.Score != models.ScoreCosine && o.Score != models.ScoreMSE {
 		errs = append(errs, fmt.Errorf("scoring.score: got %q, want cosine or mse", o.Score))
 	}
 	for _, t := range o.Timesteps {
-		if t < 0 || t >= Timesteps {
-			errs = append(errs, fmt.Errorf("scoring.timesteps: got %d, want 0 to %d", t, Timesteps-1))
+		if t < 0 || t >= models.Timesteps {
+			errs = append(errs, fmt.Errorf("scoring.timesteps: got %d, want 0 to %d", t, models.Timesteps-1))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// ScoringGraph returns the model that scores features: the paper's equations 4 to 7 for any number of timesteps at
+// ScoringGraph returns the model that scores features: equations 4 to 7 of the paper, for any number of timesteps at
 // once.
 //
 // Inputs:
 //
-//	features   float32[b·n, C]   raw features, one row a token; b pictures one after the other, one without a window
-//	noise      float32[k, n, C]  standard normal ε, the same for every picture; k is 1 (and at every timestep) or K
+//	features   float32[b·n, C]   raw features, one row per token; b pictures one after the other, b = 1 with a window
+//	noise      float32[k, n, C]  standard normal ε, the same for every picture; k is K, or 1 for the same at every timestep
 //	timesteps  int64[K]          0-based
 //
 // Output:
 //
 //	scores     float32[K, b·n]   e_t; higher is more anomalous
 //
-// b, n and K are free (a net with a window takes its Window² tokens row by row), and scores do not depend on how tokens and timesteps are spread over runs. On a CPU with one
-// thread a session a run is fastest with 250 to 500 evaluations (n·K, twice that if antithetic): activations then
-// stay in the cache.
+// b, n and K are free, but a network with a window takes its Window² tokens row by row. Scores do not depend on how tokens
+// and timesteps are spread over runs. On a CPU, with one thread per session, 250 to 500 evaluations per run (n·K, twice
+// that if antithetic) are fastest: activations then stay in the cache.
 //
-// Against the formulas as they stand, what is linear is moved to where it costs least: time vectors are looked up,
-// the input projection runs before the noise is mixed in, and means of groups are taken out of the weights. weights
-// holds the parameters and what [WithNormalisation] takes.
-func ScoringGraph(cfg DenoiserConfig, weights checkpoint.Tensors, opt ScoringOptions) ([]byte, error) {
+// Linear operations are moved to where they cost least: time vectors are looked up, the input projection is applied
+// before the noise is added, and group means are subtracted from the weights. weights holds the parameters and the
+// normalisation that [WithNormalisation] reads.
+func ScoringGraph(cfg models.DenoiserConfig, weights checkpoint.Tensors, opt ScoringOptions) ([]byte, error) {
 	if err := errors.Join(cfg.Validate(), opt.check()); err != nil {
 		return nil, err
 	}
@@ -82,7 +74,7 @@ func ScoringGraph(cfg DenoiserConfig, weights checkpoint.Tensors, opt ScoringOpt
 		return nil, err
 	}
 	s := scoring{
-		cfg: cfg.Defaults(), opt: opt, weights: weights, shapes: cfg.shapes(), g: graph.New(graph.Float32),
+		cfg: cfg.Defaults(), opt: opt, weights: weights, shapes: denoiserShapes(cfg), g: graph.New(graph.Float32),
 	}
 	if err := s.tabulate(); err != nil {
 		return nil, err
@@ -95,7 +87,7 @@ func ScoringGraph(cfg DenoiserConfig, weights checkpoint.Tensors, opt ScoringOpt
 }
 
 type scoring struct {
-	cfg     DenoiserConfig
+	cfg     models.DenoiserConfig
 	opt     ScoringOptions
 	weights checkpoint.Tensors
 	shapes  map[string][]int
@@ -104,13 +96,13 @@ type scoring struct {
 	tables  map[string][]float32
 
 	index   *graph.Tensor // [E] rows of the tables, E = K or 2K evaluations
-	perTime *graph.Tensor // the shape [E, -1, Width] at run time
+	perTime *graph.Tensor // the shape [E, -1, Width] when the model runs
 }
 
 func (s *scoring) tabulate() (err error) {
 	s.listed = s.opt.Timesteps
 	if len(s.listed) == 0 {
-		for t := range Timesteps {
+		for t := range models.Timesteps {
 			s.listed = append(s.listed, t)
 		}
 	}
@@ -152,7 +144,7 @@ func (s *scoring) build() {
 	body := denoiserBody{g: g, cfg: s.cfg, addTime: s.addTime, norm: s.norm, normSecond: s.normCentred, param: s.param}
 	if s.cfg.Window > 0 {
 		xt = g.Node("Reshape", []*graph.Tensor{xt, s.perTime}, []int64{-1, -1, int64(s.cfg.Width)}, graph.Float32)
-		xt = g.Transpose(xt, 1, 0, 2) // the evaluations are the batch of the window: innermost
+		xt = g.Transpose(xt, 1, 0, 2) // the evaluations become the window's batch, which is innermost
 		s.perTime = g.Concat(0, g.Int64s(-1), g.ShapeOf(s.index), g.Int64s(int64(s.cfg.Width)))
 		rows = g.Concat(0, g.Int64s(-1), g.ShapeOf(s.index), g.Int64s(c))
 	}
@@ -166,8 +158,9 @@ func (s *scoring) build() {
 	g.Output(g.Reshape(s.score(g.Unsqueeze(eps, 1), hat), 0, -1), "scores")
 }
 
-// diffuse returns what the first block takes, [E,b,n,Width]: √ᾱ·x0 ± √(1-ᾱ)·ε of x0[b·n,C] and ε[k,n,C], projected; tokens
-// is [n]. The projection is linear, so it is applied to x0 and ε, which are fewer than their sums. It sets s.index.
+// diffuse returns the input of the first block, [E,b,n,Width]: √ᾱ·x0 ± √(1-ᾱ)·ε of x0[b·n,C] and ε[k,n,C], projected;
+// tokens is [n]. The projection is linear, so it is applied to x0 and ε, which have fewer rows than their sums. diffuse
+// sets s.index.
 func (s *scoring) diffuse(x0, eps, row, tokens *graph.Tensor) *graph.Tensor {
 	g := s.g
 	c, w := int64(s.cfg.Channels), int64(s.cfg.Width)
@@ -188,7 +181,7 @@ func (s *scoring) diffuse(x0, eps, row, tokens *graph.Tensor) *graph.Tensor {
 		clean = g.Add(clean, bias)
 	}
 	s.index = row
-	if s.opt.Noise != NoiseAntithetic {
+	if s.opt.Noise != models.NoiseAntithetic {
 		return g.Add(clean, noisy)
 	}
 	s.index = g.Concat(0, row, row)
@@ -198,24 +191,23 @@ func (s *scoring) diffuse(x0, eps, row, tokens *graph.Tensor) *graph.Tensor {
 // param returns a parameter of the denoiser.
 func (s *scoring) param(name string) *graph.Tensor { return s.weight(name, s.shapes[name]...) }
 
-// tableRow turns timesteps into rows of the tables. An unlisted timestep becomes a row beyond the end, which Gather
-// refuses.
+// tableRow turns timesteps into rows of the tables. An unlisted timestep becomes a row past the end, which Gather refuses.
 func (s *scoring) tableRow(timesteps *graph.Tensor) *graph.Tensor {
 	if len(s.opt.Timesteps) == 0 {
 		return timesteps
 	}
-	rows := make([]int64, Timesteps)
+	rows := make([]int64, models.Timesteps)
 	for i := range rows {
-		rows[i] = Timesteps
+		rows[i] = models.Timesteps
 	}
 	for i, t := range s.listed {
 		rows[t] = int64(i)
 	}
-	raw := make([]byte, 0, 8*Timesteps)
+	raw := make([]byte, 0, 8*models.Timesteps)
 	for _, r := range rows {
 		raw = binary.LittleEndian.AppendUint64(raw, uint64(r))
 	}
-	return s.g.Gather(s.g.ConstRaw(graph.Int64, raw, Timesteps), timesteps, 0)
+	return s.g.Gather(s.g.ConstRaw(graph.Int64, raw, models.Timesteps), timesteps, 0)
 }
 
 // coefficients returns √ᾱ and √(1-ᾱ) as [K,1,1,1].
@@ -231,9 +223,9 @@ func (s *scoring) coefficients(row *graph.Tensor) (signal, noise *graph.Tensor) 
 
 func (s *scoring) addTime(h *graph.Tensor, block string) *graph.Tensor {
 	g, w := s.g, int64(s.cfg.Width)
-	shape := []int64{int64(len(s.listed)), 1, w} // beside [E,n,w]
+	shape := []int64{int64(len(s.listed)), 1, w} // broadcasts to [E,n,w]
 	if s.cfg.Window > 0 {
-		shape = []int64{int64(len(s.listed)), w} // beside [n,E,w]
+		shape = []int64{int64(len(s.listed)), w} // broadcasts to [n,E,w]
 	}
 	table := g.Const(s.tables[block], shape...)
 	h3 := g.Node("Reshape", []*graph.Tensor{h, s.perTime}, []int64{-1, -1, w}, graph.Float32)
@@ -251,7 +243,7 @@ func (s *scoring) normCentred(x, gamma, beta *graph.Tensor) *graph.Tensor {
 // score compares ε[k,1,n,C] with its prediction ε̂[E,b,n,C].
 func (s *scoring) score(eps, hat *graph.Tensor) *graph.Tensor {
 	g := s.g
-	if s.opt.Noise != NoiseAntithetic {
+	if s.opt.Noise != models.NoiseAntithetic {
 		return s.compare(eps, hat, nil)
 	}
 	half := g.Div(g.ShapeOf(s.index), g.Int64s(2))
@@ -261,11 +253,11 @@ func (s *scoring) score(eps, hat *graph.Tensor) *graph.Tensor {
 	return s.compare(eps, parts[0], parts[1])
 }
 
-// compare returns the score [K,b,n] of the prediction plus of ε[k,1,n,C], or its mean with the score of the prediction
-// minus of -ε.
+// compare returns the score [K,b,n] of plus, the prediction for ε[k,1,n,C]. If minus, the prediction for -ε, is given, it
+// returns the mean of both scores.
 func (s *scoring) compare(eps, plus, minus *graph.Tensor) *graph.Tensor {
 	g := s.g
-	if s.opt.Score == ScoreMSE {
+	if s.opt.Score == models.ScoreMSE {
 		e := g.Reduce("ReduceMean", s.square(g.Sub(eps, plus)), false, 3)
 		if minus == nil {
 			return e
@@ -285,7 +277,7 @@ func (s *scoring) compare(eps, plus, minus *graph.Tensor) *graph.Tensor {
 
 func (s *scoring) square(x *graph.Tensor) *graph.Tensor { return s.g.Mul(x, x) }
 
-// norm2 is the Euclidean norm over channels; ReduceL2 takes two and a half times as long.
+// norm2 returns the Euclidean norm over channels. ReduceL2 takes two and a half times as long.
 func (s *scoring) norm2(x *graph.Tensor) *graph.Tensor {
 	return s.g.Unary("Sqrt", s.g.ReduceSum(s.square(x), false, 3))
 }

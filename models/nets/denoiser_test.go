@@ -8,33 +8,34 @@ import (
 	"testing"
 
 	"github.com/oodcast/oodcast/detector/ort"
+	"github.com/oodcast/oodcast/models"
 	"github.com/oodcast/oodcast/models/checkpoint"
 	"github.com/oodcast/oodcast/models/nets"
 )
 
 func TestDenoiserParams(t *testing.T) {
-	sin, scalar := nets.TimeSinusoidal, nets.TimeScalar
+	sin, scalar := models.TimeSinusoidal, models.TimeScalar
 	tests := []struct {
 		name            string
-		cfg             nets.DenoiserConfig
+		cfg             models.DenoiserConfig
 		params, tensors int
 	}{
-		{"A768", nets.DenoiserConfig{Channels: 768, Blocks: [3]int{6, 3, 6}, Time: sin}, 39_026_688, 170},
-		{"A1024", nets.DenoiserConfig{Channels: 1024, Blocks: [3]int{6, 3, 6}}, 69_337_088, 170},
-		{"B768", nets.DenoiserConfig{Channels: 768, Blocks: [3]int{8, 4, 8}, Time: scalar}, 39_042_048, 182},
-		{"B1024", nets.DenoiserConfig{Channels: 1024, Blocks: [3]int{8, 4, 8}, Time: scalar}, 69_357_568, 182},
-		{"P768", nets.DenoiserConfig{Channels: 768, Blocks: [3]int{6, 3, 6}, Time: scalar}, 29_577_216, 138},
-		{"P1024", nets.DenoiserConfig{Channels: 1024, Blocks: [3]int{6, 3, 6}, Time: scalar}, 52_543_488, 138},
+		{"A768", models.DenoiserConfig{Channels: 768, Blocks: [3]int{6, 3, 6}, Time: sin}, 39_026_688, 170},
+		{"A1024", models.DenoiserConfig{Channels: 1024, Blocks: [3]int{6, 3, 6}}, 69_337_088, 170},
+		{"B768", models.DenoiserConfig{Channels: 768, Blocks: [3]int{8, 4, 8}, Time: scalar}, 39_042_048, 182},
+		{"B1024", models.DenoiserConfig{Channels: 1024, Blocks: [3]int{8, 4, 8}, Time: scalar}, 69_357_568, 182},
+		{"P768", models.DenoiserConfig{Channels: 768, Blocks: [3]int{6, 3, 6}, Time: scalar}, 29_577_216, 138},
+		{"P1024", models.DenoiserConfig{Channels: 1024, Blocks: [3]int{6, 3, 6}, Time: scalar}, 52_543_488, 138},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			if err := tt.cfg.Validate(); err != nil {
 				t.Fatal(err)
 			}
-			if got := tt.cfg.Size(); got != tt.params {
+			if got := nets.DenoiserSize(tt.cfg); got != tt.params {
 				t.Errorf("%d parameters, want %d", got, tt.params)
 			}
-			if got := len(tt.cfg.Params()); got != tt.tensors {
+			if got := len(nets.DenoiserParams(tt.cfg)); got != tt.tensors {
 				t.Errorf("%d tensors, want %d", got, tt.tensors)
 			}
 		})
@@ -43,9 +44,9 @@ func TestDenoiserParams(t *testing.T) {
 
 // The names are those of the published checkpoints, in the order in which PyTorch lists them.
 func TestDenoiserNames(t *testing.T) {
-	cfg := nets.DenoiserConfig{Channels: 64, Blocks: [3]int{1, 1, 1}}
+	cfg := models.DenoiserConfig{Channels: 64, Blocks: [3]int{1, 1, 1}}
 	var got []string
-	for _, p := range cfg.Params() {
+	for _, p := range nets.DenoiserParams(cfg) {
 		got = append(got, p.Name)
 	}
 	var want []string
@@ -62,22 +63,22 @@ func TestDenoiserNames(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("got %v\nwant %v", got, want)
 	}
-	cfg.Time = nets.TimeScalar
-	for _, p := range cfg.Params() {
+	cfg.Time = models.TimeScalar
+	for _, p := range nets.DenoiserParams(cfg) {
 		if strings.Contains(p.Name, "emb_layers") || p.Name == "denoiser.time_embed.2.weight" {
-			t.Errorf("a net with scalar time has %s", p.Name)
+			t.Errorf("a network with scalar time has %s", p.Name)
 		}
 	}
 }
 
-// Equal seeds give equal weights, others give others, and adding a layer changes no other layer.
+// Equal seeds give equal weights, different seeds give different ones, and adding a layer changes no other layer.
 func TestDenoiserInit(t *testing.T) {
-	small := nets.DenoiserConfig{Channels: 64, Blocks: [3]int{1, 0, 1}}
-	large := nets.DenoiserConfig{Channels: 64, Blocks: [3]int{1, 1, 1}}
-	a, b, c := small.Init(1), large.Init(1), small.Init(2)
+	small := models.DenoiserConfig{Channels: 64, Blocks: [3]int{1, 0, 1}}
+	large := models.DenoiserConfig{Channels: 64, Blocks: [3]int{1, 1, 1}}
+	a, b, c := nets.InitDenoiser(small, 1), nets.InitDenoiser(large, 1), nets.InitDenoiser(small, 2)
 	const name = "denoiser.output_blocks.0.0.skip_connection.weight"
 	if !slices.Equal(a[name].Data, b[name].Data) {
-		t.Error("a middle block changes the start of an output block")
+		t.Error("a middle block changes the initial weights of an output block")
 	}
 	if slices.Equal(a[name].Data, c[name].Data) {
 		t.Error("two seeds give the same weights")
@@ -98,10 +99,10 @@ func TestDenoiserInit(t *testing.T) {
 	}
 }
 
-// variants are every kind of denoiser, small.
-func variants() map[string]nets.DenoiserConfig {
-	sin, scalar := nets.TimeSinusoidal, nets.TimeScalar
-	return map[string]nets.DenoiserConfig{
+// variants returns a small denoiser of every kind.
+func variants() map[string]models.DenoiserConfig {
+	sin, scalar := models.TimeSinusoidal, models.TimeScalar
+	return map[string]models.DenoiserConfig{
 		"6-0-6":           {Channels: 32, Groups: 8, Blocks: [3]int{6, 0, 6}, Time: sin},
 		"6-3-6":           {Channels: 64, Groups: 8, Blocks: [3]int{6, 3, 6}, Time: sin},
 		"6-3-6 scalar":    {Channels: 32, Groups: 4, Blocks: [3]int{6, 3, 6}, Time: scalar},
@@ -114,11 +115,11 @@ func variants() map[string]nets.DenoiserConfig {
 	}
 }
 
-// randomWeights has no zero layer, so that every parameter counts.
-func randomWeights(cfg nets.DenoiserConfig, seed uint64) checkpoint.Tensors {
+// randomWeights returns weights without a zero layer, so that every parameter counts.
+func randomWeights(cfg models.DenoiserConfig, seed uint64) checkpoint.Tensors {
 	rnd := rand.New(rand.NewPCG(seed, 1))
-	ts := cfg.Init(seed)
-	for _, p := range cfg.Params() {
+	ts := nets.InitDenoiser(cfg, seed)
+	for _, p := range nets.DenoiserParams(cfg) {
 		d := ts[p.Name].Data
 		for i := range d {
 			switch {
@@ -130,7 +131,7 @@ func randomWeights(cfg nets.DenoiserConfig, seed uint64) checkpoint.Tensors {
 				d[i] = float32(rnd.NormFloat64() / math.Sqrt(float64(p.FanIn)))
 			}
 		}
-		if p.Name == "denoiser.time_embed.0.weight" && cfg.Time == nets.TimeScalar {
+		if p.Name == "denoiser.time_embed.0.weight" && cfg.Time == models.TimeScalar {
 			for i := range d {
 				d[i] *= 0.01 // t itself is up to 999
 			}
@@ -173,9 +174,9 @@ func TestScoringGraphAgainstReference(t *testing.T) {
 	for name, cfg := range variants() {
 		for _, opt := range []nets.ScoringOptions{
 			{},
-			{Noise: nets.NoiseAntithetic},
-			{Noise: nets.NoiseAntithetic, Score: nets.ScoreMSE},
-			{Score: nets.ScoreMSE, Timesteps: []int{999, 0, 24, 99}},
+			{Noise: models.NoiseAntithetic},
+			{Noise: models.NoiseAntithetic, Score: models.ScoreMSE},
+			{Score: models.ScoreMSE, Timesteps: []int{999, 0, 24, 99}},
 		} {
 			t.Run(name+"/"+opt.Noise+opt.Score, func(t *testing.T) {
 				w := randomWeights(cfg, 3)
@@ -197,10 +198,10 @@ func TestScoringGraphAgainstReference(t *testing.T) {
 	}
 }
 
-// Scores do not depend on how tokens and timesteps are put together in runs.
+// Scores do not depend on how tokens and timesteps are spread over runs.
 func TestScoringGraphTiling(t *testing.T) {
-	cfg := nets.DenoiserConfig{Channels: 160, Width: 128, Groups: 32, Blocks: [3]int{3, 1, 3}, InputProjection: true}
-	model, err := nets.ScoringGraph(cfg, randomWeights(cfg, 1), nets.ScoringOptions{Noise: nets.NoiseAntithetic})
+	cfg := models.DenoiserConfig{Channels: 160, Width: 128, Groups: 32, Blocks: [3]int{3, 1, 3}, InputProjection: true}
+	model, err := nets.ScoringGraph(cfg, randomWeights(cfg, 1), nets.ScoringOptions{Noise: models.NoiseAntithetic})
 	s := open(t, model, err)
 	rnd := rand.New(rand.NewPCG(2, 2))
 	const n = 37
@@ -216,7 +217,7 @@ func TestScoringGraphTiling(t *testing.T) {
 				for i, v := range part {
 					at := i/(to-from)*n + from + i%(to-from)
 					if d := math.Abs(float64(v - whole[at])); !(d < 1e-6) {
-						t.Fatalf("tile %d, %d timesteps: score %d = %g, in one run %g", tile, k, at, v, whole[at])
+						t.Fatalf("tile %d, %d timesteps: score %d = %g, but %g in one run", tile, k, at, v, whole[at])
 					}
 				}
 			}
@@ -226,7 +227,7 @@ func TestScoringGraphTiling(t *testing.T) {
 
 // One noise for all timesteps is the same as that noise repeated.
 func TestScoringGraphSharedNoise(t *testing.T) {
-	cfg := nets.DenoiserConfig{Channels: 32, Groups: 4, Blocks: [3]int{1, 0, 1}}
+	cfg := models.DenoiserConfig{Channels: 32, Groups: 4, Blocks: [3]int{1, 0, 1}}
 	model, err := nets.ScoringGraph(cfg, randomWeights(cfg, 1), nets.ScoringOptions{})
 	s := open(t, model, err)
 	rnd := rand.New(rand.NewPCG(2, 2))
@@ -240,15 +241,15 @@ func TestScoringGraphSharedNoise(t *testing.T) {
 	}
 }
 
-// An untrained net predicts zero; that is score 0, or the noise's own mean square, never NaN.
+// An untrained network predicts zero. Its score is 0, never NaN.
 func TestScoringGraphUntrained(t *testing.T) {
 	for name, cfg := range variants() {
 		t.Run(name, func(t *testing.T) {
 			w := randomWeights(cfg, 1)
-			for k, v := range cfg.Init(9) {
+			for k, v := range nets.InitDenoiser(cfg, 9) {
 				w[k] = v
 			}
-			model, err := nets.ScoringGraph(cfg, w, nets.ScoringOptions{Noise: nets.NoiseAntithetic})
+			model, err := nets.ScoringGraph(cfg, w, nets.ScoringOptions{Noise: models.NoiseAntithetic})
 			rnd := rand.New(rand.NewPCG(2, 2))
 			features, noise := normal(rnd, 3*cfg.Channels), normal(rnd, 3*cfg.Channels)
 			got := scores(t, open(t, model, err), cfg.Channels, features, noise, []int64{0, 24})
@@ -262,7 +263,7 @@ func TestScoringGraphUntrained(t *testing.T) {
 }
 
 func TestScoringGraphUnlistedTimestep(t *testing.T) {
-	cfg := nets.DenoiserConfig{Channels: 32, Groups: 4, Blocks: [3]int{1, 0, 1}}
+	cfg := models.DenoiserConfig{Channels: 32, Groups: 4, Blocks: [3]int{1, 0, 1}}
 	model, err := nets.ScoringGraph(cfg, randomWeights(cfg, 1), nets.ScoringOptions{Timesteps: []int{3, 7}})
 	s := open(t, model, err)
 	out, err := s.Eval(map[string]*ort.Tensor{
@@ -276,7 +277,7 @@ func TestScoringGraphUnlistedTimestep(t *testing.T) {
 }
 
 func TestScoringGraphRefuses(t *testing.T) {
-	type config = nets.DenoiserConfig
+	type config = models.DenoiserConfig
 	type options = nets.ScoringOptions
 	type weights = checkpoint.Tensors
 	tests := []struct {
@@ -351,9 +352,9 @@ func TestWithNormalisation(t *testing.T) {
 	}
 	old["normalization.maxs"].Data = slices.Repeat([]float32{-inf}, 6)
 	if _, err := nets.WithNormalisation(old, 2); err == nil {
-		t.Error("a range that is not finite was taken")
+		t.Error("an infinite range was accepted")
 	}
 	if _, err := nets.WithNormalisation(old, 3); err == nil {
-		t.Error("another number of channels was taken")
+		t.Error("another number of channels was accepted")
 	}
 }

@@ -6,21 +6,22 @@ import (
 	"runtime"
 	"sync"
 
+	"github.com/oodcast/oodcast/models"
 	"github.com/oodcast/oodcast/models/checkpoint"
 )
 
-// schedule returns √ᾱ(t) and √(1-ᾱ(t)) of the linear DDPM schedule: β from 1e-4 to 0.02 in T steps, t from 0.
+// schedule returns √ᾱ(t) and √(1-ᾱ(t)) of the linear DDPM schedule: β rises from 1e-4 to 0.02 in T steps; t starts at 0.
 func schedule() (signal, noise []float64) {
-	signal, noise = make([]float64, Timesteps), make([]float64, Timesteps)
+	signal, noise = make([]float64, models.Timesteps), make([]float64, models.Timesteps)
 	abar := 1.0
 	for t := range signal {
-		abar *= 1 - (1e-4 + float64(t)*(0.02-1e-4)/(Timesteps-1))
+		abar *= 1 - (1e-4 + float64(t)*(0.02-1e-4)/(models.Timesteps-1))
 		signal[t], noise[t] = math.Sqrt(abar), math.Sqrt(1-abar)
 	}
 	return signal, noise
 }
 
-// sinusoid returns the embedding of t in n channels: n/2 cosines, then n/2 sines, of t·10000^(-2j/n).
+// sinusoid returns the embedding of t in n channels: n/2 cosines and then n/2 sines of t·10000^(-2j/n).
 func sinusoid(t float64, n int) []float64 {
 	e, half := make([]float64, n), n/2
 	for j := range half {
@@ -30,14 +31,14 @@ func sinusoid(t float64, n int) []float64 {
 	return e
 }
 
-// timeTables returns, for every block, the vectors [len(ts), Width] that the block adds at the timesteps ts. They
-// depend on the weights and t alone, so that scoring looks them up instead of running the time layers for every row.
-func timeTables(cfg DenoiserConfig, w checkpoint.Tensors, ts []int) (map[string][]float32, error) {
+// timeTables returns, for every block, the vectors [len(ts), Width] that the block adds at the timesteps ts. They depend
+// only on the weights and t, so scoring looks them up instead of running the time layers for every row.
+func timeTables(cfg models.DenoiserConfig, w checkpoint.Tensors, ts []int) (map[string][]float32, error) {
 	width := cfg.Width
 	emb := make([]float32, len(ts)*width)
 	for i, t := range ts {
 		row := emb[i*width : (i+1)*width]
-		if cfg.Time == TimeScalar {
+		if cfg.Time == models.TimeScalar {
 			for j := range row {
 				row[j] = float32(t)
 			}
@@ -52,8 +53,8 @@ func timeTables(cfg DenoiserConfig, w checkpoint.Tensors, ts []int) (map[string]
 		return nil, err
 	}
 	tables := map[string][]float32{}
-	if cfg.Time == TimeScalar {
-		for _, b := range cfg.blocks() {
+	if cfg.Time == models.TimeScalar {
+		for _, b := range denoiserBlocks(cfg) {
 			tables[b.name] = emb
 		}
 		return tables, nil
@@ -63,7 +64,7 @@ func timeTables(cfg DenoiserConfig, w checkpoint.Tensors, ts []int) (map[string]
 		return nil, err
 	}
 	silu(emb)
-	for _, b := range cfg.blocks() {
+	for _, b := range denoiserBlocks(cfg) {
 		if tables[b.name], err = linearRows(emb, w, b.name+".emb_layers.1", width); err != nil {
 			return nil, err
 		}
@@ -77,7 +78,7 @@ func silu(x []float32) {
 	}
 }
 
-// linearRows returns x·wᵀ+b for rows of n values and a square layer, on all cores.
+// linearRows returns x·wᵀ+b for rows of n values and a square layer. It uses all cores.
 func linearRows(x []float32, ts checkpoint.Tensors, name string, n int) ([]float32, error) {
 	wt, err := ts.Get(name+".weight", n, n)
 	if err != nil {
@@ -92,7 +93,7 @@ func linearRows(x []float32, ts checkpoint.Tensors, name string, n int) ([]float
 	workers := runtime.GOMAXPROCS(0)
 	for k := range workers {
 		wg.Go(func() {
-			// Four output channels at a time: each row of x is read once for all of them.
+			// Four output channels at a time, so that each row of x is read once for all four.
 			for o := 4 * k; o < n; o += 4 * workers {
 				linearColumns(y, x, wt.Data, bt.Data, n, o, min(o+4, n))
 			}

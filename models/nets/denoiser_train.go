@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/oodcast/oodcast/models"
 	"github.com/oodcast/oodcast/models/graph"
 )
 
@@ -12,13 +13,13 @@ import (
 type TrainingOptions struct {
 	// Rows is the batch size N.
 	Rows int
-	// Timesteps is the number M of different t in a batch, a divisor of Rows; 0 stands for Rows. The time layers run M
-	// times, not N times: 256 of 2048 is a fifth faster with the same loss.
+	// Timesteps is the number M of different t in a batch, a divisor of Rows; 0 stands for Rows. The time layers run on M
+	// rows, not on N: M = 256 of N = 2048 is a fifth faster with the same loss.
 	Timesteps int
-	// DType is graph.Float32, which 0 stands for, or graph.Float64 to check gradients (all floating inputs and
-	// outputs).
+	// DType is the type of all floating-point inputs and outputs: graph.Float32, for which 0 stands, or graph.Float64 to
+	// check gradients.
 	DType graph.DType
-	// Beta1 and Beta2 are AdamW's; 0 stands for 0.9 and 0.999.
+	// Beta1 and Beta2 are AdamW's decay rates; 0 stands for 0.9 and 0.999.
 	Beta1, Beta2 float64
 }
 
@@ -40,15 +41,15 @@ func (o *TrainingOptions) check() error {
 	return errors.Join(errs...)
 }
 
-// TrainingGraph returns one step of training as a model: noise the features, predict the noise, compare, go
-// backwards, update.
+// TrainingGraph returns one training step as a model: noise the features, predict the noise, compare, backpropagate,
+// update.
 //
-// Inputs, with P parameters as [DenoiserConfig.Flatten] orders them:
+// Inputs, with P parameters as [FlattenDenoiser] orders them:
 //
 //	params, m, v  float32[P]     parameters and AdamW's moments (zeros before the first step)
 //	x0            float32[N, C]  normalised features
 //	eps           float32[N, C]  standard normal noise
-//	t             int64[M]       timesteps; row i of the batch has t[i mod M]. With a window M is N/Window²: the batch has
+//	t             int64[M]       timesteps; row i of the batch has t[i mod M]. With a window, M is N/Window²: the batch has
 //	                             M windows, and row (y·Window+x)·M+j is cell (x, y) of window j
 //	hyper         float32[4]     see [AdamW.Hyper]
 //
@@ -57,7 +58,7 @@ func (o *TrainingOptions) check() error {
 //	params_out, m_out, v_out  float32[P]
 //	loss                      float32[1]  mean over rows and channels of (ε-ε̂)², before the update
 //	grad_norm                 float32[1]  Euclidean norm of the gradient, before clipping
-func TrainingGraph(cfg DenoiserConfig, opt TrainingOptions) ([]byte, error) {
+func TrainingGraph(cfg models.DenoiserConfig, opt TrainingOptions) ([]byte, error) {
 	if err := errors.Join(cfg.Validate(), opt.check()); err != nil {
 		return nil, err
 	}
@@ -70,12 +71,12 @@ func TrainingGraph(cfg DenoiserConfig, opt TrainingOptions) ([]byte, error) {
 	return tr.g.Marshal()
 }
 
-// AdamW holds the settings of the optimiser that may change from step to step.
+// AdamW holds the optimiser's settings that may change from step to step.
 type AdamW struct {
 	LearningRate float64
-	WeightDecay  float64 // decoupled: times LearningRate
+	WeightDecay  float64 // decoupled: multiplied by LearningRate
 	Epsilon      float64 // 0 stands for 1e-8
-	Clip         float64 // largest norm of the gradient; 0 stands for no limit
+	Clip         float64 // largest gradient norm; 0 stands for no limit
 	Beta1, Beta2 float64 // as in TrainingOptions
 }
 
@@ -86,33 +87,33 @@ func (a AdamW) Hyper(step int) [4]float32 {
 }
 
 func (a AdamW) hyper(step int) [4]float64 {
-	or := func(v, def float64) float64 {
+	orDefault := func(v, def float64) float64 {
 		if v == 0 {
 			return def
 		}
 		return v
 	}
-	c1 := 1 - math.Pow(or(a.Beta1, 0.9), float64(step))
-	c2 := 1 - math.Pow(or(a.Beta2, 0.999), float64(step))
+	c1 := 1 - math.Pow(orDefault(a.Beta1, 0.9), float64(step))
+	c2 := 1 - math.Pow(orDefault(a.Beta2, 0.999), float64(step))
 	return [4]float64{
 		1 - a.LearningRate*a.WeightDecay,
 		c1 / (a.LearningRate * math.Sqrt(c2)),
-		or(a.Epsilon, 1e-8) * c1 / a.LearningRate,
-		or(a.Clip, math.MaxFloat32),
+		orDefault(a.Epsilon, 1e-8) * c1 / a.LearningRate,
+		orDefault(a.Clip, math.MaxFloat32),
 	}
 }
 
 type training struct {
-	cfg    DenoiserConfig
+	cfg    models.DenoiserConfig
 	opt    TrainingOptions
 	g      *graph.Graph
 	params map[string]*graph.Tensor
 	list   []*graph.Tensor // params in order
-	time   *graph.Tensor   // [M, Width]: what the blocks' time layers, or the blocks, take
+	time   *graph.Tensor   // [M, Width]: the input of the blocks' time layers, or of the blocks without any
 }
 
 func (tr *training) build() {
-	g, dt, size := tr.g, tr.opt.DType, int64(tr.cfg.Size())
+	g, dt, size := tr.g, tr.opt.DType, int64(DenoiserSize(tr.cfg))
 	n, c, m := int64(tr.opt.Rows), int64(tr.cfg.Channels), int64(tr.opt.Timesteps)
 	flat := g.Input("params", dt, size)
 	mom, vel := g.Input("m", dt, size), g.Input("v", dt, size)
@@ -153,7 +154,7 @@ func (tr *training) build() {
 
 // bind cuts the flat vector into the parameters.
 func (tr *training) bind(flat *graph.Tensor) {
-	specs := tr.cfg.Params()
+	specs := DenoiserParams(tr.cfg)
 	sizes := make([]int64, len(specs))
 	for i, p := range specs {
 		sizes[i] = int64(p.Size())
@@ -174,17 +175,17 @@ func (tr *training) diffuse(x0, eps, t *graph.Tensor) *graph.Tensor {
 	a, b := schedule()
 	byTime := func(x *graph.Tensor, table []float64) *graph.Tensor {
 		x3 := g.Reshape(x, -1, int64(tr.opt.Timesteps), int64(tr.cfg.Channels))
-		return g.Mul(x3, g.Gather(g.Const64(table, Timesteps, 1), t, 0))
+		return g.Mul(x3, g.Gather(g.Const64(table, models.Timesteps, 1), t, 0))
 	}
 	return g.Reshape(g.Add(byTime(x0, a), byTime(eps, b)), int64(tr.opt.Rows), int64(tr.cfg.Channels))
 }
 
-// embed returns what the blocks add, or turn into what they add, for each timestep.
+// embed returns the time embedding of each timestep.
 func (tr *training) embed(t *graph.Tensor) *graph.Tensor {
 	g, w := tr.g, tr.cfg.Width
-	table := make([]float64, 0, Timesteps*w)
-	for t := range Timesteps {
-		if tr.cfg.Time == TimeSinusoidal {
+	table := make([]float64, 0, models.Timesteps*w)
+	for t := range models.Timesteps {
+		if tr.cfg.Time == models.TimeSinusoidal {
 			table = append(table, sinusoid(float64(t), w)...)
 			continue
 		}
@@ -192,9 +193,9 @@ func (tr *training) embed(t *graph.Tensor) *graph.Tensor {
 			table = append(table, float64(t))
 		}
 	}
-	e := g.Gather(g.Const64(table, Timesteps, int64(w)), t, 0)
+	e := g.Gather(g.Const64(table, models.Timesteps, int64(w)), t, 0)
 	e = tr.linear(e, "denoiser.time_embed.0")
-	if tr.cfg.Time == TimeSinusoidal {
+	if tr.cfg.Time == models.TimeSinusoidal {
 		e = g.SiLU(tr.linear(g.SiLU(e), "denoiser.time_embed.2"))
 	}
 	return e
@@ -206,7 +207,7 @@ func (tr *training) linear(x *graph.Tensor, name string) *graph.Tensor {
 
 func (tr *training) addTime(h *graph.Tensor, block string) *graph.Tensor {
 	tv := tr.time
-	if tr.cfg.Time == TimeSinusoidal {
+	if tr.cfg.Time == models.TimeSinusoidal {
 		tv = tr.linear(tv, block+".emb_layers.1")
 	}
 	return tr.g.AddPerTime(h, tv)

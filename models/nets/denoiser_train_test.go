@@ -6,14 +6,15 @@ import (
 	"testing"
 
 	"github.com/oodcast/oodcast/detector/ort"
+	"github.com/oodcast/oodcast/models"
 	"github.com/oodcast/oodcast/models/graph"
 	"github.com/oodcast/oodcast/models/nets"
 )
 
-// gradientNets together use every differentiable operator and both kinds of GroupNorm.
-func gradientNets() map[string]nets.DenoiserConfig {
-	scalar := nets.TimeScalar
-	return map[string]nets.DenoiserConfig{
+// gradientNets are networks that together use every differentiable operator and both kinds of GroupNorm.
+func gradientNets() map[string]models.DenoiserConfig {
+	scalar := models.TimeScalar
+	return map[string]models.DenoiserConfig{
 		"pooled norm":      {Channels: 16, Groups: 4, Blocks: [3]int{1, 1, 1}},
 		"layer norm":       {Channels: 36, Groups: 2, Blocks: [3]int{2, 0, 2}},
 		"scalar":           {Channels: 16, Groups: 4, Blocks: [3]int{2, 1, 2}, Time: scalar},
@@ -27,7 +28,7 @@ func gradientNets() map[string]nets.DenoiserConfig {
 	}
 }
 
-// The gradient agrees with central differences of the loss, both in double precision.
+// The gradient agrees with central differences of the loss. Both are computed in double precision.
 func TestTrainingGraphGradient(t *testing.T) {
 	const times = 4
 	for name, cfg := range gradientNets() {
@@ -39,7 +40,7 @@ func TestTrainingGraphGradient(t *testing.T) {
 			opt := nets.TrainingOptions{Rows: rows, Timesteps: times, DType: graph.Float64}
 			model, err := nets.TrainingGraph(cfg, opt)
 			s := open(t, model, err)
-			flat, err := cfg.Flatten(randomWeights(cfg.Defaults(), 5))
+			flat, err := nets.FlattenDenoiser(cfg, randomWeights(cfg.Defaults(), 5))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -98,10 +99,10 @@ type trainer struct {
 	c       int
 }
 
-func newTrainer(t testing.TB, cfg nets.DenoiserConfig, rows, times int) *trainer {
+func newTrainer(t testing.TB, cfg models.DenoiserConfig, rows, times int) *trainer {
 	t.Helper()
 	model, err := nets.TrainingGraph(cfg, nets.TrainingOptions{Rows: rows, Timesteps: times})
-	flat, ferr := cfg.Flatten(cfg.Init(1))
+	flat, ferr := nets.FlattenDenoiser(cfg, nets.InitDenoiser(cfg, 1))
 	if ferr != nil {
 		t.Fatal(ferr)
 	}
@@ -136,13 +137,13 @@ func batch(rnd *rand.Rand, rows, times, c int) (x0, eps []float32, ts []int64) {
 		}
 	}
 	for i := range times {
-		ts = append(ts, int64((i*nets.Timesteps+rnd.IntN(nets.Timesteps))/times))
+		ts = append(ts, int64((i*models.Timesteps+rnd.IntN(models.Timesteps))/times))
 	}
 	return x0, eps, ts
 }
 
 func TestTrainingGraphLearns(t *testing.T) {
-	cfg := nets.DenoiserConfig{Channels: 24, Width: 32, Groups: 8, Blocks: [3]int{1, 1, 1}, InputProjection: true}
+	cfg := models.DenoiserConfig{Channels: 24, Width: 32, Groups: 8, Blocks: [3]int{1, 1, 1}, InputProjection: true}
 	run := func() (first, last float64, params []float32) {
 		tr := newTrainer(t, cfg, 256, 64)
 		rnd := rand.New(rand.NewPCG(1, 1))
@@ -160,7 +161,7 @@ func TestTrainingGraphLearns(t *testing.T) {
 		return first, last, tr.state[0]
 	}
 	first, last, a := run()
-	// The untrained net predicts zero: the loss is the variance of the noise. A large part of it can be predicted here.
+	// The untrained network predicts zero, so the loss is the variance of the noise. Much of this noise is predictable.
 	if math.Abs(first-1) > 0.05 || last > 0.6 {
 		t.Errorf("loss went from %.3f to %.3f, want from 1 to less than 0.6", first, last)
 	}
@@ -174,7 +175,7 @@ func TestTrainingGraphLearns(t *testing.T) {
 
 // The update is AdamW as PyTorch defines it, with the gradient taken from the moments of an unclipped step.
 func TestTrainingGraphAdamW(t *testing.T) {
-	cfg := nets.DenoiserConfig{Channels: 16, Groups: 4, Blocks: [3]int{1, 0, 1}}
+	cfg := models.DenoiserConfig{Channels: 16, Groups: 4, Blocks: [3]int{1, 0, 1}}
 	opt := nets.AdamW{LearningRate: 0.01, WeightDecay: 0.1, Clip: 0.25}
 	rnd := rand.New(rand.NewPCG(1, 1))
 	tr, free := newTrainer(t, cfg, 32, 32), newTrainer(t, cfg, 32, 32)
@@ -196,7 +197,7 @@ func TestTrainingGraphAdamW(t *testing.T) {
 			m[i], v[i] = 0.9*m[i]+0.1*g, 0.999*v[i]+0.001*g*g
 			mhat, vhat := m[i]/(1-math.Pow(0.9, float64(s))), v[i]/(1-math.Pow(0.999, float64(s)))
 			p[i] -= opt.LearningRate * (opt.WeightDecay*p[i] + mhat/(math.Sqrt(vhat)+1e-8))
-			// Where the gradient is far below epsilon's reach, float32 moments round differently.
+			// Where the gradient is far smaller than epsilon, float32 moments round differently.
 			if math.Abs(g) > 1e-6 && math.Abs(p[i]-float64(tr.state[0][i])) > 2e-5 {
 				t.Fatalf("step %d: parameter %d is %g, want %g (gradient %g)", s, i, tr.state[0][i], p[i], g)
 			}
@@ -206,7 +207,7 @@ func TestTrainingGraphAdamW(t *testing.T) {
 }
 
 func TestTrainingGraphRefuses(t *testing.T) {
-	cfg := nets.DenoiserConfig{Channels: 16, Groups: 4, Blocks: [3]int{1, 0, 1}}
+	cfg := models.DenoiserConfig{Channels: 16, Groups: 4, Blocks: [3]int{1, 0, 1}}
 	_, err := nets.TrainingGraph(cfg, nets.TrainingOptions{Rows: 10, Timesteps: 3})
 	if want := "training.timesteps: got 3, want a divisor of the 10 rows"; err == nil || err.Error() != want {
 		t.Errorf("TrainingGraph() = %v, want %q", err, want)
@@ -214,13 +215,13 @@ func TestTrainingGraphRefuses(t *testing.T) {
 }
 
 func TestFlattenRoundTrip(t *testing.T) {
-	cfg := nets.DenoiserConfig{Channels: 16, Groups: 4, Blocks: [3]int{1, 0, 1}}
-	want := cfg.Init(7)
-	flat, err := cfg.Flatten(want)
+	cfg := models.DenoiserConfig{Channels: 16, Groups: 4, Blocks: [3]int{1, 0, 1}}
+	want := nets.InitDenoiser(cfg, 7)
+	flat, err := nets.FlattenDenoiser(cfg, want)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := cfg.Unflatten(flat)
+	got, err := nets.UnflattenDenoiser(cfg, flat)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,11 +232,11 @@ func TestFlattenRoundTrip(t *testing.T) {
 			}
 		}
 	}
-	if _, err := cfg.Unflatten(flat[1:]); err == nil {
-		t.Error("Unflatten() took a short vector")
+	if _, err := nets.UnflattenDenoiser(cfg, flat[1:]); err == nil {
+		t.Error("UnflattenDenoiser() accepts a short vector")
 	}
 	delete(want, "denoiser.out.0.bias")
-	if _, err := cfg.Flatten(want); err == nil {
-		t.Error("Flatten() took weights without denoiser.out.0.bias")
+	if _, err := nets.FlattenDenoiser(cfg, want); err == nil {
+		t.Error("FlattenDenoiser() accepts weights without denoiser.out.0.bias")
 	}
 }

@@ -6,22 +6,23 @@ import (
 	"testing"
 
 	"github.com/oodcast/oodcast/detector/ort"
+	"github.com/oodcast/oodcast/models"
 	"github.com/oodcast/oodcast/models/nets"
 )
 
-// Training and scoring lay out a window differently and fold different things into constants; on the same window, noise
-// and weights the mean squared error of the noise is the same number.
+// Training and scoring arrange a window differently and fold different operations into constants. With the same window,
+// noise and weights, both must compute the same mean squared error of the noise.
 func TestWindowScoresWhatItTrains(t *testing.T) {
-	cfg := nets.DenoiserConfig{
+	cfg := models.DenoiserConfig{
 		Channels: 6, Width: 8, Groups: 2, Blocks: [3]int{2, 1, 2}, InputProjection: true, Window: 8,
 	}
 	weights := randomWeights(cfg.Defaults(), 3)
-	flat, err := cfg.Flatten(weights)
+	flat, err := nets.FlattenDenoiser(cfg, weights)
 	if err != nil {
 		t.Fatal(err)
 	}
 	n, c, size := int64(cfg.Tokens()), int64(cfg.Channels), int64(len(flat))
-	for i := range cfg.Channels { // scoring normalises, training gets what is normalised
+	for i := range cfg.Channels { // scoring normalises; training takes normalised features
 		weights[nets.NormShift].Data[i], weights[nets.NormScale].Data[i] = 0, 1
 	}
 	rnd := rand.New(rand.NewPCG(4, 4))
@@ -29,7 +30,7 @@ func TestWindowScoresWhatItTrains(t *testing.T) {
 	steps := []int64{3, 99, 400}
 	eps := normal(rnd, len(steps)*int(n*c))
 
-	model, err := nets.ScoringGraph(cfg, weights, nets.ScoringOptions{Score: nets.ScoreMSE, Timesteps: []int{3, 99, 400}})
+	model, err := nets.ScoringGraph(cfg, weights, nets.ScoringOptions{Score: models.ScoreMSE, Timesteps: []int{3, 99, 400}})
 	scores := ort.Data[float32](eval(t, open(t, model, err), map[string]*ort.Tensor{
 		"features": tensor(t, x0, n, c), "noise": tensor(t, eps, int64(len(steps)), n, c),
 		"timesteps": tensor(t, steps, int64(len(steps))),

@@ -11,7 +11,7 @@ import (
 	"github.com/oodcast/oodcast/models/graph"
 )
 
-// ImageNet's statistics, per channel RGB, of pixels scaled to 0..1.
+// ImageNet's statistics per channel (RGB), for pixels scaled to 0..1.
 var (
 	imageMean = [3]float64{0.485, 0.456, 0.406}
 	imageStd  = [3]float64{0.229, 0.224, 0.225}
@@ -19,10 +19,10 @@ var (
 
 // EfficientViT builds the encoder graph of an EfficientViT segmentation network.
 //
-// Inputs: image uint8[N,H,W,3], N pictures, RGB, of any size; size int64[2], working height and width, multiples of 32.
-// Outputs: features float32[N,h,w,C], h and w being the working size over the stride of the features; logits
-// float32[N,K,lh,lw] at stride 8; lse float32[N,lh,lw], the log-sum-exp of the logits over the classes. Resizing
-// (bilinear), mean and deviation are inside. BatchNorm is folded into the convolutions.
+// Inputs: image uint8[N,H,W,3], N RGB pictures of any size; size int64[2], the working height and width, multiples of 32.
+// Outputs: features float32[N,h,w,C], where h and w are the working size divided by the stride of the features; logits
+// float32[N,K,lh,lw] at stride 8; lse float32[N,lh,lw], the log-sum-exp of the logits over the classes. The graph resizes
+// (bilinearly) and normalises the pictures. BatchNorm is folded into the convolutions.
 func EfficientViT(cfg EfficientViTConfig, weights checkpoint.Tensors) (*graph.Graph, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -37,7 +37,7 @@ func EfficientViT(cfg EfficientViTConfig, weights checkpoint.Tensors) (*graph.Gr
 	}
 	for _, name := range weights.Names() {
 		if !e.used[name] && !strings.HasSuffix(name, ".num_batches_tracked") {
-			return nil, fmt.Errorf("nets: efficientvit: the network has no place for weights %q", name)
+			return nil, fmt.Errorf("nets: efficientvit: the network does not use the weights %q", name)
 		}
 	}
 	return e.g, nil
@@ -51,7 +51,7 @@ type efficientViT struct {
 	used    map[string]bool
 }
 
-// get returns weights of a shape and remembers that the network has them; an absent one is nil if it is optional.
+// get returns weights, checks their shape, and records that the network uses them. Missing optional weights are nil.
 func (e *efficientViT) get(name string, optional bool, shape ...int) *checkpoint.Tensor {
 	e.used[name] = true
 	if optional && e.weights[name] == nil {
@@ -80,8 +80,8 @@ func (e *efficientViT) build() {
 	g.Output(g.Reduce("ReduceLogSumExp", logits, false, 1), "lse")
 }
 
-// input brings the images to [N,3,h,w] at the working size with the mean subtracted; the deviation is in the stem's
-// weights. The subtraction is not, since zero padding must mean the mean colour.
+// input resizes the images to [N,3,h,w] at the working size and subtracts the mean. The stem's weights contain the
+// division by the deviation, but not the subtraction, because zero padding must mean the mean colour.
 func (e *efficientViT) input() *graph.Tensor {
 	images := e.g.Input("image", graph.Uint8, -1, -1, -1, 3)
 	x := resample(e.g, e.g.Transpose(images, 0, 3, 1, 2), e.g.Input("size", graph.Int64, 2))
@@ -92,19 +92,19 @@ func (e *efficientViT) input() *graph.Tensor {
 	return e.g.Sub(x, e.g.Const64(mean, 1, 3, 1, 1))
 }
 
-// resample brings pictures of bytes [N,3,H,W] to size as float32.
+// resample resizes pictures of bytes [N,3,H,W] to size, as float32.
 func resample(g *graph.Graph, x, size *graph.Tensor) *graph.Tensor {
 	return g.ResizeTo(g.Cast(x, graph.Float32), size)
 }
 
-// kernel is a convolution ready for the graph: weights [out, in/groups, k, k] and bias, BatchNorm folded in.
+// kernel is a convolution ready for the graph: weights [out, in/groups, k, k] and bias, with BatchNorm folded in.
 type kernel struct {
 	w, b       []float64
 	out, in, k int
 	groups     int
 }
 
-// kernel reads a convolution with its optional bias and its optional BatchNorm; norm is "" where there can be none.
+// kernel reads a convolution with its optional bias and its optional BatchNorm; norm is "" if there cannot be one.
 func (e *efficientViT) kernel(conv, norm string, out, in, k, groups int) kernel {
 	res := kernel{w: make([]float64, out*in/groups*k*k), out: out, in: in, k: k, groups: groups}
 	w := e.get(conv+".weight", false, out, in/groups, k, k)
@@ -153,7 +153,7 @@ func (e *efficientViT) foldNorm(k *kernel, norm string) {
 	}
 }
 
-// apply adds the convolution with "same" padding.
+// apply adds the convolution to the graph, with "same" padding.
 func (e *efficientViT) apply(k kernel, x *graph.Tensor, stride int) *graph.Tensor {
 	var b *graph.Tensor
 	if k.b != nil {
@@ -163,29 +163,29 @@ func (e *efficientViT) apply(k kernel, x *graph.Tensor, stride int) *graph.Tenso
 	return e.g.Conv(x, w, b, graph.ConvOptions{Stride: stride, Pad: k.k / 2, Groups: k.groups})
 }
 
-// convLayer is PREFIX.conv with PREFIX.norm.
+// convLayer adds PREFIX.conv with PREFIX.norm.
 func (e *efficientViT) convLayer(prefix string, x *graph.Tensor, out, k, stride, groups int) *graph.Tensor {
 	in := channels(x)
-	if x == e.taps["stem"] { // has channels more than the weights
+	if x == e.taps["stem"] { // has more channels than the weights
 		return e.apply(e.kernel(prefix+".conv", prefix+".norm", out, e.cfg.Widths[0], k, groups).fill(out, in), x, stride)
 	}
 	return e.apply(e.kernel(prefix+".conv", prefix+".norm", out, in, k, groups), x, stride)
 }
 
-// act is the hard swish, x·min(max(x+3,0),6)/6.
+// act adds the hard swish, x·min(max(x+3,0),6)/6.
 func (e *efficientViT) act(x *graph.Tensor) *graph.Tensor { return e.g.Unary("HardSwish", x) }
 
-// stemMultiple is the number of channels that ONNX Runtime's fast convolutions work on at once. The stem of the small
-// networks has 8: filled up with zeros it takes half the time, because its results stay in their blocked layout.
+// stemMultiple is the number of channels that ONNX Runtime's fast convolutions process at once. The stem of the small
+// networks has 8 channels. Padding them with zeros halves its time, because the results stay in the blocked layout.
 const stemMultiple = 16
 
-// stem returns a picture with at least the stem's channels; those above are zero.
+// stem returns a picture with at least the stem's channels; any further channels are zero.
 func (e *efficientViT) stem(x *graph.Tensor) *graph.Tensor {
 	const prefix = "backbone.input_stem.op_list."
 	width := e.cfg.Widths[0]
 	full := (width + stemMultiple - 1) / stemMultiple * stemMultiple
 	k := e.kernel(prefix+"0.conv", prefix+"0.norm", width, 3, 3, 1)
-	for i := range k.w { // [out, 3, 3, 3]: the deviation of the input channel, 0..255
+	for i := range k.w { // [out, 3, 3, 3]: divide by the deviation of the input channel, on the scale 0..255
 		k.w[i] /= 255 * imageStd[i/9%3]
 	}
 	x = e.act(e.apply(k.fill(full, 3), x, 2))
@@ -218,7 +218,7 @@ func (k kernel) fill(out, in int) kernel {
 	return k
 }
 
-// stage is backbone.stages.s: an inverted bottleneck of stride 2, then residual blocks.
+// stage adds backbone.stages.s: an inverted bottleneck of stride 2, then residual blocks.
 func (e *efficientViT) stage(s int, x *graph.Tensor) *graph.Tensor {
 	prefix := fmt.Sprintf("backbone.stages.%d.op_list.", s)
 	width, depth := e.cfg.Widths[s+1], e.cfg.Depths[s+1]
@@ -237,7 +237,8 @@ func (e *efficientViT) stage(s int, x *graph.Tensor) *graph.Tensor {
 	return x
 }
 
-// bottleneck is 1×1 up, 3×3 depthwise, 1×1 down. Its inner width is read from the weights.
+// bottleneck adds a 1×1 convolution that widens, a 3×3 depthwise one, and a 1×1 one that narrows. The inner width is read
+// from the weights.
 func (e *efficientViT) bottleneck(prefix string, x *graph.Tensor, out, stride int) *graph.Tensor {
 	mid := e.outWidth(prefix + ".inverted_conv.conv.weight")
 	y := e.act(e.convLayer(prefix+".inverted_conv", x, mid, 1, 1, 1))
@@ -245,8 +246,8 @@ func (e *efficientViT) bottleneck(prefix string, x *graph.Tensor, out, stride in
 	return e.convLayer(prefix+".point_conv", y, out, 1, 1, 1)
 }
 
-// attention is multi-scale linear attention (LiteMLA): out = relu(q)·(relu(k)ᵀ·[v,1]), numerator over normaliser, for
-// the projected q, k, v and for a copy aggregated over 5×5 neighbours. It costs O(tokens), not O(tokens²).
+// attention adds multi-scale linear attention (LiteMLA): out = relu(q)·(relu(k)ᵀ·[v,1]), numerator over normaliser, for
+// the projected q, k, v and for a copy of them aggregated over 5×5 neighbours. It costs O(tokens), not O(tokens²).
 func (e *efficientViT) attention(prefix string, x *graph.Tensor, last bool) *graph.Tensor {
 	g, dim := e.g, e.cfg.Dim
 	width := channels(x)
@@ -272,13 +273,13 @@ func (e *efficientViT) attention(prefix string, x *graph.Tensor, last bool) *gra
 	return e.convLayer(prefix+".proj", y, width, 1, 1, 1)
 }
 
-// like is the shape [N, c, h, w] of pictures with the height and width of x, for a Reshape: 0 keeps N.
+// like returns the shape [N, c, h, w] with the height and width of x, for a Reshape, where 0 keeps N.
 func (e *efficientViT) like(x *graph.Tensor, c int) *graph.Tensor {
 	return e.g.Concat(0, e.g.Int64s(0, int64(c)), e.g.Slice(e.g.ShapeOf(x), 0, 2, 4))
 }
 
-// keys is the part of the projection that makes the keys, heads one after the other. It is computed apart: the graph
-// has it only where a feature list asks for it.
+// keys adds the part of the projection that makes the keys, head by head, and returns nil if the feature list does not
+// contain them.
 func (e *efficientViT) keys(prefix string, x *graph.Tensor) *graph.Tensor {
 	taps, _ := parseTaps(e.cfg.features())
 	wanted := false
@@ -298,7 +299,7 @@ func (e *efficientViT) keys(prefix string, x *graph.Tensor) *graph.Tensor {
 	return e.apply(k, x, 1)
 }
 
-// head sums stages 4, 3 and 2 at stride 8 and refines the sum.
+// head adds up stages 4, 3 and 2 at stride 8 and refines the sum.
 func (e *efficientViT) head() *graph.Tensor {
 	width := e.cfg.HeadWidth
 	x := e.convLayer("head.input_ops.2", e.taps["stage2"], width, 1, 1, 1)
@@ -312,7 +313,7 @@ func (e *efficientViT) head() *graph.Tensor {
 	return x
 }
 
-// outWidth is the number of channels that a convolution makes.
+// outWidth returns the number of output channels of a convolution.
 func (e *efficientViT) outWidth(name string) int {
 	if t := e.get(name, false, -1, -1, -1, -1); t != nil {
 		return t.Shape[0]
@@ -326,7 +327,7 @@ func (e *efficientViT) classify(x *graph.Tensor) *graph.Tensor {
 	return e.convLayer(prefix+"1", x, e.cfg.Classes, 1, 1, 1)
 }
 
-// features resamples the taps to one stride, joins them and puts the channels last.
+// features resamples the taps to one stride, concatenates them and puts the channels last.
 func (e *efficientViT) features() *graph.Tensor {
 	g := e.g
 	list, err := parseTaps(e.cfg.features())

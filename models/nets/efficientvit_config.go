@@ -15,30 +15,30 @@ import (
 // Attention for High-Resolution Dense Prediction", ICCV 2023): a stem, two convolutional stages, two stages with linear
 // attention, and a head that sums three stages at stride 8.
 type EfficientViTConfig struct {
-	// Widths counts the channels of the stem and of stages 1 to 4, at strides 2, 4, 8, 16 and 32.
+	// Widths are the numbers of channels of the stem and of stages 1 to 4, at strides 2, 4, 8, 16 and 32.
 	Widths []int `yaml:"widths" json:"widths"`
-	// Depths counts the residual blocks of the stem, the blocks of stages 1 and 2, and the attention blocks of stages 3
-	// and 4.
+	// Depths are the numbers of residual blocks in the stem, of blocks in stages 1 and 2, and of attention blocks in stages
+	// 3 and 4.
 	Depths []int `yaml:"depths" json:"depths"`
 	// Dim is the number of channels of an attention head.
 	Dim int `yaml:"dim" json:"dim"`
-	// HeadWidth counts the channels of the segmentation head, HeadDepth its blocks.
+	// HeadWidth and HeadDepth are the numbers of channels and of blocks of the segmentation head.
 	HeadWidth int `yaml:"head_width" json:"head_width"`
 	HeadDepth int `yaml:"head_depth" json:"head_depth"`
-	// Classes counts the classes.
+	// Classes is the number of classes.
 	Classes int `yaml:"classes" json:"classes"`
-	// Upsample is bicubic (the published networks) or bilinear, inside the head.
+	// Upsample is how the head enlarges: bicubic (in the published networks) or bilinear.
 	Upsample string `yaml:"upsample" json:"upsample"`
 	// NormEps is BatchNorm's epsilon; 0 stands for 1e-5.
 	NormEps float64 `yaml:"norm_eps" json:"norm_eps"`
-	// Features lists the tensors that become the features, as NAME@STRIDE separated by commas; all strides must be
-	// equal. Names: stage1 to stage4 (outputs of the stages), head (before the classifier), keys (the keys of the last
+	// Features lists the tensors that become the features, as NAME@STRIDE separated by commas; all strides must be equal.
+	// The names are stage1 to stage4 (outputs of the stages), head (before the classifier) and keys (the keys of the last
 	// attention block). Empty stands for DefaultFeatures.
 	Features string `yaml:"features" json:"features"`
 }
 
-// DefaultFeatures is the feature set that separates best for its cost (one Gaussian on B0, AP on RoadAnomaly21 /
-// RoadObstacle21 / FS Static: head+stage3 51.7/19.6/5.6 with 96 channels, head+stage4 47.2/9.7/5.6 with 160).
+// DefaultFeatures separates best for its cost. AP of one Gaussian on B0 on RoadAnomaly21 / RoadObstacle21 / FS Static:
+// head+stage3 51.7/19.6/5.6 with 96 channels, head+stage4 47.2/9.7/5.6 with 160.
 const DefaultFeatures = "head@16,stage3@16"
 
 // LogitsStride is the stride of an EfficientViT head.
@@ -57,19 +57,19 @@ func parseTaps(spec string) ([]tap, error) {
 		name, after, ok := strings.Cut(strings.TrimSpace(part), "@")
 		stride, err := strconv.Atoi(after)
 		if !ok || name == "" || err != nil || stride < 1 {
-			return nil, fmt.Errorf("nets: features: got %q, want NAME@STRIDE, for instance %s", part, DefaultFeatures)
+			return nil, fmt.Errorf("nets: features: got %q, want NAME@STRIDE, such as %s", part, DefaultFeatures)
 		}
 		taps = append(taps, tap{name, stride})
 		if stride != taps[0].stride {
-			return nil, fmt.Errorf("nets: features: got strides %d and %d in %q, want one for all",
+			return nil, fmt.Errorf("nets: features: got strides %d and %d in %q, want the same for all",
 				taps[0].stride, stride, spec)
 		}
 	}
 	return taps, nil
 }
 
-// InferEfficientViT reads the sizes of a network off the shapes of its weights. What shapes do not tell (Upsample,
-// NormEps, Features) is that of the published networks.
+// InferEfficientViT derives a network's configuration from the shapes of its weights. Fields that shapes do not determine
+// (Upsample, NormEps, Features) are those of the published networks.
 func InferEfficientViT(weights checkpoint.Tensors) (EfficientViTConfig, error) {
 	cfg := EfficientViTConfig{Upsample: "bicubic", NormEps: 1e-5, Features: DefaultFeatures}
 	dim := func(name string, axis int) int {
@@ -113,15 +113,15 @@ func InferEfficientViT(weights checkpoint.Tensors) (EfficientViTConfig, error) {
 	return cfg, nil
 }
 
-// WithMeta returns c with the sizes that a checkpoint states beside its weights, as EfficientViTConfig's JSON keys; other
-// keys are ignored.
+// WithMeta returns c with the fields that a checkpoint states in addition to its weights, under the JSON keys of
+// EfficientViTConfig; other keys are ignored.
 func (c EfficientViTConfig) WithMeta(config any) (EfficientViTConfig, error) {
 	raw, err := json.Marshal(config)
 	if err != nil {
-		return c, fmt.Errorf("nets: efficientvit: config beside the weights: %w", err)
+		return c, fmt.Errorf("nets: efficientvit: config in the checkpoint: %w", err)
 	}
 	if err := json.Unmarshal(raw, &c); err != nil {
-		return c, fmt.Errorf("nets: efficientvit: config beside the weights: %w", err)
+		return c, fmt.Errorf("nets: efficientvit: config in the checkpoint: %w", err)
 	}
 	return c, c.Validate()
 }
@@ -173,7 +173,7 @@ func (c EfficientViTConfig) tapSize(name string) (channels, stride int) {
 	return 0, 0
 }
 
-// Validate reports everything that is wrong with c.
+// Validate reports all faults of c at once.
 func (c EfficientViTConfig) Validate() error {
 	var errs []error
 	bad := func(field string, got any, want string) {

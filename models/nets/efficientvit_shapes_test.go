@@ -14,7 +14,7 @@ import (
 	"github.com/oodcast/oodcast/models/nets"
 )
 
-// small is a network of the same structure as the published ones, with other sizes everywhere.
+// small is a network with the structure of the published ones, but with other sizes throughout.
 func small() nets.EfficientViTConfig {
 	return nets.EfficientViTConfig{
 		Widths: []int{4, 8, 24, 16, 32}, Depths: []int{2, 1, 3, 1, 2}, Dim: 8, HeadWidth: 12, HeadDepth: 2, Classes: 5,
@@ -22,7 +22,7 @@ func small() nets.EfficientViTConfig {
 	}
 }
 
-// weightsFor makes seeded weights under the names of the published checkpoints; scale 0 makes them all zero.
+// weightsFor returns seeded weights under the names of the published checkpoints; scale 0 makes them all zero.
 func weightsFor(cfg nets.EfficientViTConfig, scale float32) checkpoint.Tensors {
 	ts := checkpoint.Tensors{}
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -155,7 +155,7 @@ func noise(n int) []uint8 {
 	return out
 }
 
-// TestEfficientViTZero holds the division in the attention: with all weights zero every normaliser is zero.
+// TestEfficientViTZero tests the division in the attention: with all weights zero, every normaliser is zero.
 func TestEfficientViTZero(t *testing.T) {
 	cfg := small()
 	out := encode(t, encoder(t, cfg, weightsFor(cfg, 0)), noise(64*64*3), 64, 64, 64, 64)
@@ -188,7 +188,7 @@ func TestEfficientViTBicubic(t *testing.T) {
 		out := eval(t, s, map[string]*ort.Tensor{"x": tensor(t, in, 1, 3, 5, 7)})
 		ours, theirs := ort.Data[float32](out["ours"]), ort.Data[float32](out["theirs"])
 		for i := range theirs {
-			// one rounding of each of 16 products and sums of magnitude 1
+			// 16 products and sums of magnitude 1 are rounded once each.
 			if d := math.Abs(float64(ours[i] - theirs[i])); !(d < 1e-5) {
 				t.Fatalf("factor %d, value %d: %v, want %v", factor, i, ours[i], theirs[i])
 			}
@@ -212,16 +212,16 @@ func TestEfficientViTRefuses(t *testing.T) {
 		{"shape", func(_ *nets.EfficientViTConfig, ts checkpoint.Tensors) {
 			ts["head.input_ops.2.conv.weight"].Shape = []int{12, 24, 1, 2}
 		}, `shape [12 24 1 2], want [12 24 1 1]`},
-		{"stranger", func(_ *nets.EfficientViTConfig, ts checkpoint.Tensors) {
+		{"unknown weights", func(_ *nets.EfficientViTConfig, ts checkpoint.Tensors) {
 			ts["head.extra"] = &checkpoint.Tensor{Name: "head.extra"}
-		}, `no place for weights "head.extra"`},
+		}, `does not use the weights "head.extra"`},
 		{
 			"features", func(c *nets.EfficientViTConfig, _ checkpoint.Tensors) { c.Features = "stage9@16" },
 			`efficientvit.features: got "stage9", want stage1, stage2`,
 		},
 		{
 			"strides", func(c *nets.EfficientViTConfig, _ checkpoint.Tensors) { c.Features = "head@8,stage4@16" },
-			"want one for all",
+			"want the same for all",
 		},
 		{"stride", func(c *nets.EfficientViTConfig, _ checkpoint.Tensors) { c.Features = "head@12" }, "got head@12"},
 		{"syntax", func(c *nets.EfficientViTConfig, _ checkpoint.Tensors) { c.Features = "head" }, "want NAME@STRIDE"},

@@ -20,14 +20,14 @@ func b0(t testing.TB) checkpoint.Tensors {
 	if data == "" {
 		t.Skip("SKIPPED: OODCAST_DATA is not set, the published EfficientViT weights were not tested")
 	}
-	ts, err := checkpoint.OpenTorch(filepath.Join(data, "encoders", "efficientvit_seg_b0_cityscapes.pt"))
+	ts, _, err := checkpoint.OpenTorch(filepath.Join(data, "encoders", "efficientvit_seg_b0_cityscapes.pt"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return ts
 }
 
-// encode runs an encoder once, on one picture or, where it takes several, on as many as there are.
+// encode runs an encoder once: on one picture, or on all pictures if it takes several.
 func encode(t testing.TB, s *ort.Session, image []uint8, h, w, toH, toW int) map[string]*ort.Tensor {
 	t.Helper()
 	shape := []int64{int64(h), int64(w), 3}
@@ -52,7 +52,7 @@ func encoder(t testing.TB, cfg nets.EfficientViTConfig, weights checkpoint.Tenso
 	return open(t, raw, err)
 }
 
-// TestEfficientViTGolden compares with an independent PyTorch run of the published network on a 96×64 picture.
+// TestEfficientViTGolden compares the outputs with an independent PyTorch run of the published network on a 96×64 picture.
 func TestEfficientViTGolden(t *testing.T) {
 	weights := b0(t)
 	golden, _, err := checkpoint.ReadSafetensors("testdata/efficientvit_b0_golden.safetensors")
@@ -80,7 +80,7 @@ func TestEfficientViTGolden(t *testing.T) {
 	}
 }
 
-// chw turns channel-last values round.
+// chw moves the channels of channel-last values to the front.
 func chw(v []float32, shape []int64) []float32 {
 	n, c := int(shape[0]*shape[1]), int(shape[2])
 	out := make([]float32, len(v))
@@ -106,7 +106,7 @@ func logSumExp(logits *checkpoint.Tensor) []float32 {
 	return out
 }
 
-// TestEfficientViTBatch: a picture among others comes out as it does alone.
+// TestEfficientViTBatch checks that a picture has the same outputs among others as alone.
 func TestEfficientViTBatch(t *testing.T) {
 	cfg := small()
 	s := encoder(t, cfg, weightsFor(cfg, 0.1))
@@ -121,8 +121,8 @@ func TestEfficientViTBatch(t *testing.T) {
 	}
 }
 
-// compare allows an absolute difference of 5e-4: both sides are float32 with different orders of summation through some
-// fifty layers, at values up to 50 (measured: 2.3e-4 at most).
+// compare allows an absolute difference of 5e-4: both sides are float32, and about fifty layers sum in different orders,
+// with values up to 50 (measured: 2.3e-4 at most).
 func compare(t *testing.T, name string, got, want []float32) {
 	t.Helper()
 	if len(got) != len(want) {

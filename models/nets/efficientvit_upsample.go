@@ -2,7 +2,7 @@ package nets
 
 import "github.com/oodcast/oodcast/models/graph"
 
-// enlarge scales x by a whole factor as the head wants it.
+// enlarge enlarges x by an integer factor in the way that the configuration names.
 func (e *efficientViT) enlarge(x *graph.Tensor, factor int) *graph.Tensor {
 	if e.cfg.Upsample == "bilinear" {
 		return e.g.Upsample(x, factor)
@@ -10,11 +10,11 @@ func (e *efficientViT) enlarge(x *graph.Tensor, factor int) *graph.Tensor {
 	return UpsampleBicubic(e.g, x, factor)
 }
 
-// UpsampleBicubic enlarges x[N,C,H,W] by a whole factor with Keys' cubic kernel (a = -0.75), pixel centres at ½, the
-// border repeated: PyTorch's bicubic interpolation with align_corners=False.
+// UpsampleBicubic enlarges x[N,C,H,W] by an integer factor with Keys' cubic kernel (a = -0.75), with pixel centres at ½
+// and a repeated border. This is PyTorch's bicubic interpolation with align_corners=False.
 //
-// It is written as a convolution: with a whole factor every output pixel of a phase has the same weights, so a
-// depthwise convolution makes all factor² phases of a channel and DepthToSpace lays them out. ONNX Runtime's cubic
+// It is written as a convolution: with an integer factor, all output pixels of a phase have the same weights, so a
+// depthwise convolution computes all factor² phases of a channel, and DepthToSpace arranges them. ONNX Runtime's cubic
 // Resize computes the weights anew for every pixel and is many times slower.
 func UpsampleBicubic(g *graph.Graph, x *graph.Tensor, factor int) *graph.Tensor {
 	const taps, reach = 5, 2 // a phase reaches at most two pixels to either side
@@ -40,8 +40,8 @@ func UpsampleBicubic(g *graph.Graph, x *graph.Tensor, factor int) *graph.Tensor 
 	return g.DepthToSpace(y, factor)
 }
 
-// cubicRow returns the weights on the pixels -2..2 around pixel i of the output pixel factor·i+phase, pixel centres at
-// ½ (Keys' cubic convolution with a = -0.75, as in PyTorch).
+// cubicRow returns the weights of the pixels i-2..i+2 for the output pixel factor·i+phase, with pixel centres at ½ (Keys'
+// cubic convolution with a = -0.75, as in PyTorch).
 func cubicRow(phase, factor int) (row [5]float64) {
 	at := (float64(phase)+0.5)/float64(factor) - 0.5
 	for i := range row {

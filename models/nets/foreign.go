@@ -8,25 +8,25 @@ import (
 	"github.com/oodcast/oodcast/models/graph"
 )
 
-// ForeignConfig says how to make an encoder of any segmentation network in ONNX.
+// ForeignConfig describes how any segmentation network in ONNX becomes an encoder.
 type ForeignConfig struct {
-	// Input is the tensor for the picture, float32 [1,3,H,W]; empty if the model has one input only.
+	// Input is the tensor for the picture, float32 [1,3,H,W]; empty if the model has only one input.
 	Input string
-	// Logits is the tensor with the class scores before softmax, [1,K,h,w]; empty if the model has one output only, or
-	// if ClassLogits and MaskLogits are named: then the scores are Σ softmax(class logits)·sigmoid(mask logits) over the
-	// queries, as MaskFormer computes them.
+	// Logits is the tensor with the class scores before softmax, [1,K,h,w]. It is empty if the model has only one output,
+	// or if ClassLogits and MaskLogits are given: then the scores are Σ softmax(class logits)·sigmoid(mask logits) over
+	// the queries, as in MaskFormer.
 	Logits string
-	// ClassLogits and MaskLogits are the tensors of a mask-classification network: [1,Q,K+1], the last class being "no
-	// object", and [1,Q,h,w]. Both or neither.
+	// ClassLogits and MaskLogits are the tensors of a mask-classification network: [1,Q,K+1], where the last class is "no
+	// object", and [1,Q,h,w]. Both or neither are given.
 	ClassLogits, MaskLogits string
-	// Features is the tensor with the features: [1,C,h,w], [1,h,w,C], or tokens [1,N,C], whose last h·w ones are the
+	// Features is the tensor with the features: [1,C,h,w], [1,h,w,C], or tokens [1,N,C], of which the last h·w are the
 	// picture row by row (class tokens come first).
 	Features string
-	// Mean and Std normalise each channel of the picture, scaled to 0..1; zero Std stands for ImageNet's statistics.
+	// Mean and Std normalise each channel of the picture, scaled to 0..1. A zero Std stands for ImageNet's statistics.
 	Mean, Std [3]float64
 }
 
-// Names of the tensors between the parts of a foreign encoder.
+// The names of the tensors between the parts of a foreign encoder.
 const (
 	foreignPicture  = "oodcast_picture"
 	foreignSize     = "oodcast_size"
@@ -35,10 +35,11 @@ const (
 	foreignClasses  = "oodcast_class_logits"
 	foreignMasks    = "oodcast_mask_logits"
 	foreignGrid     = "oodcast_grid"
-	foreignPrefix   = "net." // of all names of the network, which may have an "image" or "features" of its own
+	foreignPrefix   = "net." // before all names of the network, which may have its own "image" or "features"
 )
 
-// ForeignTensors are the names of the tensors of a [ForeignConfig] in the probe; empty where the network has none.
+// ForeignTensors are the names that the tensors of a [ForeignConfig] have in the probe; empty for tensors that the network
+// does not have.
 type ForeignTensors struct {
 	Features, Logits, ClassLogits, MaskLogits string
 }
@@ -49,8 +50,8 @@ func (t ForeignTensors) list() []string {
 		func(name string) bool { return name == "" })
 }
 
-// ForeignProbe puts the reading of the picture in front of a model and makes the tensors of cfg its outputs. Running it
-// tells the shapes that Foreign needs. The inputs are those of an encoder.
+// ForeignProbe returns a model with the inputs of an encoder and the tensors of cfg as outputs. Running it reveals the
+// shapes that [Foreign] needs.
 func ForeignProbe(model []byte, cfg ForeignConfig) (probe []byte, t ForeignTensors, err error) {
 	m, t, err := foreignFront(model, cfg)
 	if err != nil {
@@ -62,6 +63,7 @@ func ForeignProbe(model []byte, cfg ForeignConfig) (probe []byte, t ForeignTenso
 	return m.Marshal(), t, nil
 }
 
+// foreignFront puts the model that reads the picture in front of the user's model and makes the tensors of cfg outputs.
 func foreignFront(model []byte, cfg ForeignConfig) (*graph.Model, ForeignTensors, error) {
 	wrap := func(err error) (*graph.Model, ForeignTensors, error) {
 		return nil, ForeignTensors{}, fmt.Errorf("nets: foreign model: %w", err)
@@ -70,7 +72,7 @@ func foreignFront(model []byte, cfg ForeignConfig) (*graph.Model, ForeignTensors
 	if err != nil {
 		return wrap(err)
 	}
-	input, err := only(cfg.Input, "input", user.Inputs())
+	input, err := choose(cfg.Input, "input", user.Inputs())
 	if err != nil {
 		return wrap(err)
 	}
@@ -112,16 +114,16 @@ func (cfg ForeignConfig) tensors(user *graph.Model) (t ForeignTensors, err error
 		return t, errors.New("name both the class logits and the mask logits, or neither")
 	}
 	if t.Logits == "" && t.ClassLogits == "" {
-		t.Logits, err = only("", "output", user.Outputs())
+		t.Logits, err = choose("", "output", user.Outputs())
 	}
 	return t, err
 }
 
-// picture returns the model that reads a picture as an encoder does and normalises it.
+// picture returns the model that reads and normalises a picture. Its inputs are those of an encoder.
 func (cfg ForeignConfig) picture(opset int64) (*graph.Model, error) {
 	g := graph.New(graph.Float32)
 	image, size := g.Input("image", graph.Uint8, -1, -1, 3), g.Input("size", graph.Int64, 2)
-	x := resample(g, g.Unsqueeze(g.Transpose(image, 2, 0, 1), 0), size) // one picture: who knows what the network takes
+	x := resample(g, g.Unsqueeze(g.Transpose(image, 2, 0, 1), 0), size) // one picture: the network may not take more
 	mean, std := cfg.Mean, cfg.Std
 	if std == ([3]float64{}) {
 		mean, std = imageMean, imageStd
@@ -134,11 +136,11 @@ func (cfg ForeignConfig) picture(opset int64) (*graph.Model, error) {
 	x = g.Div(g.Sub(x, g.Const64(shift, 1, 3, 1, 1)), g.Const64(scale, 1, 3, 1, 1))
 	g.Output(x, foreignPicture)
 	g.Output(size, foreignSize)
-	return part(g, opset)
+	return asModel(g, opset)
 }
 
-// part marshals and parses g as a model of that operator set. All operators used here mean the same from 13 on.
-func part(g *graph.Graph, opset int64) (*graph.Model, error) {
+// asModel turns g into a model of the given operator set. The operators used here mean the same from version 13 on.
+func asModel(g *graph.Graph, opset int64) (*graph.Model, error) {
 	raw, err := g.Marshal()
 	if err != nil {
 		return nil, err
@@ -154,8 +156,8 @@ func part(g *graph.Graph, opset int64) (*graph.Model, error) {
 	return m, nil
 }
 
-// only returns name, or the one there is when it is empty.
-func only(name, what string, values []graph.Value) (string, error) {
+// choose returns name or, if it is empty, the name of the only value.
+func choose(name, what string, values []graph.Value) (string, error) {
 	names := make([]string, len(values))
 	for i, v := range values {
 		names[i] = v.Name

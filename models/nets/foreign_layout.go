@@ -7,7 +7,7 @@ import (
 	"github.com/oodcast/oodcast/models/graph"
 )
 
-// ForeignShape is what running the probe has told about a model at a working size.
+// ForeignShape holds the shapes of a model's tensors at a working size, as running the probe reveals them.
 type ForeignShape struct {
 	Height, Width    int     // the working size
 	Features, Logits []int64 // shapes of the tensors
@@ -15,30 +15,31 @@ type ForeignShape struct {
 	ClassLogits, MaskLogits []int64
 }
 
-// ForeignLayout is how the features of a model lie.
+// ForeignLayout describes the features and logits of a model.
 type ForeignLayout struct {
 	Kind                           string // "nchw", "nhwc" or "tokens"
 	Channels, Stride, LogitsStride int
-	Classes, Extra                 int // Extra tokens come first and are dropped
-	Queries                        int // of a mask-classification network, else 0
+	Classes                        int
+	Extra                          int // tokens that come first and are dropped
+	Queries                        int // of a mask-classification network; 0 for others
 }
 
-// square returns the stride of a grid of h × w at the working size, or 0.
-func (s ForeignShape) square(h, w int64) int {
+// stride returns the stride of a grid of h × w at the working size, or 0 if it has none.
+func (s ForeignShape) stride(h, w int64) int {
 	if h > 0 && w > 0 && int64(s.Height)%h == 0 && int64(s.Width)%w == 0 && int64(s.Height)/h == int64(s.Width)/w {
 		return s.Height / int(h)
 	}
 	return 0
 }
 
-// Layout reads the layout off the shapes.
+// Layout derives the layout from the shapes.
 func (s ForeignShape) Layout() (ForeignLayout, error) {
 	l := ForeignLayout{}
 	if err := s.masks(&l); err != nil {
 		return l, err
 	}
 	if s.Logits != nil || l.Queries == 0 {
-		if len(s.Logits) != 4 || s.Logits[0] != 1 || s.square(s.Logits[2], s.Logits[3]) == 0 {
+		if len(s.Logits) != 4 || s.Logits[0] != 1 || s.stride(s.Logits[2], s.Logits[3]) == 0 {
 			return l, fmt.Errorf("nets: foreign model: logits of shape %v, want [1,K,h,w] with h and w dividing %d and %d",
 				s.Logits, s.Height, s.Width)
 		}
@@ -46,33 +47,33 @@ func (s ForeignShape) Layout() (ForeignLayout, error) {
 			return l, fmt.Errorf("nets: foreign model: logits of %d classes, class logits of %d and one for no object",
 				s.Logits[1], l.Classes)
 		}
-		l.Classes, l.LogitsStride = int(s.Logits[1]), s.square(s.Logits[2], s.Logits[3])
+		l.Classes, l.LogitsStride = int(s.Logits[1]), s.stride(s.Logits[2], s.Logits[3])
 	}
 	return l, s.features(&l)
 }
 
-// masks reads the layout of the queries, which also is that of the logits made from them.
+// masks derives the layout of the queries and of the logits that are computed from them.
 func (s ForeignShape) masks(l *ForeignLayout) error {
 	c, m := s.ClassLogits, s.MaskLogits
 	if c == nil && m == nil {
 		return nil
 	}
-	if len(c) != 3 || len(m) != 4 || c[0] != 1 || m[0] != 1 || c[1] != m[1] || c[2] < 3 || s.square(m[2], m[3]) == 0 {
+	if len(c) != 3 || len(m) != 4 || c[0] != 1 || m[0] != 1 || c[1] != m[1] || c[2] < 3 || s.stride(m[2], m[3]) == 0 {
 		return fmt.Errorf("nets: foreign model: class logits of shape %v and mask logits of shape %v, want [1,Q,K+1] and "+
 			"[1,Q,h,w] with h and w dividing %d and %d", c, m, s.Height, s.Width)
 	}
-	l.Queries, l.Classes, l.LogitsStride = int(c[1]), int(c[2])-1, s.square(m[2], m[3])
+	l.Queries, l.Classes, l.LogitsStride = int(c[1]), int(c[2])-1, s.stride(m[2], m[3])
 	return nil
 }
 
-// features reads the layout of the features.
+// features derives the layout of the features.
 func (s ForeignShape) features(l *ForeignLayout) error {
 	f := s.Features
 	switch {
-	case len(f) == 4 && f[0] == 1 && s.square(f[2], f[3]) > 0:
-		l.Kind, l.Channels, l.Stride = "nchw", int(f[1]), s.square(f[2], f[3])
-	case len(f) == 4 && f[0] == 1 && s.square(f[1], f[2]) > 0:
-		l.Kind, l.Channels, l.Stride = "nhwc", int(f[3]), s.square(f[1], f[2])
+	case len(f) == 4 && f[0] == 1 && s.stride(f[2], f[3]) > 0:
+		l.Kind, l.Channels, l.Stride = "nchw", int(f[1]), s.stride(f[2], f[3])
+	case len(f) == 4 && f[0] == 1 && s.stride(f[1], f[2]) > 0:
+		l.Kind, l.Channels, l.Stride = "nhwc", int(f[3]), s.stride(f[1], f[2])
 	case len(f) == 3 && f[0] == 1:
 		l.Kind, l.Channels = "tokens", int(f[2])
 		for _, stride := range []int{4, 8, 14, 16, 32} {
@@ -90,9 +91,9 @@ func (s ForeignShape) features(l *ForeignLayout) error {
 	return nil
 }
 
-// Foreign makes an encoder of a segmentation network in ONNX: the picture is read in front, features, logits and lse
-// are put in their place behind. The inputs and outputs are those of EfficientViT; a mask-classification network also has
-// class_logits [Q,K+1] and mask_logits [Q,h,w].
+// Foreign turns a segmentation network in ONNX into an encoder: one model in front of it reads the picture, and another one
+// behind it arranges features, logits and lse. The inputs and outputs are those of [EfficientViT], for one picture. A
+// mask-classification network also has the outputs class_logits [Q,K+1] and mask_logits [Q,h,w].
 func Foreign(model []byte, cfg ForeignConfig, shape ForeignShape) ([]byte, ForeignLayout, error) {
 	l, err := shape.Layout()
 	if err != nil {
@@ -116,11 +117,11 @@ func Foreign(model []byte, cfg ForeignConfig, shape ForeignShape) ([]byte, Forei
 		y = g.Input(foreignLogits, graph.Float32, 1, int64(l.Classes), -1, -1)
 		joints[t.Logits] = foreignLogits
 	}
-	// logsumexp(y) = y₀ − logsoftmax(y)₀, in operators that mean the same in all operator sets.
+	// logsumexp(y) = y₀ − logsoftmax(y)₀ needs only operators that mean the same in all operator sets.
 	soft := g.Unary("LogSoftmax", y, graph.Int("axis", 1))
 	g.Output(g.Squeeze(g.Squeeze(g.Sub(g.Slice(y, 1, 0, 1), g.Slice(soft, 1, 0, 1)), 0), 0), "lse")
 	g.Output(g.Squeeze(y, 0), "logits")
-	back, err := part(g, front.Opsets()[""])
+	back, err := asModel(g, front.Opsets()[""])
 	if err != nil {
 		return nil, l, fmt.Errorf("nets: foreign model: %w", err)
 	}
@@ -134,7 +135,7 @@ func Foreign(model []byte, cfg ForeignConfig, shape ForeignShape) ([]byte, Forei
 	return m.Marshal(), l, nil
 }
 
-// outputFeatures puts the features, a tensor of that rank, into [h,w,C].
+// outputFeatures brings the features, a tensor of the given rank, to [h,w,C].
 func (l ForeignLayout) outputFeatures(g *graph.Graph, rank int) {
 	unknown := slices.Repeat([]int64{-1}, rank)
 	unknown[0] = 1
@@ -156,7 +157,7 @@ func (l ForeignLayout) outputFeatures(g *graph.Graph, rank int) {
 	g.Output(f, "features")
 }
 
-// outputMasks outputs the logits of the queries and returns the class scores that follow from them, [1,K,h,w]: Σ over the
+// outputMasks outputs the logits of the queries and returns the class scores that they imply, [1,K,h,w]: the sum over the
 // queries of softmax(class logits)·sigmoid(mask logits).
 func (l ForeignLayout) outputMasks(g *graph.Graph) *graph.Tensor {
 	q, k := int64(l.Queries), int64(l.Classes)

@@ -11,8 +11,8 @@ import (
 	"github.com/oodcast/oodcast/models/nets"
 )
 
-// maskNetwork is a mask-classification network as people export them: a picture in, the classes of the queries and their
-// masks out. It returns the name of the inner tensor that holds the features.
+// maskNetwork returns a mask-classification network as users export them: its input is a picture, and its outputs are the
+// classes and the masks of the queries. features is the name of the inner tensor that holds the features.
 func maskNetwork(t *testing.T, queries, classes int64) (model []byte, features string) {
 	t.Helper()
 	const channels = 6
@@ -41,7 +41,7 @@ func maskNetwork(t *testing.T, queries, classes int64) (model []byte, features s
 	return raw, f.Name
 }
 
-// A network without class scores of its own gets MaskFormer's: Σ softmax·sigmoid over the queries.
+// A network without class scores gets those of MaskFormer: Σ softmax·sigmoid over the queries.
 func TestForeignMasks(t *testing.T) {
 	const h, w, queries, classes = 64, 96, 5, 3
 	model, features := maskNetwork(t, queries, classes)

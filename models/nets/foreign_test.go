@@ -11,9 +11,9 @@ import (
 	"github.com/oodcast/oodcast/models/nets"
 )
 
-// patches is a network as people export them: a normalised picture in, patches of 16 pixels, class scores out. It
-// returns the names of the inner tensors that hold the patches as a picture, channels last, and as tokens behind a
-// class token.
+// patches returns a network as users export them: its input is a normalised picture, which it cuts into patches of 16
+// pixels, and it outputs class scores. The names are those of the inner tensors that hold the patches as a picture, with
+// channels last, and as tokens after a class token.
 func patches(t *testing.T, opset int64) (model []byte, nchw, nhwc, tokens string) {
 	t.Helper()
 	const channels, classes = 6, 3
@@ -45,7 +45,7 @@ func patches(t *testing.T, opset int64) (model []byte, nchw, nhwc, tokens string
 	return m.Marshal(), f.Name, last.Name, all.Name
 }
 
-// TestForeign imports the same network by each layout: the features must be the same.
+// TestForeign imports the same network with each layout. The features must be the same.
 func TestForeign(t *testing.T) {
 	const h, w = 64, 96
 	image := noise(50 * 70 * 3)

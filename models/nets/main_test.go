@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// tensor makes an input of a session; it is closed with the test.
+// tensor returns an input of a session; it is closed at the end of the test.
 func tensor[T ort.Element](t testing.TB, data []T, shape ...int64) *ort.Tensor {
 	t.Helper()
 	x, err := ort.NewTensor(shape, data)
@@ -33,7 +33,7 @@ func tensor[T ort.Element](t testing.TB, data []T, shape ...int64) *ort.Tensor {
 	return x
 }
 
-// open makes a session of a model; it is closed with the test.
+// open returns a session of a model; it is closed at the end of the test.
 func open(t testing.TB, model []byte, err error) *ort.Session {
 	t.Helper()
 	if err != nil {

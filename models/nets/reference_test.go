@@ -4,14 +4,15 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/oodcast/oodcast/models"
 	"github.com/oodcast/oodcast/models/checkpoint"
 	"github.com/oodcast/oodcast/models/nets"
 )
 
-// refNet is the denoiser on one row, in double precision, written from the description of the network and not from
-// the graph.
+// refNet is the denoiser on one row, in double precision. It was written from the description of the network, not from the
+// graph.
 type refNet struct {
-	cfg nets.DenoiserConfig
+	cfg models.DenoiserConfig
 	w   checkpoint.Tensors
 }
 
@@ -68,7 +69,7 @@ func (r refNet) embed(t int) []float64 {
 	for j := range e {
 		e[j] = float64(t)
 	}
-	if r.cfg.Time == nets.TimeScalar {
+	if r.cfg.Time == models.TimeScalar {
 		return r.linear(e, "denoiser.time_embed.0")
 	}
 	for j := range n / 2 {
@@ -80,7 +81,7 @@ func (r refNet) embed(t int) []float64 {
 
 func (r refNet) block(x, emb []float64, name string) []float64 {
 	h := r.linear(r.norm(x, name+".in_layers.0"), name+".in_layers.2")
-	if r.cfg.Time == nets.TimeScalar {
+	if r.cfg.Time == models.TimeScalar {
 		h = refAdd(h, emb)
 	} else {
 		h = refAdd(h, r.linear(refSiLU(emb), name+".emb_layers.1"))
@@ -121,7 +122,7 @@ func refAlphaBar(t int) float64 {
 }
 
 // refScores returns [K,n] for tokens [n,C] and noise [K,n,C].
-func refScores(cfg nets.DenoiserConfig, w checkpoint.Tensors, opt nets.ScoringOptions,
+func refScores(cfg models.DenoiserConfig, w checkpoint.Tensors, opt nets.ScoringOptions,
 	features, noise []float32, timesteps []int64,
 ) []float64 {
 	r, c := refNet{cfg, w}, cfg.Channels
@@ -141,7 +142,7 @@ func refScores(cfg nets.DenoiserConfig, w checkpoint.Tensors, opt nets.ScoringOp
 				return refCompare(opt, eps, r.forward(x, int(t)))
 			}
 			e := eval(1)
-			if opt.Noise == nets.NoiseAntithetic {
+			if opt.Noise == models.NoiseAntithetic {
 				e = (e + eval(-1)) / 2
 			}
 			out = append(out, e)
@@ -158,7 +159,7 @@ func refCompare(opt nets.ScoringOptions, eps, hat []float64) float64 {
 		hh += hat[i] * hat[i]
 		mse += (eps[i] - hat[i]) * (eps[i] - hat[i]) / float64(len(eps))
 	}
-	if opt.Score == nets.ScoreMSE {
+	if opt.Score == models.ScoreMSE {
 		return mse
 	}
 	return -dot / (math.Sqrt(ee)*math.Sqrt(hh) + 1e-12)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/oodcast/oodcast/publish/vp8"
+	"github.com/oodcast/oodcast/publish/vp8/vp8test"
 )
 
 // scene draws picture i of a moving test scene: a gradient, a textured ground and a bright block that travels.
@@ -54,7 +55,7 @@ func TestEncodeDecode(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer enc.Close()
-			dec, err := vp8.NewDecoder()
+			dec, err := vp8test.NewDecoder()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -220,7 +221,7 @@ func TestRGBToI420(t *testing.T) {
 				t.Errorf("rgb(%d,%d,%d): byte %d = %d, want %d", c.r, c.g, c.b, i, got[i], want[i])
 			}
 		}
-		back := vp8.I420ToRGB(nil, got, 3, 3)
+		back := vp8test.I420ToRGB(nil, got, 3, 3)
 		for i, want := range bytes.Repeat([]byte{c.r, c.g, c.b}, 9) {
 			if d := int(back[i]) - int(want); d < -4 || d > 4 { // two roundings of 1/219 and 1/224 steps
 				t.Errorf("rgb(%d,%d,%d): back %d, want %d", c.r, c.g, c.b, back[i], want)
@@ -250,7 +251,7 @@ func FuzzDecode(f *testing.F) {
 		if len(b) > 9 {
 			b[7], b[9] = b[7]&1, b[9]&1 // keep the claimed size small: the size field is 14 bits a side
 		}
-		dec, err := vp8.NewDecoder()
+		dec, err := vp8test.NewDecoder()
 		if err != nil {
 			t.Fatal(err)
 		}

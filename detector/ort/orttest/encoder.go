@@ -14,8 +14,8 @@ func Spec() models.EncoderSpec {
 	}
 }
 
-// MeanEncoder returns an encoder that can be checked by hand: features are the mean colour of 16×16 pixels, scaled to
-// 0 … 1, and the mean of its square; logits are 10 times the mean colour of 8×8 pixels.
+// MeanEncoder returns an encoder whose outputs can be checked by hand: features are the mean colour of 16×16 pixels,
+// scaled to 0 … 1, and the mean of its square; logits are 10 times the mean colour of 8×8 pixels.
 func MeanEncoder() ([]byte, error) {
 	g := graph.New(graph.Float32)
 	image := g.Input("image", graph.Uint8, -1, -1, 3)

@@ -1,0 +1,154 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/detector/ort"
+	"github.com/oodcast/oodcast/ingest"
+	"github.com/oodcast/oodcast/models"
+)
+
+// Config is what is measured.
+type Config struct {
+	// Width and Height are the size of the frames and the working size, in pixels.
+	Width, Height int
+	// Timesteps lists the |T| to measure.
+	Timesteps []int
+	// Frames is the number of batches for each |T|, after two that do not count; at least 1.
+	Frames int
+	// Batch is the number of frames that are scored together, 1 to 32; times are then those of a batch.
+	Batch int
+}
+
+// uncounted is how many batches warm up caches and allocations before each measurement.
+const uncounted = 2
+
+// Validate reports all faults at once.
+func (c Config) Validate() error {
+	var errs []error
+	if c.Frames < 1 {
+		errs = append(errs, fmt.Errorf("bench.frames: got %d, want 1 or more", c.Frames))
+	}
+	if c.Batch < 1 || c.Batch > 32 {
+		errs = append(errs, fmt.Errorf("bench.batch: got %d, want 1 to 32", c.Batch))
+	}
+	return errors.Join(errs...)
+}
+
+// Report is what was measured. Times are in milliseconds.
+type Report struct {
+	Bundle   string `json:"bundle"`
+	Provider string `json:"provider"`
+	Note     string `json:"-"` // why the provider is not the one that was asked for; empty when it is
+	Width    int    `json:"width"`
+	Height   int    `json:"height"`
+	Cores    int    `json:"cores"`
+	Batch    int    `json:"batch"`
+	Rows     []Row  `json:"rows"`
+	MaxRSS   int64  `json:"max_rss_bytes"`
+}
+
+// Row holds the medians and 95th percentiles for one |T|.
+type Row struct {
+	Timesteps int     `json:"timesteps"`
+	EncodeP50 float64 `json:"encode_p50"`
+	EncodeP95 float64 `json:"encode_p95"`
+	ScoreP50  float64 `json:"score_p50"`
+	ScoreP95  float64 `json:"score_p95"`
+	TotalP50  float64 `json:"total_p50"`
+	TotalP95  float64 `json:"total_p95"`
+	FPS       float64 `json:"fps"`
+	Ratio     float64 `json:"score_to_encode"`
+}
+
+// Run measures a bundle. A number of timesteps that the bundle does not offer is detector.ErrSetting.
+func Run(ctx context.Context, b *models.Bundle, cfg Config, opts ort.Options) (_ *Report, err error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	scoring := detector.DefaultConfig()
+	scoring.Width, scoring.Height = cfg.Width, cfg.Height
+	engine, err := ort.OpenEngine(b, scoring, opts)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, engine.Close()) }()
+	r := &Report{
+		Bundle: b.Name, Provider: string(engine.Provider()), Note: engine.Note(), Width: cfg.Width, Height: cfg.Height,
+		Cores: runtime.NumCPU(), Batch: cfg.Batch,
+	}
+	for _, n := range cfg.Timesteps {
+		row, err := cfg.measure(ctx, engine, scoring, n)
+		if err != nil {
+			return nil, err
+		}
+		r.Rows = append(r.Rows, row)
+	}
+	r.MaxRSS = peakMemory()
+	return r, nil
+}
+
+// measure times batches that are scored with n timesteps.
+func (c Config) measure(ctx context.Context, engine *ort.Engine, scoring detector.Config, n int) (Row, error) {
+	detectors := make([]*detector.Detector, c.Batch)
+	for i := range detectors {
+		d, err := engine.NewDetector(scoring)
+		if err != nil {
+			return Row{}, err
+		}
+		if err := d.Control().Set(detector.Knob{Timesteps: n}); err != nil {
+			return Row{}, err
+		}
+		detectors[i] = d
+	}
+	var encode, score, total []float64
+	for i := range uncounted + c.Frames {
+		latency, err := c.batch(ctx, detectors)
+		if err != nil {
+			return Row{}, err
+		}
+		if i < uncounted {
+			continue
+		}
+		ms := func(t time.Duration) float64 { return t.Seconds() * 1000 }
+		encode = append(encode, ms(latency.Encode))
+		score = append(score, ms(latency.Score))
+		total = append(total, ms(latency.Encode+latency.Score))
+	}
+	row := Row{Timesteps: n}
+	row.EncodeP50, row.EncodeP95 = percentiles(encode)
+	row.ScoreP50, row.ScoreP95 = percentiles(score)
+	row.TotalP50, row.TotalP95 = percentiles(total)
+	row.FPS, row.Ratio = 1000*float64(c.Batch)/row.TotalP50, row.ScoreP50/row.EncodeP50
+	return row, nil
+}
+
+// batch scores one frame with each detector, all together, and returns the latency of the last map, which has waited for
+// all others.
+func (c Config) batch(ctx context.Context, detectors []*detector.Detector) (detector.Latency, error) {
+	var jobs []detector.Job
+	for _, d := range detectors {
+		f := ingest.NewFrame(c.Width, c.Height)
+		copy(f.Pix, models.GoldenImage(f.Width, f.Height))
+		f.Captured = time.Now()
+		jobs = append(jobs, detector.Job{Detector: d, Frame: f})
+	}
+	var last *detector.Map
+	var fault error
+	detector.ScoreAll(ctx, jobs, func(_ int, m *detector.Map, err error) { last, fault = m, errors.Join(fault, err) })
+	if fault != nil {
+		return detector.Latency{}, fault
+	}
+	return last.Latency, nil
+}
+
+func percentiles(ms []float64) (p50, p95 float64) {
+	slices.Sort(ms)
+	return ms[len(ms)/2], ms[min(len(ms)-1, len(ms)*95/100)]
+}

@@ -1,0 +1,37 @@
+package importer
+
+import (
+	"bytes"
+	"text/template"
+
+	"github.com/oodcast/oodcast/models"
+)
+
+const cardText = `# {{.M.Name}}
+
+The segmentation network below, and the denoiser that ` + "`oodcast fit`" + ` adds to it.
+
+| | |
+|---|---|
+| architecture | {{.M.Encoder.Architecture}}: {{.What}} |
+| weights | {{.M.Provenance.weights}}, sha256 {{.M.Provenance.weights_sha256}} |
+| features | {{.M.Encoder.Features}}: {{.M.Encoder.Channels}} channels at stride {{.M.Encoder.Stride}} |
+| working size | {{.M.Encoder.Size.Width}}×{{.M.Encoder.Size.Height}} |
+| classes | {{range $i, $c := .M.Encoder.Classes}}{{if $i}}, {{end}}{{$c}}{{end}} |
+
+The licence of the weights is that of their source.
+`
+
+// modelCard returns MODEL_CARD.md. what describes the network in a few words.
+func modelCard(m models.Manifest, what string) ([]byte, error) {
+	t, err := template.New("card").Parse(cardText)
+	if err != nil {
+		return nil, err
+	}
+	var buf bytes.Buffer
+	err = t.Execute(&buf, struct {
+		M    models.Manifest
+		What string
+	}{m, what})
+	return buf.Bytes(), err
+}

@@ -1,0 +1,130 @@
+package importer
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/oodcast/oodcast/models"
+)
+
+// Runner runs encoder graphs. An import needs it once or twice.
+type Runner interface {
+	// Run prepares model and calls f with the function that runs it; the function is valid until f returns.
+	Run(model []byte, f func(models.EncodeFunc) error) error
+}
+
+// Options describe the bundle that an import writes.
+type Options struct {
+	// Out is the folder of the new bundle.
+	Out string
+	// Name is the name of the bundle; "" stands for the folder's name in lower case.
+	Name string
+	// Size is the working size.
+	Size models.Size
+	// Classes are the names of the classes in the order of the logits. Empty stands for the Cityscapes classes if the
+	// network has 19 classes, and for "class 0", "class 1", … otherwise.
+	Classes []string
+	// Program is the program that makes the bundle, for the provenance, such as "oodcast 1.2".
+	Program string
+	// Runner runs the network.
+	Runner Runner
+}
+
+// Result describes the bundle that an import has written.
+type Result struct {
+	models.Manifest
+	Summary string // describes the network in a few words
+}
+
+// InputError is a fault in the caller's input: weights of another network, a missing tensor, an unsuitable size.
+type InputError struct{ err error }
+
+func (e *InputError) Error() string { return e.err.Error() }
+func (e *InputError) Unwrap() error { return e.err }
+
+// badInput returns an InputError about the file at path.
+func badInput(path string, err error) error {
+	return &InputError{fmt.Errorf("import %q: %w", path, err)}
+}
+
+// network is an encoder that is ready to be written.
+type network struct {
+	source  string // the file with the weights
+	model   []byte // encoder.onnx
+	spec    models.EncoderSpec
+	classes int
+	summary string
+}
+
+// write computes the golden outputs of a network and writes the bundle.
+func (o Options) write(n network) (*Result, error) {
+	m, err := o.manifest(n)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := os.ReadFile(n.source)
+	if err != nil {
+		return nil, fmt.Errorf("import %q: %w", n.source, err)
+	}
+	sum := sha256.Sum256(raw)
+	m.Provenance = map[string]any{
+		"weights": filepath.Base(n.source), "weights_sha256": hex.EncodeToString(sum[:]), "program": o.Program,
+	}
+	golden, err := o.golden(n.model, m.Encoder.SizeMultiple())
+	if err != nil {
+		return nil, fmt.Errorf("import %q: %w", n.source, err)
+	}
+	card, err := modelCard(m, n.summary)
+	if err != nil {
+		return nil, fmt.Errorf("import %q: %w", n.source, err)
+	}
+	if err := m.Validate(); err != nil {
+		return nil, &InputError{err}
+	}
+	files := map[string][]byte{models.EncoderFile: n.model, models.GoldenFile: golden, models.CardFile: card}
+	if err := models.Write(o.Out, m, files); err != nil {
+		return nil, err
+	}
+	return &Result{Manifest: m, Summary: n.summary}, nil
+}
+
+// manifest returns the manifest of the bundle, without provenance.
+func (o Options) manifest(n network) (models.Manifest, error) {
+	m := models.DefaultManifest()
+	m.Name = o.Name
+	if m.Name == "" {
+		m.Name = strings.ToLower(filepath.Base(filepath.Clean(o.Out)))
+	}
+	m.Encoder = n.spec
+	m.Encoder.Size = o.Size
+	switch {
+	case len(o.Classes) == n.classes:
+		m.Encoder.Classes = o.Classes
+	case len(o.Classes) > 0:
+		return m, &InputError{fmt.Errorf("--classes: got %d names, the network has %d classes", len(o.Classes), n.classes)}
+	case n.classes == len(models.CityscapesClasses()):
+		m.Encoder.Classes = models.CityscapesClasses()
+	default:
+		for i := range n.classes {
+			m.Encoder.Classes = append(m.Encoder.Classes, fmt.Sprintf("class %d", i))
+		}
+	}
+	return m, nil
+}
+
+// golden runs the encoder and returns golden.json.
+func (o Options) golden(model []byte, multiple int) ([]byte, error) {
+	var raw []byte
+	err := o.Runner.Run(model, func(encode models.EncodeFunc) error {
+		g, err := models.NewGolden(encode, multiple)
+		if err == nil {
+			raw, err = g.Marshal()
+		}
+		return err
+	})
+	return raw, err
+}

@@ -1,0 +1,151 @@
+package importer_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/oodcast/oodcast/detector/ort"
+	"github.com/oodcast/oodcast/models"
+	"github.com/oodcast/oodcast/models/graph"
+	"github.com/oodcast/oodcast/models/importer"
+	"github.com/oodcast/oodcast/models/nets"
+)
+
+var _ importer.Runner = ort.Runner{}
+
+func TestMain(m *testing.M) {
+	if _, err := ort.Find(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// network returns a small segmentation network as users export them, and the name of the tensor with its features.
+func network() (model []byte, features string, err error) {
+	g := graph.New(graph.Float32)
+	weights := func(n int) []float32 {
+		v := make([]float32, n)
+		for i := range v {
+			v[i] = float32(i%7-3) / 50
+		}
+		return v
+	}
+	x := g.Input("pixels", graph.Float32, 1, 3, -1, -1)
+	f := g.Conv(x, g.Const(weights(8*3*256), 8, 3, 16, 16), nil, graph.ConvOptions{Stride: 16})
+	g.Output(g.Conv(f, g.Const(weights(4*8), 4, 8, 1, 1), nil, graph.ConvOptions{}), "logits")
+	model, err = g.Marshal()
+	return model, f.Name, err
+}
+
+// export writes the network to a file.
+func export(t *testing.T) (path, features string) {
+	t.Helper()
+	model, features, err := network()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path = filepath.Join(t.TempDir(), "net.onnx")
+	if err := os.WriteFile(path, model, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path, features
+}
+
+func options(t *testing.T) importer.Options {
+	t.Helper()
+	return importer.Options{
+		Out: filepath.Join(t.TempDir(), "Mine"), Size: models.Size{Width: 128, Height: 64}, Program: "a test",
+		Runner: ort.Runner{},
+	}
+}
+
+func TestONNX(t *testing.T) {
+	path, features := export(t)
+	opt := options(t)
+	r, err := importer.ONNX(path, nets.ForeignConfig{Features: features}, 16, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := models.Open(opt.Out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	enc := b.Manifest.Encoder
+	if !b.EncoderOnly() || b.Name != "mine" || enc.Channels != 8 || enc.Stride != 16 || enc.LogitsStride != 16 ||
+		enc.Multiple != 16 || enc.Size != opt.Size || strings.Join(enc.Classes, ",") != "class 0,class 1,class 2,class 3" {
+		t.Errorf("manifest %+v", b.Manifest)
+	}
+	if p := b.Provenance; p["program"] != "a test" || p["weights"] != "net.onnx" {
+		t.Errorf("provenance %v", p)
+	}
+	if want := "features " + features + " (nchw), 0.0 MB"; r.Summary != want {
+		t.Errorf("summary %q, want %q", r.Summary, want)
+	}
+	check, err := ort.Runner{}.CheckGolden(b)
+	if err != nil || check == nil || check.Difference != 0 {
+		t.Errorf("CheckGolden() = %+v, %v", check, err)
+	}
+}
+
+func TestImportsRefuse(t *testing.T) {
+	path, features := export(t)
+	good := nets.ForeignConfig{Features: features}
+	tests := []struct {
+		name, want string
+		input      bool // the error is an InputError
+		run        func(importer.Options) error
+	}{
+		{"no file", "no such file", false, func(o importer.Options) error {
+			_, err := importer.ONNX(path+"x", good, 32, o)
+			return err
+		}},
+		{"tensor", `makes a tensor "keys"`, true, func(o importer.Options) error {
+			_, err := importer.ONNX(path, nets.ForeignConfig{Features: "keys"}, 32, o)
+			return err
+		}},
+		{"classes", "got 2 names, the network has 4 classes", true, func(o importer.Options) error {
+			o.Classes = []string{"a", "b"}
+			_, err := importer.ONNX(path, good, 32, o)
+			return err
+		}},
+		{"size", "encoder.size.width: got 80, want a positive multiple of 32", true, func(o importer.Options) error {
+			o.Size.Width = 80
+			_, err := importer.ONNX(path, good, 32, o)
+			return err
+		}},
+		{"no runtime", "ONNX Runtime is not installed", false, func(o importer.Options) error {
+			o.Runner = ort.Runner{Library: "/no/such/library"}
+			_, err := importer.ONNX(path, good, 32, o)
+			return err
+		}},
+		{"no checkpoint", "not a torch zip file", false, func(o importer.Options) error {
+			_, err := importer.EfficientViT(path, nets.DefaultFeatures, o)
+			return err
+		}},
+		{"no EfficientViT", "not the weights of an EfficientViT", true, func(o importer.Options) error {
+			_, err := importer.EfficientViT(filepath.Join("..", "checkpoint", "testdata", "module.pt"), nets.DefaultFeatures, o)
+			return err
+		}},
+	}
+	for _, tt := range tests {
+		opt := options(t)
+		err := tt.run(opt)
+		if err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
+		}
+		var input *importer.InputError
+		if errors.As(err, &input) != tt.input {
+			t.Errorf("%s: %v is an InputError: %v, want %v", tt.name, err, !tt.input, tt.input)
+		}
+		if _, err := os.Stat(opt.Out); err == nil {
+			t.Errorf("%s: a refused import left a folder", tt.name)
+		}
+	}
+}

@@ -1,0 +1,61 @@
+package importer
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/oodcast/oodcast/models"
+	"github.com/oodcast/oodcast/models/nets"
+)
+
+// defaultMultiple is the multiple of working sizes that a manifest need not state.
+const defaultMultiple = 32
+
+// ONNX imports any segmentation network from the ONNX file at path. It runs the network once to learn the shapes of its
+// tensors, and then adds the inputs and outputs of an encoder. multiple must divide both sides of every working size.
+func ONNX(path string, cfg nets.ForeignConfig, multiple int, opt Options) (*Result, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("import: %w", err)
+	}
+	shape, err := opt.probe(path, raw, cfg)
+	if err != nil {
+		return nil, err
+	}
+	model, layout, err := nets.Foreign(raw, cfg, shape)
+	if err != nil {
+		return nil, badInput(path, err)
+	}
+	spec := models.EncoderSpec{
+		Architecture: "onnx", Features: fmt.Sprintf("%s@%d", cfg.Features, layout.Stride), Channels: layout.Channels,
+		Stride: layout.Stride, LogitsStride: layout.LogitsStride,
+	}
+	if multiple != defaultMultiple {
+		spec.Multiple = multiple
+	}
+	return opt.write(network{
+		source: path, model: model, classes: layout.Classes, spec: spec,
+		summary: fmt.Sprintf("features %s (%s), %.1f MB", cfg.Features, layout.Kind, float64(len(raw))/1e6),
+	})
+}
+
+// probe runs the network on the golden picture at the working size and returns the shapes of its tensors.
+func (o Options) probe(path string, raw []byte, cfg nets.ForeignConfig) (nets.ForeignShape, error) {
+	shape := nets.ForeignShape{Height: o.Size.Height, Width: o.Size.Width}
+	probe, t, err := nets.ForeignProbe(raw, cfg)
+	if err != nil {
+		return shape, badInput(path, err)
+	}
+	err = o.Runner.Run(probe, func(encode models.EncodeFunc) error {
+		const width, height = 160, 100
+		out, err := encode(models.GoldenImage(width, height), width, height, o.Size)
+		if err != nil {
+			return badInput(path, fmt.Errorf("the network does not run at %dx%d (try --size): %w", o.Size.Width,
+				o.Size.Height, err))
+		}
+		shape.Features, shape.Logits = out[t.Features].Shape, out[t.Logits].Shape
+		shape.ClassLogits, shape.MaskLogits = out[t.ClassLogits].Shape, out[t.MaskLogits].Shape
+		return nil
+	})
+	return shape, err
+}
