@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// peaksCalibration calibrates on n frames whose peaks follow Gumbel's distribution, that of maxima.
+// peaksCalibration calibrates on n frames whose peaks follow Gumbel's distribution, the distribution of maxima.
 func peaksCalibration(random *rand.Rand, n int) Calibration {
 	values, peaks := make([]float32, 4096), make([]float32, n)
 	for i := range values {
@@ -23,8 +23,8 @@ func peaksCalibration(random *rand.Rand, n int) Calibration {
 
 func gumbel(random *rand.Rand) float64 { return 4 - 0.4*math.Log(-math.Log(random.Float64())) }
 
-// The rate that comes out is the one that was asked for: closely where there is footage, by the order of magnitude where
-// there is none.
+// The resulting rate is the requested one: within a factor of 2 where the footage resolves it, and in its order of
+// magnitude where it does not.
 func TestThresholdForKeepsTheRate(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 6))
 	for _, c := range []struct {
@@ -43,18 +43,18 @@ func TestThresholdForKeepsTheRate(t *testing.T) {
 		}
 		a, b := cal.Levels[0].line()
 		x := (float64(threshold) - b) / a
-		rate := alarmsMost * (1 - math.Exp(-math.Exp(-(x-4)/0.4))) // exact, of the distribution
+		rate := secondsPerHour * (1 - math.Exp(-math.Exp(-(x-4)/0.4))) // exact, by the distribution
 		if rate > c.perHour*c.factor || rate < c.perHour/c.factor {
 			t.Errorf("%d frames, %v an hour: threshold %.2f gives %.2f an hour", c.frames, c.perHour, x, rate)
 		}
 	}
 }
 
-// Frames of a normal process that keep their value for a while, ten a second: each exceedance is a run of frames. The
-// threshold for a rate is exceeded by as many runs as were asked for, not frames, also when only blocks of four frames in
-// twenty are known.
+// The frames of this process, ten per second, keep their value for a while, so each exceedance is a run of frames. The
+// number of runs above the threshold, not the number of frames, is the requested rate, even when the calibration knows
+// only blocks of four frames out of twenty.
 func TestThresholdForCountsRunsNotFrames(t *testing.T) {
-	const fps, frames, keeps = 10, 200_000, 4 // keeps: frames in which it stays above, in the mean
+	const fps, frames, keeps = 10, 200_000, 4 // keeps: mean number of frames for which a value holds
 	random := rand.New(rand.NewPCG(15, 16))
 	peaks, value := make([]float32, frames), 0.0
 	for i := range peaks {
@@ -86,7 +86,7 @@ func TestThresholdForCountsRunsNotFrames(t *testing.T) {
 			a, b := l.line()
 			x := float32((float64(threshold) - b) / a)
 			counted, quiet := 0, fps
-			for _, p := range peaks { // runs that follow a second of quiet
+			for _, p := range peaks { // count the runs that follow a quiet second
 				if p <= x {
 					quiet++
 					continue
@@ -106,15 +106,6 @@ func TestThresholdForCountsRunsNotFrames(t *testing.T) {
 	}
 }
 
-func TestFootageAndEpisodes(t *testing.T) {
-	if got := Footage([]time.Duration{0, 1e8, 9e8, 11e8, 50e8}); got != 3 {
-		t.Errorf("Footage() = %d, want 3 seconds", got)
-	}
-	if got := Episode([]float32{1, 2, 3, 9}, []time.Duration{0, 20e9, 40e9, 60e9}); got != 0 {
-		t.Errorf("Episode() of frames that do not belong together = %v, want 0", got)
-	}
-}
-
 func TestThresholdForFallsWithTheRate(t *testing.T) {
 	cal := peaksCalibration(rand.New(rand.NewPCG(7, 8)), 60)
 	last := float32(math.Inf(1))
@@ -130,8 +121,8 @@ func TestThresholdForFallsWithTheRate(t *testing.T) {
 func TestFalseAlarmsNote(t *testing.T) {
 	cal := peaksCalibration(rand.New(rand.NewPCG(9, 10)), 60)
 	_, note, err := Config{FalseAlarms: 1}.threshold(&cal)
-	if err != nil || !strings.Contains(note, "60 s of footage") || !strings.Contains(note, "(59 an hour)") {
-		t.Errorf("note %q, %v, want it to say what can be told", note, err)
+	if err != nil || !strings.Contains(note, "60 s of footage") || !strings.Contains(note, "below 59 per hour") {
+		t.Errorf("note %q, %v, want the footage and the lowest rate that it resolves", note, err)
 	}
 	if _, note, err := (Config{FalseAlarms: 120}).threshold(&cal); note != "" || err != nil {
 		t.Errorf("note %q, %v, want none", note, err)
@@ -142,6 +133,6 @@ func TestFalseAlarmsNote(t *testing.T) {
 	cfg := DefaultConfig()
 	cfg.FalseAlarms, cfg.Threshold = 1, 4
 	if err := cfg.Validate(); err == nil || !strings.Contains(err.Error(), "detector.false_alarms_per_hour") {
-		t.Errorf("Validate() = %v, want it to refuse both", err)
+		t.Errorf("Validate() = %v, want an error about setting both", err)
 	}
 }
