@@ -21,15 +21,18 @@ const (
 	tailTo   = 0.95
 )
 
-// secondsPerHour is also the bound of false_alarms_per_hour: a rate of one false alarm per second says nothing.
+// secondsPerHour is also the bound of false_alarms_per_hour: one false alarm per second is no useful rate.
 const secondsPerHour = 3600
 
-// EventPeak returns the highest threshold at which the values of a map can still make an event: the fraction of the
-// picture at or above it is the default of TrackerConfig.MinArea. The map's highest value would be a poor measure: it
+// EventArea is the smallest region that makes an event, as a fraction of the picture: the default of events.min_area.
+const EventArea = 0.0005
+
+// EventPeak returns the highest threshold at which the values of a map can still make an event, that is, at which
+// EventArea of the picture lies at or above it. The map's highest value would be a poor measure: it
 // hardly differs between frames with and without an object, and a single cell is no event. EventPeak sorts values.
 func EventPeak(values []float32) float32 {
 	slices.Sort(values)
-	return values[len(values)-max(1, int(DefaultTrackerConfig().MinArea*float64(len(values))))]
+	return values[len(values)-max(1, int(EventArea*float64(len(values))))]
 }
 
 // DefaultThreshold returns the default threshold: the median over the calibrated |T|, because it holds for all of them.

@@ -39,13 +39,13 @@ func TestThresholdForKeepsTheRate(t *testing.T) {
 			t.Fatal(err)
 		}
 		if (c.perHour >= resolved) != c.resolved {
-			t.Errorf("%d frames resolve %v an hour", c.frames, resolved)
+			t.Errorf("%d frames resolve %v per hour", c.frames, resolved)
 		}
 		a, b := cal.Levels[0].line()
 		x := (float64(threshold) - b) / a
 		rate := secondsPerHour * (1 - math.Exp(-math.Exp(-(x-4)/0.4))) // exact, by the distribution
 		if rate > c.perHour*c.factor || rate < c.perHour/c.factor {
-			t.Errorf("%d frames, %v an hour: threshold %.2f gives %.2f an hour", c.frames, c.perHour, x, rate)
+			t.Errorf("%d frames, %v per hour: threshold %.2f gives %.2f per hour", c.frames, c.perHour, x, rate)
 		}
 	}
 }
@@ -98,9 +98,9 @@ func TestThresholdForCountsRunsNotFrames(t *testing.T) {
 			}
 			hours := float64(frames) / fps / 3600
 			got := float64(counted) / hours
-			t.Logf("one block in %d, episodes of %.2f s: asked for %v an hour, counted %.0f", only, episode, perHour, got)
+			t.Logf("one block in %d, episodes of %.2f s: asked for %v per hour, counted %.0f", only, episode, perHour, got)
 			if got > 1.6*perHour || got < perHour/1.6 {
-				t.Errorf("one block in %d: asked for %v an hour, counted %.0f", only, perHour, got)
+				t.Errorf("one block in %d: asked for %v per hour, counted %.0f", only, perHour, got)
 			}
 		}
 	}
@@ -112,9 +112,16 @@ func TestThresholdForFallsWithTheRate(t *testing.T) {
 	for rate := 0.01; rate < 3600; rate *= 1.3 {
 		threshold, _, err := cal.ThresholdFor(rate)
 		if err != nil || threshold > last {
-			t.Errorf("%v an hour: threshold %v after %v, %v", rate, threshold, last, err)
+			t.Errorf("%v per hour: threshold %v after %v, %v", rate, threshold, last, err)
 		}
 		last = threshold
+	}
+}
+
+// Peaks are measured for the events that the tracker makes by default.
+func TestEventAreaIsTheDefault(t *testing.T) {
+	if got := DefaultTrackerConfig().MinArea; got != EventArea {
+		t.Errorf("MinArea of the default tracker is %v, want EventArea %v", got, EventArea)
 	}
 }
 

@@ -22,7 +22,7 @@ func maskMethods() []Method {
 	return []Method{
 		method("rba", "Nayal et al., RbA: Segmenting Unknown Regions Rejected by All, ICCV 2023: −Σ tanh of the class scores "+
 			"Σ p·m", func(_ *Kit, p, m *masks) []float32 { return rejectedByAll(p, m) }),
-		method("maskomaly", "Ackermann et al., Maskomaly, BMVC 2023: what no confident known mask claims, without the borders "+
+		method("maskomaly", "Ackermann et al., Maskomaly, BMVC 2023: pixels that no confident known mask claims, without the borders "+
 			"between known masks and without its list of queries, which belongs to one checkpoint",
 			func(_ *Kit, p, m *masks) []float32 { return maskomaly(p, m) }),
 		method("m2a", "Rai et al., Unmasking Anomalies in Road-Scene Segmentation, ICCV 2023: 1 − highest class score Σ p·m, "+

@@ -95,7 +95,7 @@ func writeGrey(t *testing.T, path string, m *image.Gray) {
 	}
 }
 
-// run evaluates the sequence at ten frames a second.
+// run evaluates the sequence at ten frames per second.
 func (s *sequence) run(t *testing.T, latency time.Duration) stream.Result {
 	t.Helper()
 	if s.mapW == 0 {

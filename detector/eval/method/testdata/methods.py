@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes methods.json: what NumPy and scikit-learn make of small encodings under every method that needs no denoiser.
+"""Writes methods.json: the scores of small encodings by NumPy and scikit-learn, for every method that needs no denoiser.
 
 Usage: python3 methods.py > methods.json   (scikit-learn 1.2, numpy 1.24)
 All inputs are multiples of 1/64, so that they are exact in JSON and in float32.
