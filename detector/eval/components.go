@@ -34,7 +34,7 @@ type Components struct {
 	Predicted int            `json:"predicted"` // predicted components
 	SIoU      float64        `json:"siou"`      // mean adjusted intersection over union of the true components
 	PPV       float64        `json:"ppv"`       // mean true fraction of the predicted components
-	F1        float64        `json:"f1"`        // mean over the sIoU thresholds 0.25, 0.30 … 0.75
+	F1        float64        `json:"f1"`        // mean over the thresholds 0.25, 0.30 … 0.75 of sIoU and PPV
 }
 
 // f1Thresholds is the number of thresholds from 0.25 to 0.75 in steps of 0.05.
