@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -121,11 +123,11 @@ func (t *Truth) within(at time.Duration) bool {
 	return false
 }
 
-// check returns an error if there is a mask of a frame that the stream does not have.
+// check returns an error that names the first mask of a frame that the stream does not have.
 func (t *Truth) check(frames int) error {
-	for i, path := range t.Masks {
+	for _, i := range slices.Sorted(maps.Keys(t.Masks)) {
 		if i >= frames {
-			return fmt.Errorf("%w: %q belongs to frame %d, but the stream has %d frames", ErrTruth, path, i, frames)
+			return fmt.Errorf("%w: %q belongs to frame %d, but the stream has %d frames", ErrTruth, t.Masks[i], i, frames)
 		}
 	}
 	return nil
