@@ -12,13 +12,13 @@ import (
 // CalibrationFormat is the version of calibration.json.
 const CalibrationFormat = 1
 
-// Calibration is what is known about normal footage: calibration.json. With it any subset of the timesteps is
-// standardised exactly, so that |T| changes the noise of a map and not its scale.
+// Calibration describes normal footage; its file is calibration.json. It allows any subset of the timesteps to be
+// standardised exactly, so that |T| changes the noise of a map but not its scale.
 type Calibration struct {
 	Format    int   `json:"format"`
 	Frames    int   `json:"frames"`            // calibration frames
-	Seconds   int   `json:"seconds,omitempty"` // of footage in which they lie; 0: not known
-	Tokens    int   `json:"tokens"`            // tokens behind Mean and Covariance
+	Seconds   int   `json:"seconds,omitempty"` // distinct seconds of footage with calibration frames: see Footage; 0: unknown
+	Tokens    int   `json:"tokens"`            // tokens that Mean and Covariance were computed from
 	Timesteps []int `json:"timesteps"`
 	// Mean and Covariance of the per-token scores e_t, in the order of Timesteps.
 	Mean       []float64   `json:"mean"`
@@ -28,8 +28,8 @@ type Calibration struct {
 	Max []float64 `json:"max"`
 	// LSE is the segmenter's logsumexp over logit cells.
 	LSE Moments `json:"lse"`
-	// Levels are the compounded scores for every |T|, ascending. Maps are scaled by them, so that a value means the
-	// same whatever |T| is.
+	// Levels are the compounded scores for every |T|, in ascending order. They scale the maps, so that a value means the
+	// same at every |T|.
 	Levels []Level `json:"levels"`
 }
 
@@ -44,46 +44,35 @@ type Moments struct {
 // Level holds quantiles of the compounded score of normal footage at one |T|.
 type Level struct {
 	Timesteps int        `json:"timesteps"`           // |T|
-	Values    []Quantile `json:"values"`              // of map values
-	Peaks     []Quantile `json:"peaks"`               // of EventPeak of a frame
-	Episode   float64    `json:"episode_s,omitempty"` // what Episode says of them; 0: not known
+	Values    []Quantile `json:"values"`              // of the values of maps
+	Peaks     []Quantile `json:"peaks"`               // of the EventPeak of frames
+	Episode   float64    `json:"episode_s,omitempty"` // Episode of the peaks; 0: unknown
 }
 
-// Quantile says that a share P of normal footage lies at or below Value.
+// Quantile states that a fraction P of normal footage lies at or below Value.
 type Quantile struct {
 	P     float64 `json:"p"`
 	Value float64 `json:"value"`
 }
 
-// The scale of maps: the middle of normal is 0, and the tail, exceeded by one normal pixel in two thousand, is where it
-// would be for a normal distribution of deviation 1. So far out, the maps of all |T| have the same shape: thresholds agree
-// within some percent, where a scale by deviations leaves a fifth.
+// The scale of maps puts the median of normal footage at 0, and its tail, which one normal pixel in two thousand exceeds,
+// where a standard normal distribution has it. The maps of all |T| have the same shape that far out: thresholds agree
+// within a few percent, whereas a scale by standard deviations leaves a difference of a fifth.
 const (
 	middleP = 0.5
 	tailP   = 0.9995
 	tailZ   = 3.2905
 )
 
-// ValueProbabilities and PeakProbabilities are the quantiles that calibration stores.
+// ValueProbabilities returns the probabilities of the quantiles of map values that a calibration stores.
 func ValueProbabilities() []float64 {
 	return []float64{0.01, 0.05, 0.1, 0.25, middleP, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, tailP, 0.9999}
 }
 
-// PeakProbabilities are the stored quantiles of frame peaks.
+// PeakProbabilities returns the probabilities of the quantiles of frame peaks that a calibration stores.
 func PeakProbabilities() []float64 { return []float64{0.05, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1} }
 
-// EventArea is the share of a map that a region must cover to make an event by default.
-const EventArea = 0.0005
-
-// EventPeak is the highest threshold at which the values of a map could still make an event: as much of the picture reaches
-// it as EventArea asks for by default. The map's highest value alone would be a poor measure: it hardly tells
-// a frame with an object from one without, and a single cell is no event. It sorts values.
-func EventPeak(values []float32) float32 {
-	slices.Sort(values)
-	return values[len(values)-max(1, int(EventArea*float64(len(values))))]
-}
-
-// NewLevel sorts values and peaks and takes their quantiles.
+// NewLevel returns the quantiles of values and peaks. It sorts both.
 func NewLevel(timesteps int, values, peaks []float32) Level {
 	return Level{
 		Timesteps: timesteps,
@@ -106,7 +95,7 @@ func quantiles(x []float32, ps []float64) []Quantile {
 	return out
 }
 
-// quantile interpolates in a list; p outside the list takes its nearest end.
+// quantile interpolates between the entries of list. A p outside the list gets the value of the nearer end.
 func quantile(list []Quantile, p float64) float64 {
 	for i, q := range list {
 		if p > q.P {
@@ -147,7 +136,7 @@ func (c *Calibration) Marshal() ([]byte, error) {
 	return append(raw, '\n'), nil
 }
 
-// Validate reports all faults at once.
+// Validate reports all faults at once, joined.
 func (c *Calibration) Validate() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("calibration."+format, args...)) }
@@ -156,7 +145,7 @@ func (c *Calibration) Validate() error {
 	}
 	n := len(c.Timesteps)
 	if n == 0 || len(c.Mean) != n || len(c.Covariance) != n || len(c.Min) != n || len(c.Max) != n {
-		bad("mean: got %d timesteps, %d means, %d rows of covariance, %d minima, %d maxima, want as many of each",
+		bad("mean: got %d timesteps, %d means, %d rows of covariance, %d minima, %d maxima, want the same number of each",
 			n, len(c.Mean), len(c.Covariance), len(c.Min), len(c.Max))
 		return errors.Join(errs...)
 	}
@@ -205,14 +194,14 @@ func ascending(list []Quantile) bool {
 	return len(list) > 0
 }
 
-// moments returns mean and standard deviation of Σ w_k·e_k over the given timesteps: Σ w·m and √(wᵀΣw). It also returns
-// the bounds Σ w·min and Σ w·max. Timesteps that were not calibrated are an error.
+// moments returns the mean and the standard deviation of Σ w_k·e_k over the given timesteps, Σ w·m and √(wᵀΣw), and the
+// bounds Σ w·min and Σ w·max. A timestep without calibration is an error.
 func (c *Calibration) moments(timesteps []int, w []float64) (Moments, error) {
 	at := make([]int, len(timesteps))
 	for i, t := range timesteps {
 		at[i] = slices.Index(c.Timesteps, t)
 		if at[i] < 0 {
-			return Moments{}, fmt.Errorf("calibration: timestep %d is not calibrated: use some of %v, or run oodcast fit "+
+			return Moments{}, fmt.Errorf("calibration: timestep %d is not calibrated: use timesteps out of %v, or run oodcast fit "+
 				"--calibrate-only", t, c.Timesteps)
 		}
 	}
@@ -226,13 +215,13 @@ func (c *Calibration) moments(timesteps []int, w []float64) (Moments, error) {
 			variance += w[i] * w[j] * c.Covariance[a][b]
 		}
 	}
-	// A covariance rounded to text may lose definiteness by a hair.
+	// Rounding the covariance to text can make it slightly indefinite.
 	m.Std = math.Sqrt(max(variance, 1e-12))
 	return m, nil
 }
 
-// scale returns the straight line a·x + b that carries the compounded scores of n timesteps onto the scale of maps.
-// Between the calibrated |T| it is interpolated; without levels it changes nothing.
+// scale returns the straight line a·x + b that converts the compounded scores of n timesteps to the scale of maps. It is
+// interpolated between the calibrated |T|, and the identity without levels.
 func (c *Calibration) scale(n int) (a, b float64) {
 	for i, l := range c.Levels {
 		if n < l.Timesteps && i > 0 {
@@ -249,17 +238,9 @@ func (c *Calibration) scale(n int) (a, b float64) {
 	return 1, 0
 }
 
+// line returns the conversion to the scale of maps at the level's |T|.
 func (l Level) line() (a, b float64) {
 	middle, tail := quantile(l.Values, middleP), quantile(l.Values, tailP)
 	a = tailZ / max(tail-middle, 1e-6)
 	return a, -a * middle
-}
-
-// DefaultThreshold returns the value that 95 % of normal frames never reach: the median over the calibrated |T|, as it
-// holds for all of them. Without levels it is 4.
-func (c *Calibration) DefaultThreshold() float32 {
-	if len(c.Levels) == 0 {
-		return 4
-	}
-	return c.peakThreshold(func(l Level) float64 { return quantile(l.Peaks, 0.95) })
 }

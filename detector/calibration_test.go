@@ -47,7 +47,7 @@ func TestQuantiles(t *testing.T) {
 		t.Errorf("between two quantiles: %v, want 12.5", got)
 	}
 	if got := quantiles([]float32{3}, []float64{0.5}); got[0].Value != 3 {
-		t.Errorf("of one value: %v, want 3", got)
+		t.Errorf("quantile of a single value: %v, want 3", got)
 	}
 }
 
@@ -83,7 +83,7 @@ func FuzzParseCalibration(f *testing.F) {
 			return
 		}
 		if _, err := c.Marshal(); err != nil {
-			t.Errorf("what parses does not marshal: %v", err)
+			t.Errorf("a parsed calibration does not marshal: %v", err)
 		}
 		for n := range 30 {
 			c.scale(n)

@@ -140,7 +140,7 @@ func (c Config) Validate() error {
 	if c.DriftWindow < 0 || c.DriftWindow > 24*time.Hour {
 		bad("drift_window", c.DriftWindow, "0 to 24h")
 	}
-	if c.FalseAlarms != 0 && (!(c.FalseAlarms > 0 && c.FalseAlarms < alarmsMost) || c.Threshold != 0) {
+	if c.FalseAlarms != 0 && (!(c.FalseAlarms > 0 && c.FalseAlarms < secondsPerHour) || c.Threshold != 0) {
 		bad("false_alarms_per_hour", c.FalseAlarms, "more than 0, less than 3600, and no threshold beside it")
 	}
 	errs = append(errs, c.ROI.Validate())

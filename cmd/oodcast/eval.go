@@ -5,9 +5,15 @@ import (
 	"fmt"
 	"math"
 	"runtime/debug"
+	"strings"
 
 	"github.com/oodcast/oodcast/detector/eval"
+	"github.com/oodcast/oodcast/detector/eval/dataset"
+	"github.com/oodcast/oodcast/detector/eval/evaluator"
+	"github.com/oodcast/oodcast/detector/eval/method"
+	"github.com/oodcast/oodcast/detector/events"
 	"github.com/oodcast/oodcast/ingest/opencv"
+	"github.com/oodcast/oodcast/models"
 )
 
 // EvalCmd measures AP, AUROC and FPR95 on labelled images.
@@ -18,24 +24,32 @@ type EvalCmd struct {
 	Method        []string `default:"dood" placeholder:"M,..." help:"${eval_methods}, or all of these that the bundle and --reference allow; may be repeated."`
 	Timesteps     []int    `default:"5" help:"The |T| to evaluate."`
 	Reference     []string `sep:"none" placeholder:"URI" help:"Normal footage for cdnp, knn, gmm and mahalanobis: a file or a folder of images. May be repeated."`
-	Seed          *uint64  `placeholder:"N" help:"Seed of what is random. With it the JSON has no latency_ms: two runs print the same."`
-	Set           []string `sep:"none" placeholder:"KEY=VALUE" help:"Change a key of bundle.yaml: diffusion.* or compound.*. May be repeated."`
-	Scores        string   `type:"existingdir" help:"Folder of score files: evaluate these instead of a bundle."`
-	Suffix        string   `default:"_scores.npy" help:"Ending of a score file after the image's name."`
-	Limit         int      `placeholder:"N" help:"Only the first N images."`
-	OODValue      int      `name:"ood-value" default:"-1" help:"Label of anomalous pixels; default: the data set's own."`
+	Seed          *uint64  `placeholder:"N" help:"Seed of everything random. With a seed the JSON has no latency_ms, so that two runs print the same."`
+	Set           []string `sep:"none" placeholder:"KEY=VALUE" help:"Override a key of bundle.yaml: diffusion.* or compound.*. May be repeated."`
+	Scores        string   `type:"existingdir" help:"Folder of score files to evaluate instead of a bundle."`
+	Suffix        string   `default:"_scores.npy" help:"Ending of a score file after the name of the image."`
+	Limit         int      `placeholder:"N" help:"Evaluate only the first N images."`
+	OODValue      int      `name:"ood-value" default:"-1" help:"Label of anomalous pixels. Default: the label that the data set uses."`
 	streamFlags   `embed:""`
 	paperFlags    `embed:""`
 	evalOutput    `embed:""`
 	providerFlags `embed:""`
 }
 
-// evalMemory is what the collector may let the heap grow to: the pixels of a hundred maps of 2048×1024 take 0.8 GB, and
-// those of the row before are not to lie beside them. ONNX Runtime's memory is not part of it.
+// evalVars returns the names that the help shows.
+func evalVars() map[string]string {
+	return map[string]string{
+		"eval_methods": strings.Join(method.Names(), ", "),
+		"min_area":     fmt.Sprint(events.DefaultConfig().MinArea),
+	}
+}
+
+// evalMemory is the limit of the Go heap. The pixels of a hundred maps of 2048×1024 take 0.8 GB, and the limit makes the
+// collector free the pixels of one row before those of the next fill the memory. ONNX Runtime's memory does not count.
 const evalMemory = 5 << 28 // 1.25 GiB
 
-// evalGCPercent keeps the heap near what lives: a pool is hundreds of megabytes without a pointer, so that collecting
-// often costs nothing, and waiting until it has doubled would cost as much memory again.
+// evalGCPercent keeps the heap close to the live data. A pool is hundreds of megabytes without pointers, so frequent
+// collections cost nothing, whereas the default lets the heap grow to twice the live data.
 const evalGCPercent = 25
 
 // Run evaluates and prints a table.
@@ -53,83 +67,103 @@ func (c *EvalCmd) Run(e *env) error {
 
 func (c *EvalCmd) run(e *env) error {
 	if (c.Stream != "" || c.PaperTables) && (c.Report != "" || c.PerImage != "") {
-		return usagef("eval: --report and --per-image are of one set of images: leave out --stream and --paper-tables")
+		return usagef("eval: --report and --per-image work on one set of images: leave out --stream and --paper-tables")
 	}
-	if c.Stream != "" {
+	if c.OODValue >= dataset.Ignore {
+		return usagef("--ood-value: got %d, want 0 to 254", c.OODValue)
+	}
+	switch {
+	case c.Stream != "":
 		return c.evalStream(e)
-	}
-	if c.PaperTables {
+	case c.PaperTables:
 		return c.paperTables(e)
+	case c.Dataset == "" || c.Root == "":
+		return usagef("eval: want --dataset and --root, or --stream and --truth")
 	}
-	d, err := c.dataset()
+	d, err := c.openDataset()
 	if err != nil {
 		return err
 	}
-	var rows []*eval.Measured
 	if c.Scores != "" {
-		row, err := d.Measure(e, eval.Result{Dataset: d.Name, Method: "scores"}, d.ScoreFiles(c.Scores, c.Suffix), c.measure())
+		row, err := eval.Measure(e, d, eval.Result{Dataset: d.Name, Method: "scores"}, d.ScoreFiles(c.Scores, c.Suffix), c.measure())
 		if err != nil {
 			return err
 		}
-		rows = append(rows, row)
-	} else if rows, err = c.bundle(e, d); err != nil {
+		return c.output(e, []*eval.Measured{row})
+	}
+	rows, err := c.evalBundle(e, d)
+	if err != nil {
 		return err
 	}
 	return c.output(e, rows)
 }
 
-func (c *EvalCmd) dataset() (*eval.Dataset, error) {
-	if c.Dataset == "" || c.Root == "" {
-		return nil, usagef("eval: want --dataset and --root, or --stream and --truth")
-	}
-	d, err := eval.Open(c.Dataset, c.Root)
+// openDataset opens --dataset below --root.
+func (c *EvalCmd) openDataset() (*dataset.Dataset, error) {
+	d, err := dataset.Open(c.Dataset, c.Root)
 	if err != nil {
 		return nil, usageError{err}
 	}
-	if c.OODValue >= eval.Ignore {
-		return nil, usagef("--ood-value: got %d, want 0 to 254", c.OODValue)
-	}
+	c.restrict(d)
+	return d, nil
+}
+
+// restrict applies --ood-value and --limit.
+func (c *EvalCmd) restrict(d *dataset.Dataset) {
 	if c.OODValue >= 0 {
 		d.OOD = uint8(c.OODValue)
 	}
 	if c.Limit > 0 {
 		d.Items = d.Items[:min(c.Limit, len(d.Items))]
 	}
-	return d, nil
 }
 
-// bundle evaluates each method at each |T|, one row each.
-func (c *EvalCmd) bundle(e *env, d *eval.Dataset) (_ []*eval.Measured, err error) {
-	parts, err := c.openParts(e)
+// evalBundle evaluates each method at each |T|, one row each.
+func (c *EvalCmd) evalBundle(e *env, d *dataset.Dataset) (_ []*eval.Measured, err error) {
+	ev, err := c.openEvaluator(e)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, parts.Close()) }()
-	rows, err := eval.NewRows(&parts.kit, c.Method, c.Timesteps)
+	defer func() { err = errors.Join(err, ev.Close()) }()
+	rows, err := ev.Rows(c.Method, c.Timesteps)
 	if err != nil {
 		return nil, err
 	}
-	return c.evaluate(e, d, parts, rows)
+	return c.evalRows(e, ev, d, rows)
 }
 
-func (c *EvalCmd) evaluate(e *env, d *eval.Dataset, parts *evalParts, rows []eval.Row) ([]*eval.Measured, error) {
+// openEvaluator opens the bundle and reads the normal footage.
+func (c *EvalCmd) openEvaluator(e *env) (_ *evaluator.Evaluator, err error) {
+	b, err := models.Open(c.Bundle)
+	if err != nil {
+		return nil, err
+	}
+	if b.Manifest, err = b.Override(c.Set...); err != nil {
+		return nil, usageError{fmt.Errorf("--set: %w", err)}
+	}
+	opts := evaluator.Options{ORT: c.options(), Seed: 1}
+	if c.Seed != nil {
+		opts.Seed = *c.Seed
+	}
+	ev, err := evaluator.Open(b, opts)
+	if err != nil || len(c.Reference) == 0 {
+		return ev, err
+	}
+	if err = c.readReference(e, ev); err != nil {
+		return nil, errors.Join(err, ev.Close())
+	}
+	return ev, nil
+}
+
+// evalRows evaluates rows on d. With --seed it drops the latency, which no two runs agree on.
+func (c *EvalCmd) evalRows(e *env, ev *evaluator.Evaluator, d *dataset.Dataset, rows []method.Row) ([]*eval.Measured, error) {
 	bar := newImageBar(e, "images", len(d.Items))
-	maps, err := eval.Score(e, d, bar.reading(opencv.ReadImage), parts.encode, rows)
-	bar.finish()
-	if err != nil {
-		return nil, err
-	}
-	var results []*eval.Measured
-	for i, r := range rows {
-		row := parts.result(d, r)
-		if c.Seed == nil {
-			row.LatencyMS = eval.NewLatency(maps.Milliseconds(i))
+	defer bar.finish()
+	results, err := ev.Dataset(e, d, bar.reading(opencv.ReadImage), rows, c.measure())
+	if c.Seed != nil {
+		for _, r := range results {
+			r.LatencyMS = nil
 		}
-		measured, err := d.Measure(e, row, maps.Visits(i), c.measure())
-		if err != nil {
-			return nil, err
-		}
-		results = append(results, measured)
 	}
-	return results, nil
+	return results, err
 }

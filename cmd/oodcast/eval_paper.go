@@ -4,20 +4,20 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/oodcast/oodcast/detector/eval"
+	"github.com/oodcast/oodcast/detector/eval/dataset"
 	"github.com/oodcast/oodcast/detector/eval/paper"
 )
 
-// paperFlags set our figures beside the paper's.
+// paperFlags print our figures next to the paper's.
 type paperFlags struct {
-	PaperTables bool     `help:"Print the paper's Fig. 5, Fig. 6, Sec. 6.5, Table 2 and Table 3 beside ours, and what differs. Rows come from --from, or are made: --dataset D --root DIR for one set, --root DIR alone for a folder with sets in it, named as --dataset names them."`
-	From        []string `type:"existingfile" placeholder:"FILE" help:"Rows for --paper-tables that eval --json wrote, of any bundle; may be repeated."`
+	PaperTables bool     `help:"Print the paper's Fig. 5, Fig. 6, Sec. 6.5, Table 2 and Table 3 with our figures next to the paper's, and the differences in encoder and data. The rows come from --from or are computed: for one data set with --dataset D --root DIR, for a folder of data sets with --root DIR alone, whose folders have the names that --dataset takes."`
+	From        []string `type:"existingfile" placeholder:"FILE" help:"Rows for --paper-tables that eval --json wrote, for any bundle; may be repeated."`
 }
 
-// paperTables reads and makes the rows that the paper's tables need.
+// paperTables reads and computes the rows of the paper's tables and prints them.
 func (c *EvalCmd) paperTables(e *env) error {
 	if len(c.From) == 0 && c.Root == "" {
 		return usagef("eval --paper-tables: want --from FILE or --root DIR")
@@ -60,7 +60,7 @@ func readResults(path string) ([]eval.Result, error) {
 	return rows, nil
 }
 
-// paperRows evaluates every set below --root with the methods of the tables that the bundle and --reference allow.
+// paperRows evaluates every data set with the methods of the tables that the bundle and --reference allow.
 func (c *EvalCmd) paperRows(e *env) (results []*eval.Measured, err error) {
 	sets, err := c.paperDatasets()
 	if err != nil {
@@ -69,26 +69,21 @@ func (c *EvalCmd) paperRows(e *env) (results []*eval.Measured, err error) {
 	if c.Bootstrap == 0 {
 		c.Bootstrap = paper.Bootstraps
 	}
-	parts, err := c.openParts(e)
+	ev, err := c.openEvaluator(e)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, parts.Close()) }()
-	var rows []eval.Row
-	for _, method := range paper.Methods() {
-		one, err := eval.NewRows(&parts.kit, []string{method}, paper.Timesteps(method))
-		if isAny(err, eval.ErrNeedsReference, eval.ErrNeedsMasks, eval.ErrNeedsDenoiser) {
-			fmt.Fprintf(e.Stderr, "oodcast: left out: %v\n", err)
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		rows = append(rows, one...)
+	defer func() { err = errors.Join(err, ev.Close()) }()
+	rows, left, err := paper.NewRows(ev.Kit())
+	if err != nil {
+		return nil, err
+	}
+	for _, why := range left {
+		fmt.Fprintf(e.Stderr, "oodcast: left out: %v\n", why)
 	}
 	for _, d := range sets {
 		fmt.Fprintf(e.Stderr, "oodcast: %s, %d images, %d rows\n", d.Name, len(d.Items), len(rows))
-		measured, err := c.evaluate(e, d, parts, rows)
+		measured, err := c.evalRows(e, ev, d, rows)
 		if err != nil {
 			return nil, err
 		}
@@ -97,29 +92,22 @@ func (c *EvalCmd) paperRows(e *env) (results []*eval.Measured, err error) {
 	return results, nil
 }
 
-// paperDatasets opens --dataset, or the sets of the tables that are folders of --root.
-func (c *EvalCmd) paperDatasets() ([]*eval.Dataset, error) {
+// paperDatasets opens --dataset, or the data sets of the tables that are folders of --root.
+func (c *EvalCmd) paperDatasets() ([]*dataset.Dataset, error) {
 	if c.Dataset != "" {
-		d, err := c.dataset()
-		return []*eval.Dataset{d}, err
+		d, err := c.openDataset()
+		return []*dataset.Dataset{d}, err
 	}
-	var sets []*eval.Dataset
-	root := c.Root
-	defer func() { c.Dataset, c.Root = "", root }()
-	for _, name := range paper.Datasets() {
-		c.Dataset, c.Root = name, filepath.Join(root, name)
-		d, err := c.dataset()
-		if errors.Is(err, os.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		sets = append(sets, d)
+	sets, err := paper.OpenDatasets(c.Root)
+	if err != nil {
+		return nil, usageError{err}
 	}
 	if len(sets) == 0 {
-		return nil, usagef("eval --paper-tables: %q has none of the folders %s; one set alone: --dataset D --root DIR",
-			root, strings.Join(paper.Datasets(), ", "))
+		return nil, usagef("eval --paper-tables: %q has none of the folders %s; for a single data set use --dataset D --root DIR",
+			c.Root, strings.Join(paper.Datasets(), ", "))
+	}
+	for _, d := range sets {
+		c.restrict(d)
 	}
 	return sets, nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -10,64 +11,64 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 
-	"github.com/oodcast/oodcast/detector/eval"
+	"github.com/oodcast/oodcast/detector/eval/evaluator"
+	"github.com/oodcast/oodcast/detector/eval/method"
 	"github.com/oodcast/oodcast/ingest"
 )
 
-// referenceFrames is after how many frames the rest of the normal footage is thinned out to every second, after as many
-// again to every fourth, and so on.
-const referenceFrames = 400
-
-// reference samples the features of the normal footage.
-func (c *EvalCmd) reference(e *env, encode eval.Encode) (*eval.Reference, error) {
-	sampler := eval.NewSampler(eval.ReferenceTokens, c.seed())
+// readReference reads the normal footage of --reference.
+func (c *EvalCmd) readReference(e *env, ev *evaluator.Evaluator) error {
 	bar := newImageBar(e, "normal footage", -1)
 	defer bar.finish()
+	var sources []ingest.Source
 	pool := ingest.NewPool(4)
-	number, encoded, stride := 0, 0, 1
-	sink := func(ctx context.Context, f *ingest.Frame) error {
-		defer f.Release()
-		number++
-		if number%stride != 0 {
-			return nil
-		}
-		enc, err := encode(ctx, f)
-		if err != nil {
-			return err
-		}
-		if encoded++; encoded%referenceFrames == 0 {
-			stride *= 2
-		}
-		sampler.Add(enc)
-		bar.add()
-		return nil
-	}
 	for _, uri := range c.Reference {
 		s, live, err := footage(uri, pool)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if live {
-			return nil, usagef("--reference %s never ends: record some of it to a file", ingest.RedactURI(uri))
+			return usagef("--reference %s never ends: record some of it to a file", ingest.RedactURI(uri))
 		}
-		if err := s.Run(e, sink); err != nil {
-			return nil, fmt.Errorf("read --reference %s: %w", ingest.RedactURI(uri), err)
-		}
-		if err := e.Err(); err != nil { // a source ends without an error when it is stopped
-			return nil, err
-		}
+		sources = append(sources, referenceSource{countedSource{s, bar}, ingest.RedactURI(uri)})
 	}
-	ref, err := sampler.Reference()
-	if err != nil {
-		return nil, fmt.Errorf("%w: --reference gave %d frames", err, encoded)
+	err := ev.ReadReference(e, sources...)
+	if errors.Is(err, method.ErrReference) {
+		return fmt.Errorf("--reference: %w", err)
 	}
-	return ref, nil
+	return err
 }
 
-// imageBar is a progress bar on a terminal, and nothing elsewhere.
+// referenceSource names the flag and the source in its errors.
+type referenceSource struct {
+	ingest.Source
+	name string
+}
+
+func (s referenceSource) Run(ctx context.Context, sink ingest.Sink) error {
+	if err := s.Source.Run(ctx, sink); err != nil {
+		return fmt.Errorf("read --reference %s: %w", s.name, err)
+	}
+	return nil
+}
+
+// countedSource counts its frames on a progress bar.
+type countedSource struct {
+	ingest.Source
+	bar *imageBar
+}
+
+func (s countedSource) Run(ctx context.Context, sink ingest.Sink) error {
+	return s.Source.Run(ctx, func(ctx context.Context, f *ingest.Frame) error {
+		s.bar.add()
+		return sink(ctx, f)
+	})
+}
+
+// imageBar is a progress bar on a terminal, and shows nothing elsewhere.
 type imageBar struct{ bar *progressbar.ProgressBar }
 
-// newImageBar counts to total; -1: nobody knows.
+// newImageBar returns a bar that counts to total; -1: the total is unknown.
 func newImageBar(e *env, title string, total int) *imageBar {
 	w := io.Discard
 	if f, ok := e.Stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
@@ -81,7 +82,7 @@ func newImageBar(e *env, title string, total int) *imageBar {
 func (b *imageBar) add()    { _ = b.bar.Add(1) }
 func (b *imageBar) finish() { _ = b.bar.Finish() }
 
-// reading counts the pictures that read reads.
+// reading returns read with every image counted on the bar.
 func (b *imageBar) reading(read func(string) (*ingest.Frame, error)) func(string) (*ingest.Frame, error) {
 	return func(path string) (*ingest.Frame, error) {
 		b.add()

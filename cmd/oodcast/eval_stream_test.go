@@ -7,11 +7,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/oodcast/oodcast/detector/eval"
+	"github.com/oodcast/oodcast/detector/eval/stream"
 	"github.com/oodcast/oodcast/ingest/ingesttest"
 )
 
-// A real photograph in real footage, watched by the default bundle in simulated time.
+// A clip with a pasted photograph: the flags reach the evaluation, and with --latency-ms two runs write the same bytes.
 func TestEvalStream(t *testing.T) {
 	dir := t.TempDir()
 	const frames = 10
@@ -25,36 +25,30 @@ func TestEvalStream(t *testing.T) {
 	if _, err := s.Write(t.Context(), clip, truth, 1); err != nil {
 		t.Fatal(err)
 	}
-	evaluate := func(args ...string) (string, eval.StreamResult) {
+	evaluate := func(args ...string) (string, stream.Result) {
 		t.Helper()
 		args = append([]string{"eval", "--stream", clip, "--fps", "10", "--timesteps", "1", "--json", "-"}, args...)
 		out := must(t, args...)
-		var rows []eval.StreamResult
+		var rows []stream.Result
 		if err := json.Unmarshal([]byte(out), &rows); err != nil || len(rows) != 1 {
 			t.Fatalf("%d rows, %v", len(rows), err)
 		}
 		return out, rows[0]
 	}
-	first, now := evaluate("--truth", truth, "--latency-ms", "0")
-	if now.Frames != frames || now.Labelled != frames || now.Seconds != 1 || now.Events.Objects != 1 {
-		t.Errorf("%+v, events %+v", now, now.Events)
+	first, row := evaluate("--truth", truth, "--latency-ms", "350", "--threshold", "5,6")
+	if row.Stream != "clip.avi" || row.Bundle != "roadscene" || row.Frames != frames || row.Labelled != frames || row.Seconds != 1 ||
+		row.LatencyMS != nil || row.Streaming.Scored > 0.5 || len(row.Sweep) != 2 || row.Events.Objects != 1 {
+		t.Errorf("%+v, events %+v", row, row.Events)
 	}
-	if now.Offline != now.Streaming.Rates || now.Offline.AUROC < 0.6 || now.Temporal.Static == 0 || now.Temporal.Moved == 0 {
-		t.Errorf("%+v, want the offline rates, better than chance", now)
-	}
-	if again, _ := evaluate("--truth", truth, "--latency-ms", "0"); again != first {
+	if again, _ := evaluate("--truth", truth, "--latency-ms", "350", "--threshold", "5,6"); again != first {
 		t.Error("two runs gave different JSON")
-	}
-	if _, late := evaluate("--truth", truth, "--latency-ms", "350"); late.Offline != now.Offline ||
-		late.Streaming.AP >= 0.8*now.Streaming.AP || late.Streaming.Scored > 0.5 {
-		t.Errorf("0.35 s late: offline AP %v, streaming AP %v of %v", late.Offline.AP, late.Streaming.AP, now.Streaming.AP)
 	}
 
 	times := filepath.Join(dir, "times")
 	if err := os.WriteFile(times, []byte("0.2 1\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, byTime := evaluate("--truth", times); byTime.Level != eval.FrameLevel || byTime.LatencyMS == nil || byTime.Events.Objects != 1 {
+	if _, byTime := evaluate("--truth", times); byTime.Level != stream.FrameLevel || byTime.LatencyMS == nil || byTime.Events.Objects != 1 {
 		t.Errorf("%+v", byTime)
 	}
 }
@@ -63,10 +57,10 @@ func TestEvalStreamUsage(t *testing.T) {
 	clip := demoClip(t)
 	for want, args := range map[string][]string{
 		"want --dataset and --root, or --stream and --truth": {"eval"},
-		"say with --truth what is in it":                     {"eval", "--stream", clip},
+		"--stream: want --truth":                             {"eval", "--stream", clip},
 		"no .png file in":                                    {"eval", "--stream", clip, "--truth", t.TempDir()},
 		"a live stream has no truth":                         {"eval", "--stream", "camera:0", "--truth", t.TempDir()},
-		"does not go with --dataset":                         {"eval", "--stream", clip, "--truth", t.TempDir(), "--dataset", "folder"},
+		"cannot be combined with --dataset":                  {"eval", "--stream", clip, "--truth", t.TempDir(), "--dataset", "folder"},
 		"--fps: got -1":                                      {"eval", "--stream", clip, "--truth", t.TempDir(), "--fps=-1"},
 	} {
 		code, _, stderr := oodcast(t, args...)

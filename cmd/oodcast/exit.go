@@ -6,7 +6,8 @@ import (
 
 	"github.com/oodcast/oodcast/configs"
 	"github.com/oodcast/oodcast/detector"
-	"github.com/oodcast/oodcast/detector/eval"
+	"github.com/oodcast/oodcast/detector/eval/dataset"
+	"github.com/oodcast/oodcast/detector/eval/method"
 	"github.com/oodcast/oodcast/detector/ort"
 	"github.com/oodcast/oodcast/ingest"
 	"github.com/oodcast/oodcast/models"
@@ -17,8 +18,8 @@ func exitCode(err error) int {
 	var usage usageError
 	switch {
 	case errors.As(err, &usage), isAny(err, configs.ErrInvalid, models.ErrNotFound, models.ErrEncoderOnly,
-		detector.ErrSetting, eval.ErrUnknownDataset, eval.ErrUnknownMethod, eval.ErrNeedsDenoiser, eval.ErrNeedsReference,
-		eval.ErrNeedsMasks, ingest.ErrUnsupported):
+		detector.ErrSetting, dataset.ErrUnknown, method.ErrUnknown, method.ErrNeedsDenoiser, method.ErrNeedsReference,
+		method.ErrNeedsMasks, ingest.ErrUnsupported):
 		return exitUsage
 	case isAny(err, ort.ErrNotInstalled, ort.ErrProvider, errMissing):
 		return exitNotInstalled

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/detector/npy"
 	"github.com/oodcast/oodcast/detector/ort"
 	"github.com/oodcast/oodcast/ingest/opencv"
 )
@@ -142,7 +143,7 @@ func (c *ScoreCmd) image(e *env, d *detector.Detector, path string) (string, err
 	defer f.Release()
 	full := m.ResizeTo(nil, f.Width, f.Height)
 	if c.wants("npy") {
-		err = errors.Join(err, writeNPY(c.path(path, "_scores.npy"), full, f.Height, f.Width))
+		err = errors.Join(err, npy.WriteFile(c.path(path, "_scores.npy"), full, f.Height, f.Width))
 	}
 	if c.wants("png") {
 		rgb := colourMap(full, m.Threshold)

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/detector/npy"
 	"github.com/oodcast/oodcast/ingest"
 	"github.com/oodcast/oodcast/ingest/opencv"
 )
@@ -17,7 +18,7 @@ type videoScore struct {
 	path   string
 	d      *detector.Detector
 	rate   float64
-	npy    *npyWriter
+	npy    *npy.Writer
 	out    *opencv.VideoWriter
 	frames []frameScore
 	full   []float32
@@ -74,11 +75,11 @@ func (v *videoScore) frame(ctx context.Context, f *ingest.Frame) error {
 	v.frames = append(v.frames, newFrameScore(filepath.Base(v.path), m))
 	if v.cmd.wants("npy") {
 		if v.npy == nil {
-			if v.npy, err = createNPY(v.cmd.path(v.path, "_scores.npy"), m.Height, m.Width); err != nil {
+			if v.npy, err = npy.Create(v.cmd.path(v.path, "_scores.npy"), m.Height, m.Width); err != nil {
 				return err
 			}
 		}
-		if err := v.npy.append(m.Values); err != nil {
+		if err := v.npy.Append(m.Values); err != nil {
 			return err
 		}
 	}
@@ -122,9 +123,9 @@ func (v *videoScore) close(cutShort bool) error {
 	switch {
 	case v.npy == nil:
 	case cutShort:
-		err = v.npy.f.Cleanup()
+		err = v.npy.Discard()
 	default:
-		err = v.npy.close()
+		err = v.npy.Close()
 	}
 	if v.out == nil && v.first != nil && !cutShort {
 		err = errors.Join(err, v.openOut()) // a video of one frame

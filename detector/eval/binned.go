@@ -1,16 +1,18 @@
 package eval
 
-// keptBits is how much of a key a binned pool keeps: sign, exponent and 11 bits of the mantissa, so that two scores are
-// taken for one only when they differ by less than one part in 2048.
+import "github.com/oodcast/oodcast/detector/eval/dataset"
+
+// keptBits is the number of leading bits of a key that a binned pool keeps: sign, exponent and 11 bits of the mantissa. Two
+// scores fall into one bin only if they differ by less than one part in 2048.
 const keptBits = 20
 
-// NewBinnedPool returns a pool with room for so many images that rounds scores to 20 bits and counts equal ones: the
-// fast mode. Memory no longer grows with the pixels, and a hundred images merge in milliseconds instead of seconds. Rounding
-// makes ties, so metrics differ from the exact ones by what the order within a bin can change: see
-// TestBinnedIsNearExact for how much that is.
+// NewBinnedPool returns a pool of the fast mode with room for the given number of images: it rounds scores to 20 bits and
+// counts equal ones. Its memory does not grow with the pixels, and a hundred images merge in milliseconds instead of
+// seconds. Rounding makes ties, so the metrics differ from the exact ones by the effect of the order within a bin;
+// TestBinnedIsNearExact bounds the difference.
 func NewBinnedPool(images int) *Pool { return &Pool{blocks: make([]block, images), binned: true} }
 
-// cells count scores by the bits of their keys that are kept.
+// cells counts scores by the kept bits of their keys.
 type cells [1 << keptBits]uint32
 
 // binnedBlock counts the finite scores of one image.
@@ -20,14 +22,14 @@ func binnedBlock(scores []float32, labels []uint8, ood uint8) block {
 		switch {
 		case l == ood:
 			pos[key(scores[i])>>(32-keptBits)]++
-		case l != Ignore:
+		case l != dataset.Ignore:
 			neg[key(scores[i])>>(32-keptBits)]++
 		}
 	}
 	return block{pos: pos.list(), neg: neg.list()}
 }
 
-// list names the cells that are not empty by the key in their middle.
+// list returns the counts of the non-empty cells, each with the key in the middle of the cell.
 func (c *cells) list() keyed {
 	const shift = 32 - keptBits
 	n := 0

@@ -3,19 +3,21 @@ package eval
 import (
 	"fmt"
 	"math"
+
+	"github.com/oodcast/oodcast/detector/eval/dataset"
 )
 
-// ComponentSizes are the sizes in pixels below which components do not count.
+// ComponentSizes are the smallest sizes, in pixels, of components that count.
 type ComponentSizes struct {
 	Predicted int `json:"predicted"` // a smaller predicted component is dropped before anything is compared
-	Truth     int `json:"truth"`     // a smaller true component becomes a region that does not count
+	Truth     int `json:"truth"`     // the pixels of a smaller true component do not count
 }
 
-// Sizes returns the sizes that SegmentMeIfYouCan uses: 500 and 100 for its anomaly track, 50 and 10 for its obstacle
-// track. The sets of small obstacles on the road (RoadObstacle21, Fishyscapes Lost & Found) take the latter, as the
-// benchmark does for Lost & Found; all others the former.
-func (d *Dataset) Sizes() ComponentSizes {
-	switch d.Name {
+// ComponentSizesOf returns the sizes of SegmentMeIfYouCan for the named data set: 50 and 10, as on the obstacle track, for
+// the sets of small obstacles on the road (RoadObstacle21 and, as in the benchmark, Fishyscapes Lost & Found), and 500 and
+// 100, as on the anomaly track, for all others.
+func ComponentSizesOf(name string) ComponentSizes {
+	switch name {
 	case "roadobstacle21", "fs_lostfound":
 		return ComponentSizes{Predicted: 50, Truth: 10}
 	default:
@@ -24,18 +26,18 @@ func (d *Dataset) Sizes() ComponentSizes {
 }
 
 // Components are the component-level metrics of "SegmentMeIfYouCan: A Benchmark for Anomaly Segmentation" (Chan et al.,
-// 2021, section 4): means over all components of all images, as fractions in 0..1.
+// 2021, section 4): means over the components of all images, as fractions in 0..1.
 type Components struct {
-	Threshold float32        `json:"threshold"` // pixels at or above it are predicted anomalous: the best pooled F1
+	Threshold float32        `json:"threshold"` // of the best pooled F1: a pixel at or above it is predicted anomalous
 	Sizes     ComponentSizes `json:"min_size"`
 	Truth     int            `json:"truth"`     // true components that count
 	Predicted int            `json:"predicted"` // predicted components
-	SIoU      float64        `json:"siou"`      // adjusted intersection over union, mean over the true components
-	PPV       float64        `json:"ppv"`       // share that is true, mean over the predicted components
-	F1        float64        `json:"f1"`        // mean over the thresholds 0.25, 0.30 … 0.75
+	SIoU      float64        `json:"siou"`      // mean adjusted intersection over union of the true components
+	PPV       float64        `json:"ppv"`       // mean true fraction of the predicted components
+	F1        float64        `json:"f1"`        // mean over the thresholds 0.25, 0.30 … 0.75 of sIoU and PPV
 }
 
-// f1Thresholds are 0.25 to 0.75 in steps of 0.05.
+// f1Thresholds is the number of thresholds from 0.25 to 0.75 in steps of 0.05.
 const f1Thresholds = 11
 
 // ComponentCounter gathers component metrics over images.
@@ -48,28 +50,27 @@ type ComponentCounter struct {
 // componentRates are the sIoU of the true and the PPV of the predicted components of one image.
 type componentRates struct{ siou, ppv []float64 }
 
-// NewComponentCounter returns a counter with room for so many images, for maps that are cut at threshold.
+// NewComponentCounter returns a counter with room for the given number of images. It cuts maps at threshold.
 func NewComponentCounter(images int, threshold float32, sizes ComponentSizes) *ComponentCounter {
 	return &ComponentCounter{threshold: threshold, sizes: sizes, images: make([]componentRates, images)}
 }
 
-// Set compares the components of image number i: scores and labels of width × height pixels, row-major. A pixel that
-// scores at least the threshold is predicted, except where the label is [Ignore]. Components hang together over edges
-// and corners. True ones that are too small turn into regions that do not count, and what was predicted there is cut
-// off, after small predictions were dropped: the order of the benchmark's own code. Different images may be set at the
-// same time.
+// Set compares the components of image i, given scores and labels of width × height pixels, row-major. A pixel whose score
+// reaches the threshold is predicted, unless its label is [dataset.Ignore]. Components are 8-connected. As in the
+// benchmark's own code, small predicted components are dropped first; then the pixels of small true components stop
+// counting, including those of predictions that lie there. Set may be called concurrently for different images.
 func (c *ComponentCounter) Set(i int, scores []float32, labels []uint8, ood uint8, width, height int) error {
 	if n := width * height; len(scores) != n || len(labels) != n {
 		return fmt.Errorf("eval: %d scores and %d labels for %d×%d pixels", len(scores), len(labels), width, height)
 	}
 	for i, l := range labels {
-		if s := float64(scores[i]); l != Ignore && (math.IsNaN(s) || math.IsInf(s, 0)) {
+		if s := float64(scores[i]); l != dataset.Ignore && (math.IsNaN(s) || math.IsInf(s, 0)) {
 			return fmt.Errorf("%w: pixel %d is %v", ErrNotFinite, i, scores[i])
 		}
 	}
-	truth, truthSizes := components(width, height, func(i int) bool { return labels[i] == ood })
-	predicted, predictedSizes := components(width, height, func(i int) bool {
-		return labels[i] != Ignore && scores[i] >= c.threshold
+	truth, truthSizes := ConnectedComponents(width, height, func(i int) bool { return labels[i] == ood })
+	predicted, predictedSizes := ConnectedComponents(width, height, func(i int) bool {
+		return labels[i] != dataset.Ignore && scores[i] >= c.threshold
 	})
 	o := newOverlaps(len(truthSizes), len(predictedSizes))
 	for i, l := range labels {
@@ -77,7 +78,7 @@ func (c *ComponentCounter) Set(i int, scores []float32, labels []uint8, ood uint
 		if p > 0 && predictedSizes[p] < c.sizes.Predicted {
 			p = 0
 		}
-		if l == Ignore || t > 0 && truthSizes[t] < c.sizes.Truth {
+		if l == dataset.Ignore || t > 0 && truthSizes[t] < c.sizes.Truth {
 			continue
 		}
 		o.add(t, p)
@@ -86,7 +87,7 @@ func (c *ComponentCounter) Set(i int, scores []float32, labels []uint8, ood uint
 	return nil
 }
 
-// Result returns the metrics of all images set.
+// Result returns the metrics over all images that were set.
 func (c *ComponentCounter) Result() Components {
 	var all componentRates
 	for _, im := range c.images {
@@ -106,7 +107,7 @@ func (c *ComponentCounter) Result() Components {
 	return r
 }
 
-// split counts the rates that reach at, and those that do not.
+// split counts the rates that reach at and the rates below it.
 func split(rates []float64, at float64) (reach, below float64) {
 	for _, v := range rates {
 		if v >= at {
@@ -116,7 +117,7 @@ func split(rates []float64, at float64) (reach, below float64) {
 	return reach, float64(len(rates)) - reach
 }
 
-// overlaps counts the pixels that each pair of a true and a predicted component share; index 0 is no component.
+// overlaps counts the pixels that each true component shares with each predicted one; index 0 stands for no component.
 type overlaps struct {
 	shared           map[[2]int32]int
 	truth, predicted []int // pixels of each component
@@ -137,18 +138,18 @@ func (o *overlaps) add(t, p int32) {
 	}
 }
 
-// rates returns sIoU for each true and PPV for each predicted component that has pixels left.
+// rates returns the sIoU of each true and the PPV of each predicted component that has pixels left.
 //
 // For a true component k and the union P of all predicted components that touch it,
-// sIoU(k) = |k ∩ P| / |k ∪ P \ (other true components)|: a prediction that covers two objects is not punished twice.
-// For a predicted component p and the union K of the true ones, PPV(p) = |p ∩ K| / |p|.
+// sIoU(k) = |k ∩ P| / |k ∪ P \ (other true components)|: a prediction that covers two objects is not penalised twice.
+// For a predicted component p and the union K of all true components, PPV(p) = |p ∩ K| / |p|.
 func (o *overlaps) rates() (r componentRates) {
 	hitTruth, hitPredicted := make([]int, len(o.truth)), make([]int, len(o.predicted))
 	for pair, n := range o.shared {
 		hitTruth[pair[0]] += n
 		hitPredicted[pair[1]] += n
 	}
-	union := make([]int, len(o.truth)) // of k and P, without P's pixels on other true components
+	union := make([]int, len(o.truth)) // of k and P, without the pixels of P on other true components
 	for pair, n := range o.shared {
 		union[pair[0]] += o.predicted[pair[1]] - hitPredicted[pair[1]] + n
 	}

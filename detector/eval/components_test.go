@@ -9,9 +9,10 @@ import (
 	"testing"
 
 	"github.com/oodcast/oodcast/detector/eval"
+	"github.com/oodcast/oodcast/detector/eval/dataset"
 )
 
-// components.json holds what numpy and scipy compute from the definition; testdata/components.py made it.
+// components.json holds the results of numpy and scipy by the definition; testdata/components.py wrote it.
 func TestComponentsMatchDefinition(t *testing.T) {
 	raw, err := os.ReadFile("testdata/components.json")
 	if err != nil {
@@ -78,13 +79,13 @@ func TestComponentsMatchDefinition(t *testing.T) {
 func TestComponentsRefuse(t *testing.T) {
 	c := eval.NewComponentCounter(1, 0, eval.ComponentSizes{})
 	if err := c.Set(0, make([]float32, 4), make([]uint8, 4), 1, 3, 1); err == nil {
-		t.Error("sizes that differ: no error")
+		t.Error("sizes that do not match: no error")
 	}
 	nan := []float32{0, float32(math.NaN())}
 	if err := c.Set(0, nan, []uint8{0, 1}, 1, 2, 1); !errors.Is(err, eval.ErrNotFinite) {
 		t.Errorf("NaN: %v, want ErrNotFinite", err)
 	}
-	if err := c.Set(0, nan, []uint8{1, eval.Ignore}, 1, 2, 1); err != nil {
+	if err := c.Set(0, nan, []uint8{1, dataset.Ignore}, 1, 2, 1); err != nil {
 		t.Errorf("NaN outside the valid pixels: %v", err)
 	}
 	if got := eval.NewComponentCounter(0, 0, eval.ComponentSizes{}).Result(); got.F1 != 0 || got.SIoU != 0 || got.PPV != 0 {

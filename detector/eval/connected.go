@@ -1,9 +1,9 @@
 package eval
 
-// components numbers the 8-connected components of the pixels where set is true, from 1 in the order of their first
-// pixel: numbers holds each pixel's, or 0, and sizes[i] is the number of pixels of component i. Two passes with a
-// union-find over provisional labels (Rosenfeld and Pfaltz, 1966).
-func components(width, height int, set func(i int) bool) (numbers []int32, sizes []int) {
+// ConnectedComponents numbers the 8-connected components of the pixels where set is true, from 1 in the order of their
+// first pixels. numbers holds the component of each pixel, 0 for none, and sizes[i] is the number of pixels of component i.
+// It makes two passes with a union-find over provisional labels (Rosenfeld and Pfaltz, 1966).
+func ConnectedComponents(width, height int, set func(i int) bool) (numbers []int32, sizes []int) {
 	numbers = make([]int32, width*height)
 	l := labeller{parent: []int32{0}}
 	for y := range height {
@@ -13,7 +13,7 @@ func components(width, height int, set func(i int) bool) (numbers []int32, sizes
 			}
 		}
 	}
-	// Number the roots in order; a root is smaller than what hangs from it, so its number is there before it is needed.
+	// Number the roots in order. A root is smaller than its descendants, so its number is known before they need it.
 	final := make([]int32, len(l.parent))
 	n := int32(0)
 	for i := 1; i < len(l.parent); i++ {
@@ -32,12 +32,12 @@ func components(width, height int, set func(i int) bool) (numbers []int32, sizes
 	return numbers, sizes
 }
 
-// labeller is the union-find: a label's parent is smaller than itself, a root's is itself.
+// labeller is the union-find. The parent of a label is smaller than the label; a root is its own parent.
 type labeller struct {
 	parent []int32
 }
 
-// join gives pixel i = (x, y) the label of its left and upper neighbours, which become one, or a new label.
+// join returns the label of pixel i = (x, y): the label of its left and upper neighbours, which it unites, or a new one.
 func (l *labeller) join(dst []int32, i, x, y, width int) int32 {
 	label := int32(0)
 	meet := func(v int32) {
@@ -64,7 +64,7 @@ func (l *labeller) join(dst []int32, i, x, y, width int) int32 {
 	return label
 }
 
-// union makes one component of a and b and returns its root, the smaller; a may be 0, no label yet.
+// union joins the components of a and b and returns the root, the smaller one. An a of 0 means no label yet.
 func (l *labeller) union(a, b int32) int32 {
 	b = l.find(b)
 	if a == 0 {

@@ -5,26 +5,26 @@ import "sort"
 // Point is a point of a curve, both coordinates in 0..1.
 type Point struct{ X, Y float64 }
 
-// Curves are drawn from a pool: thinned to what a figure can show.
+// Curves are the curves of a pool, thinned to the resolution of a figure.
 type Curves struct {
 	ROC []Point // X false positive rate, Y true positive rate, from (0, 0) to (1, 1)
-	PR  []Point // X recall, Y precision, recall rising to 1; step-wise, each point closes its step
+	PR  []Point // X recall, rising to 1, Y precision; a step function, each point closes its step
 	// Low and High bound the middle 99.8 % of the scores.
 	Low, High float32
 }
 
-// curveStep is the distance on either axis below which a point is left out: half a pixel of a figure of 250 pixels.
+// curveStep is the smallest distance, on either axis, between two points: half a pixel of a figure of 250 pixels.
 const curveStep = 1.0 / 500
 
-// tailShare is the share of the scores beyond Low and beyond High.
+// tailShare is the fraction of the scores beyond Low, and beyond High.
 const tailShare = 0.001
 
-// tracer folds a sweep into Curves.
+// tracer builds Curves from a sweep.
 type tracer struct {
 	c                    *Curves
 	positives, negatives float64
-	roc, pr              Point // the last point seen
-	high, low            bool  // Curves.High and Low are found
+	roc, pr              Point // last points
+	high, low            bool  // whether Curves.High and Curves.Low are found
 }
 
 func newTracer(c *Curves, positives, negatives int) *tracer {
@@ -49,7 +49,7 @@ func (t *tracer) add(key uint32, tp, fp int) {
 	}
 }
 
-// close adds the ends, which thinning may have left out.
+// close adds the end points, which thinning may have left out.
 func (t *tracer) close() {
 	if n := len(t.c.ROC); t.c.ROC[n-1] != t.roc {
 		t.c.ROC = append(t.c.ROC, t.roc)
@@ -59,7 +59,7 @@ func (t *tracer) close() {
 	}
 }
 
-// thin appends p when it lies far enough from the last point.
+// thin appends p if it lies far enough from the last point.
 func thin(points []Point, p Point) []Point {
 	if n := len(points); n > 0 {
 		dx, dy := p.X-points[n-1].X, p.Y-points[n-1].Y
@@ -70,14 +70,14 @@ func thin(points []Point, p Point) []Point {
 	return append(points, p)
 }
 
-// Histogram counts the scores of a pool in equal bins.
+// Histogram is the distribution of the scores of a pool over bins of equal width.
 type Histogram struct {
-	Low, High           float32 // lower edge of the first bin, upper edge of the last; what lies beyond is in them
+	Low, High           float32 // edges of the first and the last bin, which include the scores beyond
 	Anomalous, Ordinary []float64
 }
 
-// Histogram returns the share of the anomalous and of the in-distribution pixels in each of n bins between low and high;
-// each sums to 1. Sorted blocks make it a search for n edges, not a pass over the pixels.
+// Histogram returns the fraction of the anomalous and of the in-distribution pixels in each of n bins between low and high.
+// Each list sums to 1. Because the blocks are sorted, this takes a search for n edges instead of a pass over the pixels.
 func (p *Pool) Histogram(low, high float32, n int) Histogram {
 	h := Histogram{Low: low, High: high, Anomalous: make([]float64, n), Ordinary: make([]float64, n)}
 	positives, negatives := p.Count()
@@ -88,7 +88,7 @@ func (p *Pool) Histogram(low, high float32, n int) Histogram {
 	return h
 }
 
-// fill adds the list's pixels to the bins, divided by total.
+// fill adds the pixels of the list, divided by total, to the bins.
 func (k keyed) fill(bins []float64, low, high float32, total float64) {
 	rest := k
 	for i := len(bins) - 1; i > 0; i-- { // ascending keys are descending scores

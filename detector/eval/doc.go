@@ -1,7 +1,10 @@
-// Package eval measures how well anomaly maps find what does not belong: pooled pixel metrics over labelled data sets.
+// Package eval computes the metrics of anomaly maps against labelled images.
 //
-// A data set is a list of images with label masks; a [Pool] collects the scores of all valid pixels of all images and
-// gives average precision, AUROC and FPR95 exactly, as scikit-learn does, without holding more than four bytes a
-// pixel. Higher scores mean more anomalous. Labels are 0 in-distribution, the data set's out-of-distribution value
-// (1 in most), and 255 for pixels that do not count.
+// A [Pool] collects the scores of the valid pixels of all images and gives average precision, AUROC and FPR95 exactly, as
+// scikit-learn does, from no more than four bytes per pixel. Higher scores are more anomalous. [Measure] fills the row of a
+// table from one pass over the maps of a [dataset.Dataset], and from a second pass the metrics of connected components.
+//
+// A new metric of pixels goes into [Metrics], a new metric of components into [Components], and its JSON key into [Result].
+// Package stream holds the metrics of streams. This package runs no model: package method makes maps, package evaluator
+// runs a bundle.
 package eval

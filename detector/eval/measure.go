@@ -4,18 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/oodcast/oodcast/detector/eval/dataset"
 )
 
-// Options say what [Dataset.Measure] computes beside the pooled metrics.
+// Options select what [Measure] computes in addition to the pooled metrics.
 type Options struct {
 	FPR        FPRConvention
-	Bootstrap  int  // number of subsets, 0 for none
+	Bootstrap  int  // number of subsets; 0: none
 	Binned     bool // round the scores: see [NewBinnedPool]
-	Components bool // visit the maps a second time and compare components
-	Panels     bool // visit the maps a second time and keep the best, the median and the worst
+	Components bool // compare components, which takes a second pass over the maps
+	Panels     bool // keep the best, the median and the worst image, which takes a second pass over the maps
 }
 
-// Measured is a row with what a table does not show.
+// Measured is a row with the figures that a table does not show.
 type Measured struct {
 	Result
 	PerImage  []ImageResult
@@ -25,7 +27,7 @@ type Measured struct {
 	Panels    []Panel // best, median, worst
 }
 
-// ImageResult holds the metrics of one image; those that a missing class leaves undefined are nil.
+// ImageResult holds the metrics of one image. Rates that are undefined because a class is absent are nil.
 type ImageResult struct {
 	Name     string   `json:"name"`
 	Pixels   int      `json:"pixels"`
@@ -35,17 +37,34 @@ type ImageResult struct {
 	FPR95    *float64 `json:"fpr95"`
 }
 
-// histogramBins is what a figure of some 400 pixels shows.
+// ImageResults are the metrics of the single images of a row.
+type ImageResults struct {
+	Dataset   string        `json:"dataset"`
+	Bundle    string        `json:"bundle,omitempty"`
+	Method    string        `json:"method"`
+	Timesteps int           `json:"timesteps"`
+	Images    []ImageResult `json:"images"`
+}
+
+// ImageResults returns the metrics of the single images under the names of the row.
+func (m *Measured) ImageResults() ImageResults {
+	return ImageResults{m.Dataset, m.Bundle, m.Method, m.Timesteps, m.PerImage}
+}
+
+// histogramBins suits a figure of about 400 pixels.
 const histogramBins = 80
 
-// Measure visits the maps of one row and fills row, whose names are set. Errors of the pooled metrics are those of
-// [Pool.Metrics].
-func (d *Dataset) Measure(ctx context.Context, row Result, visits Visits, o Options) (*Measured, error) {
+// Measure visits the maps of one row of d and returns row, whose names the caller has set, with its metrics. It returns
+// [ErrNoPositive] or [ErrNoNegative] if d has no pixel of a class.
+func Measure(
+	ctx context.Context, d *dataset.Dataset, row Result, visits dataset.Visits, o Options,
+) (*Measured, error) {
 	pool := NewPool(len(d.Items))
 	if o.Binned {
 		pool = NewBinnedPool(len(d.Items))
 	}
-	if err := d.fill(ctx, pool, visits); err != nil {
+	err := visits(ctx, func(x *dataset.Labelled) error { return pool.Set(x.Index, x.Scores, x.Labels, d.OOD) })
+	if err != nil {
 		return nil, err
 	}
 	m, curves, err := pool.Curves()
@@ -62,24 +81,24 @@ func (d *Dataset) Measure(ctx context.Context, row Result, visits Visits, o Opti
 		Result: row, Curves: curves, Threshold: m.Threshold,
 		Histogram: pool.Histogram(curves.Low, curves.High, histogramBins),
 	}
-	if out.PerImage, err = d.perImage(pool, o.FPR); err != nil {
+	if out.PerImage, err = perImage(d, pool, o.FPR); err != nil {
 		return nil, err
 	}
-	return out, d.revisit(ctx, out, visits, o)
+	return out, revisit(ctx, d, out, visits, o)
 }
 
-// revisit visits the maps again for what needs the pooled metrics first.
-func (d *Dataset) revisit(ctx context.Context, out *Measured, visits Visits, o Options) error {
+// revisit makes the second pass over the maps, for figures that depend on the pooled metrics.
+func revisit(ctx context.Context, d *dataset.Dataset, out *Measured, visits dataset.Visits, o Options) error {
 	if !o.Components && !o.Panels {
 		return nil
 	}
-	counter := NewComponentCounter(len(d.Items), out.Threshold, d.Sizes())
+	counter := NewComponentCounter(len(d.Items), out.Threshold, ComponentSizesOf(d.Name))
 	chosen := map[int]string{}
 	if o.Panels {
 		chosen = places(out.PerImage)
 	}
 	panels := make([]*Panel, len(d.Items))
-	err := visits(ctx, func(x *Labelled) error {
+	err := visits(ctx, func(x *dataset.Labelled) error {
 		if place, ok := chosen[x.Index]; ok {
 			p := newPanel(x, d.OOD, place, out.PerImage[x.Index])
 			panels[x.Index] = &p
@@ -107,7 +126,7 @@ func (d *Dataset) revisit(ctx context.Context, out *Measured, visits Visits, o O
 }
 
 // perImage computes the metrics of each image on its own.
-func (d *Dataset) perImage(p *Pool, fpr FPRConvention) ([]ImageResult, error) {
+func perImage(d *dataset.Dataset, p *Pool, fpr FPRConvention) ([]ImageResult, error) {
 	images := make([]ImageResult, len(d.Items))
 	for i, it := range d.Items {
 		one := p.Subset([]int{i})

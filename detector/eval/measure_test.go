@@ -10,14 +10,15 @@ import (
 	"testing"
 
 	"github.com/oodcast/oodcast/detector/eval"
+	"github.com/oodcast/oodcast/detector/eval/dataset"
 )
 
-// synthetic is a data set of n maps of width × height whose scores are made when they are visited: squares of 64 pixels,
-// every eleventh anomalous and brighter, under noise that no two pixels share.
-func synthetic(n, width, height int) (*eval.Dataset, eval.Visits) {
-	d := &eval.Dataset{Name: "folder", OOD: 1, Items: make([]eval.Item, n)}
-	return d, func(ctx context.Context, visit func(x *eval.Labelled) error) error {
-		x := &eval.Labelled{
+// synthetic returns a data set of n images of width × height, and visits that make their scores: squares of 64 pixels, every
+// eleventh anomalous and brighter, with independent noise on every pixel.
+func synthetic(n, width, height int) (*dataset.Dataset, dataset.Visits) {
+	d := &dataset.Dataset{Name: "folder", OOD: 1, Items: make([]dataset.Item, n)}
+	return d, func(ctx context.Context, visit func(x *dataset.Labelled) error) error {
+		x := &dataset.Labelled{
 			Width: width, Height: height, Labels: make([]uint8, width*height), Scores: make([]float32, width*height),
 		}
 		state := uint64(1)
@@ -41,13 +42,13 @@ func synthetic(n, width, height int) (*eval.Dataset, eval.Visits) {
 
 func TestMeasure(t *testing.T) {
 	d, visits := synthetic(3, 128, 128)
-	m, err := d.Measure(t.Context(), eval.Result{Dataset: "folder", Method: "m"}, visits, eval.Options{
+	m, err := eval.Measure(t.Context(), d, eval.Result{Dataset: "folder", Method: "m"}, visits, eval.Options{
 		FPR: eval.FPRNearest, Bootstrap: 4, Components: true, Panels: true,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	// One of the four squares of images 0 and 2 is anomalous, none of image 1.
+	// Of the four squares of an image, one is anomalous in images 0 and 2 and none in image 1.
 	if m.Images != 3 || m.Pixels != 3*128*128 || m.OODShare != 2.0/12 || m.Bootstrap.N != 4 {
 		t.Errorf("row %+v", m.Result)
 	}
@@ -59,7 +60,7 @@ func TestMeasure(t *testing.T) {
 		t.Errorf("the image with an anomaly: %+v, pooled AP %v", one, m.AP)
 	}
 	if none.AP != nil || none.AUROC != nil || none.FPR95 != nil || none.Pixels != 128*128 {
-		t.Errorf("an image without one: %+v, want no rates", none)
+		t.Errorf("the image without an anomaly: %+v, want no rates", none)
 	}
 	var places []string
 	for _, p := range m.Panels {
@@ -73,16 +74,16 @@ func TestMeasure(t *testing.T) {
 	}
 }
 
-// A hundred maps of 2048×1024, components included, must fit in 2 GB. Run it alone, the peak is the process's:
+// A hundred maps of 2048×1024, components included, must fit in 2 GB. Run this alone, for it reports the peak of the process:
 //
 //	go test -run '^$' -bench HundredMaps/mode=exact -benchtime 1x ./detector/eval
 func BenchmarkHundredMaps(b *testing.B) {
 	for _, binned := range []bool{true, false} {
 		b.Run("mode="+map[bool]string{true: "fast", false: "exact"}[binned], func(b *testing.B) {
-			defer debug.SetGCPercent(debug.SetGCPercent(25)) // as the command does
+			defer debug.SetGCPercent(debug.SetGCPercent(25)) // as oodcast eval does
 			d, visits := synthetic(100, 2048, 1024)
 			for b.Loop() {
-				_, err := d.Measure(b.Context(), eval.Result{}, visits, eval.Options{
+				_, err := eval.Measure(b.Context(), d, eval.Result{}, visits, eval.Options{
 					FPR: eval.FPRNearest, Binned: binned, Components: true, Panels: true,
 				})
 				if err != nil {
@@ -94,7 +95,7 @@ func BenchmarkHundredMaps(b *testing.B) {
 	}
 }
 
-// peakMegabytes is the largest resident size that the process has had.
+// peakMegabytes returns the largest resident size of the process so far.
 func peakMegabytes(b *testing.B) float64 {
 	b.Helper()
 	raw, err := os.ReadFile("/proc/self/status")

@@ -5,28 +5,28 @@ import "math"
 // TPRTarget is the true positive rate at which the false positive rate is reported.
 const TPRTarget = 0.95
 
-// Metrics are fractions in 0..1.
+// Metrics are the pooled metrics of pixels, as fractions in 0..1.
 type Metrics struct {
 	AP    float64 // step-wise over distinct scores: Σ (R_n − R_{n−1})·P_n, as sklearn.metrics.average_precision_score
 	AUROC float64 // trapezoids over distinct scores
-	// FPR95 is taken at the point of the ROC curve whose TPR is nearest to 0.95, the first such on ties, on the curve
-	// that sklearn.metrics.roc_curve returns (collinear points dropped): the convention of DOoD and cDNP.
+	// FPR95 is the FPR at the point whose TPR is nearest to 0.95, the first such point on ties, of the ROC curve that
+	// sklearn.metrics.roc_curve returns, without collinear points: the convention of DOoD and cDNP.
 	FPR95 float64
-	// FPR95First is taken at the first TPR ≥ 0.95: the convention of Fishyscapes and SegmentMeIfYouCan.
+	// FPR95First is the FPR at the first TPR ≥ 0.95: the convention of Fishyscapes and SegmentMeIfYouCan.
 	FPR95First float64
-	// F1 is the best harmonic mean of precision and recall over all thresholds, Threshold the highest score where it is
-	// reached when pixels at or above it count as anomalous.
+	// F1 is the best harmonic mean of precision and recall over all thresholds, and Threshold the highest threshold that
+	// reaches it. Pixels at or above the threshold are predicted anomalous.
 	F1        float64
 	Threshold float32
 }
 
-// Metrics computes the pooled metrics. It returns [ErrNoPositive] or [ErrNoNegative] when a class is empty.
+// Metrics computes the pooled metrics. It returns [ErrNoPositive] or [ErrNoNegative] if a class is empty.
 func (p *Pool) Metrics() (Metrics, error) {
 	m, _, err := p.metrics(nil)
 	return m, err
 }
 
-// Curves also returns the curves through the metrics, from one pass over the scores.
+// Curves computes the pooled metrics and their curves in one pass over the scores.
 func (p *Pool) Curves() (Metrics, Curves, error) { return p.metrics(&Curves{}) }
 
 func (p *Pool) metrics(c *Curves) (Metrics, Curves, error) {
@@ -57,16 +57,16 @@ func (p *Pool) metrics(c *Curves) (Metrics, Curves, error) {
 	return acc.m, *c, nil
 }
 
-// point is a point of the ROC curve in counts.
+// point is a point of the ROC curve, in pixels.
 type point struct{ tp, fp int }
 
-// accumulator folds the points of a sweep into Metrics.
+// accumulator computes Metrics from the points of a sweep.
 type accumulator struct {
 	m                    Metrics
 	positives, negatives float64
 	prev                 point
-	window               []point // the last two points of the curve, for dropping collinear ones
-	best                 float64 // |TPR − 0.95| of the point FPR95 was taken at
+	window               []point // last two points of the curve, to detect collinear ones
+	best                 float64 // |TPR − 0.95| of the point of FPR95
 	reached              bool
 }
 
@@ -83,8 +83,8 @@ func (a *accumulator) add(key uint32, tp, fp int) {
 		a.m.F1, a.m.Threshold = f1, score(key)
 	}
 	a.prev = cur
-	// sklearn keeps the first and the last point, and an inner one where the second difference of either count is
-	// not zero; its threshold list starts with the first distinct score, before (0, 0) is put in front.
+	// sklearn keeps the first and the last point, and an inner point where the second difference of either count is not
+	// zero. Its list of thresholds starts with the first distinct score; sklearn prepends (0, 0) only later.
 	a.window = append(a.window, cur)
 	if n := len(a.window); n > 2 {
 		l, m, r := a.window[n-3], a.window[n-2], a.window[n-1]
@@ -95,7 +95,7 @@ func (a *accumulator) add(key uint32, tp, fp int) {
 	}
 }
 
-// near takes FPR95 at p if its TPR is nearer to 0.95 than any before.
+// near reads FPR95 at p if the TPR of p is nearer to 0.95 than any before.
 func (a *accumulator) near(p point) {
 	if d := math.Abs(float64(p.tp)/a.positives - TPRTarget); d < a.best {
 		a.best, a.m.FPR95 = d, float64(p.fp)/a.negatives

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+
+	"github.com/oodcast/oodcast/detector/eval/dataset"
 )
 
 // Errors of Pool.Add and Pool.Metrics.
@@ -13,31 +15,28 @@ var (
 	ErrNoNegative = errors.New("eval: no in-distribution pixel among the valid ones")
 )
 
-// Ignore is the label of a pixel that does not count.
-const Ignore = 255
-
-// Pool collects the scores of labelled pixels, one block an image. An exact one keeps four bytes a valid pixel: a
-// hundred maps of 2048×1024 take 0.8 GB; a binned one keeps some hundred kilobytes an image. It is not safe for
-// concurrent use, but for Set.
+// Pool collects the scores of labelled pixels, one block per image. An exact pool keeps four bytes per valid pixel: a
+// hundred maps of 2048×1024 take 0.8 GB. A binned pool keeps about a hundred kilobytes per image. Only Set is safe for
+// concurrent use.
 type Pool struct {
 	blocks []block
 	binned bool
 }
 
-// NewPool returns an exact pool with room for so many images, to be filled by Set.
+// NewPool returns an exact pool with room for the given number of images, which Set fills.
 func NewPool(images int) *Pool { return &Pool{blocks: make([]block, images)} }
 
-// block holds the scores of one image, those of anomalous and those of in-distribution pixels.
+// block holds the scores of the anomalous (pos) and of the in-distribution (neg) pixels of one image.
 type block struct {
 	pos, neg keyed
 }
 
-// keyed is a list of ascending keys, one a pixel, or with counts, one a distinct score.
+// keyed is a list of ascending keys: one per pixel, or with counts, one per distinct score.
 type keyed struct {
 	keys, counts []uint32
 }
 
-// pixels is the number of pixels in the list.
+// pixels returns the number of pixels in the list.
 func (k keyed) pixels() int {
 	if k.counts == nil {
 		return len(k.keys)
@@ -49,8 +48,9 @@ func (k keyed) pixels() int {
 	return n
 }
 
-// Add takes the scores and labels of one image, equally long, row-major. A label equal to ood is anomalous, one equal
-// to [Ignore] is left out, any other is in-distribution. A NaN or infinite score is [ErrNotFinite] and adds nothing.
+// Add adds the scores and labels of one image, of equal length and row-major. A pixel with label ood is anomalous, one with
+// label [dataset.Ignore] does not count, and any other is in-distribution. If the score of a pixel that counts is NaN or
+// infinite, Add returns [ErrNotFinite] and adds nothing.
 func (p *Pool) Add(scores []float32, labels []uint8, ood uint8) error {
 	b, err := p.block(scores, labels, ood)
 	if err == nil {
@@ -59,7 +59,7 @@ func (p *Pool) Add(scores []float32, labels []uint8, ood uint8) error {
 	return err
 }
 
-// Set is Add for image number i of [NewPool]; different images may be set at the same time.
+// Set is Add for image i of a pool with room for it. Set may be called concurrently for different images.
 func (p *Pool) Set(i int, scores []float32, labels []uint8, ood uint8) (err error) {
 	p.blocks[i], err = p.block(scores, labels, ood)
 	return err
@@ -71,7 +71,7 @@ func (p *Pool) block(scores []float32, labels []uint8, ood uint8) (block, error)
 	}
 	positives, negatives := 0, 0
 	for i, l := range labels {
-		if l == Ignore && ood != Ignore {
+		if l == dataset.Ignore && ood != dataset.Ignore {
 			continue
 		}
 		if s := float64(scores[i]); math.IsNaN(s) || math.IsInf(s, 0) {
@@ -91,7 +91,7 @@ func (p *Pool) block(scores []float32, labels []uint8, ood uint8) (block, error)
 		switch {
 		case l == ood:
 			pos = append(pos, key(scores[i]))
-		case l != Ignore:
+		case l != dataset.Ignore:
 			neg = append(neg, key(scores[i]))
 		}
 	}
@@ -101,10 +101,10 @@ func (p *Pool) block(scores []float32, labels []uint8, ood uint8) (block, error)
 	return block{pos: keyed{keys: pos}, neg: keyed{keys: neg}}, nil
 }
 
-// Images returns the number of images added.
+// Images returns the number of images.
 func (p *Pool) Images() int { return len(p.blocks) }
 
-// Binned says that scores were rounded: see [NewBinnedPool].
+// Binned reports whether the pool rounds scores: see [NewBinnedPool].
 func (p *Pool) Binned() bool { return p.binned }
 
 // Count returns the number of anomalous and of in-distribution pixels.
@@ -116,7 +116,7 @@ func (p *Pool) Count() (positives, negatives int) {
 	return positives, negatives
 }
 
-// Subset returns a pool of the images with the given indices; it shares their scores.
+// Subset returns a pool of the images with the given indices, which shares their scores.
 func (p *Pool) Subset(images []int) *Pool {
 	sub := &Pool{blocks: make([]block, len(images)), binned: p.binned}
 	for i, j := range images {
@@ -125,8 +125,8 @@ func (p *Pool) Subset(images []int) *Pool {
 	return sub
 }
 
-// key maps a finite float32 to an unsigned number such that a larger score has a smaller key: ascending keys are
-// descending scores. Zero and negative zero are one score, so they share a key.
+// key maps a finite score to a number that falls as the score rises: ascending keys are descending scores. Zero and
+// negative zero are one score and share a key.
 func key(s float32) uint32 {
 	b := math.Float32bits(s + 0) // -0 + 0 = +0
 	if b>>31 != 0 {
@@ -143,8 +143,8 @@ func score(k uint32) float32 {
 	return math.Float32frombits(^k &^ (1 << 31))
 }
 
-// sortKeys sorts ascending: least significant digit first, three passes of eleven bits, linear in len(k). scratch has
-// room for as many.
+// sortKeys sorts k in ascending order by radix, least significant digit first, in three passes of eleven bits: linear in
+// len(k). scratch must be at least as long as k.
 func sortKeys(k, scratch []uint32) {
 	const digits = 1 << 11
 	if len(k) < 2 {

@@ -11,9 +11,10 @@ import (
 	"testing"
 
 	"github.com/oodcast/oodcast/detector/eval"
+	"github.com/oodcast/oodcast/detector/eval/dataset"
 )
 
-// golden.json holds what scikit-learn computes; testdata/golden.py made it.
+// golden.json holds the results of scikit-learn; testdata/golden.py wrote it.
 func TestMetricsMatchScikitLearn(t *testing.T) {
 	raw, err := os.ReadFile("testdata/golden.json")
 	if err != nil {
@@ -38,7 +39,7 @@ func TestMetricsMatchScikitLearn(t *testing.T) {
 				labels[i] = uint8(l)
 			}
 			n := len(labels) / c.Images
-			// The scores differ by more than one part in 2048, so that rounding them changes nothing.
+			// The scores differ by more than one part in 2048, so rounding changes nothing.
 			for kind, pool := range map[string]*eval.Pool{"exact": eval.NewPool(c.Images), "binned": eval.NewBinnedPool(c.Images)} {
 				for i := range c.Images {
 					if err := pool.Set(i, c.Scores[i*n:(i+1)*n], labels[i*n:(i+1)*n], 1); err != nil {
@@ -69,14 +70,14 @@ func TestPoolRefuses(t *testing.T) {
 			t.Errorf("Add(%v) = %v, want ErrNotFinite", bad, err)
 		}
 	}
-	if err := pool.Add([]float32{0, float32(math.NaN())}, []uint8{0, eval.Ignore}, 1); err != nil {
+	if err := pool.Add([]float32{0, float32(math.NaN())}, []uint8{0, dataset.Ignore}, 1); err != nil {
 		t.Errorf("a NaN outside the valid pixels: %v", err)
 	}
 	if _, err := pool.Metrics(); !errors.Is(err, eval.ErrNoPositive) {
 		t.Errorf("Metrics() = %v, want ErrNoPositive", err)
 	}
 	if err := pool.Add([]float32{0}, []uint8{0, 1}, 1); err == nil {
-		t.Error("lengths that differ: no error")
+		t.Error("lengths that do not match: no error")
 	}
 	var positives eval.Pool
 	if err := positives.Add([]float32{1}, []uint8{1}, 1); err != nil {
@@ -87,7 +88,7 @@ func TestPoolRefuses(t *testing.T) {
 	}
 }
 
-// The order of the images and the way pixels are split over them must not matter.
+// The metrics do not depend on how pixels are split into images.
 func TestPoolIsOrderFree(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	const n = 5000
@@ -112,11 +113,11 @@ func TestPoolIsOrderFree(t *testing.T) {
 		return m
 	}
 	if whole, cut := metrics(), metrics(1, 17, 2500, 4999); whole != cut {
-		t.Errorf("cut into images %+v, whole %+v", cut, whole)
+		t.Errorf("split into images %+v, whole %+v", cut, whole)
 	}
 }
 
-// noisy is an image of n pixels of which one in twenty is anomalous and scores higher by shift standard deviations.
+// noisy returns an image of n pixels of which one in twenty is anomalous and scores higher by shift standard deviations.
 func noisy(seed uint64, n int, shift float64) (scores []float32, labels []uint8) {
 	r := rand.New(rand.NewPCG(seed, 2))
 	scores, labels = make([]float32, n), make([]uint8, n)
@@ -129,7 +130,7 @@ func noisy(seed uint64, n int, shift float64) (scores []float32, labels []uint8)
 	return scores, labels
 }
 
-// Rounded to 20 bits, a quarter of a million different scores of a continuous distribution give nearly the same metrics.
+// Rounding a quarter of a million different scores of a continuous distribution to 20 bits hardly changes the metrics.
 func TestBinnedIsNearExact(t *testing.T) {
 	for _, shift := range []float64{0, 1, 3, 100} {
 		exact, binned := eval.NewPool(4), eval.NewBinnedPool(4)
@@ -150,7 +151,7 @@ func TestBinnedIsNearExact(t *testing.T) {
 			t.Fatal(err)
 		}
 		if exact.Binned() || !binned.Binned() {
-			t.Error("a pool does not say whether it is binned")
+			t.Error("Binned() is wrong")
 		}
 		for name, d := range map[string]float64{
 			"AP": got.AP - want.AP, "AUROC": got.AUROC - want.AUROC, "FPR95": got.FPR95 - want.FPR95,
@@ -163,7 +164,7 @@ func TestBinnedIsNearExact(t *testing.T) {
 	}
 }
 
-// More pixels than are sorted at a time, many of them equal: the ranges must not show.
+// The metrics of more pixels than are sorted at a time, many of them equal, do not depend on the ranges.
 func TestPoolOfManyPixels(t *testing.T) {
 	const n = 1 << 20
 	scores, labels := noisy(5, n, 1)
@@ -238,10 +239,10 @@ func TestCurvesAndHistogram(t *testing.T) {
 			recall = p.X
 		}
 		if math.Abs(area-m.AUROC) > 2e-3 || math.Abs(ap-m.AP) > 5e-3 { // thinning to 1/500
-			t.Errorf("areas below the curves %v and %v, metrics %v and %v", area, ap, m.AUROC, m.AP)
+			t.Errorf("areas under the curves %v and %v, metrics %v and %v", area, ap, m.AUROC, m.AP)
 		}
 		if len(c.ROC) > 1200 || len(c.PR) > 1200 {
-			t.Errorf("%d and %d points for a figure", len(c.ROC), len(c.PR))
+			t.Errorf("%d and %d points are too many for a figure", len(c.ROC), len(c.PR))
 		}
 		h := pool.Histogram(c.Low, c.High, 40)
 		for name, bins := range map[string][]float64{"anomalous": h.Anomalous, "ordinary": h.Ordinary} {
@@ -251,7 +252,7 @@ func TestCurvesAndHistogram(t *testing.T) {
 				mean += v * (float64(c.Low) + float64(c.High-c.Low)*(float64(i)+0.5)/40)
 			}
 			want := map[string]float64{"anomalous": 2, "ordinary": 0}[name]
-			if math.Abs(sum-1) > 1e-9 || math.Abs(mean-want) > 0.1 { // 1600 pixels at least
+			if math.Abs(sum-1) > 1e-9 || math.Abs(mean-want) > 0.1 { // of at least 1600 pixels
 				t.Errorf("%s: sums to %v, mean %v, want 1 and about %v", name, sum, mean, want)
 			}
 		}

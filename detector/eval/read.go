@@ -7,18 +7,18 @@ import (
 	"io"
 )
 
-// ErrResults is returned for a file that is no list of results.
+// ErrResults is the error of a file that is not a list of results.
 var ErrResults = errors.New("eval: results")
 
-// maxResults bounds a result file in bytes: some hundred thousand rows.
+// maxResults bounds the size of a result file in bytes: about a hundred thousand rows.
 const maxResults = 64 << 20
 
-// ReadResults reads what eval --json wrote. Keys that it does not know are left out; rates outside 0..1 are an error.
+// ReadResults reads the rows that oodcast eval --json wrote. It ignores unknown keys; a rate outside 0..1 is an error.
 func ReadResults(r io.Reader) ([]Result, error) {
 	d := json.NewDecoder(io.LimitReader(r, maxResults))
 	var rows []Result
 	if err := d.Decode(&rows); err != nil {
-		return nil, fmt.Errorf("%w: %w: want what oodcast eval --json writes", ErrResults, err)
+		return nil, fmt.Errorf("%w: %w: want the output of oodcast eval --json", ErrResults, err)
 	}
 	if len(rows) == 0 {
 		return nil, fmt.Errorf("%w: no row", ErrResults)

@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// FPRConvention says at which point of the ROC curve FPR95 is read.
+// FPRConvention is the point of the ROC curve at which FPR95 is read.
 type FPRConvention string
 
 // The two conventions in use: see [Metrics].
@@ -29,16 +29,16 @@ type Result struct {
 	FPR95     float64    `json:"fpr95"`
 	Bootstrap *Bootstrap `json:"bootstrap,omitempty"`
 	LatencyMS *Latency   `json:"latency_ms,omitempty"`
-	// Components are the component-level metrics, Binned says that scores were rounded (--fast).
+	// Components are the component-level metrics. Binned reports that scores were rounded (--fast).
 	Components *Components `json:"components,omitempty"`
 	Binned     bool        `json:"binned,omitempty"`
-	// Encoder and Denoiser say what the bundle is made of: the network and its features, mlp or unet.
+	// Encoder is the network of the bundle with its features, Denoiser its kind of denoiser: mlp or unet.
 	Encoder  string `json:"encoder,omitempty"`
 	Denoiser string `json:"denoiser,omitempty"`
 }
 
-// Bootstrap is the mean and the sample standard deviation of the metrics over random subsets of 90 % of the images
-// (the paper's Table 2).
+// Bootstrap holds the mean and the sample standard deviation of the metrics over random subsets of 90 % of the images, as
+// in the paper's Table 2.
 type Bootstrap struct {
 	N         int     `json:"n"`
 	APMean    float64 `json:"ap_mean"`
@@ -47,13 +47,13 @@ type Bootstrap struct {
 	FPR95Std  float64 `json:"fpr95_std"`
 }
 
-// Latency is the time to score an image, in milliseconds.
+// Latency holds quantiles of the time to score an image, in milliseconds.
 type Latency struct {
 	P50 float64 `json:"p50"`
 	P95 float64 `json:"p95"`
 }
 
-// fill sets what follows from the pool of one method and its metrics.
+// fill sets the figures that follow from a pool and its metrics.
 func (row *Result) fill(p *Pool, m Metrics, fpr FPRConvention) {
 	pos, neg := p.Count()
 	row.Images, row.Pixels, row.Binned = p.Images(), pos+neg, p.Binned()
@@ -68,7 +68,7 @@ func (m Metrics) fpr(c FPRConvention) float64 {
 	return m.FPR95
 }
 
-// bootstrap draws n subsets of 90 % of the images with a fixed seed, so that two runs agree.
+// bootstrap draws n subsets of 90 % of the images from a fixed seed, so that two runs agree.
 func (p *Pool) bootstrap(n int, fpr FPRConvention) (*Bootstrap, error) {
 	r := rand.New(rand.NewPCG(0, 0))
 	keep := max(1, int(math.Round(0.9*float64(len(p.blocks)))))
@@ -99,7 +99,7 @@ func meanStd(v []float64) (mean, std float64) {
 	return mean, math.Sqrt(std)
 }
 
-// NewLatency summarises durations in milliseconds; nil when there are none.
+// NewLatency summarises durations in milliseconds. It returns nil if there are none.
 func NewLatency(ms []float64) *Latency {
 	if len(ms) == 0 {
 		return nil

@@ -13,6 +13,7 @@ import (
 
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/detector/eval"
+	"github.com/oodcast/oodcast/detector/eval/dataset"
 	"github.com/oodcast/oodcast/detector/ort"
 	"github.com/oodcast/oodcast/ingest"
 	"github.com/oodcast/oodcast/ingest/ingesttest"
@@ -110,7 +111,7 @@ func TestAccumulationOnStills(t *testing.T) {
 	if v := os.Getenv("OODCAST_IMAGES"); v != "" {
 		images, _ = strconv.Atoi(v)
 	}
-	d, err := eval.Open(name, filepath.Join(data, name))
+	d, err := dataset.Open(name, filepath.Join(data, name))
 	if err != nil {
 		t.Fatal(err)
 	}

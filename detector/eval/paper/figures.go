@@ -1,6 +1,6 @@
 package paper
 
-// The data sets' names as the paper writes them.
+// Names of the data sets of the tables.
 const (
 	roadAnomaly = "roadanomaly"
 	lostFound   = "fs_lostfound"
@@ -8,6 +8,7 @@ const (
 	adeOOD      = "ade_ood"
 )
 
+// titles returns the names of the data sets in print.
 func titles() map[string]string {
 	return map[string]string{
 		roadAnomaly: "RoadAnomaly", lostFound: "Fishyscapes L&F", static: "Fishyscapes Static", adeOOD: "ADE-OoD",
@@ -15,27 +16,28 @@ func titles() map[string]string {
 	}
 }
 
-// standIns are the sets whose figures are shown, and marked, where there are none of the paper's own set.
+// standIns maps data sets of the paper to those whose figures are shown, with a mark, in their absence.
 func standIns() map[string]string {
 	return map[string]string{roadAnomaly: "roadanomaly21", lostFound: "roadobstacle21"}
 }
 
-// metric is what a cell shows of a row, or of two joined by a stroke.
+// metric selects the figures in a cell: one, or two separated by a slash.
 type metric int
 
 const (
 	apFPR        metric = iota // AP / FPR95
-	bootstrapped               // the same as mean ± deviation over subsets
+	bootstrapped               // AP / FPR95 as mean ± deviation over subsets
 	apFirstBest                // AP at the first timestep / at the best
 	cost                       // seconds / AP
 )
 
-// entry is one row of a table: the paper's figures in the order of its columns, and whose row of ours stands beside them.
+// entry is one row of a table: the paper's figures in the order of the columns, and the method whose figures of ours stand
+// next to them.
 type entry struct {
 	label     string
 	method    string
 	denoiser  string // "" for any
-	timesteps int    // an exact |T|, or 0: the largest that was evaluated
+	timesteps int    // |T|; 0: the largest that was evaluated
 	paper     []string
 }
 
@@ -45,12 +47,12 @@ type source struct {
 	metric      metric
 	datasets    []string
 	entries     []entry
-	encoder     string   // of the paper, as far as it is said
-	notes       []string // what else differs
+	encoder     string   // of the paper, as far as it names it
+	notes       []string // further differences
 }
 
-// sources are the paper's tables in its order. The entries' figures are copied from its text; Table 2 is in appendix A,
-// Table 3 in appendix D.
+// sources returns the paper's tables in its order. The figures are copied from its text; Table 2 is in appendix A, Table 3
+// in appendix D.
 func sources() []source {
 	const cityscapes, ade = "Segmenter ViT-B and SETR ViT-L trained on Cityscapes", "SETR ViT-L trained on ADE20K for ADE-OoD"
 	return []source{
@@ -61,7 +63,7 @@ func sources() []source {
 				{"U-Net", "dood-diffusion", "unet", 0, []string{"67.3 / 19.8", "25.9 / 43.0"}},
 				{"MLP", "dood-diffusion", "mlp", 0, []string{"84.7 / 15.3", "31.5 / 41.1"}},
 			},
-			notes: []string{"The U-Net is a bundle of its own: oodcast fit --denoiser unet, then eval --bundle with it."},
+			notes: []string{"The U-Net is a separate bundle: oodcast fit --denoiser unet, then oodcast eval --bundle."},
 		},
 		{
 			name: "Fig. 6", title: "the score and the timestep (AP at the first timestep / at the best)", metric: apFirstBest,
@@ -72,11 +74,11 @@ func sources() []source {
 				{"angle (ours)", "dood-diffusion", "", 0, []string{"86.7 / 86.7", "76.5 / 76.5", "50.4 / 50.4"}},
 			},
 			notes: []string{
-				"The paper scores single timesteps t; ours are the first |T| of the bundle's order: |T| = 1, and the best |T| evaluated.",
+				"The paper scores single timesteps t. Ours are the first |T| timesteps of the bundle: |T| = 1, and the best |T| evaluated.",
 			},
 		},
 		{
-			name: "Sec. 6.5", title: "cost on RoadAnomaly (seconds an image / AP)", metric: cost,
+			name: "Sec. 6.5", title: "cost on RoadAnomaly (seconds per image / AP)", metric: cost,
 			datasets: []string{roadAnomaly}, encoder: "Segmenter ViT-B trained on Cityscapes",
 			entries: []entry{
 				{"cDNP", "cdnp", "", 0, []string{"0.170 / 85.6"}},
@@ -86,8 +88,8 @@ func sources() []source {
 				{"DOoD |T| = 25", "dood", "", 25, []string{"0.322 / 89.1"}},
 			},
 			notes: []string{
-				"The paper's seconds are of an RTX 3090 (4.58 GB for cDNP, 1.30 for RbA, 1.87 for DOoD), ours p50 of the machine that " +
-					"made the rows; for memory see oodcast bench.",
+				"The paper's seconds are from an RTX 3090 (4.58 GB for cDNP, 1.30 for RbA, 1.87 for DOoD), ours are the p50 of the " +
+					"machine that made the rows. For memory see oodcast bench.",
 			},
 		},
 		{
@@ -108,7 +110,7 @@ func sources() []source {
 				{"diffusion only", "dood-diffusion", "", 0, []string{"87.1 / 9.0", "75.2 / 3.9", "48.6 / 44.3"}},
 				{"compound", "dood", "", 0, []string{"89.1 / 8.8", "79.3 / 6.5", "63.0 / 36.5"}},
 			},
-			notes: []string{"The paper adds both scores with weight 1; ours follows the bundle's rule."},
+			notes: []string{"The paper adds both scores with weight 1; ours follow the bundle's rule."},
 		},
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/oodcast/oodcast/detector/eval"
 )
 
-// Methods returns the methods that the tables need, and Timesteps the |T|.
+// Methods returns the methods of the tables.
 func Methods() []string {
 	var names []string
 	for _, s := range sources() {
@@ -24,8 +24,8 @@ func Methods() []string {
 	return names
 }
 
-// Timesteps returns the |T| of a method that the tables need. The reverse chain of recon-mse takes t evaluations for each
-// timestep t, hundreds of times what the others take.
+// Timesteps returns the |T| at which the tables need a method. The reverse chain of recon-mse takes t evaluations for each
+// timestep t, hundreds of times more than the other methods.
 func Timesteps(method string) []int {
 	if method == "recon-mse" {
 		return []int{1, 5}
@@ -36,13 +36,13 @@ func Timesteps(method string) []int {
 // Bootstraps is the number of subsets of Table 2.
 const Bootstraps = 10
 
-// Datasets returns the sets that have a column, and those that stand in for them.
+// Datasets returns the data sets that have a column, and those that stand in for them.
 func Datasets() []string {
 	return []string{roadAnomaly, "roadanomaly21", lostFound, "roadobstacle21", static, adeOOD}
 }
 
-// Write writes the tables with our rows beside the paper's, once for each bundle among the rows. A later row replaces an
-// earlier one of the same bundle, data set, method and |T|.
+// Write writes the tables with our figures next to the paper's, once for each bundle among the rows. A later row replaces
+// an earlier one of the same bundle, data set, method and |T|.
 func Write(w io.Writer, rows []eval.Result) error {
 	for i, bundle := range bundles(rows) {
 		if i > 0 {
@@ -59,7 +59,8 @@ func Write(w io.Writer, rows []eval.Result) error {
 	return nil
 }
 
-// bundles returns the bundles of the rows; one that only has the ablation's denoiser has no tables of its own.
+// bundles returns the bundles of the rows that get tables. A bundle with the denoiser of the ablation gets none, unless all
+// have it.
 func bundles(rows []eval.Result) []string {
 	var names, ablations []string
 	for _, r := range rows {
@@ -88,7 +89,7 @@ func encoder(rows []eval.Result, bundle string) string {
 
 func (s source) write(w io.Writer, rows []eval.Result, bundle string) error {
 	fmt.Fprintf(w, "\n%s: %s\n", s.name, s.title)
-	var stands []string // by column, the set of ours that is shown
+	var stands []string // by column: the data set whose figures of ours are shown
 	for _, d := range s.datasets {
 		stands = append(stands, ours(rows, bundle, d))
 	}
@@ -126,7 +127,7 @@ func (s source) write(w io.Writer, rows []eval.Result, bundle string) error {
 	return nil
 }
 
-// ours returns the set whose rows stand in a column: the paper's own where there is any row of it.
+// ours returns the data set whose figures fill a column: the paper's own if there is a row of it.
 func ours(rows []eval.Result, bundle, dataset string) string {
 	has := func(name string) bool {
 		return slices.ContainsFunc(rows, func(r eval.Result) bool { return r.Dataset == name && r.Bundle == bundle })
@@ -137,7 +138,7 @@ func ours(rows []eval.Result, bundle, dataset string) string {
 	return dataset
 }
 
-// differences says what a reader must know before comparing.
+// differences returns the notes that a reader needs to compare the figures.
 func (s source) differences(rows []eval.Result, bundle string, stands, missing []string) (notes []string) {
 	notes = append(notes, "Encoder: the paper's is "+s.encoder+".")
 	for i, d := range s.datasets {
@@ -150,8 +151,8 @@ func (s source) differences(rows []eval.Result, bundle string, stands, missing [
 	}
 	notes = append(notes, s.notes...)
 	if len(missing) > 0 {
-		notes = append(notes, "– has no row: "+strings.Join(missing, ", ")+". Add rows with oodcast eval --dataset D --root DIR "+
-			"--method M --json F and --from F.")
+		notes = append(notes, "– marks methods without a row: "+strings.Join(missing, ", ")+". Make rows with oodcast eval --dataset D "+
+			"--root DIR --method M --json F and add them with --from F.")
 	}
 	return notes
 }
@@ -165,12 +166,12 @@ func images(rows []eval.Result, bundle, dataset string) string {
 	return ""
 }
 
-// value is our cell, empty when there is no row for it.
+// value returns our cell, or "" if there is no row for it.
 func (e entry) value(m metric, rows []eval.Result, bundle, dataset string) string {
 	var found []eval.Result
 	for _, r := range rows {
 		mine := r.Bundle == bundle && r.Denoiser != "unet"
-		if e.denoiser == "unet" { // a bundle of its own
+		if e.denoiser == "unet" { // a separate bundle
 			mine = r.Denoiser == "unet"
 		}
 		if mine && r.Dataset == dataset && r.Method == e.method && (e.timesteps == 0 || r.Timesteps == e.timesteps) {
@@ -180,7 +181,7 @@ func (e entry) value(m metric, rows []eval.Result, bundle, dataset string) strin
 	if len(found) == 0 {
 		return ""
 	}
-	// The last of equal ones: max would return the first.
+	// Take the last of equal rows; MaxFunc returns the first.
 	slices.Reverse(found)
 	r := slices.MaxFunc(found, func(a, b eval.Result) int { return cmp.Compare(a.Timesteps, b.Timesteps) })
 	switch m {

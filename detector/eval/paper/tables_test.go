@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/oodcast/oodcast/detector/eval"
+	"github.com/oodcast/oodcast/detector/eval/method"
 	"github.com/oodcast/oodcast/detector/eval/paper"
 )
 
@@ -15,7 +16,7 @@ func row(dataset, method string, timesteps int, ap, fpr float64) eval.Result {
 	}
 }
 
-// tables writes the tables of rows, each line with single spaces.
+// tables returns the tables of rows with runs of spaces reduced to one.
 func tables(t *testing.T, rows ...eval.Result) string {
 	t.Helper()
 	var b strings.Builder
@@ -42,7 +43,7 @@ func TestWrite(t *testing.T) {
 		row("roadanomaly", "dood-diffusion", 25, 0.44, 0.31))
 	for _, want := range []string{
 		"Ours: bundle mine, encoder net head@16.",
-		"U-Net 67.3 / 19.8 30.0 / 40.0 25.9 / 43.0 –",               // Fig. 5, a bundle of its own
+		"U-Net 67.3 / 19.8 30.0 / 40.0 25.9 / 43.0 –",               // Fig. 5, a separate bundle
 		"MLP 84.7 / 15.3 44.0 / 31.0 31.5 / 41.1 –",                 // the largest |T|
 		"angle (ours) 86.7 / 86.7 41.0 / 45.0 76.5 / 76.5 –",        // Fig. 6: the first and the best
 		"DOoD |T| = 5 0.125 / 86.1 1.250 / 60.0",                    // Sec. 6.5
@@ -50,14 +51,14 @@ func TestWrite(t *testing.T) {
 		"74.8±2.7 / 6.1±0.6 51.0±2.0 / 11.0±1.0",                    // Table 2
 		"segmentation uncertainty 63.5 / 33.3 11.0 / 92.0 24.1 / 2", // Table 3
 		"compound 89.1 / 8.8 60.0 / 20.0 79.3 / 6.5 50.0 / 10.0 63.0 / 36.5 –",
-		"Encoder: the paper's is", "Data: RoadAnomaly, 7 images.", "– has no row: cdnp, rba",
+		"Encoder: the paper's is", "Data: RoadAnomaly, 7 images.", "– marks methods without a row: cdnp, rba",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("the tables lack %q", want)
 		}
 	}
 	if n := strings.Count(got, "Fig. 5:"); n != 1 {
-		t.Errorf("%d times Fig. 5: the ablation's bundle has no tables of its own", n)
+		t.Errorf("Fig. 5 appears %d times, want once: the bundle of the ablation has no tables", n)
 	}
 	if t.Failed() {
 		t.Log(got)
@@ -77,19 +78,19 @@ func TestStandIn(t *testing.T) {
 	// A row of the paper's own set needs no stand-in.
 	got = tables(t, row("roadanomaly21", "lse", 0, 0.25, 0.75), row("roadanomaly", "lse", 0, 0.35, 0.75))
 	if strings.Contains(got, "RoadAnomaly21") {
-		t.Errorf("a stand-in beside the set itself:\n%s", got)
+		t.Errorf("a stand-in in spite of rows of the set itself:\n%s", got)
 	}
 }
 
 // Every method that the tables name exists.
 func TestMethodsExist(t *testing.T) {
 	known := map[string]bool{}
-	for _, name := range eval.MethodNames() {
+	for _, name := range method.Names() {
 		known[name] = true
 	}
 	for _, name := range paper.Methods() {
 		if !known[name] {
-			t.Errorf("the tables need %q, which eval does not know", name)
+			t.Errorf("the tables need %q, which is not a method", name)
 		}
 		if len(paper.Timesteps(name)) == 0 {
 			t.Errorf("%s: no |T|", name)
@@ -97,7 +98,7 @@ func TestMethodsExist(t *testing.T) {
 	}
 }
 
-// Whatever parses can be printed.
+// All rows that parse can be printed.
 func FuzzReadResults(f *testing.F) {
 	f.Add(`[{"dataset":"fs_static","method":"dood","timesteps":5,"images":3,"ap":0.5,"auroc":0.5,"fpr95":0.25,"ood_share":0.1}]`)
 	f.Add(`[{"dataset":"roadanomaly21","bundle":"b","method":"lse","images":1,"bootstrap":{"n":2,"ap_mean":1},"latency_ms":{"p50":-1}}]`)
@@ -114,7 +115,7 @@ func FuzzReadResults(f *testing.F) {
 			t.Fatal(err)
 		}
 		if !strings.Contains(b.String(), "Table 3") {
-			t.Error("rows, but no table")
+			t.Error("no table of rows that parse")
 		}
 	})
 }

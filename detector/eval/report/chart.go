@@ -11,7 +11,7 @@ import (
 // colours is the number of line colours that page.html defines.
 const colours = 10
 
-// The inside of a chart in its own units; page.html draws around it.
+// The size of the plot areas in SVG units. page.html draws axes and labels around them.
 const (
 	chartWidth, chartHeight = 400, 300
 	histWidth, histHeight   = 400, 110
@@ -25,7 +25,7 @@ type chart struct {
 	Marks                 []mark
 }
 
-// tick is a place on an axis, in the chart's units.
+// tick is a labelled position on an axis, in SVG units.
 type tick struct {
 	At    float64
 	Label string
@@ -46,7 +46,7 @@ type mark struct {
 	Title  string
 }
 
-// axis maps values between low and high to a length; a negative length runs up the page.
+// axis maps values between low and high to a length. A negative length runs up the page.
 type axis struct{ low, high, length float64 }
 
 func (a axis) at(v float64) float64 {
@@ -60,7 +60,7 @@ func (a axis) at(v float64) float64 {
 	return a.length * s
 }
 
-// ticks are at most about n round values between low and high, labelled times scale.
+// ticks returns about n round values at most between low and high. Labels show them multiplied by scale.
 func (a axis) ticks(n int, scale float64) []tick {
 	span := (a.high - a.low) * scale
 	if span <= 0 {
@@ -80,7 +80,7 @@ func (a axis) ticks(n int, scale float64) []tick {
 	return out
 }
 
-// trim prints a tick's value without needless digits.
+// trim formats the value of a tick without needless digits.
 func trim(v float64) string {
 	if v == 0 {
 		return "0"
@@ -88,7 +88,7 @@ func trim(v float64) string {
 	return strings.Replace(fmt.Sprintf("%.6g", v), "-", "−", 1)
 }
 
-// round widens an axis to round ends.
+// round widens an interval to round ends.
 func round(low, high float64) (float64, float64) {
 	if high <= low {
 		high = low + 0.01
@@ -107,7 +107,7 @@ func polyline(points []eval.Point, x, y axis, step bool) string {
 		switch {
 		case i == 0:
 			fmt.Fprintf(&b, "M%.1f %.1f", px, py)
-		case step: // precision holds over the step to this recall
+		case step: // a precision holds for the whole step up to its recall
 			fmt.Fprintf(&b, "V%.1fH%.1f", py, px)
 		default:
 			fmt.Fprintf(&b, "L%.1f %.1f", px, py)
@@ -116,15 +116,15 @@ func polyline(points []eval.Point, x, y axis, step bool) string {
 	return b.String()
 }
 
-// curves draws precision over recall and the ROC of each method.
-func curves(methods []method) (pr, roc chart) {
+// curves draws the precision-recall curve and the ROC curve of each method.
+func curves(methods []best) (pr, roc chart) {
 	x, y := axis{0, 1, chartWidth}, axis{0, 1, -chartHeight}
 	pr = chart{Title: "Precision and recall", XLabel: "recall %", YLabel: "precision %"}
 	roc = chart{Title: "ROC", XLabel: "false positive rate %", YLabel: "true positive rate %"}
 	for _, c := range []*chart{&pr, &roc} {
 		c.XTicks, c.YTicks = x.ticks(5, 100), y.ticks(5, 100)
 	}
-	for i := range methods { // the best on top
+	for i := range methods { // worst first, so that the best is drawn on top
 		m := methods[len(methods)-1-i]
 		points := m.Curves.PR
 		if len(points) > 0 {
@@ -136,8 +136,8 @@ func curves(methods []method) (pr, roc chart) {
 	return pr, roc
 }
 
-// timestepCharts draw AP over |T| and over milliseconds for methods with several |T|; nil when there are none.
-func timestepCharts(rows []*eval.Measured, methods []method) (overT, overMS *chart) {
+// timestepCharts draws AP over |T| and over milliseconds for the methods with several |T|. It returns nil if there are none.
+func timestepCharts(rows []*eval.Measured, methods []best) (overT, overMS *chart) {
 	type sample struct {
 		t, ms, ap float64
 	}
@@ -183,19 +183,19 @@ func timestepCharts(rows []*eval.Measured, methods []method) (overT, overMS *cha
 		return c
 	}
 	return draw("AP and |T|", "|T|, timesteps", func(s sample) float64 { return s.t }),
-		draw("AP and time", "milliseconds an image, p50; dots say |T|", func(s sample) float64 { return s.ms })
+		draw("AP and time", "milliseconds per image, p50; labels show |T|", func(s sample) float64 { return s.ms })
 }
 
-// histogram is the figure of a method's scores.
+// histogram is the figure of the scores of a method.
 type histogram struct {
 	Name                string
 	Ordinary, Anomalous string // areas
 	Ticks               []tick
-	Threshold           float64 // where the best pooled F1 is
+	Threshold           float64 // position of the threshold of the best pooled F1
 	Colour              int
 }
 
-func newHistogram(m method) histogram {
+func newHistogram(m best) histogram {
 	h := m.Histogram
 	x := axis{float64(h.Low), float64(h.High), histWidth}
 	top := 0.0
@@ -209,7 +209,7 @@ func newHistogram(m method) histogram {
 		var b strings.Builder
 		fmt.Fprintf(&b, "M0 %d", histHeight)
 		for i, v := range bins {
-			// Square roots: a few anomalous pixels far out must still be seen.
+			// Square roots keep a few anomalous pixels far out visible.
 			fmt.Fprintf(&b, "V%.1fH%.1f", histHeight*(1-math.Sqrt(v/top)), histWidth*float64(i+1)/float64(len(bins)))
 		}
 		return b.String() + fmt.Sprintf("V%dZ", histHeight)

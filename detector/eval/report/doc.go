@@ -1,3 +1,4 @@
-// Package report makes one HTML page of an evaluation: tables, curves, histograms, and what the best, the median and the
-// worst image look like. The page holds everything itself, pictures included; it loads nothing and runs no script.
+// Package report shows the results of an evaluation to people: text tables for a terminal, and one HTML page with tables,
+// curves, histograms, and the best, the median and the worst image. The page contains its pictures, loads nothing and runs
+// no script.
 package report

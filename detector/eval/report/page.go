@@ -2,28 +2,30 @@ package report
 
 import (
 	_ "embed"
+	"errors"
 	"fmt"
 	"html/template"
 	"io"
 	"slices"
 
 	"github.com/oodcast/oodcast/detector/eval"
+	"github.com/oodcast/oodcast/detector/eval/method"
 	"github.com/oodcast/oodcast/ingest"
 )
 
 //go:embed page.html
 var pageSource string
 
-// Options say where a report's pictures come from and how its rates were read.
+// Options of the page.
 type Options struct {
-	FPR  eval.FPRConvention
-	Read func(path string) (*ingest.Frame, error) // reads a picture of the data set
+	FPR  eval.FPRConvention                       // convention of the rates
+	Read func(path string) (*ingest.Frame, error) // reads an image of the data set
 }
 
-// Write writes the page of the rows of one data set. It holds a few small pictures a method at a time in memory.
+// Write writes the page of the rows of one data set. It holds the few small pictures of the page in memory.
 func Write(w io.Writer, rows []*eval.Measured, o Options) error {
 	if len(rows) == 0 {
-		return fmt.Errorf("report: no row")
+		return errors.New("report: no row")
 	}
 	p := newPage(rows, o)
 	for _, m := range p.best {
@@ -41,13 +43,13 @@ func Write(w io.Writer, rows []*eval.Measured, o Options) error {
 	return t.Execute(w, p)
 }
 
-// page is what page.html shows.
+// page is the data of page.html.
 type page struct {
 	Dataset, Bundle string
 	Images          int
 	Megapixels      string
 	OODShare        float64
-	First, Binned   bool // FPR at the first TPR of 0.95; rounded scores
+	First, Binned   bool // FPR at the first TPR ≥ 0.95; rounded scores
 	Components      *eval.Components
 	HasBootstrap    bool
 	HasLatency      bool
@@ -60,17 +62,17 @@ type page struct {
 	Galleries       []gallery
 	PerImage        []perImage
 
-	best []method // each method at the |T| of its best AP, the best method first
+	best []best // each method at the |T| of its best AP, the best method first
 }
 
-// method is the best row of a method.
-type method struct {
+// best is the best row of a method.
+type best struct {
 	*eval.Measured
 	colour int
 }
 
-// Name is the method with its |T|.
-func (m method) Name() string { return rowName(m.Result) }
+// Name returns the method with its |T|.
+func (m best) Name() string { return rowName(m.Result) }
 
 func rowName(r eval.Result) string {
 	if r.Timesteps > 0 {
@@ -91,7 +93,7 @@ type tableRow struct {
 	BestAP, BestAUROC, BestFPR, BestF1 bool
 }
 
-// source says who proposed a method.
+// source is the publication of a method.
 type source struct{ Method, Source string }
 
 type perImage struct {
@@ -112,7 +114,7 @@ func newPage(rows []*eval.Measured, o Options) *page {
 	}
 	p.best = bestRows(rows)
 	p.PR, p.ROC = curves(p.best)
-	for _, m := range eval.Methods() {
+	for _, m := range method.List() {
 		if slices.ContainsFunc(rows, func(r *eval.Measured) bool { return r.Method == m.Name }) {
 			p.Sources = append(p.Sources, source{m.Name, m.Source})
 		}
@@ -152,19 +154,19 @@ func tableRows(rows []*eval.Measured) []tableRow {
 	return out
 }
 
-// bestRows picks each method's row of best AP and sorts them by it; colours follow that order.
-func bestRows(rows []*eval.Measured) []method {
-	var methods []method
+// bestRows returns the row of each method with its best AP, sorted by AP. Colours follow this order.
+func bestRows(rows []*eval.Measured) []best {
+	var methods []best
 	for _, r := range rows {
-		i := slices.IndexFunc(methods, func(m method) bool { return m.Method == r.Method })
+		i := slices.IndexFunc(methods, func(m best) bool { return m.Method == r.Method })
 		switch {
 		case i < 0:
-			methods = append(methods, method{Measured: r})
+			methods = append(methods, best{Measured: r})
 		case r.AP > methods[i].AP:
 			methods[i].Measured = r
 		}
 	}
-	slices.SortStableFunc(methods, func(a, b method) int {
+	slices.SortStableFunc(methods, func(a, b best) int {
 		switch {
 		case a.AP > b.AP:
 			return -1
@@ -179,7 +181,7 @@ func bestRows(rows []*eval.Measured) []method {
 	return methods
 }
 
-// byAP sorts images by AP, the best first, those without one last.
+// byAP returns the images sorted by AP, the best first and those without an AP last.
 func byAP(images []eval.ImageResult) []eval.ImageResult {
 	out := slices.Clone(images)
 	slices.SortStableFunc(out, func(a, b eval.ImageResult) int {

@@ -15,24 +15,25 @@ import (
 	"testing"
 
 	"github.com/oodcast/oodcast/detector/eval"
+	"github.com/oodcast/oodcast/detector/eval/dataset"
 	"github.com/oodcast/oodcast/detector/eval/report"
 	"github.com/oodcast/oodcast/ingest"
 )
 
 const width, height = 64, 32
 
-// measured evaluates five synthetic images: a square scores higher by shift deviations, less in later images; the last
-// image has no anomaly.
+// measured evaluates five synthetic images. The scores of a square are higher by shift deviations, and by less in later
+// images; the last image has no anomaly.
 func measured(t *testing.T, row eval.Result, shift float64) *eval.Measured {
 	t.Helper()
-	d := &eval.Dataset{Name: "folder", OOD: 1, Items: make([]eval.Item, 5)}
+	d := &dataset.Dataset{Name: "folder", OOD: 1, Items: make([]dataset.Item, 5)}
 	for i := range d.Items {
-		d.Items[i] = eval.Item{Name: fmt.Sprintf("im <%d>", i), Image: fmt.Sprint(i)}
+		d.Items[i] = dataset.Item{Name: fmt.Sprintf("im <%d>", i), Image: fmt.Sprint(i)}
 	}
-	visits := func(_ context.Context, visit func(x *eval.Labelled) error) error {
+	visits := func(_ context.Context, visit func(x *dataset.Labelled) error) error {
 		for i, it := range d.Items {
 			r := rand.New(rand.NewPCG(uint64(i), 1))
-			x := &eval.Labelled{Index: i, Item: it, Width: width, Height: height}
+			x := &dataset.Labelled{Index: i, Item: it, Width: width, Height: height}
 			x.Labels, x.Scores = make([]uint8, width*height), make([]float32, width*height)
 			for k := range x.Labels {
 				if k%width > 40 && k/width > 20 && i < 4 {
@@ -47,14 +48,14 @@ func measured(t *testing.T, row eval.Result, shift float64) *eval.Measured {
 		return nil
 	}
 	row.Dataset = "folder"
-	m, err := d.Measure(t.Context(), row, visits, eval.Options{FPR: eval.FPRNearest, Bootstrap: 3, Components: true, Panels: true})
+	m, err := eval.Measure(t.Context(), d, row, visits, eval.Options{FPR: eval.FPRNearest, Bootstrap: 3, Components: true, Panels: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return m
 }
 
-// page writes the report and fails on anything that is not in the page itself.
+// page returns the report. It fails the test if the page refers to anything outside itself.
 func page(t *testing.T, rows ...*eval.Measured) string {
 	t.Helper()
 	read := func(path string) (*ingest.Frame, error) { return ingest.NewFrame(width, height), nil }
@@ -101,7 +102,7 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// Score files have neither time nor |T|; the page leaves out what it does not know.
+// Score files have neither a time nor a |T|, so the page leaves these out.
 func TestPageOfScores(t *testing.T) {
 	m := measured(t, eval.Result{Method: "scores"}, 1)
 	m.Components, m.Bootstrap, m.Panels = nil, nil, nil

@@ -11,6 +11,7 @@ import (
 	"image/png"
 
 	"github.com/oodcast/oodcast/detector/eval"
+	"github.com/oodcast/oodcast/detector/eval/dataset"
 	"github.com/oodcast/oodcast/ingest"
 )
 
@@ -31,7 +32,7 @@ type shot struct {
 	Width, Height     int
 }
 
-func (m method) shots(read func(path string) (*ingest.Frame, error)) ([]shot, error) {
+func (m best) shots(read func(path string) (*ingest.Frame, error)) ([]shot, error) {
 	shots := make([]shot, 0, len(m.Panels))
 	for _, p := range m.Panels {
 		s := shot{Place: p.Place, Name: p.Image.Name, AP: p.Image.AP, Width: p.Width, Height: p.Height}
@@ -55,7 +56,7 @@ func (m method) shots(read func(path string) (*ingest.Frame, error)) ([]shot, er
 	return shots, nil
 }
 
-// shrink averages the pixels of f that fall into each pixel of the result.
+// shrink scales f down; each pixel of the result is the mean of the pixels that it covers.
 func shrink(f *ingest.Frame, width, height int) *image.RGBA {
 	out := image.NewRGBA(image.Rect(0, 0, width, height))
 	for y := range height {
@@ -77,7 +78,7 @@ func shrink(f *ingest.Frame, width, height int) *image.RGBA {
 	return out
 }
 
-// truth paints anomalous pixels red, ignored ones grey and the others dark.
+// truth paints anomalous pixels red, pixels that do not count grey, and all others dark.
 func truth(p eval.Panel) *image.Paletted {
 	out := image.NewPaletted(image.Rect(0, 0, p.Width, p.Height), color.Palette{
 		color.RGBA{24, 28, 38, 255}, color.RGBA{240, 82, 72, 255}, color.RGBA{104, 110, 122, 255},
@@ -86,14 +87,14 @@ func truth(p eval.Panel) *image.Paletted {
 		switch l {
 		case 1:
 			out.Pix[i] = 1
-		case eval.Ignore:
+		case dataset.Ignore:
 			out.Pix[i] = 2
 		}
 	}
 	return out
 }
 
-// colourMap paints scores from low, dark, to high, bright.
+// colourMap paints scores from dark at low to bright at high.
 func colourMap(p eval.Panel, low, high float32) *image.RGBA {
 	out := image.NewRGBA(image.Rect(0, 0, p.Width, p.Height))
 	for i, s := range p.Scores {
@@ -106,7 +107,7 @@ func colourMap(p eval.Panel, low, high float32) *image.RGBA {
 	return out
 }
 
-// inferno interpolates between ten colours of matplotlib's map of that name (CC0), whose lightness grows evenly.
+// inferno interpolates between ten colours of matplotlib's colour map of that name (CC0), whose lightness grows evenly.
 func inferno(v float64) color.RGBA {
 	stops := [...][3]float64{
 		{0, 0, 4},

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Writes components.json: component metrics by their definition in the SegmentMeIfYouCan paper (section 4), with
-scipy.ndimage for the components and one boolean mask an object, nothing shared with the Go code.
+scipy.ndimage for the components and one boolean mask per object. It shares nothing with the Go code.
 
 Usage: python3 components.py > components.json   (numpy 1.24, scipy 1.10, scikit-learn 1.2)
-Scores are multiples of 1/8, exact in JSON and float32. Images are small, so are the minimum sizes.
+Scores are multiples of 1/8, exact in JSON and float32. The images and the minimum sizes are small.
 """
 import json
 import numpy as np
@@ -105,7 +105,7 @@ labels[2:6, 2:6] = labels[2:6, 8:12] = labels[8:11, 2:18] = 1
 scores = np.zeros((12, 20), np.float32)
 scores[2:6, 2:12] = scores[8:11, 2:8] = scores[8:11, 11:18] = 1
 cases.append(case("split and merged", [(scores, labels)], 4, 4))
-# Two pixels that touch at a corner are one object; a small true object and what was predicted there do not count.
+# Two pixels that touch at a corner are one object; a small true object and the prediction there do not count.
 labels = np.zeros((10, 10), np.uint8)
 labels[0, 0] = labels[1, 1] = labels[5:9, 5:9] = 1
 labels[6, 6] = 255

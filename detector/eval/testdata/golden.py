@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes golden.json: the metrics that scikit-learn gives for small score files, ties and degenerate cases included.
+"""Writes golden.json: the metrics of scikit-learn for small score files, including ties and degenerate cases.
 
 Usage: python3 golden.py > golden.json   (scikit-learn 1.2, numpy 1.24)
 Scores are multiples of 1/64, so that they are exact in JSON and in float32.

@@ -1,0 +1,44 @@
+package method
+
+import "github.com/oodcast/oodcast/detector"
+
+// Multiplier multiplies matrices. It is safe for concurrent use.
+type Multiplier interface {
+	// MultiplyTo stores a·bᵀ in dst, where a is m×k, b is n×k and dst is m×n, all row-major.
+	MultiplyTo(dst, a, b []float32, m, n, k int) error
+}
+
+// Kit holds what methods are made of. It is not safe for concurrent use.
+type Kit struct {
+	// Detector makes the detector of a part of the map at |T| = n; nil: there is no denoiser.
+	Detector func(part string, n int) (*detector.Detector, error)
+	// Denoising makes the scorer of NoiseError or ReconstructionError. The owner of the kit closes the scorer.
+	Denoising func(score string) (detector.Scorer, error)
+	Order     []int      // timesteps of the bundle: |T| = n takes the first n
+	Classes   []string   // of the segmenter
+	Reference *Reference // normal footage; nil: none
+	Masks     bool       // whether the encoder has class and mask logits
+	Product   Multiplier
+	Seed      uint64 // of the tokens of normal footage that cdnp compares among themselves
+
+	// The first method that needs these makes them.
+	neighbours *search
+	white      *whitening
+}
+
+// The denoising errors of Kit.Denoising. The score of dood is a cosine instead.
+const (
+	NoiseError          = "noise"          // error of the predicted noise
+	ReconstructionError = "reconstruction" // error after the whole reverse chain
+)
+
+// lacks returns need if the kit does not meet it.
+func (k *Kit) lacks(need error) error {
+	have := map[error]bool{
+		nil: true, ErrNeedsDenoiser: k.Detector != nil, ErrNeedsReference: k.Reference != nil, ErrNeedsMasks: k.Masks,
+	}
+	if have[need] {
+		return nil
+	}
+	return need
+}

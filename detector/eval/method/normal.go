@@ -1,0 +1,139 @@
+package method
+
+import (
+	"context"
+	"time"
+
+	"github.com/oodcast/oodcast/detector"
+)
+
+// normalMethods compare the features with normal footage.
+func normalMethods() []Method {
+	return []Method{
+		{
+			Name: "cdnp", Source: "Galesso et al., Far Away in the Deep Space, ICCVW 2023: the sum of knn and lse, each as a " +
+				"fraction of its range on normal footage",
+			needs: ErrNeedsReference, build: newCDNP,
+		},
+		{
+			Name: "knn", Source: "the same without lse (DNP): mean distance of the raw feature to the 3 nearest of 100,000 " +
+				"normal ones",
+			needs: ErrNeedsReference, build: newKNN,
+		},
+		{
+			Name: "gmm", Source: "after Liang et al., GMMSeg, NeurIPS 2022: −highest log density over classes, each a mixture of " +
+				"5 Gaussians with diagonal covariance; on whitened features, with the segmenter's arg-max as the class",
+			needs: ErrNeedsReference, build: newGMM,
+		},
+		{
+			Name: "mahalanobis", Source: "squared Mahalanobis distance from one Gaussian with full covariance, after Lee et al., " +
+				"A Simple Unified Framework, NeurIPS 2018, without classes",
+			needs: ErrNeedsReference, build: newMahalanobis,
+		},
+	}
+}
+
+// search is the nearest-neighbour search that knn and cdnp share. It caches the result for one image and charges the time
+// of the search to the second method as well.
+type search struct {
+	ref  *Reference
+	nb   *Neighbours
+	x    *Encoded      // image of the last search
+	d    []float32     // its result
+	took time.Duration // its time
+	rows []float32
+}
+
+func (k *Kit) search() *search {
+	if k.neighbours == nil {
+		k.neighbours = &search{ref: k.Reference, nb: NewNeighbours(k.Reference.Tokens, k.Reference.Channels, k.Product)}
+	}
+	return k.neighbours
+}
+
+// distances returns the distance of every token of x from normal footage.
+func (s *search) distances(x *Encoded) ([]float32, error) {
+	if s.x == x {
+		x.charged += s.took
+		return s.d, nil
+	}
+	begun := time.Now()
+	s.rows = s.ref.centred(s.rows, x.Features)
+	s.x, s.d = x, make([]float32, x.Width*x.Height)
+	err := s.nb.DistancesTo(s.d, s.rows, false)
+	s.took = time.Since(begun)
+	return s.d, err
+}
+
+func newKNN(k *Kit, _ []int) (Scorer, error) {
+	s := k.search()
+	return func(_ context.Context, x *Encoded) (*detector.Map, error) {
+		d, err := s.distances(x)
+		return tokenMap(x, d), err
+	}, nil
+}
+
+// newCDNP adds (U − min U)/(max U − min U) and d/max d on the grid of the logits, as the publication does.
+func newCDNP(k *Kit, _ []int) (Scorer, error) {
+	s, ref := k.search(), k.Reference
+	most, err := ref.spread(k.Product, k.Seed)
+	if err != nil {
+		return nil, err
+	}
+	return func(_ context.Context, x *Encoded) (*detector.Map, error) {
+		d, err := s.distances(x)
+		if err != nil {
+			return nil, err
+		}
+		m := &detector.Map{Width: x.LogitsWidth, Height: x.LogitsHeight}
+		m.Values = tokenMap(x, d).ResizeTo(nil, m.Width, m.Height)
+		for i, v := range m.Values {
+			u := (1 - float64(x.LSE[i]) - ref.Lowest) / max(ref.Highest-ref.Lowest, 1e-9)
+			m.Values[i] = float32(u + float64(v)/max(most, 1e-9))
+		}
+		return m, nil
+	}, nil
+}
+
+func newMahalanobis(k *Kit, _ []int) (Scorer, error) {
+	w, err := k.whitening()
+	if err != nil {
+		return nil, err
+	}
+	return func(_ context.Context, x *Encoded) (*detector.Map, error) {
+		white, err := w.features(x)
+		if err != nil {
+			return nil, err
+		}
+		d := make([]float32, x.Width*x.Height)
+		for i := range d {
+			sum := 0.0
+			for _, v := range white[i*x.Channels:][:x.Channels] {
+				sum += float64(v) * float64(v)
+			}
+			d[i] = float32(sum)
+		}
+		return tokenMap(x, d), nil
+	}, nil
+}
+
+func newGMM(k *Kit, _ []int) (Scorer, error) {
+	w, err := k.whitening()
+	if err != nil {
+		return nil, err
+	}
+	white, err := w.apply(nil, k.Reference.Tokens)
+	if err != nil {
+		return nil, err
+	}
+	classes := fitClasses(white, k.Reference.Channels, k.Reference.Classes)
+	return func(_ context.Context, x *Encoded) (*detector.Map, error) {
+		white, err := w.features(x)
+		if err != nil {
+			return nil, err
+		}
+		d := make([]float32, x.Width*x.Height)
+		perCore(len(d), func(i int) { d[i] = float32(-classes.logDensity(white[i*x.Channels:][:x.Channels])) })
+		return tokenMap(x, d), nil
+	}, nil
+}
