@@ -125,7 +125,7 @@ func TestImportsRefuse(t *testing.T) {
 			_, err := importer.ONNX(path, good, 32, o)
 			return err
 		}},
-		{"no checkpoint", "not a torch zip file", false, func(o importer.Options) error {
+		{"no checkpoint", "not a torch file", false, func(o importer.Options) error {
 			_, err := importer.EfficientViT(path, nets.DefaultFeatures, o)
 			return err
 		}},
