@@ -19,7 +19,7 @@ func exitCode(err error) int {
 	switch {
 	case errors.As(err, &usage), isAny(err, configs.ErrInvalid, models.ErrNotFound, models.ErrEncoderOnly,
 		detector.ErrSetting, dataset.ErrUnknown, method.ErrUnknown, method.ErrNeedsDenoiser, method.ErrNeedsReference,
-		method.ErrNeedsMasks, ingest.ErrUnsupported):
+		method.ErrNeedsMasks, method.ErrNeedsClasses, ingest.ErrUnsupported):
 		return exitUsage
 	case isAny(err, ort.ErrNotInstalled, ort.ErrProvider, errMissing):
 		return exitNotInstalled

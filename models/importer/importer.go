@@ -26,7 +26,7 @@ type Options struct {
 	// Size is the working size.
 	Size models.Size
 	// Classes are the names of the classes in the order of the logits. Empty stands for the Cityscapes classes if the
-	// network has 19 classes, and for "class 0", "class 1", … otherwise.
+	// network has 19 classes, and for "class 0", "class 1", … otherwise. A network without class scores has none.
 	Classes []string
 	// Program is the program that makes the bundle, for the provenance, such as "oodcast 1.2".
 	Program string
@@ -56,8 +56,9 @@ type network struct {
 	source  string // the file with the weights
 	model   []byte // encoder.onnx
 	spec    models.EncoderSpec
-	classes int
+	classes int // 0: the network knows features only
 	summary string
+	licence string // of the weights; "": unknown
 }
 
 // write computes the golden outputs of a network and writes the bundle.
@@ -73,6 +74,9 @@ func (o Options) write(n network) (*Result, error) {
 	sum := sha256.Sum256(raw)
 	m.Provenance = map[string]any{
 		"weights": filepath.Base(n.source), "weights_sha256": hex.EncodeToString(sum[:]), "program": o.Program,
+	}
+	if n.licence != "" {
+		m.Provenance["weights_licence"] = n.licence
 	}
 	golden, err := o.golden(n.model, m.Encoder.SizeMultiple())
 	if err != nil {
@@ -102,6 +106,9 @@ func (o Options) manifest(n network) (models.Manifest, error) {
 	m.Encoder = n.spec
 	m.Encoder.Size = o.Size
 	switch {
+	case n.classes == 0 && len(o.Classes) == 0: // measured in docs/encoders.md: guided upsampling loses what is small
+		m.Encoder.Classes = []string{}
+		m.Compound = models.Compound{Rule: models.RuleStandardised, Upsample: models.UpsampleBilinear}
 	case len(o.Classes) == n.classes:
 		m.Encoder.Classes = o.Classes
 	case len(o.Classes) > 0:
