@@ -17,7 +17,7 @@ import (
 func exitCode(err error) int {
 	var usage usageError
 	switch {
-	case errors.As(err, &usage), isAny(err, configs.ErrInvalid, models.ErrNotFound, models.ErrEncoderOnly,
+	case errors.As(err, &usage), isAny(err, configs.ErrInvalid, models.ErrNotFound, models.ErrEncoderOnly, models.ErrUncalibrated,
 		detector.ErrSetting, dataset.ErrUnknown, method.ErrUnknown, method.ErrNeedsDenoiser, method.ErrNeedsReference,
 		method.ErrNeedsMasks, method.ErrNeedsClasses, ingest.ErrUnsupported):
 		return exitUsage

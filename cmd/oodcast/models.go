@@ -30,6 +30,7 @@ type listed struct {
 	Version     string `json:"version,omitempty"`
 	Encoder     string `json:"encoder,omitempty"`
 	EncoderOnly bool   `json:"encoder_only"`
+	Calibrated  bool   `json:"calibrated"`
 	Bytes       int64  `json:"bytes"`
 	Error       string `json:"error,omitempty"`
 }
@@ -62,6 +63,8 @@ func (c *ModelsListCmd) Run(e *env) error {
 			state = b.Error
 		case b.EncoderOnly:
 			state = "encoder only: run oodcast fit"
+		case !b.Calibrated:
+			state = "not calibrated: run oodcast fit --calibrate-only"
 		case b.Path == models.Default:
 			state = "complete, default"
 		}
@@ -77,6 +80,7 @@ func describe(path string) listed {
 	}
 	l := listed{
 		Name: b.Name, Path: path, Version: b.Version, Encoder: b.Manifest.Encoder.Architecture, EncoderOnly: b.EncoderOnly(),
+		Calibrated: !b.EncoderOnly() && b.Uncalibrated == "",
 	}
 	for _, f := range b.Files {
 		l.Bytes += f.Bytes

@@ -15,7 +15,7 @@ const (
 )
 
 // card returns the model card of the new bundle: that of the given bundle, with new sections about this fit.
-func (r *run) card(old []byte, cal detector.Calibration) []byte {
+func (r *run) card(old []byte, cal *detector.Calibration) []byte {
 	old, _, _ = bytes.Cut(old, []byte(calibrationSection))
 	if !r.opt.CalibrateOnly {
 		old, _, _ = bytes.Cut(old, []byte(fitSection))
@@ -29,6 +29,14 @@ func (r *run) card(old []byte, cal detector.Calibration) []byte {
 			"Width %d, blocks %d/%d/%d, %s time embedding, %s normalisation.\n", fitSection, r.result.Frames, r.result.Tokens,
 			sources, r.result.Steps, r.opt.Batch, r.opt.Seed, r.result.Loss,
 			d.Defaults().Width, d.Blocks[0], d.Blocks[1], d.Blocks[2], d.Time, r.manifest.Normalise)
+		if r.opt.Whiten {
+			fmt.Fprintf(b, "Before training, the features of this footage were whitened and their %d strongest components dropped: the "+
+				"encoder computes the %d that are left.\n", r.opt.DropComponents, r.manifest.Encoder.Channels)
+		}
+	}
+	if cal == nil {
+		fmt.Fprintf(b, "%s\nNone: %s.\n", calibrationSection, r.manifest.Uncalibrated)
+		return b.Bytes()
 	}
 	held := "held back from "
 	if r.opt.CalibrateOnly {

@@ -13,7 +13,8 @@ import (
 
 var _ detector.BatchEncoder = (*Encoder)(nil)
 
-// The inputs and outputs of every encoder, and the further outputs of mask-classification networks.
+// The inputs and outputs of encoders, the outputs of those without classes, and the further outputs of
+// mask-classification networks.
 var (
 	encoderInputs  = []string{"image", "size"}
 	encoderOutputs = []string{"features", "logits", "lse"}
