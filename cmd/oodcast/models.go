@@ -81,7 +81,7 @@ func (c *ModelsListCmd) Run(e *env) error {
 	for line := range strings.Lines(table.String()) {
 		fmt.Fprint(e.Stdout, line)
 		if number >= 0 {
-			if about := list[number].About.String(); about != "" {
+			if about := list[number].String(); about != "" {
 				fmt.Fprintf(e.Stdout, "    %s\n", about)
 			}
 		}

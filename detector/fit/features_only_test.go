@@ -90,6 +90,10 @@ func TestFeaturesOnly(t *testing.T) {
 	again.Bundle, again.CalibrateOnly = openBundle(t, opt.Out), true
 	mustRun(t, again)
 	findsSquares(t, engineOf(t, again.Out, detector.DefaultConfig()))
+	again.LSEWeight = 1
+	if _, err := Run(t.Context(), again); err == nil || !strings.Contains(err.Error(), "fit.lse_weight: got 1, want none") {
+		t.Errorf("a weight for the uncertainty: %v", err)
+	}
 	cfg := detector.DefaultConfig()
 	cfg.Part = detector.PartLSE
 	_, err := ort.OpenEngine(openBundle(t, opt.Out), cfg, ort.Options{Threads: 1})

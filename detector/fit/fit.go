@@ -47,6 +47,10 @@ func Run(ctx context.Context, opt Options) (*Result, error) {
 	if opt.CalibrateOnly && opt.Whiten {
 		return nil, errors.New("fit.whiten: got true, want false with calibrate only: it keeps the encoder")
 	}
+	if opt.LSEWeight > 0 && opt.Bundle.Manifest.Encoder.FeaturesOnly() {
+		return nil, fmt.Errorf("fit.lse_weight: got %v, want none: the bundle's encoder knows no classes, so there is no uncertainty "+
+			"to weigh", opt.LSEWeight)
+	}
 	if opt.Progress == nil {
 		opt.Progress = func(Progress) {}
 	}
