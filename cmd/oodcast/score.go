@@ -11,7 +11,9 @@ import (
 
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/detector/ort"
+	"github.com/oodcast/oodcast/ingest"
 	"github.com/oodcast/oodcast/ingest/opencv"
+	"github.com/oodcast/oodcast/publish/overlay"
 )
 
 // ScoreCmd writes anomaly maps of images and videos.
@@ -140,16 +142,16 @@ func (c *ScoreCmd) image(e *env, d *detector.Detector, path string) (string, err
 		return "", fmt.Errorf("score %q: %w", path, err)
 	}
 	defer f.Release()
-	full := m.ResizeTo(nil, f.Width, f.Height)
 	if c.wants("npy") {
+		full := m.ResizeTo(nil, f.Width, f.Height)
 		err = errors.Join(err, writeNPY(c.path(path, "_scores.npy"), full, f.Height, f.Width))
 	}
 	if c.wants("png") {
-		rgb := colourMap(full, m.Threshold)
+		rgb := overlay.Colours(m, f.Width, f.Height)
 		err = errors.Join(err, opencv.WriteImage(c.path(path, "_map.png"), f.Width, f.Height, rgb))
 	}
 	if c.wants("overlay") {
-		rgb := overlay(f.Pix, full, m.Threshold)
+		rgb := painted(overlay.NewLayer(), f, m)
 		err = errors.Join(err, opencv.WriteImage(c.path(path, "_overlay.jpg"), f.Width, f.Height, rgb))
 	}
 	s := newFrameScore(filepath.Base(path), m)
@@ -157,6 +159,14 @@ func (c *ScoreCmd) image(e *env, d *detector.Detector, path string) (string, err
 		err = errors.Join(err, writeJSON(e, c.path(path, "_scores.json"), s))
 	}
 	return scoreLine(path, 1, s), err
+}
+
+// painted returns a copy of the frame's pixels with the map over them.
+func painted(layer *overlay.Layer, f *ingest.Frame, m *detector.Map) []byte {
+	rgb := slices.Clone(f.Pix)
+	layer.Set(m, f.Width, f.Height)
+	layer.Blend(rgb)
+	return rgb
 }
 
 func scoreLine(path string, frames int, s frameScore) string {

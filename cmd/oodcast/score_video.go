@@ -9,6 +9,7 @@ import (
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/ingest"
 	"github.com/oodcast/oodcast/ingest/opencv"
+	"github.com/oodcast/oodcast/publish/overlay"
 )
 
 // videoScore writes what a video's frames give, frame by frame.
@@ -20,7 +21,7 @@ type videoScore struct {
 	npy    *npyWriter
 	out    *opencv.VideoWriter
 	frames []frameScore
-	full   []float32
+	layer  *overlay.Layer
 
 	first         []byte // overlay of the first frame
 	width, height int
@@ -35,7 +36,7 @@ func (c *ScoreCmd) video(e *env, d *detector.Detector, path string) (string, err
 	if err != nil {
 		return "", err
 	}
-	v := &videoScore{cmd: c, path: path, d: d, rate: cfg.FPS}
+	v := &videoScore{cmd: c, path: path, d: d, rate: cfg.FPS, layer: overlay.NewLayer()}
 	if err = src.Run(e, v.frame); e.Err() != nil { // a source ends without an error when it is stopped
 		err = fmt.Errorf("interrupted: %w", e.Err())
 	}
@@ -91,8 +92,7 @@ func (v *videoScore) frame(ctx context.Context, f *ingest.Frame) error {
 // overlay writes the frame with the map over it. The video opens with the second frame, when its rate is known; until then
 // the first waits.
 func (v *videoScore) overlay(f *ingest.Frame, m *detector.Map) (err error) {
-	v.full = m.ResizeTo(v.full, f.Width, f.Height)
-	rgb := overlay(f.Pix, v.full, m.Threshold)
+	rgb := painted(v.layer, f, m)
 	if v.out == nil && len(v.frames) == 1 {
 		v.first, v.width, v.height = rgb, f.Width, f.Height
 		return nil

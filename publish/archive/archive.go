@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"image"
 	"io/fs"
 	"log/slog"
 	"path"
@@ -16,7 +15,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/ingest"
 )
 
@@ -41,7 +39,6 @@ type Archive struct {
 	log     *slog.Logger
 	reg     prometheus.Registerer
 	metrics *metrics
-	overlay Overlay
 	faults  faults
 	dir     storage   // where everything is written first; nil: nowhere
 	store   *uploader // nil: nobody has said how to connect
@@ -76,9 +73,6 @@ func WithLogger(l *slog.Logger) Option { return func(a *Archive) { a.log = l } }
 // WithRegistry adds the archive's metrics to r.
 func WithRegistry(r prometheus.Registerer) Option { return func(a *Archive) { a.reg = r } }
 
-// WithOverlay sets how overlays are painted; default: the frame as it is.
-func WithOverlay(o Overlay) Option { return func(a *Archive) { a.overlay = o } }
-
 // WithObjectStore sets the bucket of the object store, which Config.ObjectStore needs, and who connects to it: dial is
 // asked whenever the store is needed, and what it returns stays its own. Without Config.Dir, files wait for the store in
 // the folder spool, and are removed when they are there.
@@ -97,8 +91,7 @@ func WithObjectStore(dial func() (*nats.Conn, error), bucket, spool string) Opti
 func New(cfg Config, site string, opts ...Option) (*Archive, error) {
 	a := &Archive{
 		site: site, log: slog.Default(), reg: prometheus.NewRegistry(),
-		overlay: func(f *ingest.Frame, _ *detector.Map) image.Image { return ingest.FrameImage(f) },
-		room:    maxJobBytes, drain: drainTime,
+		room: maxJobBytes, drain: drainTime,
 		frames: make(chan *ingest.Frame, FramesHeld-1), jobs: make(chan job, maxJobs), films: make(chan footage, maxFilms),
 		filmed: make(chan job), changed: make(chan struct{}, 1),
 	}

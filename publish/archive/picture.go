@@ -12,11 +12,7 @@ import (
 	"golang.org/x/image/draw"
 
 	"github.com/oodcast/oodcast/detector"
-	"github.com/oodcast/oodcast/ingest"
 )
-
-// Overlay lays a map over its frame.
-type Overlay func(f *ingest.Frame, m *detector.Map) image.Image
 
 // MapScale says how the grey values of a map's picture become values again: min + grey · (max - min) / 65535.
 type MapScale struct {

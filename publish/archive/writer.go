@@ -8,6 +8,7 @@ import (
 
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/ingest"
+	"github.com/oodcast/oodcast/publish/overlay"
 )
 
 // write does the jobs and writes the films until there are no more films, and then the jobs that wait. What is left when
@@ -118,9 +119,9 @@ func (a *Archive) put(name string, data []byte) bool {
 
 // pictures makes the files of a shot.
 func (a *Archive) pictures(j job) (map[string][]byte, MapScale, error) {
-	frame, overlay, grey := FileFrame, FileOverlay, FileMap
+	frame, painted, grey := FileFrame, FileOverlay, FileMap
 	if j.high {
-		frame, overlay, grey = FilePeakFrame, FilePeakOverlay, FilePeakMap
+		frame, painted, grey = FilePeakFrame, FilePeakOverlay, FilePeakMap
 	}
 	plain := ingest.FrameImage(j.shot.frame)
 	files := map[string][]byte{}
@@ -128,8 +129,7 @@ func (a *Archive) pictures(j job) (map[string][]byte, MapScale, error) {
 	if files[frame], err = toJPEG(plain, pictureQuality); err != nil {
 		return nil, MapScale{}, err
 	}
-	painted := a.overlay(j.shot.frame, j.shot.m)
-	if files[overlay], err = toJPEG(painted, pictureQuality); err != nil {
+	if files[painted], err = toJPEG(overlay.Picture(j.shot.frame, j.shot.m), pictureQuality); err != nil {
 		return nil, MapScale{}, err
 	}
 	b := j.event.Box

@@ -15,6 +15,7 @@ import (
 
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/publish"
+	"github.com/oodcast/oodcast/publish/overlay"
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
@@ -191,7 +192,7 @@ func (s *Server) mapPNG(w http.ResponseWriter, r *http.Request, st *stream) {
 	h.Set("X-Value-Min", strconv.FormatFloat(float64(lo), 'g', -1, 32))
 	h.Set("X-Value-Max", strconv.FormatFloat(float64(hi), 'g', -1, 32))
 	if r.URL.Query().Get("color") == "1" {
-		_ = png.Encode(w, colourMap(m))
+		_ = png.Encode(w, overlay.ToRGBA(nil, overlay.Colours(m, m.Width, m.Height), m.Width, m.Height))
 		return
 	}
 	img := image.NewGray16(image.Rect(0, 0, m.Width, m.Height))
@@ -200,17 +201,6 @@ func (s *Server) mapPNG(w http.ResponseWriter, r *http.Request, st *stream) {
 		img.SetGray16(i%m.Width, i/m.Width, color.Gray16{Y: uint16(float64(v-lo)*k + 0.5)})
 	}
 	_ = png.Encode(w, img)
-}
-
-// colourMap paints a map with Turbo over the range that the overlay uses.
-func colourMap(m *detector.Map) image.Image {
-	img := image.NewRGBA(image.Rect(0, 0, m.Width, m.Height))
-	lo, k := scaleOf(m.Threshold)
-	for i, v := range m.Values {
-		r, g, b := Turbo(float64(min(max((v-lo)*k, 0), 1)))
-		img.SetRGBA(i%m.Width, i/m.Width, color.RGBA{uint8(255 * r), uint8(255 * g), uint8(255 * b), 255})
-	}
-	return img
 }
 
 // scoreLine is what the page gets for every map.

@@ -4,15 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"image"
 	"io/fs"
 	"mime"
 	"net/http"
 	"path"
 	"time"
-
-	"github.com/oodcast/oodcast/detector"
-	"github.com/oodcast/oodcast/ingest"
 )
 
 // eventFile serves a picture or the film of an event, in parts where they are asked for, so that players can seek.
@@ -38,10 +34,4 @@ func (s *Server) eventFile(w http.ResponseWriter, r *http.Request) {
 	}
 	h.Set("Cache-Control", "no-cache") // what is of the peak may be replaced
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(data))
-}
-
-// Overlay paints a map over its frame, as the preview does, at the frame's own size.
-func Overlay(f *ingest.Frame, m *detector.Map) image.Image {
-	rgb, w, h := newRenderer(f.Width).render(view{camera: f.Camera, frame: f, m: m})
-	return toRGBA(nil, rgb, w, h)
 }

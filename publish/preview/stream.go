@@ -16,6 +16,8 @@ import (
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/ingest"
 	"github.com/oodcast/oodcast/publish"
+	"github.com/oodcast/oodcast/publish/overlay"
+	"github.com/oodcast/oodcast/publish/schema"
 	"github.com/oodcast/oodcast/publish/vp8"
 )
 
@@ -131,7 +133,7 @@ func (s *stream) close() {
 
 // run renders and encodes while somebody watches, until ctx is done.
 func (s *stream) run(ctx context.Context) error {
-	e := &encoding{s: s, render: newRenderer(s.cfg.MaxWidth)}
+	e := &encoding{s: s, render: overlay.NewRenderer(s.cfg.MaxWidth)}
 	defer e.close()
 	repeat := time.NewTicker(idleRepeat / 2)
 	defer repeat.Stop()
@@ -156,7 +158,7 @@ func (s *stream) run(ctx context.Context) error {
 // encoding is what one camera's run keeps from picture to picture.
 type encoding struct {
 	s       *stream
-	render  *renderer
+	render  *overlay.Renderer
 	enc     *vp8.Encoder
 	i420    []byte
 	begin   time.Time // zero of the stream's clock
@@ -194,11 +196,11 @@ func (e *encoding) step(now time.Time) error {
 	}
 	e.due = later(e.due.Add(interval), now)
 	e.sent = now
-	v := view{camera: e.s.cam.Name(), frame: frame, m: m, now: now}
+	v := overlay.View{Camera: e.s.cam.Name(), Frame: frame, Map: m}
 	if frame == nil || now.Sub(frame.Captured) > staleAfter {
-		v.banner = bannerFor(e.s.cam.Status(), frame != nil)
+		v.Banner = bannerFor(e.s.cam.Status(), frame != nil)
 	}
-	rgb, w, h := e.render.render(v)
+	rgb, w, h := e.render.Render(v)
 	if e.s.mjpeg.len() > 0 {
 		if err := e.sendJPEG(rgb, w, h); err != nil {
 			return err
@@ -266,24 +268,12 @@ func (e *encoding) meter(now time.Time, size int) {
 
 func (e *encoding) sendJPEG(rgb []byte, w, h int) error {
 	e.jpeg.Reset()
-	e.rgba = toRGBA(e.rgba, rgb, w, h)
+	e.rgba = overlay.ToRGBA(e.rgba, rgb, w, h)
 	if err := jpeg.Encode(&e.jpeg, e.rgba, &jpeg.Options{Quality: 75}); err != nil {
 		return err
 	}
 	e.s.mjpeg.send(bytes.Clone(e.jpeg.Bytes()))
 	return nil
-}
-
-// toRGBA stores packed RGB in img, which is made anew when its size differs.
-func toRGBA(img *image.RGBA, rgb []byte, w, h int) *image.RGBA {
-	if img == nil || img.Rect.Dx() != w || img.Rect.Dy() != h {
-		img = image.NewRGBA(image.Rect(0, 0, w, h))
-	}
-	for i := range w * h {
-		o, p := img.Pix[4*i:4*i+4:4*i+4], rgb[3*i:3*i+3:3*i+3]
-		o[0], o[1], o[2], o[3] = p[0], p[1], p[2], 255
-	}
-	return img
 }
 
 // snapshot returns the newest frame as JPEG, with the newest map unless plain.
@@ -300,10 +290,23 @@ func (s *stream) snapshot(plain bool) ([]byte, time.Time, error) {
 	defer f.Release()
 	var out bytes.Buffer
 	if plain {
-		err := jpeg.Encode(&out, toRGBA(nil, f.Pix, f.Width, f.Height), &jpeg.Options{Quality: 90})
+		err := jpeg.Encode(&out, ingest.FrameImage(f), &jpeg.Options{Quality: 90})
 		return out.Bytes(), f.Captured, err
 	}
-	rgb, w, h := newRenderer(f.Width).render(view{camera: s.cam.Name(), frame: f, m: m})
-	err := jpeg.Encode(&out, toRGBA(nil, rgb, w, h), &jpeg.Options{Quality: 90})
+	err := jpeg.Encode(&out, overlay.Picture(f, m), &jpeg.Options{Quality: 90})
 	return out.Bytes(), f.Captured, err
+}
+
+// bannerFor says in large letters why nothing moves, or nothing when all is well.
+func bannerFor(st schema.Status, haveFrame bool) string {
+	switch {
+	case st.State == schema.StateEnded:
+		return "ENDED"
+	case st.State == schema.StateDown, st.State == schema.StateStalled:
+		return "NO SIGNAL"
+	case !haveFrame:
+		return "WAITING"
+	default:
+		return ""
+	}
 }
