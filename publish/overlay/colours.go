@@ -13,8 +13,7 @@ func Colours(m *detector.Map, w, h int) []byte {
 	scale := ScaleFor(m.Threshold)
 	rgb := make([]byte, 3*w*h)
 	for i, v := range m.ResizeTo(nil, w, h) {
-		hue := min(max(hueLow+hueSpan*scale.At(v), 0), hueHigh)
-		copy(rgb[3*i:3*i+3], table[int(hue/hueHigh*(shades-1)+0.5)][:])
+		copy(rgb[3*i:3*i+3], table[int(hue(float64(scale.At(v)))/hueHigh*(shades-1)+0.5)][:])
 	}
 	return rgb
 }

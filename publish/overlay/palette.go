@@ -12,13 +12,22 @@ func turbo(t float64) (r, g, b float64) {
 		poly(0.10667330, 12.64194608, -60.58204836, 110.36276771, -89.90310912, 27.34824973)
 }
 
-// The part of Turbo that a position 0..1 covers: from green through yellow, at a third, to red. Positions below 0 go on
-// towards Turbo's blue.
+// The part of Turbo that positions 0..1 cover: from green through yellow, at a third, to red.
 const (
 	hueLow  = 0.42
 	hueSpan = 0.44
 	hueHigh = hueLow + hueSpan
 )
+
+// hue returns the place of a position in Turbo. Positions below 0, where the overlay is clear, go on through blue and
+// reach Turbo's dark end at −2/3: for a positive threshold, as far below the mean of normal footage as 0 is above it.
+func hue(at float64) float64 {
+	slope := hueSpan
+	if at < 0 {
+		slope = 1.5 * hueLow
+	}
+	return min(max(hueLow+slope*at, 0), hueHigh)
+}
 
 // Scale places values by their distance from normal: 0 at half the threshold, a third at the threshold, 1 at twice the
 // threshold.
@@ -45,7 +54,7 @@ func newPalette() *palette {
 	p := &palette{}
 	for i := range p {
 		t := float64(i) / (shades - 1)
-		r, g, b := turbo(hueLow + hueSpan*t)
+		r, g, b := turbo(hue(t))
 		a := 0.55 * math.Pow(t, 0.8)
 		p[i].r, p[i].g, p[i].b, p[i].a = uint8(255*a*r), uint8(255*a*g), uint8(255*a*b), uint8(255*a)
 	}

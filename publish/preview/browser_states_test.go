@@ -45,7 +45,7 @@ func TestBrowserTellsWhatIsWrong(t *testing.T) {
 	until(t, ctx, `document.querySelectorAll("#notices li").length === 3`)
 	for _, js := range []string{
 		`document.getElementById("state-text").textContent === "down"`,
-		`document.getElementById("notices").textContent.includes("NATS is away")`,
+		`document.getElementById("notices").textContent.includes("NATS is unreachable")`,
 		`document.getElementById("notices").textContent.includes("zoo: unknown key")`,
 		`["peak", "total", "area", "timesteps-value"].every(id => document.getElementById(id).textContent === "–")`,
 		`!document.getElementById("budget-row").hidden`,

@@ -371,10 +371,10 @@ func TestSlowBody(t *testing.T) {
 
 func TestHealth(t *testing.T) {
 	cam, reg := newCamera("front"), prometheus.NewRegistry()
-	var broken error
+	var broken, second error
 	s := start(
 		t, testConfig(), []publish.Camera{cam}, preview.WithRegistry(reg),
-		preview.WithReady(func() error { return broken }),
+		preview.WithReady(func() error { return broken }), preview.WithReady(func() error { return second }),
 	)
 	check := func(path string, code int, want string) {
 		t.Helper()
@@ -391,6 +391,9 @@ func TestHealth(t *testing.T) {
 	cam.set(func(s *schema.Status) { s.State = schema.StateLive })
 	broken = io.ErrUnexpectedEOF
 	check("readyz", 503, "unexpected EOF")
+	second = io.ErrClosedPipe
+	check("readyz", 503, "unexpected EOF; io: read/write on closed pipe\n")
+	check("readyz?verbose", 503, `"ready":false`)
 	check("metrics", 200, "")
 	r := send(t, "GET", s.URL(), "", "", nil)
 	if !strings.Contains(r.body, "<title>oodcast</title>") ||
