@@ -18,7 +18,7 @@ import (
 	"github.com/oodcast/oodcast/publish"
 	"github.com/oodcast/oodcast/publish/preview"
 	"github.com/oodcast/oodcast/publish/schema"
-	"github.com/oodcast/oodcast/publish/vp8"
+	"github.com/oodcast/oodcast/publish/vp8/vp8test"
 )
 
 // viewer is a WHEP player that decodes what it gets.
@@ -27,7 +27,7 @@ type viewer struct {
 	location string
 	etag     string
 	answer   string
-	pictures chan vp8.Picture
+	pictures chan vp8test.Picture
 	keys     chan bool
 	ssrc     chan webrtc.SSRC
 }
@@ -61,7 +61,7 @@ const testToken = "correct-horse-battery"
 func watch(t *testing.T, s *preview.Server, camera string) *viewer {
 	t.Helper()
 	pc, sdp := offer(t)
-	v := &viewer{pc: pc, pictures: make(chan vp8.Picture, 64), keys: make(chan bool, 65), ssrc: make(chan webrtc.SSRC, 1)}
+	v := &viewer{pc: pc, pictures: make(chan vp8test.Picture, 64), keys: make(chan bool, 65), ssrc: make(chan webrtc.SSRC, 1)}
 	pc.OnTrack(func(tr *webrtc.TrackRemote, _ *webrtc.RTPReceiver) {
 		v.ssrc <- tr.SSRC()
 		v.read(t, tr)
@@ -83,7 +83,7 @@ func watch(t *testing.T, s *preview.Server, camera string) *viewer {
 // read puts packets together and decodes them until the track ends. On a busy machine the socket of this player may
 // overflow: like any player, it then asks for a key frame until one comes.
 func (v *viewer) read(t *testing.T, tr *webrtc.TrackRemote) {
-	dec, err := vp8.NewDecoder()
+	dec, err := vp8test.NewDecoder()
 	if err != nil {
 		t.Error(err)
 		return
@@ -128,7 +128,7 @@ func (v *viewer) read(t *testing.T, tr *webrtc.TrackRemote) {
 }
 
 // show decodes one whole frame.
-func (v *viewer) show(t *testing.T, dec *vp8.Decoder, frame []byte) {
+func (v *viewer) show(t *testing.T, dec *vp8test.Decoder, frame []byte) {
 	pic, err := dec.Decode(frame)
 	if err != nil {
 		t.Errorf("decode: %v", err)
@@ -141,14 +141,14 @@ func (v *viewer) show(t *testing.T, dec *vp8.Decoder, frame []byte) {
 	}
 }
 
-func (v *viewer) picture(t *testing.T) vp8.Picture {
+func (v *viewer) picture(t *testing.T) vp8test.Picture {
 	t.Helper()
 	select {
 	case p := <-v.pictures:
 		return p
 	case <-time.After(60 * time.Second):
 		t.Fatalf("no picture; connection is %v", v.pc.ConnectionState())
-		return vp8.Picture{}
+		return vp8test.Picture{}
 	}
 }
 
