@@ -29,7 +29,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const patience = time.Minute
 
-// yard is a camera of 320 × 240 pixels at ten frames a second, whose maps are made by hand and followed by a real tracker.
+// yard is a camera of 320 × 240 pixels at ten frames per second, with hand-made maps and a real tracker.
 type yard struct {
 	t       *testing.T
 	a       *archive.Archive
@@ -69,14 +69,15 @@ func newYard(t *testing.T, cfg archive.Config, opts ...archive.Option) *yard {
 	return y
 }
 
-// show is the next frame, with a region of the given value; 0 is none. It waits until the archive has taken the last one.
+// show hands over the next frame and its map, with a region of the given value; 0 is none. It waits until the archive has
+// released the frame before.
 func (y *yard) show(value float32) {
 	y.t.Helper()
 	ctx, cancel := context.WithTimeout(y.t.Context(), patience)
 	defer cancel()
 	f, err := y.pool.Get(ctx, 320, 240)
 	if err != nil {
-		y.t.Fatal("the archive does not give the frame back")
+		y.t.Fatal("the archive does not release the frame")
 	}
 	f.Camera, f.Seq, f.Captured = "front", y.seq, y.begin.Add(time.Duration(y.seq)*100*time.Millisecond)
 	for i := range f.Pix {
@@ -97,14 +98,14 @@ func (y *yard) show(value float32) {
 	y.a.Frame(f)
 }
 
-// event shows one event of a second and a half, whose peak is in the middle, and a while of nothing.
+// event shows an event of a second and a half with its peak in the middle, and then nothing for a while.
 func (y *yard) event() (start, end detector.Event) {
 	y.t.Helper()
 	first := len(y.told)
 	for _, v := range []float32{0, 0, 0, 0, 6, 6, 6, 6, 6, 6, 6, 9, 9, 6, 6, 6, 6, 6, 6} {
 		y.show(v)
 	}
-	for range 60 { // the end is told after the hold, and the cool-down passes
+	for range 60 { // until the hold and the cool-down are over
 		y.show(0)
 	}
 	for _, e := range y.told[first:] {
@@ -117,7 +118,7 @@ func (y *yard) event() (start, end detector.Event) {
 		}
 	}
 	if start.ID == "" || end.ID != start.ID {
-		y.t.Fatalf("told %+v, want a start and an end", y.told[first:])
+		y.t.Fatalf("events %+v, want a start and an end", y.told[first:])
 	}
 	return start, end
 }
@@ -208,13 +209,13 @@ func TestEvidence(t *testing.T) {
 	if err != nil || !bytes.Equal(snapshot, read(t, full, "peak_overlay.jpg")) {
 		t.Errorf("File(snapshot.jpg) = %d bytes, %v", len(snapshot), err)
 	}
-	// 300 ms before, 1.5 s, 500 ms after, at five a second.
+	// 300 ms before, 1.5 s, 500 ms after, at five frames per second.
 	if n := probe(t, filepath.Join(full, "clip.webm")); n < 9 || n > 14 {
 		t.Errorf("the film has %d frames, want about 12", n)
 	}
 }
 
-// warmth is by how much a pixel is redder than blue.
+// warmth returns the red of a pixel minus its blue.
 func warmth(img image.Image, x, y int) int {
 	r, _, b, _ := img.At(x, y).RGBA()
 	return int(r>>8) - int(b>>8)
@@ -229,7 +230,7 @@ func read(t *testing.T, dir, name string) []byte {
 	return raw
 }
 
-// checkMap makes values of the grey of a map again.
+// checkMap turns the grey of a map back into scores.
 func checkMap(t *testing.T, raw []byte, s archive.MapScale) {
 	t.Helper()
 	img, err := png.Decode(bytes.NewReader(raw))
@@ -238,7 +239,7 @@ func checkMap(t *testing.T, raw []byte, s archive.MapScale) {
 	}
 	grey, ok := img.(*image.Gray16)
 	if !ok || grey.Rect.Size() != image.Pt(40, 30) {
-		t.Fatalf("map is %T of %v, want 16 bit grey of 40×30", img, img.Bounds())
+		t.Fatalf("map is %T of %v, want 16-bit grey of 40×30", img, img.Bounds())
 	}
 	value := func(x, y int) float32 { return s.Min + float32(grey.Gray16At(x, y).Y)*(s.Max-s.Min)/65535 }
 	if value(10, 12) != 9 || value(0, 0) != 0 {
@@ -287,7 +288,8 @@ func TestOffKeepsNothing(t *testing.T) {
 	}
 }
 
-// A film ends when the camera falls silent, and a long one at its limit, while the event goes on: its end is kept too.
+// A film ends when the camera falls silent. A long one ends at its limit while the event goes on; the end of that event is
+// kept too.
 func TestFilmsEnd(t *testing.T) {
 	cfg := config(t)
 	cfg.Clip.Max = 2 * time.Second
@@ -304,7 +306,7 @@ func TestFilmsEnd(t *testing.T) {
 	if len(long) != 1 || !strings.HasSuffix(long[0].Clip, "clip.webm") || long[0].Snapshot == "" {
 		t.Errorf("the end of the long event is %+v, want its film and its picture", long)
 	}
-	eventually(t, "its end", func() bool {
+	eventually(t, "the end of the long event", func() bool {
 		raw, err := y.a.File(t.Context(), id, "event.json")
 		return err == nil && strings.Contains(string(raw), `"no_signal"`)
 	})
@@ -335,7 +337,7 @@ func TestConfigure(t *testing.T) {
 	if err := y.a.Configure(without); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the film as far as it went", func() bool { // of the event that is open
+	eventually(t, "the film so far", func() bool { // of the open event
 		_, err := y.a.File(t.Context(), id, "clip.webm")
 		return err == nil
 	})
@@ -359,9 +361,9 @@ func TestConfigure(t *testing.T) {
 	if err := y.a.Configure(cfg); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "what is too old now removed", func() bool { return !exists(in) })
+	eventually(t, "the removal of evidence that is now too old", func() bool { return !exists(in) })
 	if _, err := y.a.File(t.Context(), start.ID, "event.json"); err != nil {
-		t.Errorf("what is young: %v", err)
+		t.Errorf("young evidence: %v", err)
 	}
 	cfg.MaxMB = -1
 	if err := y.a.Configure(cfg); err == nil || !strings.Contains(err.Error(), "archive.max_mb") {

@@ -14,7 +14,7 @@ import (
 	"github.com/oodcast/oodcast/detector"
 )
 
-// MapScale says how the grey values of a map's picture become values again: min + grey · (max - min) / 65535.
+// MapScale turns the grey values of a map's picture back into scores: min + grey · (max - min) / 65535.
 type MapScale struct {
 	File  string  `json:"file"`
 	Min   float32 `json:"value_min"`
@@ -38,7 +38,7 @@ func toJPEG(img image.Image, quality int) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// mapPNG makes a 16 bit grey picture of a map on its own grid.
+// mapPNG returns a 16-bit grey picture of a map on its own grid.
 func mapPNG(m *detector.Map) ([]byte, MapScale, error) {
 	lo, hi := m.Values[0], m.Values[0]
 	for _, v := range m.Values {
@@ -56,7 +56,7 @@ func mapPNG(m *detector.Map) ([]byte, MapScale, error) {
 	return out.Bytes(), MapScale{Min: lo, Max: hi, Peak: m.Peak, Width: m.Width, Rows: m.Height}, nil
 }
 
-// thumb cuts out the surroundings of a region, at twice its size and at least a third of the picture.
+// thumb returns the surroundings of a region: twice its size, and at least a third of the picture.
 func thumb(img image.Image, box detector.Box) *image.RGBA {
 	size := img.Bounds().Size()
 	pw, ph := float64(size.X), float64(size.Y)

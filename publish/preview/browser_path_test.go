@@ -12,8 +12,8 @@ import (
 	"github.com/oodcast/oodcast/publish"
 )
 
-// TestBrowserBelowAPath has a reverse proxy that serves us below a path of its own: the page loads, plays, and ends its
-// session when another camera is chosen.
+// TestBrowserBelowAPath puts the server behind a reverse proxy, below a path: the page loads, plays, and ends its session
+// when another camera is chosen.
 func TestBrowserBelowAPath(t *testing.T) {
 	street, yard := newCamera("street"), newCamera("yard")
 	s := start(t, testConfig(), []publish.Camera{street, yard})

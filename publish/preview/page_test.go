@@ -10,14 +10,14 @@ import (
 	"github.com/oodcast/oodcast/publish"
 )
 
-// pageLinks are what the page and its modules load: attributes of the page, imports of a module.
+// The links of the page, and the imports of a module.
 var (
 	pageLinks   = regexp.MustCompile(`(?:src|href)="(page/[^"]+)"`)
 	moduleLinks = regexp.MustCompile(`(?m)^import (?:.* from )?"\./([^"]+)";`)
 )
 
-// The page loads with all its parts, also where a token is set, from nowhere else, and nothing in it needs more than its
-// policy allows.
+// The page and its parts load without a token, from this server alone, and need nothing that the page's policy forbids. An
+// upgrade shows at once.
 func TestPageParts(t *testing.T) {
 	cfg := testConfig()
 	cfg.Token = testToken
