@@ -16,7 +16,7 @@ import (
 var pageFiles embed.FS
 
 // pagePolicy allows our own files, pictures and API: no inline script or style, and no other site.
-const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
+const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; " +
 	"media-src 'self' blob:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 
 // pageTypes holds the types of the page's files. The system's table may lack one, and because of nosniff a browser would
@@ -25,12 +25,13 @@ var pageTypes = map[string]string{
 	".html": "text/html; charset=utf-8",
 	".css":  "text/css; charset=utf-8",
 	".js":   "text/javascript; charset=utf-8",
+	".svg":  "image/svg+xml",
 }
 
 // servePage serves page.html.
 func servePage(w http.ResponseWriter, r *http.Request) { servePageFile(w, r, "page.html") }
 
-// servePagePart serves a style sheet or a module of the page.
+// servePagePart serves a style sheet, a module or the icon of the page.
 func servePagePart(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("file")
 	if path.Ext(name) == ".html" { // its links are relative to the root

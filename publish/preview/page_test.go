@@ -2,6 +2,7 @@ package preview_test
 
 import (
 	"net/http"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -27,7 +28,7 @@ func TestPageParts(t *testing.T) {
 		t.Fatalf("page: %d %v", page.code, page.header)
 	}
 	policy := page.header.Get("Content-Security-Policy")
-	if !strings.Contains(policy, "script-src 'self'; style-src 'self';") || strings.Contains(policy, "unsafe") {
+	if !strings.Contains(policy, "script-src 'self'; style-src 'self';") || strings.Contains(policy, "unsafe") || strings.Contains(policy, "data:") {
 		t.Errorf("policy %q", policy)
 	}
 	if inline := regexp.MustCompile(`<style|<script>|\s(style|on\w+)="`).FindString(page.body); inline != "" {
@@ -39,14 +40,14 @@ func TestPageParts(t *testing.T) {
 	}
 	for i := 0; i < len(parts); i++ { // parts grows
 		r := send(t, "GET", s.URL()+parts[i], "", "", nil)
-		want := "text/javascript; charset=utf-8"
-		if strings.HasSuffix(parts[i], ".css") {
-			want = "text/css; charset=utf-8"
-		}
+		want := map[string]string{
+			".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml",
+		}[path.Ext(parts[i])]
 		if r.code != http.StatusOK || r.header.Get("Content-Type") != want || len(r.body) == 0 {
 			t.Errorf("%s: %d %v", parts[i], r.code, r.header)
 		}
-		if strings.Contains(r.body, "://") {
+		outside := strings.ReplaceAll(r.body, `xmlns="http://www.w3.org/2000/svg"`, "")
+		if strings.Contains(outside, "://") {
 			t.Errorf("%s refers to something outside", parts[i])
 		}
 		for _, link := range moduleLinks.FindAllStringSubmatch(r.body, -1) {

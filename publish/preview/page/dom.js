@@ -13,6 +13,9 @@ export function later(ms, f) {
   };
 }
 
+// ms formats milliseconds to three digits or so.
+export const ms = v => v >= 100 ? v.toFixed(0) : v.toFixed(1);
+
 let toastTimer;
 
 // toast shows an error for five seconds.

@@ -1,7 +1,7 @@
 // The settings: |T|, latency budget, threshold, pause. What is shown is what the server reports to be in force.
 
 import { api } from "./api.js";
-import { $, later, toast } from "./dom.js";
+import { $, later, ms, toast } from "./dom.js";
 import { app, on, setStatus } from "./state.js";
 
 let touched = { timesteps: 0, threshold: 0 };
@@ -83,8 +83,6 @@ function explain(n) {
   $("timesteps-note").textContent = !cost ? "\u00a0" :
     `about ${ms(cost.encode)} + ${n} × ${cost.step.toFixed(cost.step < 1 ? 2 : 1)} = ${ms(cost.encode + n * cost.step)} ms per frame`;
 }
-
-const ms = v => v >= 100 ? v.toFixed(0) : v.toFixed(1);
 
 // milliseconds reads a duration in Go's notation: 1m0.5s, 120ms.
 function milliseconds(text) {

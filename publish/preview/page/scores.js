@@ -1,9 +1,7 @@
 // The figures of the newest map: peak, area, latency.
 
-import { $ } from "./dom.js";
+import { $, ms } from "./dom.js";
 import { app, on } from "./state.js";
-
-const ms = v => v >= 100 ? v.toFixed(0) : v.toFixed(1);
 
 on("score", m => {
   app.maps++;
