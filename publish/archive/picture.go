@@ -4,14 +4,13 @@ import (
 	"bytes"
 	"fmt"
 	"image"
-	"image/color"
 	"image/jpeg"
 	"image/png"
-	"math"
 
 	"golang.org/x/image/draw"
 
 	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/publish/overlay"
 )
 
 // MapScale turns the grey values of a map's picture back into scores: min + grey · (max - min) / 65535.
@@ -40,15 +39,7 @@ func toJPEG(img image.Image, quality int) ([]byte, error) {
 
 // mapPNG returns a 16-bit grey picture of a map on its own grid.
 func mapPNG(m *detector.Map) ([]byte, MapScale, error) {
-	lo, hi := m.Values[0], m.Values[0]
-	for _, v := range m.Values {
-		lo, hi = min(lo, v), max(hi, v)
-	}
-	img := image.NewGray16(image.Rect(0, 0, m.Width, m.Height))
-	k := math.MaxUint16 / max(float64(hi-lo), 1e-9)
-	for i, v := range m.Values {
-		img.SetGray16(i%m.Width, i/m.Width, color.Gray16{Y: uint16(float64(v-lo)*k + 0.5)})
-	}
+	img, lo, hi := overlay.Grey(m)
 	var out bytes.Buffer
 	if err := png.Encode(&out, img); err != nil {
 		return nil, MapScale{}, fmt.Errorf("compress map: %w", err)

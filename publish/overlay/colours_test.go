@@ -10,10 +10,10 @@ import (
 // A value has one hue, whether it is laid over a frame or painted alone, and the threshold has one place.
 func TestColoursHaveTheHuesOfTheLayer(t *testing.T) {
 	for _, threshold := range []float32{4, 0.2, -2} {
-		scale := ScaleFor(threshold)
+		ramp := rampFor(threshold)
 		m := &detector.Map{Width: shades, Height: 1, Values: make([]float32, shades), Threshold: threshold}
 		for i := range m.Values {
-			m.Values[i] = scale.low + float32(i)/(shades-1)/scale.factor
+			m.Values[i] = ramp.low + float32(i)/(shades-1)/ramp.factor
 		}
 		rgb, p := Colours(m, m.Width, m.Height), newPalette()
 		for i := shades / 3; i < shades; i++ { // above the threshold, where eight bits tell the hue

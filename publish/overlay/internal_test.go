@@ -68,11 +68,11 @@ func TestPalette(t *testing.T) {
 		}
 	}
 	for _, threshold := range []float32{4, 0, -2, 30} {
-		scale := ScaleFor(threshold)
-		if at := scale.shade(threshold); at != 85 {
+		ramp := rampFor(threshold)
+		if at := ramp.shade(threshold); at != 85 {
 			t.Errorf("threshold %v has shade %d, want 85", threshold, at)
 		}
-		if scale.shade(scale.low-1) != 0 || scale.shade(scale.low+100) != shades-1 {
+		if ramp.shade(ramp.low-1) != 0 || ramp.shade(ramp.low+100) != shades-1 {
 			t.Errorf("threshold %v: ends are not held", threshold)
 		}
 	}

@@ -30,9 +30,9 @@ func (l *Layer) Set(m *detector.Map, w, h int) {
 		return
 	}
 	l.values = m.ResizeTo(l.values, w, h)
-	scale := ScaleFor(m.Threshold)
+	r := rampFor(m.Threshold)
 	for y := range h {
-		l.fillRow(y, scale)
+		l.fillRow(y, r)
 	}
 	l.contour(m.Threshold)
 	if m.ROI != nil {
@@ -58,11 +58,11 @@ func (l *Layer) darken(roi *detector.Mask) {
 	}
 }
 
-func (l *Layer) fillRow(y int, scale Scale) {
+func (l *Layer) fillRow(y int, r ramp) {
 	row, out := l.values[l.w*y:l.w*(y+1)], l.pix[4*l.w*y:4*l.w*(y+1)]
 	first, last := l.w, 0
 	for x, v := range row {
-		c := &l.palette[scale.shade(v)]
+		c := &l.palette[r.shade(v)]
 		o := out[4*x : 4*x+4 : 4*x+4]
 		o[0], o[1], o[2], o[3] = c.r, c.g, c.b, c.a
 		if c.a > 0 {

@@ -29,20 +29,20 @@ func hue(at float64) float64 {
 	return min(max(hueLow+slope*at, 0), hueHigh)
 }
 
-// Scale places values by their distance from normal: 0 at half the threshold, a third at the threshold, 1 at twice the
+// ramp places values by their distance from normal: 0 at half the threshold, a third at the threshold, 1 at twice the
 // threshold.
-type Scale struct{ low, factor float32 }
+type ramp struct{ low, factor float32 }
 
-// ScaleFor returns the scale for a threshold. A threshold near the mean of normal footage still gets a range of one and
+// rampFor returns the ramp of a threshold. A threshold near the mean of normal footage still gets a range of one and
 // a half.
-func ScaleFor(threshold float32) Scale {
+func rampFor(threshold float32) ramp {
 	half := max(threshold, -threshold) / 2
 	half = max(half, 0.5)
-	return Scale{low: threshold - half, factor: 1 / (3 * half)}
+	return ramp{low: threshold - half, factor: 1 / (3 * half)}
 }
 
-// At returns the position of a value. It is negative below half the threshold, and above 1 beyond twice the threshold.
-func (s Scale) At(v float32) float32 { return (v - s.low) * s.factor }
+// at returns the position of a value. It is negative below half the threshold, and above 1 beyond twice the threshold.
+func (r ramp) at(v float32) float32 { return (v - r.low) * r.factor }
 
 const shades = 256
 
@@ -62,6 +62,6 @@ func newPalette() *palette {
 }
 
 // shade returns the index of a value in the palette; 0 is clear.
-func (s Scale) shade(v float32) int {
-	return int(min(max(s.At(v), 0), 1)*(shades-1) + 0.5)
+func (r ramp) shade(v float32) int {
+	return int(min(max(r.at(v), 0), 1)*(shades-1) + 0.5)
 }

@@ -120,6 +120,7 @@ func apiOptions(w http.ResponseWriter, _ *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
+// busy answers with an error that another attempt may not meet.
 func busy(w http.ResponseWriter, code int, err error) {
 	w.Header().Set("Retry-After", "5")
 	fault(w, code, err)

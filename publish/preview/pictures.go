@@ -3,10 +3,7 @@ package preview
 import (
 	"errors"
 	"fmt"
-	"image"
-	"image/color"
 	"image/png"
-	"math"
 	"net/http"
 	"strconv"
 	"time"
@@ -71,10 +68,7 @@ func (s *Server) mapPNG(w http.ResponseWriter, r *http.Request, st *stream) {
 		busy(w, http.StatusServiceUnavailable, errors.New("no map has been made yet"))
 		return
 	}
-	lo, hi := m.Values[0], m.Values[0]
-	for _, v := range m.Values {
-		lo, hi = min(lo, v), max(hi, v)
-	}
+	grey, lo, hi := overlay.Grey(m)
 	h := w.Header()
 	h.Set("Content-Type", "image/png")
 	h.Set("Cache-Control", "no-store")
@@ -86,10 +80,5 @@ func (s *Server) mapPNG(w http.ResponseWriter, r *http.Request, st *stream) {
 		_ = png.Encode(w, overlay.ToRGBA(nil, overlay.Colours(m, m.Width, m.Height), m.Width, m.Height))
 		return
 	}
-	img := image.NewGray16(image.Rect(0, 0, m.Width, m.Height))
-	k := math.MaxUint16 / max(float64(hi-lo), 1e-9)
-	for i, v := range m.Values {
-		img.SetGray16(i%m.Width, i/m.Width, color.Gray16{Y: uint16(float64(v-lo)*k + 0.5)})
-	}
-	_ = png.Encode(w, img)
+	_ = png.Encode(w, grey)
 }
