@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// faultEvery is how often a fault of the same place or step may be logged.
+// faultEvery is the shortest time between two log lines about the same place or step.
 const faultEvery = time.Minute
 
-// faults are what went wrong, by place or step. What fails with every file must not be logged with every file.
+// faults counts failures by place or step, so that one that comes with every file is not logged with every file.
 type faults struct {
 	mu struct {
 		sync.Mutex
@@ -18,12 +18,12 @@ type faults struct {
 
 type fault struct {
 	logged time.Time
-	times  int  // since it was logged
-	told   bool // the log says that it fails
+	times  int  // failures since then
+	told   bool // the log reports a failure that is not over
 }
 
-// note takes the outcome of an attempt and says what to log: that it fails, and how often since the last time, or that it
-// works again.
+// note records the outcome of an attempt and returns what to log: the number of failures since the last line, or that
+// it works again.
 func (f *faults) note(what string, err error, now time.Time) (times int, again bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -50,8 +50,8 @@ func (f *faults) note(what string, err error, now time.Time) (times int, again b
 	return times, false
 }
 
-// outcome counts an error of a place or step, and logs it now and then; nil: it went well.
-func (a *Archive) outcome(what string, err error) {
+// report counts an error of a place or step and logs it once a minute at most; nil is a success.
+func (a *Archive) report(what string, err error) {
 	if err != nil {
 		a.metrics.errors.WithLabelValues(what).Inc()
 	}

@@ -2,14 +2,14 @@ package vp8
 
 import "fmt"
 
-// I420Size returns the bytes of an I420 picture of w×h pixels.
+// I420Size returns the size in bytes of an I420 picture of w×h pixels.
 func I420Size(w, h int) int {
 	return w*h + 2*((w+1)/2)*((h+1)/2)
 }
 
-// RGBToI420 converts packed 8-bit RGB (3·w·h bytes) to I420 in dst and returns it; dst is made anew when it is too
-// small. BT.601 limited range in 8-bit fixed point: Y = 16 + (66R + 129G + 25B)/256, Cb and Cr from the mean of each
-// 2×2 block. A wrong length of rgb panics.
+// RGBToI420 converts packed 8-bit RGB (3·w·h bytes) to I420 in dst and returns it; a short dst is replaced. The formula is
+// BT.601 limited range in 8-bit fixed point: Y = 16 + (66R + 129G + 25B)/256, Cb and Cr from the mean of each 2×2 block.
+// A wrong length of rgb panics.
 func RGBToI420(dst, rgb []byte, w, h int) []byte {
 	if len(rgb) != 3*w*h {
 		panic(fmt.Sprintf("vp8: RGB picture has %d bytes, want %d for %dx%d", len(rgb), 3*w*h, w, h))
@@ -63,30 +63,3 @@ func luma(r, g, b int32) byte { return byte((66*r+129*g+25*b+128)>>8 + 16) }
 func chroma(r, g, b int32) (u, v byte) {
 	return byte((-38*r-74*g+112*b+512)>>10 + 128), byte((112*r-94*g-18*b+512)>>10 + 128)
 }
-
-// I420ToRGB converts an I420 picture to packed 8-bit RGB in dst and returns it; dst is made anew when it is too small.
-// A wrong length of i420 panics.
-func I420ToRGB(dst, i420 []byte, w, h int) []byte {
-	if len(i420) != I420Size(w, h) {
-		panic(fmt.Sprintf("vp8: I420 picture has %d bytes, want %d for %dx%d", len(i420), I420Size(w, h), w, h))
-	}
-	if cap(dst) < 3*w*h {
-		dst = make([]byte, 3*w*h)
-	}
-	dst = dst[:3*w*h]
-	cw, ch := (w+1)/2, (h+1)/2
-	us, vs := i420[w*h:w*h+cw*ch], i420[w*h+cw*ch:]
-	for y := range h {
-		for x := range w {
-			l := 298 * (int32(i420[y*w+x]) - 16)
-			u, v := int32(us[y/2*cw+x/2])-128, int32(vs[y/2*cw+x/2])-128
-			p := dst[3*(y*w+x) : 3*(y*w+x)+3]
-			p[0] = clamp8((l + 409*v + 128) >> 8)
-			p[1] = clamp8((l - 100*u - 208*v + 128) >> 8)
-			p[2] = clamp8((l + 516*u + 128) >> 8)
-		}
-	}
-	return dst
-}
-
-func clamp8(v int32) byte { return byte(min(max(v, 0), 255)) }

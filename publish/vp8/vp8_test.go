@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/oodcast/oodcast/publish/vp8"
+	"github.com/oodcast/oodcast/publish/vp8/vp8test"
 )
 
 // scene draws picture i of a moving test scene: a gradient, a textured ground and a bright block that travels.
@@ -54,7 +55,7 @@ func TestEncodeDecode(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer enc.Close()
-			dec, err := vp8.NewDecoder()
+			dec, err := vp8test.NewDecoder()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -128,7 +129,7 @@ func TestFFmpegDecodes(t *testing.T) {
 		t.Fatalf("ffprobe: %v\n%s", err, out)
 	}
 	if got, want := strings.TrimSpace(string(out)), "vp8,320,240,30"; got != want {
-		t.Errorf("ffprobe says %q, want %q", got, want)
+		t.Errorf("ffprobe reports %q, want %q", got, want)
 	}
 }
 
@@ -138,14 +139,14 @@ func TestBitrateIsObeyed(t *testing.T) {
 		least, most float64
 	}{{800, 600, 1000}, {400, 280, 540}} {
 		rate := bitrateOfNoise(t, tt.bitrate)
-		rate(30) // settle
+		rate(30) // let the rate control settle
 		if got := rate(90); got < tt.least || got > tt.most {
 			t.Errorf("at %d kbit/s: %.0f kbit/s", tt.bitrate, got)
 		}
 	}
 }
 
-// bitrateOfNoise returns a function that encodes further pictures and returns what they took, kbit/s.
+// bitrateOfNoise returns a function that encodes more pictures and returns their bitrate in kbit/s.
 func bitrateOfNoise(t *testing.T, bitrate int) func(pictures int) float64 {
 	t.Helper()
 	const w, h, fps = 320, 240, 15
@@ -220,7 +221,7 @@ func TestRGBToI420(t *testing.T) {
 				t.Errorf("rgb(%d,%d,%d): byte %d = %d, want %d", c.r, c.g, c.b, i, got[i], want[i])
 			}
 		}
-		back := vp8.I420ToRGB(nil, got, 3, 3)
+		back := vp8test.I420ToRGB(nil, got, 3, 3)
 		for i, want := range bytes.Repeat([]byte{c.r, c.g, c.b}, 9) {
 			if d := int(back[i]) - int(want); d < -4 || d > 4 { // two roundings of 1/219 and 1/224 steps
 				t.Errorf("rgb(%d,%d,%d): back %d, want %d", c.r, c.g, c.b, back[i], want)
@@ -248,9 +249,9 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if len(b) > 9 {
-			b[7], b[9] = b[7]&1, b[9]&1 // keep the claimed size small: the size field is 14 bits a side
+			b[7], b[9] = b[7]&1, b[9]&1 // keep the claimed size small: the size field has 14 bits per side
 		}
-		dec, err := vp8.NewDecoder()
+		dec, err := vp8test.NewDecoder()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,4 +1,4 @@
-package vp8
+package vp8test
 
 /*
 #cgo pkg-config: vpx
@@ -36,18 +36,20 @@ import (
 	"errors"
 	"fmt"
 	"unsafe"
+
+	"github.com/oodcast/oodcast/publish/vp8"
 )
 
 // Picture is a decoded I420 picture.
 type Picture struct {
 	Width, Height int
-	I420          []byte // I420Size(Width, Height) bytes
+	I420          []byte // vp8.I420Size(Width, Height) bytes
 }
 
-// Decoder turns VP8 frames back into pictures; the counterpart that proves what a viewer gets.
+// Decoder turns VP8 frames back into pictures.
 type Decoder struct{ c *C.vpx_codec_ctx_t }
 
-// NewDecoder makes a decoder. The first frame given to it must be a key frame.
+// NewDecoder returns a decoder. Its first frame must be a key frame.
 func NewDecoder() (*Decoder, error) {
 	var code C.vpx_codec_err_t
 	c := C.decoder_new(&code)
@@ -57,10 +59,10 @@ func NewDecoder() (*Decoder, error) {
 	return &Decoder{c: c}, nil
 }
 
-// Decode returns the picture that one VP8 frame shows. Bytes that are not VP8 give an error.
+// Decode returns the picture of one VP8 frame. Bytes that are not VP8 give an error.
 func (d *Decoder) Decode(frame []byte) (Picture, error) {
 	if d.c == nil {
-		return Picture{}, ErrClosed
+		return Picture{}, vp8.ErrClosed
 	}
 	if len(frame) == 0 {
 		return Picture{}, errors.New("vp8 decode: empty frame")
@@ -74,7 +76,7 @@ func (d *Decoder) Decode(frame []byte) (Picture, error) {
 		return Picture{}, errors.New("vp8 decode: frame shows no picture")
 	}
 	w, h := int(img.d_w), int(img.d_h)
-	p := Picture{Width: w, Height: h, I420: make([]byte, 0, I420Size(w, h))}
+	p := Picture{Width: w, Height: h, I420: make([]byte, 0, vp8.I420Size(w, h))}
 	for plane := range 3 {
 		pw, ph := w, h
 		if plane > 0 {

@@ -1,4 +1,4 @@
-package main
+package files
 
 import (
 	"bufio"
@@ -11,10 +11,10 @@ import (
 	"github.com/google/renameio/v2"
 )
 
-// npyHeaderSize is the room for magic, version and header: enough for any shape, a multiple of 64.
+// npyHeaderSize is the size of magic, version and header: enough for any shape, and a multiple of 64.
 const npyHeaderSize = 128
 
-// npyHeader is the beginning of a NumPy file (format 1.0) of float32 in C order.
+// npyHeader returns the beginning of a NumPy file (format 1.0) of float32 in C order.
 func npyHeader(shape ...int) []byte {
 	dims := make([]string, len(shape))
 	for i, d := range shape {
@@ -31,7 +31,7 @@ func npyHeader(shape ...int) []byte {
 	return append(b, '\n')
 }
 
-// writeNPY writes a picture of scores.
+// writeNPY writes the scores of a picture.
 func writeNPY(path string, data []float32, height, width int) error {
 	b := npyHeader(height, width)
 	for _, v := range data {
@@ -43,7 +43,7 @@ func writeNPY(path string, data []float32, height, width int) error {
 	return nil
 }
 
-// npyWriter writes an array [n, height, width] whose n is known only at the end.
+// npyWriter writes an array [n, height, width]. Its n is known only at the end.
 type npyWriter struct {
 	f             *renameio.PendingFile
 	w             *bufio.Writer
@@ -64,7 +64,7 @@ func createNPY(path string, height, width int) (*npyWriter, error) {
 
 func (w *npyWriter) append(data []float32) error {
 	if len(data) != w.height*w.width {
-		return fmt.Errorf("write %q: the video changed its size: a map of %d values, want %dx%d",
+		return fmt.Errorf("write %q: the video has changed its size: a map has %d values, want %dx%d",
 			w.path, len(data), w.width, w.height)
 	}
 	w.n++
