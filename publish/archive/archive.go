@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/oodcast/oodcast/ingest"
+	"github.com/oodcast/oodcast/publish/faultlog"
 )
 
 // Bounds of the queues.
@@ -39,7 +40,7 @@ type Archive struct {
 	log     *slog.Logger
 	reg     prometheus.Registerer
 	metrics *metrics
-	faults  faults
+	faults  faultlog.Log
 	dir     storage   // holds everything first; nil: nothing is kept
 	store   *uploader // nil without WithObjectStore
 

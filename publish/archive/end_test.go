@@ -215,25 +215,3 @@ func TestForget(t *testing.T) {
 	}
 	stop()
 }
-
-// A fault is logged once a minute with its count, even if it comes and goes.
-func TestFaultsAreLoggedNowAndThen(t *testing.T) {
-	var f faults
-	now, lines := time.Now(), 0
-	for i := range 1200 { // two minutes, ten attempts per second, every other one fails
-		var err error
-		if i%2 == 0 {
-			err = os.ErrPermission
-		}
-		times, again := f.note("dir", err, now.Add(time.Duration(i)*100*time.Millisecond))
-		if times > 0 || again {
-			lines++
-		}
-		if i == 600 && times != 300 {
-			t.Errorf("%d faults in the first minute, want 300", times)
-		}
-	}
-	if lines != 4 {
-		t.Errorf("%d lines in two minutes, want failure and recovery, twice", lines)
-	}
-}
