@@ -14,7 +14,6 @@ import (
 	"github.com/oodcast/oodcast/configs"
 	"github.com/oodcast/oodcast/publish"
 	"github.com/oodcast/oodcast/publish/archive"
-	"github.com/oodcast/oodcast/publish/preview"
 )
 
 // evidence is the archive of events, with its own connection to NATS: large objects must not hold up maps and events.
@@ -34,7 +33,7 @@ func newEvidence(cfg configs.Config, log *slog.Logger, reg prometheus.Registerer
 	e := &evidence{cfg: cfg.Publish, bus: bus}
 	var err error
 	e.Archive, err = archive.New(cfg.Archive, cfg.Publish.Site,
-		archive.WithLogger(log), archive.WithRegistry(reg), archive.WithOverlay(preview.Overlay),
+		archive.WithLogger(log), archive.WithRegistry(reg),
 		archive.WithObjectStore(e.dial, cfg.Publish.Prefix+"_archive", filepath.Join(cfg.Publish.StateDir, "evidence")))
 	return e, err
 }

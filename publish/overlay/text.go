@@ -1,4 +1,4 @@
-package preview
+package overlay
 
 import (
 	"image"
@@ -17,8 +17,8 @@ const (
 // writer draws text on packed RGB pictures. Its mask is reused.
 type writer struct{ mask *image.Alpha }
 
-// line draws text in a darkened bar with its top left corner at (x, y), every dot of the font scale×scale pixels.
-// What does not fit is cut off.
+// line draws text in a darkened bar with its top left corner at (x, y). Every dot of the font covers scale×scale
+// pixels. Text that does not fit is cut off.
 func (w *writer) line(rgb []byte, width, height, x, y, scale int, text string) {
 	n := len(text)
 	if w.mask == nil || w.mask.Rect.Dx() < n*glyphWidth {
@@ -44,5 +44,5 @@ func (w *writer) line(rgb []byte, width, height, x, y, scale int, text string) {
 	}
 }
 
-// textWidth is how wide line draws n characters.
+// textWidth returns the width of n characters drawn by line.
 func textWidth(n, scale int) int { return (n*glyphWidth + 8) * scale }

@@ -1,4 +1,4 @@
-package preview
+package overlay
 
 // fit returns the size at which a frame of w×h is shown: at most maxWidth wide, even in both directions.
 func fit(w, h, maxWidth int) (dw, dh int) {
@@ -11,14 +11,14 @@ func fit(w, h, maxWidth int) (dw, dh int) {
 
 // scaler resizes packed RGB pictures. Its buffers are reused.
 type scaler struct {
-	box  []byte  // picture after averaging whole blocks
+	box  []byte  // the picture after averaging whole blocks
 	row  []byte  // one row between two source rows
 	x    []int32 // left source byte offset of each output pixel
 	frac []int32 // weight of the right neighbour, 0..256
 }
 
-// scale resizes src (3·sw·sh bytes) into dst (3·dw·dh bytes): whole blocks are averaged first, so that thin things do
-// not vanish, then what is left is interpolated linearly. Samples lie at pixel centres.
+// scale resizes src (3·sw·sh bytes) into dst (3·dw·dh bytes): it averages whole blocks first, so that thin things do
+// not vanish, and interpolates the result linearly. Samples lie at pixel centres.
 func (s *scaler) scale(dst []byte, dw, dh int, src []byte, sw, sh int) {
 	if k := min(sw/dw, sh/dh); k >= 2 {
 		s.box = grow(s.box, 3*(sw/k)*(sh/k))
@@ -90,7 +90,7 @@ func average(dst, src []byte, sw, sh, k int) {
 	}
 }
 
-// halve is average for k = 2, by far the usual one: 1080p cameras.
+// halve is average for k = 2, by far the most frequent factor: 1080p cameras.
 func halve(out, top, bottom []byte) {
 	for x := 0; x+3 <= len(out); x += 3 {
 		a, b, o := top[2*x:2*x+6:2*x+6], bottom[2*x:2*x+6:2*x+6], out[x:x+3:x+3]

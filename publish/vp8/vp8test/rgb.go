@@ -6,7 +6,7 @@ import (
 	"github.com/oodcast/oodcast/publish/vp8"
 )
 
-// I420ToRGB converts an I420 picture to packed 8-bit RGB in dst and returns it; dst is made anew when it is too small.
+// I420ToRGB converts an I420 picture to packed 8-bit RGB in dst and returns it; a short dst is replaced.
 // A wrong length of i420 panics.
 func I420ToRGB(dst, i420 []byte, w, h int) []byte {
 	if len(i420) != vp8.I420Size(w, h) {

@@ -1,24 +1,23 @@
-package preview
+package overlay
 
-import (
-	"github.com/oodcast/oodcast/detector"
-)
+import "github.com/oodcast/oodcast/detector"
 
-// layer is an anomaly map as it is laid over frames of one size. It is computed once for each map.
-type layer struct {
+// Layer is an anomaly map ready to be laid over frames of one size. It is computed once per map.
+type Layer struct {
 	palette *palette
 	w, h    int
-	m       *detector.Map // what pix shows
-	pix     []byte        // RGBA, colours multiplied with alpha, 4·w·h bytes
-	first   []int         // first and one past the last pixel of each row that is not clear
-	last    []int
+	m       *detector.Map // the map in pix
+	pix     []byte        // RGBA, colours multiplied by alpha, 4·w·h bytes
+	first   []int         // in each row, the first pixel that is not clear
+	last    []int         // in each row, one past the last pixel that is not clear
 	values  []float32
 }
 
-func newLayer() *layer { return &layer{palette: newPalette()} }
+// NewLayer returns a layer without a map: it is clear.
+func NewLayer() *Layer { return &Layer{palette: newPalette()} }
 
-// set computes the layer of m for frames of w×h, unless it is there already.
-func (l *layer) set(m *detector.Map, w, h int) {
+// Set computes the layer of m for frames of w×h, unless the layer holds it already. A nil map makes it clear.
+func (l *Layer) Set(m *detector.Map, w, h int) {
 	if m == l.m && w == l.w && h == l.h {
 		return
 	}
@@ -31,9 +30,9 @@ func (l *layer) set(m *detector.Map, w, h int) {
 		return
 	}
 	l.values = m.ResizeTo(l.values, w, h)
-	lo, k := scaleOf(m.Threshold)
+	r := rampFor(m.Threshold)
 	for y := range h {
-		l.fillRow(y, lo, k)
+		l.fillRow(y, r)
 	}
 	l.contour(m.Threshold)
 	if m.ROI != nil {
@@ -41,11 +40,11 @@ func (l *layer) set(m *detector.Map, w, h int) {
 	}
 }
 
-// outsideAlpha darkens what is not judged by a third.
+// outsideAlpha darkens the surroundings of the region of interest by a third.
 const outsideAlpha = 85
 
-// darken darkens the pixels outside of the region of interest.
-func (l *layer) darken(roi *detector.Mask) {
+// darken darkens the pixels outside the region of interest.
+func (l *Layer) darken(roi *detector.Mask) {
 	for y := range l.h {
 		row := roi.Inside[y*roi.Height/l.h*roi.Width:][:roi.Width]
 		for x := range l.w {
@@ -59,11 +58,11 @@ func (l *layer) darken(roi *detector.Mask) {
 	}
 }
 
-func (l *layer) fillRow(y int, lo, k float32) {
+func (l *Layer) fillRow(y int, r ramp) {
 	row, out := l.values[l.w*y:l.w*(y+1)], l.pix[4*l.w*y:4*l.w*(y+1)]
 	first, last := l.w, 0
 	for x, v := range row {
-		c := &l.palette[shade(v, lo, k)]
+		c := &l.palette[r.shade(v)]
 		o := out[4*x : 4*x+4 : 4*x+4]
 		o[0], o[1], o[2], o[3] = c.r, c.g, c.b, c.a
 		if c.a > 0 {
@@ -74,7 +73,7 @@ func (l *layer) fillRow(y int, lo, k float32) {
 }
 
 // contour draws a white line, two pixels wide, where values cross the threshold.
-func (l *layer) contour(threshold float32) {
+func (l *Layer) contour(threshold float32) {
 	w := l.w
 	for y := range l.h - 1 {
 		row, below := l.values[w*y:w*(y+1)], l.values[w*(y+1):w*(y+2)]
@@ -89,14 +88,14 @@ func (l *layer) contour(threshold float32) {
 	}
 }
 
-func (l *layer) dot(x, y int) {
+func (l *Layer) dot(x, y int) {
 	o := l.pix[4*(l.w*y+x):]
 	o[0], o[1], o[2], o[3] = 235, 235, 235, 235
 	l.first[y], l.last[y] = min(l.first[y], x), max(l.last[y], x+1)
 }
 
-// blend lays the layer over a packed RGB picture of the same size.
-func (l *layer) blend(rgb []byte) {
+// Blend lays the layer over a packed RGB picture of the same size.
+func (l *Layer) Blend(rgb []byte) {
 	if l.m == nil {
 		return
 	}
@@ -112,12 +111,5 @@ func (l *layer) blend(rgb []byte) {
 			o[1] = c[1] + byte(uint32(o[1])*a*257>>16)
 			o[2] = c[2] + byte(uint32(o[2])*a*257>>16)
 		}
-	}
-}
-
-// dim darkens a packed RGB picture to a third.
-func dim(rgb []byte) {
-	for i, v := range rgb {
-		rgb[i] = v / 3
 	}
 }

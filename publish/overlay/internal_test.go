@@ -1,4 +1,4 @@
-package preview
+package overlay
 
 import (
 	"fmt"
@@ -9,7 +9,6 @@ import (
 
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/ingest"
-	"github.com/oodcast/oodcast/publish/schema"
 )
 
 func TestFit(t *testing.T) {
@@ -69,11 +68,11 @@ func TestPalette(t *testing.T) {
 		}
 	}
 	for _, threshold := range []float32{4, 0, -2, 30} {
-		lo, k := scaleOf(threshold)
-		if at := shade(threshold, lo, k); at != 85 {
+		ramp := rampFor(threshold)
+		if at := ramp.shade(threshold); at != 85 {
 			t.Errorf("threshold %v has shade %d, want 85", threshold, at)
 		}
-		if shade(lo-1, lo, k) != 0 || shade(lo+100, lo, k) != shades-1 {
+		if ramp.shade(ramp.low-1) != 0 || ramp.shade(ramp.low+100) != shades-1 {
 			t.Errorf("threshold %v: ends are not held", threshold)
 		}
 	}
@@ -85,14 +84,14 @@ func TestRenderSizes(t *testing.T) {
 		for _, maxWidth := range []int{160, 960, 3840} {
 			f := ingest.NewFrame(size[0], size[1])
 			f.Captured = time.Now()
-			v := view{camera: strings.Repeat("camera", 5), frame: f, m: hill(32, 16), banner: "NO SIGNAL", now: time.Now()}
-			rgb, w, h := newRenderer(maxWidth).render(v)
+			v := View{Camera: strings.Repeat("camera", 5), Frame: f, Map: hill(32, 16), Banner: "NO SIGNAL"}
+			rgb, w, h := NewRenderer(maxWidth).Render(v)
 			if len(rgb) != 3*w*h || w%2 != 0 || h%2 != 0 || w > maxWidth {
 				t.Errorf("%v at most %d wide: %dx%d with %d bytes", size, maxWidth, w, h, len(rgb))
 			}
 		}
 	}
-	if rgb, w, h := newRenderer(960).render(view{camera: "front", banner: "WAITING"}); w != 640 || h != 360 ||
+	if rgb, w, h := NewRenderer(960).Render(View{Camera: "front", Banner: "WAITING"}); w != 640 || h != 360 ||
 		len(rgb) != 3*w*h {
 		t.Errorf("slate is %dx%d", w, h)
 	}
@@ -116,15 +115,15 @@ func hill(w, h int) *detector.Map {
 }
 
 func TestLayerIsKept(t *testing.T) {
-	l, m := newLayer(), hill(64, 32)
-	l.set(m, 320, 160)
+	l, m := NewLayer(), hill(64, 32)
+	l.Set(m, 320, 160)
 	pix := &l.pix[0]
-	if n := testing.AllocsPerRun(5, func() { l.set(m, 320, 160) }); n != 0 || &l.pix[0] != pix {
+	if n := testing.AllocsPerRun(5, func() { l.Set(m, 320, 160) }); n != 0 || &l.pix[0] != pix {
 		t.Errorf("the same map costs %v allocations", n)
 	}
-	l.set(nil, 320, 160)
+	l.Set(nil, 320, 160)
 	rgb := make([]byte, 3*320*160)
-	l.blend(rgb)
+	l.Blend(rgb)
 	for _, v := range rgb {
 		if v != 0 {
 			t.Fatal("a layer without a map is not clear")
@@ -132,19 +131,19 @@ func TestLayerIsKept(t *testing.T) {
 	}
 }
 
-func TestLayerDarkensWhatIsNotJudged(t *testing.T) {
+func TestLayerDarkensOutsideTheRegionOfInterest(t *testing.T) {
 	m := hill(64, 32)
 	m.ROI = detector.ROI{Include: []detector.Polygon{{{0, 0}, {0.5, 0}, {0.5, 1}, {0, 1}}}}.Mask(64, 32)
 	for i := range m.Values {
 		m.Values[i] = 0 // clear
 	}
-	l := newLayer()
-	l.set(m, 320, 160)
+	l := NewLayer()
+	l.Set(m, 320, 160)
 	rgb := make([]byte, 3*320*160)
 	for i := range rgb {
 		rgb[i] = 150
 	}
-	l.blend(rgb)
+	l.Blend(rgb)
 	for _, c := range []struct {
 		x    int
 		want byte
@@ -155,49 +154,13 @@ func TestLayerDarkensWhatIsNotJudged(t *testing.T) {
 	}
 }
 
-func TestBanner(t *testing.T) {
-	for _, c := range []struct {
-		state string
-		frame bool
-		want  string
-	}{
-		{schema.StateLive, true, ""},
-		{schema.StateLive, false, "WAITING"},
-		{schema.StateConnecting, false, "WAITING"},
-		{schema.StateStalled, true, "NO SIGNAL"},
-		{schema.StateDown, false, "NO SIGNAL"},
-		{schema.StateEnded, true, "ENDED"},
-	} {
-		if got := bannerFor(schema.Status{State: c.state}, c.frame); got != c.want {
-			t.Errorf("bannerFor(%s, %v) = %q, want %q", c.state, c.frame, got, c.want)
-		}
-	}
-}
-
-func TestHub(t *testing.T) {
-	var h hub[int]
-	h.send(0)
-	c, stop := h.listen(2)
-	for i := range 5 {
-		h.send(i)
-	}
-	if a, b := <-c, <-c; a != 3 || b != 4 {
-		t.Errorf("got %d, %d, want the newest, 3, 4", a, b)
-	}
-	stop()
-	stop()
-	if h.len() != 0 {
-		t.Error("still listening")
-	}
-}
-
 func BenchmarkRender(b *testing.B) {
 	for _, size := range [][2]int{{960, 540}, {1280, 720}, {1920, 1080}} {
 		for _, fresh := range []bool{false, true} {
 			b.Run(fmt.Sprintf("frame=%dx%d/new_map=%v", size[0], size[1], fresh), func(b *testing.B) {
 				f := ingest.NewFrame(size[0], size[1])
 				f.Captured = time.Now()
-				r := newRenderer(960)
+				r := NewRenderer(960)
 				maps := []*detector.Map{hill(128, 64), hill(128, 64)}
 				i := 0
 				b.ReportAllocs()
@@ -205,7 +168,7 @@ func BenchmarkRender(b *testing.B) {
 					if fresh {
 						i++
 					}
-					r.render(view{camera: "front", frame: f, m: maps[i%2], now: f.Captured})
+					r.Render(View{Camera: "front", Frame: f, Map: maps[i%2]})
 				}
 			})
 		}
