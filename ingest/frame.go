@@ -2,9 +2,25 @@ package ingest
 
 import (
 	"fmt"
+	"image"
 	"sync/atomic"
 	"time"
 )
+
+// MaxSide and MaxPixels bound the pictures that are decoded: a forged header must not allocate gigabytes.
+const (
+	MaxSide   = 16384
+	MaxPixels = 1 << 26
+)
+
+// CheckSize returns ErrUnreadable when a picture of this size is not to be decoded.
+func CheckSize(width, height int) error {
+	if width <= 0 || height <= 0 || width > MaxSide || height > MaxSide || width*height > MaxPixels {
+		return fmt.Errorf("%w: %dx%d pixels, want at most %d per side and %d megapixels", ErrUnreadable, width, height, MaxSide,
+			MaxPixels>>20)
+	}
+	return nil
+}
 
 // Frame is one picture of a stream. Its pixels belong to a Pool and are only valid until the last reference is
 // released.
@@ -68,4 +84,14 @@ func (f *Frame) reset(width, height int) {
 	f.Camera, f.Seq, f.Captured, f.PTS = "", 0, time.Time{}, 0
 	f.Width, f.Height, f.Pix = width, height, f.buf[:n:n]
 	f.refs.Store(1)
+}
+
+// FrameImage copies the pixels of f into an image. It does not release f.
+func FrameImage(f *Frame) *image.RGBA {
+	img := image.NewRGBA(image.Rect(0, 0, f.Width, f.Height))
+	for i, n := 0, f.Width*f.Height; i < n; i++ {
+		copy(img.Pix[4*i:4*i+3], f.Pix[3*i:3*i+3])
+		img.Pix[4*i+3] = 0xFF
+	}
+	return img
 }

@@ -143,20 +143,32 @@ func TestPoolDoesNotAllocate(t *testing.T) {
 	}
 }
 
-func TestImageRoundTrip(t *testing.T) {
-	img := image.NewNRGBA(image.Rect(5, 7, 8, 9)) // does not start at 0, 0
-	img.Set(5, 7, color.NRGBA{200, 100, 50, 255})
-	img.Set(7, 8, color.NRGBA{1, 2, 3, 255})
-	f := ingest.ImageFrame(img)
-	if f.Width != 3 || f.Height != 2 {
-		t.Fatalf("%dx%d", f.Width, f.Height)
+func TestFrameImage(t *testing.T) {
+	f := ingest.NewFrame(3, 2)
+	copy(f.Pix, []byte{200, 100, 50})
+	copy(f.Pix[3*(1*3+2):], []byte{1, 2, 3})
+	img := ingest.FrameImage(f)
+	if got := img.Bounds(); got != image.Rect(0, 0, 3, 2) {
+		t.Fatalf("bounds %v", got)
 	}
-	back := ingest.FrameImage(f)
-	if got := back.RGBAAt(0, 0); got != (color.RGBA{200, 100, 50, 255}) {
+	if got := img.RGBAAt(0, 0); got != (color.RGBA{200, 100, 50, 255}) {
 		t.Errorf("pixel 0, 0 = %v", got)
 	}
-	if got := back.RGBAAt(2, 1); got != (color.RGBA{1, 2, 3, 255}) {
+	if got := img.RGBAAt(2, 1); got != (color.RGBA{1, 2, 3, 255}) {
 		t.Errorf("pixel 2, 1 = %v", got)
+	}
+}
+
+func TestCheckSize(t *testing.T) {
+	for _, tt := range []struct {
+		w, h int
+		ok   bool
+	}{
+		{1, 1, true}, {16384, 4096, true}, {16384, 4097, false}, {16385, 1, false}, {0, 5, false}, {5, -1, false},
+	} {
+		if err := ingest.CheckSize(tt.w, tt.h); (err == nil) != tt.ok || err != nil && !errors.Is(err, ingest.ErrUnreadable) {
+			t.Errorf("CheckSize(%d, %d) = %v", tt.w, tt.h, err)
+		}
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/detector/eval"
 	"github.com/oodcast/oodcast/ingest"
-	"github.com/oodcast/oodcast/ingest/opencv"
+	"github.com/oodcast/oodcast/ingest/source"
 )
 
 // streamFlags evaluate a video instead of a data set.
@@ -88,7 +88,7 @@ func (c *EvalCmd) streamParts() (ingest.Source, *eval.Truth, eval.StreamOptions,
 		opt.OOD = uint8(c.OODValue)
 	}
 	cfg := ingest.DefaultConfig()
-	cfg.URI, cfg.Overflow = c.Stream, "wait"
+	cfg.URI = c.Stream
 	if c.FPS > 0 {
 		cfg.FPS = c.FPS
 	}
@@ -99,7 +99,7 @@ func (c *EvalCmd) streamParts() (ingest.Source, *eval.Truth, eval.StreamOptions,
 	if err != nil {
 		return nil, nil, opt, usageError{err}
 	}
-	src, err := opencv.New(cfg, ingest.NewPool(4))
+	src, err := source.New(cfg, ingest.NewPool(4), source.Settings{MayWait: true})
 	if err != nil {
 		return nil, nil, opt, usageError{err}
 	}

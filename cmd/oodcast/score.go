@@ -12,6 +12,7 @@ import (
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/detector/ort"
 	"github.com/oodcast/oodcast/ingest/opencv"
+	"github.com/oodcast/oodcast/ingest/source"
 )
 
 // ScoreCmd writes anomaly maps of images and videos.
@@ -104,7 +105,7 @@ func (c *ScoreCmd) inputs() ([]string, error) {
 			paths = append(paths, in)
 			continue
 		}
-		pictures, err := opencv.Pictures(in)
+		pictures, err := source.Pictures(in)
 		if err != nil {
 			return nil, err
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/ingest"
 	"github.com/oodcast/oodcast/ingest/opencv"
+	"github.com/oodcast/oodcast/ingest/source"
 )
 
 // videoScore writes what a video's frames give, frame by frame.
@@ -30,8 +31,8 @@ type videoScore struct {
 // list.
 func (c *ScoreCmd) video(e *env, d *detector.Detector, path string) (string, error) {
 	cfg := ingest.DefaultConfig()
-	cfg.URI, cfg.Overflow = path, "wait"
-	src, err := opencv.New(cfg, ingest.NewPool(4))
+	cfg.URI = path
+	src, err := source.New(cfg, ingest.NewPool(4), source.Settings{MayWait: true})
 	if err != nil {
 		return "", err
 	}
@@ -109,7 +110,7 @@ func (v *videoScore) overlay(f *ingest.Frame, m *detector.Map) (err error) {
 }
 
 func (v *videoScore) openOut() (err error) {
-	v.out, err = opencv.Open(v.cmd.path(v.path, "_overlay.mp4"), v.rate, v.width, v.height)
+	v.out, err = opencv.CreateVideo(v.cmd.path(v.path, "_overlay.mp4"), v.rate, v.width, v.height)
 	if err != nil {
 		return err
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/detector/ort"
 	"github.com/oodcast/oodcast/ingest"
-	"github.com/oodcast/oodcast/ingest/opencv"
+	"github.com/oodcast/oodcast/ingest/source"
 	"github.com/oodcast/oodcast/publish"
 	"github.com/oodcast/oodcast/publish/preview"
 )
@@ -49,10 +49,15 @@ type service struct {
 	}
 }
 
+// openSource returns the source of a camera.
+func openSource(cfg ingest.Config, pool *ingest.Pool) (ingest.Source, error) {
+	return source.New(cfg, pool, source.Settings{MayWait: cfg.Policy() == "wait"})
+}
+
 // newService prepares everything that the configuration asks for, and starts nothing.
 func newService(cfg configs.Config, e *env) (_ *service, err error) {
 	s := &service{
-		out: e, engines: newEngines(cfg.Provider.Options(), e.Log), open: opencv.New,
+		out: e, engines: newEngines(cfg.Provider.Options(), e.Log), open: openSource,
 		turns: newTurns(cfg.Provider.Batch), ended: make(chan struct{}, 1),
 	}
 	s.mu.cfg = cfg

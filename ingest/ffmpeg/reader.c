@@ -1,6 +1,7 @@
 #include "reader.h"
 
 #include <math.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,8 +28,8 @@ void oodcast_av_free(oodcast_av *r) {
 	free(r);
 }
 
-// described tells whether the SDP or header already said all that a decoder must know to start: the rest it learns from
-// the first key frame. Probing would hold that back.
+// described reports whether the SDP already names what a decoder must know to start. It learns the rest from the first key
+// frame, which probing would hold back.
 static int described(const AVFormatContext *format) {
 	if (format->nb_streams == 0 || strcmp(format->iformat->name, "rtsp") != 0) return 0;
 	for (unsigned i = 0; i < format->nb_streams; i++) {
@@ -80,7 +81,7 @@ int oodcast_av_open(oodcast_av *r, const char *url, const char *options, int sli
 	return r->packet && r->frame ? 0 : AVERROR(ENOMEM);
 }
 
-// feed gives the decoder one packet of the stream, or the news that there is no more.
+// feed passes the decoder one packet of the stream, or the end of the stream.
 static int feed(oodcast_av *r) {
 	int err = av_read_frame(r->format, r->packet);
 	if (err == AVERROR_EOF) {
@@ -91,7 +92,7 @@ static int feed(oodcast_av *r) {
 	if (err) return err;
 	if (r->packet->stream_index == r->stream->index) {
 		err = avcodec_send_packet(r->codec, r->packet);
-		if (err != AVERROR(ENOMEM)) err = 0; // a broken packet: the next ones may be whole
+		if (err != AVERROR(ENOMEM)) err = 0; // a broken packet: later ones may be intact
 	}
 	av_packet_unref(r->packet);
 	return err;
@@ -105,14 +106,29 @@ int oodcast_av_next(oodcast_av *r) {
 		if (err == AVERROR_EOF || err == AVERROR(ENOMEM)) return err;
 		if (r->at_end) {
 			if (err == AVERROR(EAGAIN)) return AVERROR_EOF;
-			continue; // the decoder has more behind what it could not decode
+			continue; // the decoder still holds pictures behind the one that it could not decode
 		}
 		err = feed(r);
 		if (err) return err;
 	}
 }
 
-// scale_to prepares the scaler for the frame, and rows: it writes whole vectors, so rows are padded.
+// swaps_exactly reports whether the scaler's RGB24 holds the same values as its BGR24. 8-bit 4:2:0 and 4:2:2 of even height
+// share one converter. Other formats have another converter for BGR24 on x86 (4:2:0 of odd height differs by up to 44), and
+// they go through BGR24 because that is what calibrations and golden results were made with, as it is OpenCV's order.
+static int swaps_exactly(const AVFrame *f) {
+	switch (f->format) {
+	case AV_PIX_FMT_YUV420P:
+	case AV_PIX_FMT_YUVJ420P:
+	case AV_PIX_FMT_YUV422P:
+	case AV_PIX_FMT_YUVJ422P:
+		return f->height % 2 == 0;
+	default:
+		return 0;
+	}
+}
+
+// scale_to prepares the scaler for the frame.
 static int scale_to(oodcast_av *r) {
 	const AVFrame *f = r->frame;
 	if (r->scaler && r->width == f->width && r->height == f->height && r->pixels == f->format &&
@@ -120,18 +136,13 @@ static int scale_to(oodcast_av *r) {
 		return 0;
 	sws_freeContext(r->scaler);
 	av_freep(&r->rows[0]);
-	r->scaler = sws_getContext(f->width, f->height, f->format, f->width, f->height, AV_PIX_FMT_BGR24, SWS_BICUBIC, NULL,
-		NULL, NULL);
+	r->bgr = !swaps_exactly(f);
+	r->scaler = sws_getContext(f->width, f->height, f->format, f->width, f->height,
+		r->bgr ? AV_PIX_FMT_BGR24 : AV_PIX_FMT_RGB24, SWS_BICUBIC, NULL, NULL, NULL);
 	if (!r->scaler) return AVERROR(EINVAL);
 	if (f->colorspace != AVCOL_SPC_UNSPECIFIED || f->color_range != AVCOL_RANGE_UNSPECIFIED)
 		sws_setColorspaceDetails(r->scaler, sws_getCoefficients(f->colorspace), f->color_range == AVCOL_RANGE_JPEG,
 			sws_getCoefficients(SWS_CS_DEFAULT), 1, 0, 1 << 16, 1 << 16);
-	int size = av_image_alloc(r->rows, r->row_bytes, f->width, f->height, AV_PIX_FMT_BGR24, 64);
-	if (size < 0) {
-		sws_freeContext(r->scaler);
-		r->scaler = NULL;
-		return size;
-	}
 	r->width = f->width;
 	r->height = f->height;
 	r->pixels = f->format;
@@ -140,13 +151,62 @@ static int scale_to(oodcast_av *r) {
 	return 0;
 }
 
-int oodcast_av_bgr(oodcast_av *r, uint8_t *dst) {
+// scale converts the frame into rows of row_bytes each. The scaler writes whole vectors.
+static int scale(oodcast_av *r, uint8_t *const rows[4], const int row_bytes[4]) {
+	const AVFrame *f = r->frame;
+	int n = sws_scale(r->scaler, (const uint8_t *const *)f->data, f->linesize, 0, f->height, rows, row_bytes);
+	return n < 0 ? n : 0;
+}
+
+// copy_out writes the rows to dst: packed, upright and in the order RGB.
+static void copy_out(const oodcast_av *r, uint8_t *dst, int turns) {
+	const int w = r->width, h = r->height;
+	const ptrdiff_t row = r->row_bytes[0], pixel = 3;
+	if (turns == 0 && !r->bgr) {
+		av_image_copy_plane(dst, 3 * w, r->rows[0], r->row_bytes[0], 3 * w, h);
+		return;
+	}
+	// Where the upper left pixel comes from, and how far it is from there to its right and its lower neighbour.
+	const uint8_t *corner = r->rows[0];
+	ptrdiff_t right = pixel, down = row;
+	switch (turns) {
+	case 1:
+		corner += (h - 1) * row, right = -row, down = pixel;
+		break;
+	case 2:
+		corner += (h - 1) * row + (w - 1) * pixel, right = -pixel, down = -row;
+		break;
+	case 3:
+		corner += (w - 1) * pixel, right = row, down = -pixel;
+		break;
+	}
+	const int columns = turns % 2 ? h : w, lines = turns % 2 ? w : h, red = r->bgr ? 2 : 0;
+	for (int y = 0; y < lines; y++, corner += down) {
+		const uint8_t *src = corner;
+		for (int x = 0; x < columns; x++, src += right, dst += 3) {
+			dst[0] = src[red];
+			dst[1] = src[1];
+			dst[2] = src[2 - red];
+		}
+	}
+}
+
+int oodcast_av_rgb(oodcast_av *r, uint8_t *dst, int turns) {
 	int err = scale_to(r);
 	if (err) return err;
-	const AVFrame *f = r->frame;
-	int rows = sws_scale(r->scaler, (const uint8_t *const *)f->data, f->linesize, 0, f->height, r->rows, r->row_bytes);
-	if (rows < 0) return rows;
-	av_image_copy_plane(dst, 3 * f->width, r->rows[0], r->row_bytes[0], 3 * f->width, f->height);
+	const int vector = 32; // pixels and bytes: the widest of x86 and ARM
+	if (turns == 0 && !r->bgr && r->width % vector == 0 && (uintptr_t)dst % vector == 0) {
+		uint8_t *const rows[4] = {dst};
+		const int row_bytes[4] = {3 * r->width};
+		return scale(r, rows, row_bytes);
+	}
+	if (!r->rows[0]) {
+		int size = av_image_alloc(r->rows, r->row_bytes, r->width, r->height, AV_PIX_FMT_RGB24, 64);
+		if (size < 0) return size;
+	}
+	err = scale(r, r->rows, r->row_bytes);
+	if (err) return err;
+	copy_out(r, dst, turns);
 	return 0;
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/oodcast/oodcast/ingest"
 	"github.com/oodcast/oodcast/ingest/opencv"
+	"github.com/oodcast/oodcast/ingest/source"
 )
 
 // Stream is footage with known objects in it.
@@ -54,7 +55,7 @@ func (s Stream) Write(ctx context.Context, dst, masks string, stride int) (l *La
 	}()
 	return s.each(ctx, dst, func(l *Labelled, i int, rgb, mask []byte) (err error) {
 		if out == nil {
-			if out, err = opencv.Open(dst, fps, l.Width, l.Height); err != nil {
+			if out, err = opencv.CreateVideo(dst, fps, l.Width, l.Height); err != nil {
 				return err
 			}
 		}
@@ -156,7 +157,7 @@ var errEnough = errors.New("enough frames")
 func eachFrame(ctx context.Context, path string, first, n int, do func(*ingest.Frame) error) error {
 	cfg := ingest.DefaultConfig()
 	cfg.URI = path
-	src, err := opencv.New(cfg, ingest.NewPool(2))
+	src, err := source.New(cfg, ingest.NewPool(2), source.Settings{MayWait: true})
 	if err != nil {
 		return err
 	}

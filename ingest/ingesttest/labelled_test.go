@@ -15,6 +15,7 @@ import (
 	"github.com/oodcast/oodcast/ingest"
 	"github.com/oodcast/oodcast/ingest/ingesttest"
 	"github.com/oodcast/oodcast/ingest/opencv"
+	"github.com/oodcast/oodcast/ingest/source"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -129,7 +130,7 @@ func TestWriteLabelledClip(t *testing.T) {
 	}
 	cfg := ingest.DefaultConfig()
 	cfg.URI = l.Path
-	src, err := opencv.New(cfg, ingest.NewPool(2))
+	src, err := source.New(cfg, ingest.NewPool(2), source.Settings{MayWait: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +148,7 @@ func TestWriteLabelledClip(t *testing.T) {
 func TestWriteLabelledFolder(t *testing.T) {
 	dir := t.TempDir()
 	ingesttest.WriteLabelledFolder(t, dir, ingesttest.VTest, 0, 10, 5, ingesttest.Places(3, 1, 0, 10))
-	pictures, err := opencv.Pictures(filepath.Join(dir, "images"))
+	pictures, err := source.Pictures(filepath.Join(dir, "images"))
 	if err != nil || len(pictures) != 2 {
 		t.Fatalf("pictures %q, %v", pictures, err)
 	}

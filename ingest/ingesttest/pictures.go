@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/oodcast/oodcast/ingest"
-	"github.com/oodcast/oodcast/ingest/opencv"
+	"github.com/oodcast/oodcast/ingest/source"
 )
 
 // VTest is footage that Debian's package opencv-doc installs: a fixed camera over a pavement, 768x576, 10 frames a
@@ -37,7 +37,7 @@ func Clip(tb testing.TB, path string, w, h, n int) Picture {
 	tb.Helper()
 	cfg := ingest.DefaultConfig()
 	cfg.URI, cfg.Width, cfg.Height = path, w, h
-	src, err := opencv.New(cfg, ingest.NewPool(2))
+	src, err := source.New(cfg, ingest.NewPool(2), source.Settings{MayWait: true})
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -83,6 +83,16 @@ func TestExifRotationIsNotApplied(t *testing.T) {
 	}
 }
 
+func TestForgedPictureSizeIsAnError(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "huge.ppm")
+	if err := os.WriteFile(path, []byte("P6\n# huge\n9999999 9999999\n255\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := opencv.ReadImage(path); !errors.Is(err, ingest.ErrUnreadable) {
+		t.Errorf("ReadImage = %v, want ErrUnreadable", err)
+	}
+}
+
 // Foreign bytes are a picture or an error, never the end of the process.
 func FuzzReadImage(f *testing.F) {
 	for _, ext := range []string{".png", ".jpg", ".bmp", ".tif", ".webp", ".ppm"} {

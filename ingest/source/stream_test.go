@@ -1,4 +1,4 @@
-package opencv_test
+package source_test
 
 import (
 	"context"
@@ -16,7 +16,7 @@ import (
 
 	"github.com/oodcast/oodcast/ingest"
 	"github.com/oodcast/oodcast/ingest/ingesttest"
-	"github.com/oodcast/oodcast/ingest/opencv"
+	"github.com/oodcast/oodcast/ingest/source"
 	"github.com/oodcast/oodcast/pipeline"
 )
 
@@ -29,7 +29,7 @@ func streamConfig(uri string) ingest.Config {
 func TestRTSP(t *testing.T) {
 	server := ingesttest.StartRTSP(t, ingesttest.RTSPConfig{User: "admin", Password: "hunter2"})
 	pool := ingest.NewPool(3)
-	src, err := opencv.New(streamConfig(server.URL()), pool)
+	src, err := source.New(streamConfig(server.URL()), pool, source.Settings{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +116,7 @@ func TestStreamFaults(t *testing.T) {
 			t.Parallel()
 			server := ingesttest.StartRTSP(t, ingesttest.RTSPConfig{})
 			pool := ingest.NewPool(3)
-			src, err := opencv.New(streamConfig(server.URL()), pool)
+			src, err := source.New(streamConfig(server.URL()), pool, source.Settings{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -161,7 +161,7 @@ func TestOpenTimeout(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			cfg := streamConfig(server.URL())
 			cfg.OpenTimeout, cfg.ReadTimeout = tt.open, tt.read
-			src, err := opencv.New(cfg, ingest.NewPool(2))
+			src, err := source.New(cfg, ingest.NewPool(2), source.Settings{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -182,7 +182,7 @@ func TestStopDuringStall(t *testing.T) {
 	server := ingesttest.StartRTSP(t, ingesttest.RTSPConfig{})
 	cfg := streamConfig(server.URL())
 	cfg.ReadTimeout = 5 * time.Second
-	src, err := opencv.New(cfg, ingest.NewPool(2))
+	src, err := source.New(cfg, ingest.NewPool(2), source.Settings{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,7 +236,7 @@ func TestResolutionChangesMidStream(t *testing.T) {
 // comes in the old size.
 func followSize(t *testing.T, uri string, widths [2]int, change func()) {
 	t.Helper()
-	src, err := opencv.New(streamConfig(uri), ingest.NewPool(3))
+	src, err := source.New(streamConfig(uri), ingest.NewPool(3), source.Settings{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -312,7 +312,7 @@ func TestSlowConsumerSeesFreshFrames(t *testing.T) {
 	t.Parallel()
 	server := ingesttest.StartRTSP(t, ingesttest.RTSPConfig{FPS: 10})
 	pool := ingest.NewPool(4)
-	src, err := opencv.New(streamConfig(server.URL()), pool)
+	src, err := source.New(streamConfig(server.URL()), pool, source.Settings{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -363,7 +363,7 @@ func TestNothingIsHeldBack(t *testing.T) {
 			server := ingesttest.StartRTSP(t, ingesttest.RTSPConfig{Codec: codec, FPS: 20})
 			cfg := streamConfig(server.URL())
 			cfg.OpenTimeout, cfg.ReadTimeout = time.Minute, time.Minute
-			src, err := opencv.New(cfg, ingest.NewPool(4))
+			src, err := source.New(cfg, ingest.NewPool(4), source.Settings{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,4 +1,4 @@
-package opencv_test
+package source_test
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 
 	"github.com/oodcast/oodcast/ingest"
 	"github.com/oodcast/oodcast/ingest/ingesttest"
-	"github.com/oodcast/oodcast/ingest/opencv"
+	"github.com/oodcast/oodcast/ingest/source"
 )
 
 // A camera that fails in every way there is, ten times in a row: each time pictures are back within 5 s of its return,
@@ -21,7 +21,7 @@ func TestSupervisorRecoversTenTimes(t *testing.T) {
 	pool := ingest.NewPool(3)
 	cfg := streamConfig(server.URL())
 	cfg.Reconnect.Stable = 500 * time.Millisecond // faults come faster here than in life
-	src, err := opencv.New(cfg, pool)
+	src, err := source.New(cfg, pool, source.Settings{})
 	if err != nil {
 		t.Fatal(err)
 	}
