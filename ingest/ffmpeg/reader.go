@@ -93,8 +93,8 @@ func (r *Reader) size() (width, height int) {
 }
 
 // RGB writes the picture that Next decoded to dst, upright: 3 x width x height bytes, rows from the top, without padding.
-// It writes there without a copy in between when the picture needs no turn, is 8-bit 4:2:0 or 4:2:2 with an even height and
-// a width divisible by 32, and dst is aligned to 32 bytes.
+// There is no copy in between when the picture needs no turn, is 8-bit 4:2:0 or 4:2:2 of even height, 4:4:4, RGB or grey, its
+// width is divisible by 32, and dst is aligned to 32 bytes.
 func (r *Reader) RGB(dst []byte) error {
 	if r.c == nil {
 		return errClosed

@@ -16,9 +16,9 @@ typedef struct {
 	AVStream *stream; // belongs to format
 	AVPacket *packet;
 	AVFrame *frame; // the picture decoded last
-	struct SwsContext *scaler;
+	struct SwsContext *scaler;  // writes RGB, or BGR if there is a swapper
+	struct SwsContext *swapper; // from BGR to RGB, NULL where none is needed
 	int width, height, pixels, colours, range; // of the frames that scaler converts
-	int bgr;          // scaler writes BGR instead of RGB
 	uint8_t *rows[4]; // where scaler writes when it cannot write to the destination: padded rows, NULL until needed
 	int row_bytes[4];
 	int at_end; // the decoder has been told that no packet follows

@@ -11,15 +11,11 @@ import (
 	"github.com/oodcast/oodcast/ingest/source"
 )
 
-// One operation is one frame from the film to the sink: decoded, converted to RGB, scaled if asked for. The raw film needs
-// no decoder, so that the conversion counts for most of it.
+// One operation is one frame from the film to the sink: decoded, converted to RGB, scaled if asked for. A raw film needs no
+// decoder, so that the conversion takes most of its time. yuv420p10le is a format that FFmpeg cannot write straight into the
+// frame.
 func BenchmarkSource(b *testing.B) {
-	raw := filepath.Join(b.TempDir(), "raw.nut")
-	cmd := exec.CommandContext(b.Context(), "ffmpeg", "-nostdin", "-v", "error", "-i", vtest, "-frames:v", "100", "-vf", "scale=1280:720",
-		"-pix_fmt", "yuv420p", "-c:v", "rawvideo", raw)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		b.Fatalf("ffmpeg: %v: %s", err, out)
-	}
+	raw, raw10 := rawFilm(b, "yuv420p"), rawFilm(b, "yuv420p10le")
 	for _, bench := range []struct {
 		name, uri     string
 		width, height int
@@ -28,6 +24,7 @@ func BenchmarkSource(b *testing.B) {
 		{"film=vtest/size=512x384", vtest, 512, 384},
 		{"film=raw/size=1280x720", raw, 0, 0},
 		{"film=raw/size=640x360", raw, 640, 360},
+		{"film=raw10/size=1280x720", raw10, 0, 0},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
 			cfg := config(bench.uri)
@@ -35,6 +32,17 @@ func BenchmarkSource(b *testing.B) {
 			benchmarkSource(b, cfg)
 		})
 	}
+}
+
+// rawFilm writes 100 uncompressed pictures of 1280x720 in the given pixel format.
+func rawFilm(b *testing.B, format string) string {
+	path := filepath.Join(b.TempDir(), "raw.nut")
+	cmd := exec.CommandContext(b.Context(), "ffmpeg", "-nostdin", "-v", "error", "-i", vtest, "-frames:v", "100", "-vf", "scale=1280:720",
+		"-pix_fmt", format, "-c:v", "rawvideo", path)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		b.Fatalf("ffmpeg: %v: %s", err, out)
+	}
+	return path
 }
 
 func benchmarkSource(b *testing.B, cfg ingest.Config) {

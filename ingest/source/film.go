@@ -122,7 +122,7 @@ func (v *film) Close() error {
 		return nil
 	}
 	err := v.r.Close()
-	v.r, v.unscaled = nil, nil
+	v.r = nil
 	return err
 }
 
