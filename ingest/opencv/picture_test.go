@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/oodcast/oodcast/ingest"
+	"github.com/oodcast/oodcast/ingest/ingesttest"
 	"github.com/oodcast/oodcast/ingest/opencv"
 )
 
@@ -35,6 +36,36 @@ func TestPictureRoundTrip(t *testing.T) {
 	if err != nil || len(left) > 0 {
 		t.Errorf("left behind: %q", left)
 	}
+	checkMats(t)
+}
+
+// Scaling works channel by channel: it does not matter whether a picture is scaled as BGR or as RGB.
+func TestScale(t *testing.T) {
+	path := filepath.Join(ingesttest.Photographs, "apple.jpg")
+	whole, err := opencv.ReadImage(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := opencv.NewPicture()
+	if err := p.Read(path); err != nil {
+		t.Fatal(err)
+	}
+	for _, size := range [][2]int{{200, 100}, {whole.Width / 2, whole.Height / 2}, {1000, 900}, {1000, 100}} {
+		got, want := make([]byte, 3*size[0]*size[1]), make([]byte, 3*size[0]*size[1])
+		if err := opencv.Scale(got, size[0], size[1], whole.Pix, whole.Width, whole.Height); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.RGB(want, size[0], size[1]); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("%v: the pixels differ", size)
+		}
+	}
+	if err := opencv.Scale(make([]byte, 12), 2, 2, make([]byte, 12), 3, 2); err == nil {
+		t.Error("Scale accepts a buffer of another size")
+	}
+	p.Close()
 	checkMats(t)
 }
 
