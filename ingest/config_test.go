@@ -123,7 +123,7 @@ func TestRedactURI(t *testing.T) {
 	}
 }
 
-// No password survives, whatever it is made of.
+// No password survives, whatever its characters.
 func FuzzRedactURI(f *testing.F) {
 	f.Add("admin", "hunter2")
 	f.Add("a", "p@:/?#[]ss")

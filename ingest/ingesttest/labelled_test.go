@@ -46,7 +46,7 @@ func TestPasteChangesWhatTheMaskSays(t *testing.T) {
 			t.Errorf("%s covers %.4f of frame %d, %d of %d pixels changed", pl.Object, share, i, changed, area)
 		}
 		if again := paster.Paste(nil, i); !bytes.Equal(again, mask) {
-			t.Errorf("%s: the mask of frame %d is not the same the second time", pl.Object, i)
+			t.Errorf("%s: the mask of frame %d differs the second time", pl.Object, i)
 		}
 	}
 	for i := range 140 {
@@ -92,9 +92,9 @@ func TestOcclusionHides(t *testing.T) {
 	if half := area(newPaster(t, 320, 240, places, []ingesttest.Occluder{right}), 0); half < whole*4/10 || half > whole*6/10 {
 		t.Errorf("half hidden: %d of %d pixels", half, whole)
 	}
-	right.Foot = 0.7 // now it stands behind the apple
+	right.Foot = 0.7 // now the occluder stands behind the apple
 	if all := area(newPaster(t, 320, 240, places, []ingesttest.Occluder{right}), 0); all != whole {
-		t.Errorf("in front of it: %d of %d pixels", all, whole)
+		t.Errorf("in front of the occluder: %d of %d pixels", all, whole)
 	}
 }
 

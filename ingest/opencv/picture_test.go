@@ -29,7 +29,7 @@ func TestPictureRoundTrip(t *testing.T) {
 		}
 		f, err := opencv.ReadImage(path)
 		if err != nil || f.Width != w || f.Height != h || !bytes.Equal(f.Pix, rgb) {
-			t.Errorf("%s: %v, the pixels came back different", ext, err)
+			t.Errorf("%s: %v, or the pixels changed", ext, err)
 		}
 	}
 	left, err := filepath.Glob(filepath.Join(dir, ".*"))
@@ -91,7 +91,7 @@ func TestWriteImageErrors(t *testing.T) {
 	}
 }
 
-// A picture and its labels must lie on top of each other, so a rotation in the EXIF data is not applied.
+// A picture must stay aligned with its labels, so a rotation in the EXIF data is not applied.
 func TestExifRotationIsNotApplied(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "turned.jpg")
 	if err := opencv.WriteImage(path, 40, 20, slices.Repeat([]byte{1, 2, 3}, 800)); err != nil {
@@ -124,7 +124,7 @@ func TestForgedPictureSizeIsAnError(t *testing.T) {
 	}
 }
 
-// Foreign bytes are a picture or an error, never the end of the process.
+// Arbitrary bytes are a picture or an error, and never end the process.
 func FuzzReadImage(f *testing.F) {
 	for _, ext := range []string{".png", ".jpg", ".bmp", ".tif", ".webp", ".ppm"} {
 		path := filepath.Join(f.TempDir(), "seed"+ext)

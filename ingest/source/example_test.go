@@ -12,7 +12,7 @@ import (
 	"github.com/oodcast/oodcast/ingest/source"
 )
 
-// Reading a film: every frame comes, scaled, because the source may wait for the reader of the frames.
+// Read a film. Every frame comes, because the source may wait until a frame of the pool is free again.
 func ExampleNew() {
 	film, err := writeFilm(3)
 	if err != nil {

@@ -17,10 +17,10 @@ import (
 	"github.com/oodcast/oodcast/ingest/source"
 )
 
-// vtest is footage that Debian's package opencv-doc installs: 768x576, 10 frames a second, 795 frames.
+// vtest is footage from Debian's package opencv-doc: 768x576, 10 frames per second, 795 frames.
 const vtest = "/usr/share/doc/opencv-doc/examples/data/vtest.avi"
 
-// info is what a test keeps of a frame.
+// info is the data of a frame that a test keeps.
 type info struct {
 	seq      uint64
 	pts      time.Duration
@@ -29,7 +29,8 @@ type info struct {
 	mean     [3]float64
 }
 
-// collect runs the source until n frames came (0 = to its end) and checks that every frame went back to the pool.
+// collect runs the source until n frames have come, or to its end when n is 0, and checks that every frame went back to the
+// pool.
 func collect(t *testing.T, cfg ingest.Config, n int) ([]info, ingest.Stats, error) {
 	t.Helper()
 	pool := ingest.NewPool(3)
@@ -49,13 +50,13 @@ func collect(t *testing.T, cfg ingest.Config, n int) ([]info, ingest.Stats, erro
 		return nil
 	})
 	if used := pool.InFlight(); used != 0 {
-		t.Errorf("%d frames did not come back to the pool", used)
+		t.Errorf("%d frames did not go back to the pool", used)
 	}
 	checkMats(t)
 	return got, src.(ingest.Counter).Stats(), err
 }
 
-// checkMats fails when a matrix was left open; it can tell in builds with -tags matprofile.
+// checkMats fails when a matrix is still open; only builds with -tags matprofile can tell.
 func checkMats(t *testing.T) {
 	t.Helper()
 	if n := opencv.OpenMats(); n > 0 {
@@ -63,7 +64,7 @@ func checkMats(t *testing.T) {
 	}
 }
 
-// mean is the mean colour of about a thousand pixels.
+// mean returns the mean colour of about a thousand pixels.
 func mean(f *ingest.Frame) (m [3]float64) {
 	pixels := f.Width * f.Height
 	step, n := max(pixels/1000, 1), 0
@@ -142,7 +143,7 @@ func clipColour(i int) [3]byte {
 	return [...][3]byte{{200, 30, 30}, {30, 200, 30}, {30, 30, 200}, {128, 128, 128}}[i/3%4]
 }
 
-// writeClip writes n frames at 10 a second, three of each colour.
+// writeClip writes n frames at 10 per second, three of each colour in turn.
 func writeClip(t *testing.T, ext string, w, h, n int) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "clip"+ext)
@@ -185,7 +186,7 @@ func TestFileChangesSize(t *testing.T) {
 	}
 }
 
-// What a phone films upright is stored lying.
+// A phone stores an upright film as lying pictures and a tag.
 func TestFileIsTurnedUpright(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "phone.mp4")
@@ -216,7 +217,7 @@ func TestLoopGoesOn(t *testing.T) {
 		}
 	}
 	if stats.Opens != 1 {
-		t.Errorf("opened %d times: a loop is not a reconnect", stats.Opens)
+		t.Errorf("opened %d times, want 1: a loop is not a reconnect", stats.Opens)
 	}
 }
 
@@ -229,7 +230,7 @@ func TestRealtimePacesFile(t *testing.T) {
 		t.Fatalf("%d frames, %v", len(got), err)
 	}
 	if took := time.Since(start); took < 500*time.Millisecond {
-		t.Errorf("six frames at 10 a second came in %v", took)
+		t.Errorf("six frames at 10 per second came within %v", took)
 	}
 	for i := 1; i < len(got); i++ {
 		if d := got[i].captured.Sub(got[0].captured) - time.Duration(i)*100*time.Millisecond; d < -5*time.Millisecond {
@@ -323,10 +324,10 @@ func TestErrorsNameTheThing(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			_, _, err := collect(t, config(tt.uri), 0)
 			if !errors.Is(err, tt.is) || !strings.Contains(err.Error(), tt.has) {
-				t.Errorf("error %q, want one that is %q and has %q in it", err, tt.is, tt.has)
+				t.Errorf("error %q, want one that matches %q and contains %q", err, tt.is, tt.has)
 			}
 			if strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "\n") {
-				t.Errorf("error %q shows the password or has more than one line", err)
+				t.Errorf("error %q shows the password or has several lines", err)
 			}
 		})
 	}
@@ -360,7 +361,7 @@ func TestStopWhileWaitingForAFrame(t *testing.T) {
 	go func() {
 		done <- src.Run(ctx, func(_ context.Context, f *ingest.Frame) error { held <- f; return nil })
 	}()
-	f := <-held // the pool is empty now, and the source waits for it
+	f := <-held // now the pool is empty and the source waits for a frame
 	cancel()
 	select {
 	case err := <-done:
@@ -372,6 +373,6 @@ func TestStopWhileWaitingForAFrame(t *testing.T) {
 	}
 	f.Release()
 	if pool.InFlight() != 0 {
-		t.Error("a frame is missing in the pool")
+		t.Error("a frame did not go back to the pool")
 	}
 }
