@@ -75,10 +75,10 @@ func (p *Picture) Size() (width, height int) { return p.bgr.Cols(), p.bgr.Rows()
 // RGB writes the picture to dst as packed RGB, scaled to width x height: 3*width*height bytes.
 func (p *Picture) RGB(dst []byte, width, height int) error {
 	if w, h := p.Size(); width == w && height == h {
-		return copyRGB(dst, &p.bgr)
+		return copyRGB(dst, p.bgr)
 	}
-	scale(&p.bgr, &p.scaled, width, height)
-	return copyRGB(dst, &p.scaled)
+	scale(p.bgr, &p.scaled, width, height)
+	return copyRGB(dst, p.scaled)
 }
 
 // Close frees the picture's memory. It must not be used any more.
@@ -148,8 +148,8 @@ func WriteImage(path string, w, h int, rgb []byte) error {
 	ok := false
 	bgr := gocv.NewMat()
 	defer bgr.Close()
-	err := withMat(h, w, rgb, func(m *gocv.Mat) error {
-		gocv.CvtColor(*m, &bgr, gocv.ColorBGRToRGB) // its own inverse
+	err := withMat(h, w, rgb, func(m gocv.Mat) error {
+		gocv.CvtColor(m, &bgr, gocv.ColorBGRToRGB) // its own inverse
 		ok = gocv.IMWrite(temp, bgr)
 		return nil
 	})

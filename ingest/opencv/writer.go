@@ -64,8 +64,8 @@ func (v *VideoWriter) Write(rgb []byte) error {
 	if len(rgb) != 3*v.width*v.height {
 		return fmt.Errorf("write video %q: %d bytes, want %dx%d pixels", v.path, len(rgb), v.width, v.height)
 	}
-	err := withMat(v.height, v.width, rgb, func(m *gocv.Mat) error {
-		gocv.CvtColor(*m, &v.bgr, gocv.ColorBGRToRGB) // its own inverse
+	err := withMat(v.height, v.width, rgb, func(m gocv.Mat) error {
+		gocv.CvtColor(m, &v.bgr, gocv.ColorBGRToRGB) // its own inverse
 		return nil
 	})
 	if err != nil {

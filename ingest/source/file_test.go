@@ -349,6 +349,31 @@ func TestSinkErrorEndsTheRun(t *testing.T) {
 	}
 }
 
+// Without a free frame the source drops and counts pictures, unless it may wait.
+func TestOnlyASourceThatMayWaitIsLossless(t *testing.T) {
+	cfg := config(writeClip(t, ".avi", 32, 32, 12))
+	pool := ingest.NewPool(1)
+	src, err := source.New(cfg, pool, source.Settings{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var held []*ingest.Frame
+	err = src.Run(t.Context(), func(_ context.Context, f *ingest.Frame) error {
+		held = append(held, f)
+		return nil
+	})
+	stats := src.(ingest.Counter).Stats()
+	if err != nil || len(held) != 1 || stats.Read != 12 || stats.Delivered != 1 || stats.DroppedPool != 11 {
+		t.Errorf("Run() = %v, %d frames, stats %+v, want one frame and 11 dropped", err, len(held), stats)
+	}
+	for _, f := range held {
+		f.Release()
+	}
+	if got, stats, err := collect(t, cfg, 0); err != nil || len(got) != 12 || stats.DroppedPool != 0 {
+		t.Errorf("with MayWait: %d frames, %v, stats %+v, want 12 and none dropped", len(got), err, stats)
+	}
+}
+
 func TestStopWhileWaitingForAFrame(t *testing.T) {
 	pool := ingest.NewPool(1)
 	src, err := source.New(config(vtest), pool, source.Settings{MayWait: true})
