@@ -215,7 +215,7 @@ func (s *Supervisor) watchStall(ctx context.Context) {
 
 func (s *Supervisor) change(edit func(*Status)) { s.changeIf("", edit) }
 
-// changeIf edits the status if the state is from, or whatever it is when from is "", and notifies.
+// changeIf edits the status, if the state is from or from is "", and notifies.
 func (s *Supervisor) changeIf(from State, edit func(*Status)) {
 	s.order.Lock() // notifications must come in the order of the changes
 	defer s.order.Unlock()

@@ -119,7 +119,7 @@ func (r *Reader) Time() (t time.Duration, ok bool) {
 	return time.Duration(float64(C.seconds(r.c.stream.time_base, pts)) * float64(time.Second)), true
 }
 
-// Rate is the nominal rate in pictures a second, 0 when unknown.
+// Rate is the nominal number of pictures per second, 0 when unknown.
 func (r *Reader) Rate() float64 {
 	if r.c == nil {
 		return 0

@@ -1,6 +1,6 @@
 // Package source reads frames from every kind of address: [New] returns the ingest.Source that an ingest.Config describes.
 //
-// The address decides who reads it (reader.go):
+// The address decides which reader is used (reader.go):
 //
 //	rtsp://, http://, udp://, …   film     FFmpeg (package ffmpeg), decoding without delay
 //	a video file                  film     FFmpeg, decoding ahead in parallel

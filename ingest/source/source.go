@@ -12,7 +12,7 @@ import (
 // stopGrace is how long Run waits at its end for the running read before it abandons the capture.
 const stopGrace = 1500 * time.Millisecond
 
-// Settings are decisions of the program about a source; Config holds those of its operator.
+// Settings are what the program decides about a source; ingest.Config holds the operator's choices.
 type Settings struct {
 	// MayWait lets the source wait for a free frame when its pool is empty. Otherwise it drops the new picture and counts it.
 	MayWait bool
