@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"errors"
 	"reflect"
 	"slices"
 
@@ -9,12 +10,14 @@ import (
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/detector/events"
 	"github.com/oodcast/oodcast/ingest"
+	"github.com/oodcast/oodcast/pipeline"
 )
 
-// Camera is one stream. What its entry leaves out of ingest's keys has ingest's defaults; what it leaves out of bundle,
-// detector and events is as for all cameras.
+// Camera is one stream. A key that its entry leaves out has its default; bundle, detector and events have what all cameras
+// have.
 type Camera struct {
-	ingest.Config `yaml:",inline"`
+	ingest.Config        `yaml:",inline"`
+	pipeline.QueueConfig `yaml:",inline"`
 	// Bundle scores this camera; "" takes the one for all. Default "".
 	Bundle string `yaml:"bundle,omitempty"`
 	// Detector are the keys of detector that are different for this camera.
@@ -23,7 +26,15 @@ type Camera struct {
 	Events Override[events.Config] `yaml:"events,omitempty"`
 }
 
-func (c *Camera) setDefaults() { c.Config = ingest.DefaultConfig() }
+// NewCamera returns the defaults.
+func NewCamera() Camera {
+	return Camera{Config: ingest.DefaultConfig(), QueueConfig: pipeline.DefaultQueueConfig()}
+}
+
+// Validate reports every fault of the camera's own keys.
+func (c Camera) Validate() error { return errors.Join(c.Config.Validate(), c.QueueConfig.Validate()) }
+
+func (c *Camera) setDefaults() { *c = NewCamera() }
 
 // bundleOf returns the bundle that scores cam.
 func (c *Config) bundleOf(cam Camera) string {

@@ -8,7 +8,7 @@ func (c *Config) Pipeline() pipeline.Config {
 	for _, cam := range c.Cameras {
 		out.Cameras = append(out.Cameras, pipeline.CameraConfig{
 			Source:   cam.Config,
-			Queue:    pipeline.QueueConfig{Overflow: cam.Overflow, QueueFrames: cam.QueueFrames, MemoryMB: cam.MemoryMB},
+			Queue:    cam.QueueConfig,
 			Bundle:   c.bundleOf(cam),
 			Detector: c.detectorOf(cam),
 			Events:   c.eventsOf(cam),

@@ -8,7 +8,6 @@ import (
 
 	"github.com/oodcast/oodcast/configs"
 	"github.com/oodcast/oodcast/detector/ort"
-	"github.com/oodcast/oodcast/ingest"
 	"github.com/oodcast/oodcast/pipeline"
 )
 
@@ -62,7 +61,7 @@ func (c *RunCmd) load() (configs.Config, error) {
 // flags puts the flags over a configuration. They hold for all cameras.
 func (c *RunCmd) flags(cfg *configs.Config) error {
 	if len(c.Source) > 0 {
-		template := configs.Camera{Config: ingest.DefaultConfig()}
+		template := configs.NewCamera()
 		if len(cfg.Cameras) > 0 {
 			template = cfg.Cameras[0] // a file's first camera says how to read; the flags say what
 		}

@@ -6,7 +6,7 @@ import (
 	"os"
 
 	"github.com/oodcast/oodcast/detector/ort"
-	"github.com/oodcast/oodcast/ingest/opencv"
+	"github.com/oodcast/oodcast/ingest/source"
 	"github.com/oodcast/oodcast/publish/files"
 )
 
@@ -67,7 +67,7 @@ func (c *ScoreCmd) inputs() ([]string, error) {
 			paths = append(paths, in)
 			continue
 		}
-		pictures, err := opencv.Pictures(in)
+		pictures, err := source.Pictures(in)
 		if err != nil {
 			return nil, err
 		}

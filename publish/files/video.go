@@ -10,6 +10,7 @@ import (
 	"github.com/oodcast/oodcast/detector/npy"
 	"github.com/oodcast/oodcast/ingest"
 	"github.com/oodcast/oodcast/ingest/opencv"
+	"github.com/oodcast/oodcast/ingest/source"
 	"github.com/oodcast/oodcast/publish/overlay"
 )
 
@@ -30,8 +31,8 @@ type video struct {
 // video writes scores on the map's own grid as one array [frames, height, width], an overlay video, and a JSON list.
 func (w Writer) video(ctx context.Context, path string) (Summary, error) {
 	cfg := ingest.DefaultConfig()
-	cfg.URI, cfg.Overflow = path, "wait"
-	src, err := opencv.New(cfg, ingest.NewPool(4))
+	cfg.URI = path
+	src, err := source.New(cfg, ingest.NewPool(4), source.Settings{MayWait: true})
 	if err != nil {
 		return Summary{}, err
 	}
@@ -93,7 +94,7 @@ func (v *video) overlay(f *ingest.Frame, m *detector.Map) (err error) {
 }
 
 func (v *video) openOut() (err error) {
-	v.out, err = opencv.Open(v.path(v.in, "_overlay.mp4"), v.rate, v.width, v.height)
+	v.out, err = opencv.CreateVideo(v.path(v.in, "_overlay.mp4"), v.rate, v.width, v.height)
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package opencv
+package source
 
 import (
 	"context"
@@ -7,12 +7,12 @@ import (
 
 // pacer plays a file at its own speed.
 type pacer struct {
-	start time.Time // when stream time 0 is due
+	start time.Time // when the picture at stream time 0 is due
 }
 
-// wait waits until stream time pts is due and returns the time then; the zero time when ctx was done first.
+// wait waits until the picture at stream time pts is due and returns the time then, or the zero time when ctx is done first.
 func (p *pacer) wait(ctx context.Context, pts time.Duration) time.Time {
-	const late = 500 * time.Millisecond // behind by more than this the file goes on from here instead of catching up
+	const late = 500 * time.Millisecond // a file that is later than this goes on from here instead of catching up
 	now := time.Now()
 	if p.start.IsZero() || now.Sub(p.start) > pts+late {
 		p.start = now.Add(-pts)
@@ -27,13 +27,14 @@ func (p *pacer) wait(ctx context.Context, pts time.Duration) time.Time {
 	}
 }
 
-// limiter lets frames pass at no more than one an interval on average. The zero limiter lets all pass.
+// limiter lets at most one frame per interval pass on average. The zero limiter lets all frames pass.
 type limiter struct {
-	interval, next time.Duration // next: stream time at which the next frame is welcome
+	interval time.Duration
+	next     time.Duration // stream time from which on the next frame may pass
 }
 
-// allow reports whether the frame at stream time pts passes. Frames come with jitter: a little early is on
-// time, or a limit of exactly the camera's rate would lose every other frame.
+// allow reports whether the frame at stream time pts passes. Frames come with jitter, so a frame that is a little early
+// passes too: otherwise a limit of exactly the camera's rate would drop every other frame.
 func (l *limiter) allow(pts time.Duration) bool {
 	if l.interval == 0 {
 		return true

@@ -1,4 +1,4 @@
-package opencv_test
+package source_test
 
 import (
 	"context"
@@ -10,25 +10,25 @@ import (
 
 	"github.com/oodcast/oodcast/ingest"
 	"github.com/oodcast/oodcast/ingest/ingesttest"
-	"github.com/oodcast/oodcast/ingest/opencv"
+	"github.com/oodcast/oodcast/ingest/source"
 )
 
-// A camera that fails in every way there is, ten times in a row: each time pictures are back within 5 s of its return,
-// and at the end nothing is left behind.
+// A camera fails in every known way, ten times in a row. Each time pictures come again after its return, and nothing is left
+// behind at the end.
 func TestSupervisorRecoversTenTimes(t *testing.T) {
 	before := openFiles(t)
 	server := ingesttest.StartRTSP(t, ingesttest.RTSPConfig{FPS: 20, User: "admin", Password: "hunter2"})
 	pool := ingest.NewPool(3)
 	cfg := streamConfig(server.URL())
-	cfg.Reconnect.Stable = 500 * time.Millisecond // faults come faster here than in life
-	src, err := opencv.New(cfg, pool)
+	cfg.Reconnect.Stable = 500 * time.Millisecond // faults come faster here than in real life
+	src, err := source.New(cfg, pool, source.Settings{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	sup := ingest.NewSupervisor(src, cfg.Reconnect, nil, 1)
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
-	var newest atomic.Int64 // clock of the newest picture, ms
+	var newest atomic.Int64 // clock of the newest picture, in ms
 	var run sync.WaitGroup
 	run.Go(func() {
 		err := sup.Run(ctx, func(_ context.Context, f *ingest.Frame) error {
@@ -42,7 +42,7 @@ func TestSupervisorRecoversTenTimes(t *testing.T) {
 	})
 	recovered := func(since time.Time) bool {
 		ms := newest.Load() - since.UnixMilli()
-		return ms > 0 && ms < 60_000 // garbage decodes to any time
+		return ms > 0 && ms < 60_000 // garbage decodes to an arbitrary time
 	}
 	waitFor(t, 60*time.Second, "the first picture", func() bool { return recovered(time.Now().Add(-time.Second)) })
 	faults := []struct {
@@ -60,7 +60,7 @@ func TestSupervisorRecoversTenTimes(t *testing.T) {
 		fault.out()
 		outage := time.NewTimer(1200 * time.Millisecond) // longer than the read timeout
 		<-outage.C
-		server.Die() // where it was alive it starts anew, like a camera after its watchdog
+		server.Die() // a server that was alive restarts, like a camera after its watchdog
 		server.Revive(t)
 		back := time.Now()
 		waitFor(t, 60*time.Second, "a picture after the camera "+fault.name, func() bool { return recovered(back) })
@@ -78,7 +78,7 @@ func TestSupervisorRecoversTenTimes(t *testing.T) {
 	}
 	server.Die()
 	waitFor(t, 60*time.Second, "connections to end", func() bool { return server.Clients() == 0 })
-	if after := openFiles(t); after > before+1 { // the server's port may be closing
+	if after := openFiles(t); after > before+1 { // the server's port may still be closing
 		t.Errorf("%d files open before, %d after", before, after)
 	}
 	checkMats(t)

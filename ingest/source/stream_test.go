@@ -1,4 +1,4 @@
-package opencv_test
+package source_test
 
 import (
 	"context"
@@ -16,7 +16,7 @@ import (
 
 	"github.com/oodcast/oodcast/ingest"
 	"github.com/oodcast/oodcast/ingest/ingesttest"
-	"github.com/oodcast/oodcast/ingest/opencv"
+	"github.com/oodcast/oodcast/ingest/source"
 	"github.com/oodcast/oodcast/pipeline/queue"
 )
 
@@ -29,7 +29,7 @@ func streamConfig(uri string) ingest.Config {
 func TestRTSP(t *testing.T) {
 	server := ingesttest.StartRTSP(t, ingesttest.RTSPConfig{User: "admin", Password: "hunter2"})
 	pool := ingest.NewPool(3)
-	src, err := opencv.New(streamConfig(server.URL()), pool)
+	src, err := source.New(streamConfig(server.URL()), pool, source.Settings{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +55,7 @@ func TestRTSP(t *testing.T) {
 	checkMats(t)
 }
 
-// GStreamer does not wait for the next picture to begin; see package ffmpeg.
+// GStreamer does not wait until the next picture begins; see package ffmpeg.
 func TestGStreamer(t *testing.T) {
 	server := ingesttest.StartRTSP(t, ingesttest.RTSPConfig{Codec: "H264"})
 	got, _, err := collect(t, streamConfig("gst:rtspsrc location="+server.URL()+" protocols=tcp latency=0 ! rtph264depay ! "+
@@ -99,7 +99,7 @@ func TestMJPEGStalls(t *testing.T) {
 	}
 }
 
-// Whatever the server does, Run returns an error in bounded time and leaves nothing behind.
+// For every fault of the server, Run returns an error in bounded time and leaves nothing behind.
 func TestStreamFaults(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -116,7 +116,7 @@ func TestStreamFaults(t *testing.T) {
 			t.Parallel()
 			server := ingesttest.StartRTSP(t, ingesttest.RTSPConfig{})
 			pool := ingest.NewPool(3)
-			src, err := opencv.New(streamConfig(server.URL()), pool)
+			src, err := source.New(streamConfig(server.URL()), pool, source.Settings{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -145,7 +145,7 @@ func TestStreamFaults(t *testing.T) {
 	}
 }
 
-// A server that accepts and says nothing: the open ends by FFmpeg's timeout or the watchdog, whichever is first.
+// The server accepts connections and never answers: FFmpeg's time-out or the watchdog, whichever is first, ends the open.
 func TestOpenTimeout(t *testing.T) {
 	t.Parallel()
 	server := ingesttest.StartRTSP(t, ingesttest.RTSPConfig{})
@@ -161,7 +161,7 @@ func TestOpenTimeout(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			cfg := streamConfig(server.URL())
 			cfg.OpenTimeout, cfg.ReadTimeout = tt.open, tt.read
-			src, err := opencv.New(cfg, ingest.NewPool(2))
+			src, err := source.New(cfg, ingest.NewPool(2), source.Settings{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -182,7 +182,7 @@ func TestStopDuringStall(t *testing.T) {
 	server := ingesttest.StartRTSP(t, ingesttest.RTSPConfig{})
 	cfg := streamConfig(server.URL())
 	cfg.ReadTimeout = 5 * time.Second
-	src, err := opencv.New(cfg, ingest.NewPool(2))
+	src, err := source.New(cfg, ingest.NewPool(2), source.Settings{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,9 +198,9 @@ func TestStopDuringStall(t *testing.T) {
 		return nil
 	})
 	if took := time.Since(stopped); err != nil || took > 30*time.Second {
-		t.Errorf("Run() = %v, %v after it was to stop", err, took)
+		t.Errorf("Run() = %v, %v after the stop", err, took)
 	}
-	server.Die() // lets the abandoned capture end
+	server.Die() // so that an abandoned capture ends
 	waitFor(t, 60*time.Second, "the abandoned capture to end", func() bool {
 		return src.(ingest.Counter).Stats().Hanging == 0
 	})
@@ -232,11 +232,11 @@ func TestResolutionChangesMidStream(t *testing.T) {
 	}
 }
 
-// followSize reads a stream that changes its width when change is called, and checks that no picture of the new stream
-// comes in the old size.
+// followSize reads a stream that changes its width when change is called, and checks that pictures come in the old width and
+// then in the new one, over one connection.
 func followSize(t *testing.T, uri string, widths [2]int, change func()) {
 	t.Helper()
-	src, err := opencv.New(streamConfig(uri), ingest.NewPool(3))
+	src, err := source.New(streamConfig(uri), ingest.NewPool(3), source.Settings{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -262,7 +262,7 @@ func followSize(t *testing.T, uri string, widths [2]int, change func()) {
 		t.Errorf("Run() = %v, widths %v, want %v", err, seen, widths)
 	}
 	if opens := src.(ingest.Counter).Stats().Opens; opens != 1 {
-		t.Errorf("opened %d times, want 1: sizes may change in the stream", opens)
+		t.Errorf("opened %d times, want 1: sizes may change within the stream", opens)
 	}
 }
 
@@ -291,7 +291,7 @@ func serveH264(t *testing.T, widths [2]int) (uri string, change func()) {
 	return srv.URL + "/live.h264", func() { second.Store(true) }
 }
 
-// h264Parts are two raw H.264 streams of 20 pictures, of the given widths.
+// h264Parts returns two raw H.264 streams of 20 pictures in the given widths.
 func h264Parts(t *testing.T, widths [2]int) (parts [2][]byte) {
 	t.Helper()
 	for i, w := range widths {
@@ -307,12 +307,12 @@ func h264Parts(t *testing.T, widths [2]int) (parts [2][]byte) {
 	return parts
 }
 
-// The lag experiment: a consumer five times slower than the camera sees frames of constant age.
+// The lag experiment: a consumer that is five times slower than the camera sees frames of constant age.
 func TestSlowConsumerSeesFreshFrames(t *testing.T) {
 	t.Parallel()
 	server := ingesttest.StartRTSP(t, ingesttest.RTSPConfig{FPS: 10})
 	pool := ingest.NewPool(4)
-	src, err := opencv.New(streamConfig(server.URL()), pool)
+	src, err := source.New(streamConfig(server.URL()), pool, source.Settings{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -334,7 +334,7 @@ func TestSlowConsumerSeesFreshFrames(t *testing.T) {
 			t.Fatal(err)
 		}
 		ages = append(ages, time.Since(ingesttest.ReadClock(f)))
-		busy := time.NewTimer(work) // the work that the experiment is about
+		busy := time.NewTimer(work) // stands for the work of a slow consumer
 		<-busy.C
 		f.Release()
 	}
@@ -342,8 +342,8 @@ func TestSlowConsumerSeesFreshFrames(t *testing.T) {
 	run.Wait()
 	slot.Drain()
 	t.Logf("ages %v, replaced %d", ages, slot.Dropped())
-	// A serial reader would be 400 ms later with every frame: 2.4 s in the middle, 4.8 s at the end. What a good one is worth
-	// on a quiet machine is in the log.
+	// A serial reader would be 400 ms later with every frame: 2.4 s in the middle, 4.8 s at the end. The log shows the ages on
+	// a quiet machine.
 	slices.Sort(ages)
 	if median, last := ages[len(ages)/2], ages[len(ages)-1]; median > 1200*time.Millisecond || last > 4*time.Second {
 		t.Errorf("median age %v, oldest %v, want at most 1.2s and 4s", median, last)
@@ -353,8 +353,8 @@ func TestSlowConsumerSeesFreshFrames(t *testing.T) {
 	}
 }
 
-// A picture is handed out when it has come, and does not wait for the next one: all that were sent arrive when the camera
-// stops sending. libavformat finds the end of an H.264 or H.265 picture by the beginning of the next one; see package ffmpeg.
+// A picture is delivered when it has come and does not wait for the next one: when the camera stops sending, all pictures that
+// it sent arrive. libavformat holds one H.264 or H.265 picture back; see package ffmpeg.
 func TestNothingIsHeldBack(t *testing.T) {
 	t.Parallel()
 	for codec, held := range map[string]int{"VP8": 0, "H264": 1, "H265": 1} {
@@ -363,7 +363,7 @@ func TestNothingIsHeldBack(t *testing.T) {
 			server := ingesttest.StartRTSP(t, ingesttest.RTSPConfig{Codec: codec, FPS: 20})
 			cfg := streamConfig(server.URL())
 			cfg.OpenTimeout, cfg.ReadTimeout = time.Minute, time.Minute
-			src, err := opencv.New(cfg, ingest.NewPool(4))
+			src, err := source.New(cfg, ingest.NewPool(4), source.Settings{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -384,12 +384,12 @@ func TestNothingIsHeldBack(t *testing.T) {
 			defer stop()
 			waitFor(t, 30*time.Second, "ten pictures", func() bool { return got.Load() >= 10 })
 			server.SetFault(ingesttest.Stall)
-			waitFor(t, 30*time.Second, "what was sent", func() bool { return int(got.Load()) >= server.Sent()-held })
+			waitFor(t, 30*time.Second, "the pictures that were sent", func() bool { return int(got.Load()) >= server.Sent()-held })
 		})
 	}
 }
 
-// waitFor polls until ok: for what happens in C code, which tells nobody.
+// waitFor polls until ok, for events in C code, which cannot be awaited.
 func waitFor(t *testing.T, limit time.Duration, what string, ok func() bool) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)

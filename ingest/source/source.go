@@ -1,4 +1,4 @@
-package opencv
+package source
 
 import (
 	"context"
@@ -9,27 +9,33 @@ import (
 	"github.com/oodcast/oodcast/ingest"
 )
 
-// stopGrace is how long Run waits at the end for a read that is under way, before it abandons it.
+// stopGrace is how long Run waits at its end for the running read before it abandons the capture.
 const stopGrace = 1500 * time.Millisecond
+
+// Settings are what the program decides about a source; ingest.Config holds the operator's choices.
+type Settings struct {
+	// MayWait lets the source wait for a free frame when its pool is empty. Otherwise it drops the new picture and counts it.
+	MayWait bool
+}
 
 // source implements ingest.Source and ingest.Counter.
 type source struct {
-	cfg  ingest.Config
-	uri  ingest.URI
-	pool *ingest.Pool
-	wait bool // wait for a free frame instead of dropping
+	cfg     ingest.Config
+	uri     ingest.URI
+	pool    *ingest.Pool
+	mayWait bool
 
-	first time.Time // when the first frame of a live source came
-	seq   uint64
+	first time.Time     // when the first frame of a live source came
+	seq   uint64        // of the next frame
 	pts   time.Duration // of the last frame
 
 	read, delivered, droppedPool, droppedRate, opens, abandoned atomic.Uint64
 	hanging                                                     atomic.Int64
 }
 
-// New returns the source that cfg describes; it opens nothing yet. Frames come from pool: when it is empty the source
-// waits if cfg.Policy is wait, and otherwise drops the new frame and counts it. The source is an ingest.Counter.
-func New(cfg ingest.Config, pool *ingest.Pool) (ingest.Source, error) {
+// New returns the source that cfg describes; it opens nothing yet. Its frames come from pool. The source is an
+// ingest.Counter.
+func New(cfg ingest.Config, pool *ingest.Pool, settings Settings) (ingest.Source, error) {
 	uri, err := ingest.ParseURI(cfg.URI)
 	if err != nil {
 		return nil, err
@@ -37,7 +43,7 @@ func New(cfg ingest.Config, pool *ingest.Pool) (ingest.Source, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("source %q: %w", ingest.RedactURI(cfg.URI), err)
 	}
-	return &source{cfg: cfg, uri: uri, pool: pool, wait: cfg.Policy() == "wait"}, nil
+	return &source{cfg: cfg, uri: uri, pool: pool, mayWait: settings.MayWait}, nil
 }
 
 // Stats implements ingest.Counter.
@@ -71,7 +77,8 @@ func (s *source) Run(ctx context.Context, sink ingest.Sink) error {
 	return err
 }
 
-// deliver passes frames from the capture to sink until one of them ends, and watches over the capture meanwhile.
+// deliver passes frames from the capture to sink until one of the two ends, and watches for a call of the capture that
+// hangs.
 func (s *source) deliver(ctx context.Context, c *capture, sink ingest.Sink) error {
 	tick := time.NewTicker(max(min(s.cfg.OpenTimeout, s.cfg.ReadTimeout)/8, 10*time.Millisecond))
 	defer tick.Stop()
@@ -94,8 +101,8 @@ func (s *source) deliver(ctx context.Context, c *capture, sink ingest.Sink) erro
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			if what, limit := c.overdue(); limit > 0 {
-				return fmt.Errorf("%s %q: %w after %v", what, ingest.RedactURI(s.cfg.URI), ingest.ErrTimeout, limit)
+			if call, limit := c.overdue(); limit > 0 {
+				return fmt.Errorf("%s %q: %w after %v", call, ingest.RedactURI(s.cfg.URI), ingest.ErrTimeout, limit)
 			}
 		}
 	}
