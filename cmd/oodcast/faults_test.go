@@ -82,6 +82,11 @@ func TestFaults(t *testing.T) {
 			"two bad values", runWith("--source", clip, "--config", yaml("values.yaml",
 				"provider: {name: gpu}\npublish: {site: A-B}\n")), exitUsage, []string{"provider.name", `"gpu"`, "site"},
 		},
+		{
+			"jsonl in a missing folder",
+			runWith("--source", clip, "--config", yaml("jsonl.yaml", "outputs: {jsonl: "+dir+"/none/yard.jsonl}\n")), exitUsage,
+			[]string{"outputs.jsonl", "none/yard.jsonl"},
+		},
 		{"bad timesteps", runWith("--source", clip, "--timesteps", "many"), exitUsage, []string{"--timesteps", "many"}},
 		{"too many timesteps", runWith("--source", clip, "--timesteps", "400"), exitUsage, []string{"timesteps", "400"}},
 		{"no such bundle", runWith("--source", clip, "--bundle", dir+"/none"), exitUsage, []string{"none"}},

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -219,6 +220,88 @@ func TestControlAndStop(t *testing.T) {
 	code, took := p.stop(t, syscall.SIGTERM)
 	if code != exitDone || took > 30*time.Second {
 		t.Errorf("exit code %d after %v, want 0 within 30 s", code, took)
+	}
+}
+
+// outputs.jsonl writes a JSON line for each event and score, and nothing else goes where the lines go: when they go to
+// standard output, the lines for people go to standard error.
+func TestRunWritesJSONLines(t *testing.T) {
+	runWith := func(t *testing.T, path string) (stdout, stderr string) {
+		t.Helper()
+		config := write(t, filepath.Join(t.TempDir(), "run.yaml"), fmt.Sprintf(`
+publish: {url: "off"}
+preview: {listen: "off"}
+detector: {timesteps: 1, width: 256, height: 128, threshold: -100} # the whole picture is one event
+events: {min_duration: 0s}
+outputs: {jsonl: %q}
+cameras: [{name: yard, uri: %q}]
+`, path, demoClip(t)))
+		code, stdout, stderr := oodcast(t, "run", "--config", config, "--exit-on-end", "--max-frames", "5")
+		if code != exitDone {
+			t.Fatalf("exit code %d\n%s%s", code, stdout, stderr)
+		}
+		return stdout, stderr
+	}
+	t.Run("stdout", func(t *testing.T) {
+		stdout, stderr := runWith(t, "-")
+		checkJSONLines(t, stdout)
+		checkConsole(t, stderr)
+	})
+	t.Run("file", func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "yard.jsonl")
+		stdout, _ := runWith(t, path)
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkJSONLines(t, string(raw))
+		checkConsole(t, stdout)
+		for line := range strings.Lines(stdout) {
+			if json.Valid([]byte(line)) {
+				t.Errorf("standard output contains the JSON line %s", line)
+			}
+		}
+	})
+}
+
+// checkJSONLines checks that text consists of five scores and one event from its start to its end, one per line.
+func checkJSONLines(t *testing.T, text string) {
+	t.Helper()
+	scores, types := 0, []string{}
+	for line := range strings.Lines(text) {
+		var kind struct{ Kind string }
+		if err := json.Unmarshal([]byte(line), &kind); err != nil {
+			t.Fatalf("line %q: %v", line, err)
+		}
+		switch kind.Kind {
+		case "score":
+			var s schema.Score
+			if err := json.Unmarshal([]byte(line), &s); err != nil || s.Camera != "yard" || s.Seq != uint64(scores) {
+				t.Errorf("score %d: error %v in %s", scores, err, line)
+			}
+			scores++
+		case "event":
+			var e schema.Event
+			if err := json.Unmarshal([]byte(line), &e); err != nil || e.Camera != "yard" || e.Revision != len(types)+1 {
+				t.Errorf("message %d of the event: error %v in %s", len(types)+1, err, line)
+			}
+			types = append(types, e.Type)
+		default:
+			t.Errorf("kind %q in %s", kind.Kind, line)
+		}
+	}
+	if scores != 5 || len(types) < 2 || types[0] != "start" || types[len(types)-1] != "end" {
+		t.Errorf("%d scores and event messages %v, want 5 scores and an event from start to end", scores, types)
+	}
+}
+
+// checkConsole checks for the lines that people read.
+func checkConsole(t *testing.T, text string) {
+	t.Helper()
+	for _, want := range []string{"bundle roadscene", "event start", "event end"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no line with %q in\n%s", want, text)
+		}
 	}
 }
 
