@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"runtime"
 	"strings"
@@ -17,44 +16,50 @@ import (
 	"github.com/oodcast/oodcast/models"
 )
 
-// DoctorCmd says what is installed and what is missing.
+// DoctorCmd reports what is installed and what is missing.
 type DoctorCmd struct {
 	Config string `placeholder:"FILE" help:"Also check what this configuration needs: bundles, files, cameras, NATS, folders."`
 	JSON   string `name:"json" placeholder:"FILE" help:"Write the findings as JSON; - for stdout."`
 }
 
-// finding is one line of the doctor's report.
+// finding is one line of the report.
 type finding struct {
-	What    string `json:"what"`
-	Verdict string `json:"verdict"` // ok, note or missing
-	Detail  string `json:"detail"`
+	What    string  `json:"what"`
+	Verdict verdict `json:"verdict"`
+	Detail  string  `json:"detail"`
 }
 
-// Run prints the findings; it fails when something that run needs is missing.
+type verdict string
+
+const (
+	verdictOK      verdict = "ok"
+	verdictNote    verdict = "note"    // run starts nevertheless, or an optional part is absent
+	verdictMissing verdict = "missing" // run would not start
+)
+
+// check returns a finding of ok with a detail, or of another verdict if err is not nil.
+func check(what, detail string, err error, otherwise verdict) finding {
+	if err != nil {
+		return finding{what, otherwise, err.Error()}
+	}
+	return finding{what, verdictOK, detail}
+}
+
+// errMissing reports that run would not start on this machine.
+var errMissing = errors.New("missing")
+
+// Run prints the findings. It fails if a part that run needs is missing.
 func (c *DoctorCmd) Run(e *env) error {
 	cfg, err := configs.Read(c.Config, os.Environ(), nil)
 	if err != nil {
 		return err
 	}
-	list := []finding{
-		{"oodcast", "ok", fmt.Sprintf("%s, %s, %s/%s, %d cores", version, runtime.Version(), runtime.GOOS,
-			runtime.GOARCH, runtime.NumCPU())},
-		{"opencv", "ok", opencv.Version() + ", reads with " + strings.Join(opencv.Backends(), ", ")},
-		{"ffmpeg", "ok", ffmpeg.Version()},
-	}
-	list = append(list, checkRuntime())
-	list = append(list, checkProviders(cfg)...)
-	list = append(list, checkBundles(cfg)...)
-	list = append(list, checkSources(cfg.Cameras)...)
-	if !cfg.Preview.Off() {
-		list = append(list, checkPort("page", cfg.Preview.Listen))
-	}
-	bus, err := checkNATS(cfg)
+	list := append(checkMachine(), checkProviders(cfg)...)
+	fromConfig, err := checkConfig(cfg)
 	if err != nil {
 		return err
 	}
-	list = append(list, bus...)
-	list = append(list, checkFolders(cfg)...)
+	list = append(list, fromConfig...)
 	if c.JSON != "-" {
 		t := tabwriter.NewWriter(e.Stdout, 0, 4, 2, ' ', 0)
 		for _, f := range list {
@@ -67,60 +72,60 @@ func (c *DoctorCmd) Run(e *env) error {
 	if err := writeJSON(e, c.JSON, list); err != nil {
 		return err
 	}
-	var missing []string
+	var names []string
 	for _, f := range list {
-		if f.Verdict == "missing" {
-			missing = append(missing, f.What)
+		if f.Verdict == verdictMissing {
+			names = append(names, f.What)
 		}
 	}
-	if len(missing) > 0 {
-		return fmt.Errorf("%w: %s", errMissing, strings.Join(missing, ", "))
+	if len(names) > 0 {
+		return fmt.Errorf("%w: %s", errMissing, strings.Join(names, ", "))
 	}
 	return nil
 }
 
-// errMissing says that run would not start on this machine.
-var errMissing = errors.New("missing")
-
-func checkRuntime() finding {
+// checkMachine reports the program and its libraries.
+func checkMachine() []finding {
+	list := []finding{
+		{"oodcast", verdictOK, fmt.Sprintf("%s, %s, %s/%s, %d cores", version, runtime.Version(), runtime.GOOS,
+			runtime.GOARCH, runtime.NumCPU())},
+		{"opencv", verdictOK, opencv.Version() + ", reads with " + strings.Join(opencv.Backends(), ", ")},
+		{"ffmpeg", verdictOK, ffmpeg.Version()},
+	}
 	rt, err := ort.Open("")
 	if err != nil {
-		return finding{"onnxruntime", "missing", err.Error()}
+		return append(list, finding{"onnxruntime", verdictMissing, err.Error()})
 	}
 	defer rt.Close()
-	return finding{"onnxruntime", "ok", rt.Version() + " at " + rt.Library()}
+	return append(list, finding{"onnxruntime", verdictOK, rt.Version() + " at " + rt.Library()})
 }
 
-// checkProviders opens the configured bundle on every provider, which shows what really computes.
+// checkProviders opens the configured bundle on every provider, which shows which of them work.
 func checkProviders(cfg configs.Config) []finding {
 	bundle, err := models.Open(cfg.Bundle)
 	if err != nil {
-		return []finding{{"bundle", "missing", err.Error()}}
+		return []finding{{"bundle", verdictMissing, err.Error()}}
 	}
 	var list []finding
 	for _, p := range []ort.Provider{ort.CPU, ort.CUDA, ort.TensorRT} {
-		f := finding{What: "provider " + string(p), Verdict: "ok", Detail: "bundle " + bundle.Name + " runs"}
-		engine, err := ort.OpenEngine(bundle, detector.DefaultConfig(), ort.Options{Provider: p, Required: true})
-		if err != nil {
-			f.Verdict, f.Detail = "note", "not available: "+err.Error()
-			if p == ort.CPU || cfg.Provider.Required && cfg.Provider.Name == p {
-				f.Verdict = "missing"
-			}
-		} else if err := engine.Close(); err != nil {
-			f.Verdict, f.Detail = "note", err.Error()
+		otherwise := verdictNote
+		if p == ort.CPU || cfg.Provider.Required && cfg.Provider.Name == p {
+			otherwise = verdictMissing
 		}
-		list = append(list, f)
+		err := openEngineOnce(bundle, detector.DefaultConfig(), ort.Options{Provider: p, Required: true})
+		if err != nil {
+			err = fmt.Errorf("not available: %w", err)
+		}
+		list = append(list, check("provider "+string(p), "bundle "+bundle.Name+" runs", err, otherwise))
 	}
 	return list
 }
 
-func checkPort(what, addr string) finding {
-	l, err := net.Listen("tcp", addr)
+// openEngineOnce opens an engine and closes it again.
+func openEngineOnce(bundle *models.Bundle, cfg detector.Config, options ort.Options) error {
+	engine, err := ort.OpenEngine(bundle, cfg, options)
 	if err != nil {
-		return finding{what, "note", err.Error() + "; choose another address"}
+		return err
 	}
-	if err := l.Close(); err != nil {
-		return finding{what, "note", err.Error()}
-	}
-	return finding{what, "ok", addr + " is free"}
+	return engine.Close()
 }
