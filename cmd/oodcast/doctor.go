@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -22,29 +23,6 @@ type DoctorCmd struct {
 	JSON   string `name:"json" placeholder:"FILE" help:"Write the findings as JSON; - for stdout."`
 }
 
-// finding is one line of the report.
-type finding struct {
-	What    string  `json:"what"`
-	Verdict verdict `json:"verdict"`
-	Detail  string  `json:"detail"`
-}
-
-type verdict string
-
-const (
-	verdictOK      verdict = "ok"
-	verdictNote    verdict = "note"    // run starts nevertheless, or an optional part is absent
-	verdictMissing verdict = "missing" // run would not start
-)
-
-// check returns a finding of ok with a detail, or of another verdict if err is not nil.
-func check(what, detail string, err error, otherwise verdict) finding {
-	if err != nil {
-		return finding{what, otherwise, err.Error()}
-	}
-	return finding{what, verdictOK, detail}
-}
-
 // errMissing reports that run would not start on this machine.
 var errMissing = errors.New("missing")
 
@@ -54,12 +32,7 @@ func (c *DoctorCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	list := append(checkMachine(), checkProviders(cfg)...)
-	fromConfig, err := checkConfig(cfg)
-	if err != nil {
-		return err
-	}
-	list = append(list, fromConfig...)
+	list := slices.Concat(checkMachine(), checkProviders(cfg), checkCameraBundles(cfg), cfg.Probe())
 	if c.JSON != "-" {
 		t := tabwriter.NewWriter(e.Stdout, 0, 4, 2, ' ', 0)
 		for _, f := range list {
@@ -74,7 +47,7 @@ func (c *DoctorCmd) Run(e *env) error {
 	}
 	var names []string
 	for _, f := range list {
-		if f.Verdict == verdictMissing {
+		if f.Verdict == configs.Missing {
 			names = append(names, f.What)
 		}
 	}
@@ -85,38 +58,57 @@ func (c *DoctorCmd) Run(e *env) error {
 }
 
 // checkMachine reports the program and its libraries.
-func checkMachine() []finding {
-	list := []finding{
-		{"oodcast", verdictOK, fmt.Sprintf("%s, %s, %s/%s, %d cores", version, runtime.Version(), runtime.GOOS,
-			runtime.GOARCH, runtime.NumCPU())},
-		{"opencv", verdictOK, opencv.Version() + ", reads with " + strings.Join(opencv.Backends(), ", ")},
-		{"ffmpeg", verdictOK, ffmpeg.Version()},
-	}
+func checkMachine() []configs.Finding {
+	library := ""
 	rt, err := ort.Open("")
-	if err != nil {
-		return append(list, finding{"onnxruntime", verdictMissing, err.Error()})
+	if err == nil {
+		defer rt.Close()
+		library = rt.Version() + " at " + rt.Library()
 	}
-	defer rt.Close()
-	return append(list, finding{"onnxruntime", verdictOK, rt.Version() + " at " + rt.Library()})
+	program := fmt.Sprintf("%s, %s, %s/%s, %d cores", version, runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
+	return []configs.Finding{
+		configs.Found("oodcast", program, nil, configs.Missing),
+		configs.Found("opencv", opencv.Version()+", reads with "+strings.Join(opencv.Backends(), ", "), nil, configs.Missing),
+		configs.Found("ffmpeg", ffmpeg.Version(), nil, configs.Missing),
+		configs.Found("onnxruntime", library, err, configs.Missing),
+	}
 }
 
 // checkProviders opens the configured bundle on every provider, which shows which of them work.
-func checkProviders(cfg configs.Config) []finding {
+func checkProviders(cfg configs.Config) []configs.Finding {
 	bundle, err := models.Open(cfg.Bundle)
 	if err != nil {
-		return []finding{{"bundle", verdictMissing, err.Error()}}
+		return []configs.Finding{configs.Found("bundle", "", err, configs.Missing)}
 	}
-	var list []finding
+	var list []configs.Finding
 	for _, p := range []ort.Provider{ort.CPU, ort.CUDA, ort.TensorRT} {
-		otherwise := verdictNote
+		otherwise := configs.Note
 		if p == ort.CPU || cfg.Provider.Required && cfg.Provider.Name == p {
-			otherwise = verdictMissing
+			otherwise = configs.Missing
 		}
 		err := openEngineOnce(bundle, detector.DefaultConfig(), ort.Options{Provider: p, Required: true})
 		if err != nil {
 			err = fmt.Errorf("not available: %w", err)
 		}
-		list = append(list, check("provider "+string(p), "bundle "+bundle.Name+" runs", err, otherwise))
+		list = append(list, configs.Found("provider "+string(p), "bundle "+bundle.Name+" runs", err, otherwise))
+	}
+	return list
+}
+
+// checkCameraBundles opens the bundles of individual cameras; checkProviders opens the bundle for all cameras.
+func checkCameraBundles(cfg configs.Config) []configs.Finding {
+	var list []configs.Finding
+	seen := []string{cfg.Bundle}
+	for _, cam := range cfg.Pipeline().Cameras {
+		if slices.Contains(seen, cam.Bundle) {
+			continue
+		}
+		seen = append(seen, cam.Bundle)
+		bundle, err := models.Open(cam.Bundle)
+		if err == nil {
+			err = openEngineOnce(bundle, cam.Detector, ort.Options{Provider: ort.CPU})
+		}
+		list = append(list, configs.Found("bundle "+cam.Bundle, "runs", err, configs.Missing))
 	}
 	return list
 }

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/oodcast/oodcast/configs"
 )
 
 // The configuration has one fault of each kind, and a camera with a password.
@@ -44,15 +46,15 @@ cameras:
 	if strings.Contains(stdout.String()+stderr.String(), "hunter2") {
 		t.Errorf("the output contains a password: %s", stdout.String())
 	}
-	var list []finding
+	var list []configs.Finding
 	if err := json.Unmarshal([]byte(stdout.String()), &list); err != nil {
 		t.Fatalf("%v in %s", err, stdout.String())
 	}
-	got := map[string]verdict{}
+	got := map[string]configs.Verdict{}
 	for _, f := range list {
 		got[f.What] = f.Verdict
 	}
-	for what, want := range map[string]verdict{
+	for what, want := range map[string]configs.Verdict{
 		"camera here": "ok", "camera gone": "missing", "camera away": "note", "bundle nosuch": "missing",
 		"nats": "note", "publish.state_dir": "ok", "archive.dir": "missing", "page": "",
 	} {
