@@ -24,7 +24,7 @@ const (
 	Missing Verdict = "missing" // the service does not start
 )
 
-// Finding is what one check of a machine has found.
+// Finding is the result of one check of the machine.
 type Finding struct {
 	What    string  `json:"what"`
 	Verdict Verdict `json:"verdict"`

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// DriftState is whether a camera still sees the kind of scene that its bundle knows.
+// DriftState tells whether a camera still sees the kind of scene that its bundle was fitted to.
 type DriftState string
 
 // The states of a drift watch.

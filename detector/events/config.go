@@ -8,7 +8,7 @@ import (
 	"github.com/oodcast/oodcast/detector"
 )
 
-// Config says when a region becomes an event.
+// Config determines when a region becomes an event.
 type Config struct {
 	// Exit gives the hysteresis: a region that was above the threshold ends below this share of it. 0 … 1, default 0.8.
 	Exit float64 `yaml:"exit"`

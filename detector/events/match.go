@@ -26,7 +26,7 @@ type edge struct {
 // match returns the column of each row, or -1. The edges of row i are edges[i]. The result is valid until the next call.
 func (h *matcher) match(edges [][]edge, cols int) []int {
 	n := len(edges)
-	total := cols + n + 1 // the rows' own columns come after the real ones, and last the one where a search begins
+	total := cols + n + 1 // the real columns, one column per row for unassigned, and one where a search begins
 	h.rowCost, h.colCost, h.slack = grow(h.rowCost, n), grow(h.colCost, total), grow(h.slack, total)
 	h.owner, h.before, h.done, h.rows = grow(h.owner, total), grow(h.before, total), grow(h.done, total), grow(h.rows, n)
 	clear(h.rowCost)
