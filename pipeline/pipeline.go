@@ -28,7 +28,7 @@ type Pipeline struct {
 
 	engines *engines // under changing
 	turns   *turns   // of the cameras
-	share   detector.Share
+	share   detector.EngineLoad
 	ended   chan struct{} // receives when a camera may have ended
 	ready   chan struct{} // closed when the cameras have been started
 
