@@ -28,8 +28,10 @@ func (p *Publisher) Event(e events.Event) {
 	if err != nil {
 		p.count(schema.KindEvent, resultSpool)
 		p.faults.Warn(p.log, "event lost", err, "camera", e.Camera)
+		p.loss.Store(&err)
 		return
 	}
+	p.loss.Store(nil)
 	p.metrics.spooled.Inc()
 	p.metrics.spool.Set(float64(p.spool.pending()))
 	timeout := time.NewTimer(syncWait)

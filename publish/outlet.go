@@ -2,6 +2,7 @@ package publish
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/oodcast/oodcast/detector/events"
@@ -25,6 +26,14 @@ func (p *Publisher) WaitReady(ctx context.Context) error {
 	case <-timeout:
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+	return nil
+}
+
+// Check returns why the newest event was lost. Events that wait for NATS on the disk are not lost.
+func (p *Publisher) Check() error {
+	if err := p.loss.Load(); err != nil {
+		return fmt.Errorf("events are being lost: %w", *err)
 	}
 	return nil
 }

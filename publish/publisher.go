@@ -39,6 +39,7 @@ type Publisher struct {
 	faults        faultlog.Log
 	connections   atomic.Uint64 // successful connections so far
 	online        atomic.Bool
+	loss          atomic.Pointer[error] // why the newest event was lost; nil if it was not
 
 	ready chan struct{}
 	url   atomic.Pointer[string]

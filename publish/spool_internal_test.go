@@ -155,6 +155,9 @@ func TestSpoolFull(t *testing.T) {
 	if kept < 1 || lost < 1 || kept+lost != 100 || value(t, m.spool) != float64(s.pending()) || s.pending() > 5000 {
 		t.Errorf("%v kept, %v lost, %d bytes", kept, lost, s.pending())
 	}
+	if err := p.Check(); err == nil || !strings.Contains(err.Error(), "the event spool is full") {
+		t.Errorf("Check() = %v, want that events are lost", err)
+	}
 	if got := strings.Count(log.String(), "the event spool is full"); got != 1 {
 		t.Errorf("%d log lines about the full spool, want 1:\n%s", got, log.String())
 	}

@@ -95,7 +95,8 @@ func (s *service) newPreview(registry *prometheus.Registry) (*preview.Server, er
 		bus.Connected = s.publisher.Connected
 	}
 	return preview.New(s.cfg.Preview, nil, preview.WithLogger(s.env.Log), preview.WithRegistry(registry), preview.WithBus(bus),
-		preview.WithSite(s.cfg.Publish.Site), preview.WithVersion(version), preview.WithEvidence(s.evidence.File))
+		preview.WithSite(s.cfg.Publish.Site), preview.WithVersion(version), preview.WithEvidence(s.evidence.File),
+		preview.WithReady(func() error { return s.pipeline.Check() }))
 }
 
 // natsAddress returns the server's address and the subjects to subscribe to; empty if nothing is published.

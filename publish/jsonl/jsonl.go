@@ -15,6 +15,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -51,6 +52,7 @@ type Writer struct {
 	lines  *queue.Queue[line]
 	faults faultlog.Log
 	total  *prometheus.CounterVec
+	loss   atomic.Pointer[error] // why the newest line was not written; nil if it was
 }
 
 type line struct {
@@ -123,9 +125,19 @@ func (w *Writer) write(out *bufio.Writer, l line) {
 		out.Reset(w.out) // a bufio.Writer keeps its error, but the disk may have room again
 		w.count(l, "error")
 		w.faults.Warn(w.log, "cannot write JSON line", err)
+		w.loss.Store(&err)
 		return
 	}
+	w.loss.Store(nil)
 	w.count(l, "written")
+}
+
+// Check returns why the newest line was not written.
+func (w *Writer) Check() error {
+	if err := w.loss.Load(); err != nil {
+		return fmt.Errorf("outputs.jsonl: %w", *err)
+	}
+	return nil
 }
 
 // put queues v, a struct that embeds a message.

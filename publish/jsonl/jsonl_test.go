@@ -175,8 +175,14 @@ func TestFaults(t *testing.T) {
 			w.Map(&detector.Map{Camera: "front", Peak: float32(math.NaN())})
 			w.Map(&detector.Map{Camera: "front"})
 			synctest.Wait() // until the disk has refused the line
+			if err := w.Check(); err == nil || !strings.Contains(err.Error(), "no space left") {
+				t.Errorf("Check() = %v, want why the line is lost", err)
+			}
 			w.Map(&detector.Map{Camera: "front"})
 		})
+		if err := w.Check(); err != nil {
+			t.Errorf("Check() = %v after a line that was written", err)
+		}
 		if got := counts(t, reg); got["score error"] != 2 || got["score written"] != 1 || strings.Count(out.String(), "\n") != 1 {
 			t.Errorf("counts %v, written %q", got, out.String())
 		}
