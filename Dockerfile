@@ -1,5 +1,5 @@
 # syntax=docker/dockerfile:1
-# Two stages on Debian bookworm; each step is a make target that is also run without Docker.
+# Two stages on Debian bookworm. The build steps are make targets that also run without Docker.
 #   docker build -t oodcast .
 #   docker run --rm -p 8080:8080 -p 8189:8189/udp -e OODCAST_PREVIEW__TOKEN=… oodcast run --config /etc/oodcast/docker.yaml --source rtsp://…
 

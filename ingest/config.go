@@ -7,64 +7,52 @@ import (
 	"time"
 )
 
-// Config says where frames come from and how they are read. Field names in the configuration are the yaml tags.
+// Config says where frames come from and how they are read. The YAML tags are the keys in the configuration.
 type Config struct {
 	// Name is the camera's name in subjects, logs and metrics: [a-z][a-z0-9_]*. Default "camera".
 	Name string `yaml:"name" json:"name"`
 	// URI is rtsp://…, http://… (MJPEG), a video file, a picture, a folder of pictures, camera:0 or gst:<pipeline>.
 	URI string `yaml:"uri" json:"uri"`
-	// Overflow is what happens when frames come faster than they are scored: drop_oldest, drop_latest, wait, or auto
-	// (drop_oldest for cameras and paced files, wait for files). Default auto.
-	Overflow string `yaml:"overflow" json:"overflow"`
-	// QueueFrames is how many frames may wait to be scored, 1..256. Default 1.
-	QueueFrames int `yaml:"queue_frames" json:"queue_frames"`
-	// MemoryMB bounds what all frames of the stream take, wherever they are, in units of 1024*1024 bytes: 16..65536. A
-	// picture for which there is no room is dropped or waits, as Overflow says; one that takes more than half is an
-	// error. Default 256.
-	MemoryMB int `yaml:"memory_mb" json:"memory_mb"`
-	// Width and Height in pixels scale every frame; both or none. Default 0: as it comes.
+	// Width and Height, in pixels, are the size to which every frame is scaled; set both or neither. Default 0: unscaled.
 	Width  int `yaml:"width" json:"width"`
 	Height int `yaml:"height" json:"height"`
-	// MaxFPS drops frames above this rate, in frames a second of stream time. Default 0: no limit.
+	// MaxFPS is the rate above which frames are dropped, in frames per second of stream time. Default 0: no limit.
 	MaxFPS float64 `yaml:"max_fps" json:"max_fps"`
-	// FPS is the rate of a folder of pictures and of files that do not tell theirs. Default 10.
+	// FPS is the rate of a folder of pictures and of files that do not state their own. Default 10.
 	FPS float64 `yaml:"fps" json:"fps"`
 	// Realtime plays files and folders at their own speed instead of as fast as they are consumed. Default false.
 	Realtime bool `yaml:"realtime" json:"realtime"`
-	// Loop starts files and folders again at their end. Default false.
+	// Loop restarts files and folders at their end. Default false.
 	Loop bool `yaml:"loop" json:"loop"`
-	// OpenTimeout is how long a stream may take to open, ReadTimeout to deliver the next frame. 100ms..10m, default 5s.
+	// OpenTimeout is how long a stream may take to open, ReadTimeout how long to deliver the next frame. 100ms..10m, default 5s.
 	OpenTimeout time.Duration `yaml:"open_timeout" json:"open_timeout"`
 	ReadTimeout time.Duration `yaml:"read_timeout" json:"read_timeout"`
-	// FFmpegOptions replaces what FFmpeg is told about streams, as key;value|key;value. Default "": TCP, no sound, a short
-	// probe, ReadTimeout.
+	// FFmpegOptions replaces the options that FFmpeg gets for streams, as key;value|key;value. Default "": TCP, no sound, a
+	// short probe, ReadTimeout.
 	FFmpegOptions string `yaml:"ffmpeg_options" json:"ffmpeg_options"`
-	// Reconnect says how a Supervisor tries again.
+	// Reconnect says when a Supervisor tries again.
 	Reconnect Reconnect `yaml:"reconnect" json:"reconnect"`
 }
 
-// Reconnect is how long a Supervisor waits before it opens a broken stream again: Min after the first failure, twice as
-// long after each further one up to Max, each time shortened by a random part of up to Jitter, so that the cameras of a
-// site do not all come back in the same moment.
+// Reconnect sets how long a Supervisor pauses before it opens a broken stream again: Min after the first failure, twice as
+// long after each further one, up to Max. A random share of up to Jitter shortens each pause, so that the cameras of a site
+// do not all come back at the same moment.
 type Reconnect struct {
 	// Min and Max are the first and the longest pause. Default 1s and 60s.
 	Min time.Duration `yaml:"min" json:"min"`
 	Max time.Duration `yaml:"max" json:"max"`
-	// Jitter is the share of a pause that is random, 0..1. Default 0.3.
+	// Jitter is the random share of a pause, 0..1. Default 0.3.
 	Jitter float64 `yaml:"jitter" json:"jitter"`
-	// Stable is how long a stream must have delivered for the next pause to be Min again. Default 10s.
+	// Stable is how long a stream must deliver for the next pause to be Min again. Default 10s.
 	Stable time.Duration `yaml:"stable" json:"stable"`
-	// Stalled is how long a stream may deliver nothing before its state says so. Default 2s.
+	// Stalled is how long a live stream may deliver nothing before its state is stalled. Default 2s.
 	Stalled time.Duration `yaml:"stalled" json:"stalled"`
 }
 
-// DefaultConfig returns the defaults; the URI is left to fill in.
+// DefaultConfig returns the defaults. The caller sets the URI.
 func DefaultConfig() Config {
 	return Config{
 		Name:        "camera",
-		Overflow:    "auto",
-		QueueFrames: 1,
-		MemoryMB:    256,
 		FPS:         10,
 		OpenTimeout: 5 * time.Second,
 		ReadTimeout: 5 * time.Second,
@@ -74,7 +62,7 @@ func DefaultConfig() Config {
 	}
 }
 
-// Validate reports every fault of c, each with its key, value and what is wanted.
+// Validate reports every fault of c, each with its key, its value and the values that are allowed.
 func (c Config) Validate() error {
 	var errs []error
 	check := func(ok bool, key string, got any, want string) {
@@ -87,16 +75,8 @@ func (c Config) Validate() error {
 	if _, err := ParseURI(c.URI); err != nil {
 		errs = append(errs, fmt.Errorf("uri: %w", err))
 	}
-	switch c.Overflow {
-	case "", "auto", "drop_oldest", "drop_latest", "wait":
-	default:
-		check(false, "overflow", quote(c.Overflow), "auto, drop_oldest, drop_latest or wait")
-	}
-	check(c.QueueFrames >= 1 && c.QueueFrames <= 256, "queue_frames", c.QueueFrames, "1 to 256")
-	check(c.MemoryMB >= 16 && c.MemoryMB <= 65536, "memory_mb", c.MemoryMB, "16 to 65536")
-	const maxSide = 16384
-	check(c.Width >= 0 && c.Width <= maxSide, "width", c.Width, "0 to 16384 pixels")
-	check(c.Height >= 0 && c.Height <= maxSide, "height", c.Height, "0 to 16384 pixels")
+	check(c.Width >= 0 && c.Width <= MaxSide, "width", c.Width, "0 to 16384 pixels")
+	check(c.Height >= 0 && c.Height <= MaxSide, "height", c.Height, "0 to 16384 pixels")
 	check((c.Width == 0) == (c.Height == 0), "width, height", fmt.Sprintf("%dx%d", c.Width, c.Height), "both or neither")
 	check(c.MaxFPS >= 0 && c.MaxFPS <= 1000, "max_fps", c.MaxFPS, "0 (no limit) to 1000")
 	check(c.FPS > 0 && c.FPS <= 1000, "fps", c.FPS, "more than 0, at most 1000")
@@ -112,17 +92,6 @@ func (c Config) Validate() error {
 	check(r.Stable >= 0, "reconnect.stable", r.Stable, "0 or more")
 	check(r.Stalled > 0, "reconnect.stalled", r.Stalled, "more than 0")
 	return errors.Join(errs...)
-}
-
-// Policy is Overflow with auto resolved: wait for files that are read as fast as they are consumed, else drop_oldest.
-func (c Config) Policy() string {
-	if c.Overflow != "" && c.Overflow != "auto" {
-		return c.Overflow
-	}
-	if u, err := ParseURI(c.URI); err == nil && !u.Live() && !c.Realtime {
-		return "wait"
-	}
-	return "drop_oldest"
 }
 
 func quote(s string) string { return fmt.Sprintf("%q", s) }

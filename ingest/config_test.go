@@ -23,10 +23,6 @@ func TestConfigValidate(t *testing.T) {
 		},
 		{"no uri", func(c *ingest.Config) { c.URI = "" }, "uri: ingest: unsupported source: the address is empty, " +
 			"want a file, a folder, rtsp://…, http://…, camera:0 or gst:…"},
-		{
-			"overflow", func(c *ingest.Config) { c.Overflow = "drop" },
-			`overflow: got "drop", want auto, drop_oldest, drop_latest or wait`,
-		},
 		{"half a size", func(c *ingest.Config) { c.Width = 640 }, "width, height: got 640x0, want both or neither"},
 		{"rate", func(c *ingest.Config) { c.MaxFPS = -1 }, "max_fps: got -1, want 0 (no limit) to 1000"},
 		{"timeout", func(c *ingest.Config) { c.ReadTimeout = 0 }, "read_timeout: got 0s, want 100ms to 10m"},
@@ -48,26 +44,6 @@ func TestConfigValidate(t *testing.T) {
 				t.Errorf("Validate() =\n%s\nwant\n%s", got, tt.want)
 			}
 		})
-	}
-}
-
-func TestConfigPolicy(t *testing.T) {
-	for _, tt := range []struct {
-		uri, overflow string
-		realtime      bool
-		want          string
-	}{
-		{"clip.mp4", "auto", false, "wait"},
-		{"clip.mp4", "", false, "wait"},
-		{"clip.mp4", "auto", true, "drop_oldest"},
-		{"rtsp://cam/1", "auto", false, "drop_oldest"},
-		{"rtsp://cam/1", "wait", false, "wait"},
-		{"camera:0", "drop_latest", false, "drop_latest"},
-	} {
-		cfg := ingest.Config{URI: tt.uri, Overflow: tt.overflow, Realtime: tt.realtime}
-		if got := cfg.Policy(); got != tt.want {
-			t.Errorf("Policy() of %+v = %q, want %q", tt, got, tt.want)
-		}
 	}
 }
 
@@ -123,7 +99,7 @@ func TestRedactURI(t *testing.T) {
 	}
 }
 
-// No password survives, whatever it is made of.
+// No password survives, whatever its characters.
 func FuzzRedactURI(f *testing.F) {
 	f.Add("admin", "hunter2")
 	f.Add("a", "p@:/?#[]ss")

@@ -5,14 +5,14 @@ import (
 	"io/fs"
 )
 
-// notFoundError is a sentinel that is fs.ErrNotExist too.
+// notFoundError is the type of ErrNotFound, which also matches fs.ErrNotExist.
 type notFoundError struct{}
 
 func (notFoundError) Error() string { return "no such file or folder" }
 
 func (notFoundError) Is(target error) bool { return target == fs.ErrNotExist }
 
-// Permanent reports whether trying again is of no use: the address is wrong or the file is no video.
+// Permanent reports whether trying again is useless: the address is wrong or the file is not a video.
 func Permanent(err error) bool {
 	return errors.Is(err, ErrUnsupported) || errors.Is(err, ErrUnreadable) || errors.Is(err, fs.ErrNotExist)
 }

@@ -2,32 +2,47 @@ package ingest
 
 import (
 	"fmt"
+	"image"
 	"sync/atomic"
 	"time"
 )
 
-// Frame is one picture of a stream. Its pixels belong to a Pool and are only valid until the last reference is
-// released.
+// MaxSide and MaxPixels bound the pictures that are decoded: a forged header must not allocate gigabytes.
+const (
+	MaxSide   = 16384
+	MaxPixels = 1 << 26
+)
+
+// CheckSize returns ErrUnreadable for a picture that is too large to be decoded.
+func CheckSize(width, height int) error {
+	if width <= 0 || height <= 0 || width > MaxSide || height > MaxSide || width*height > MaxPixels {
+		return fmt.Errorf("%w: %dx%d pixels, want at most %d per side and %d megapixels", ErrUnreadable, width, height, MaxSide,
+			MaxPixels>>20)
+	}
+	return nil
+}
+
+// Frame is one picture of a stream. Its pixels belong to a Pool and are valid until the last reference is released.
 type Frame struct {
 	// Camera is the name of the stream (Config.Name).
 	Camera string
-	// Seq counts every frame that the source has read, from 0, also those that were dropped later.
+	// Seq numbers the frames that the source has read, from 0, including those that were dropped later.
 	Seq uint64
-	// Captured is when the frame was read from the stream, on the wall clock of this machine (with a monotonic part).
+	// Captured is when the frame was read from the stream, on this machine's wall clock, with a monotonic part.
 	Captured time.Time
-	// PTS is the position in the stream, from 0 for the first frame. It grows over reconnects and loops.
+	// PTS is the position in the stream, 0 for the first frame. It keeps growing over reconnects and loops.
 	PTS time.Duration
 	// Width and Height are in pixels.
 	Width, Height int
-	// Pix is packed RGB, 8 bits a channel, row-major: 3*Width*Height bytes.
+	// Pix is packed RGB, 8 bits per channel, row-major: 3*Width*Height bytes.
 	Pix []byte
 
 	refs atomic.Int32
 	pool *Pool
-	buf  []byte // what Pix is cut from: kept between uses
+	buf  []byte // the memory of Pix, kept between uses
 }
 
-// NewFrame returns a black frame that belongs to no pool, with one reference.
+// NewFrame returns a black frame with one reference that belongs to no pool.
 func NewFrame(width, height int) *Frame {
 	f := &Frame{}
 	f.reset(width, height)
@@ -43,11 +58,11 @@ func (f *Frame) Retain() *Frame {
 	return f
 }
 
-// Release gives one reference back; after the last one the pixels go back to the pool.
+// Release gives up one reference. The last one returns the pixels to the pool.
 func (f *Frame) Release() {
 	switch n := f.refs.Add(-1); {
 	case n == 0:
-		poison(f.buf) // nothing without -race
+		poison(f.buf) // does nothing without -race
 		if f.pool != nil {
 			f.pool.put(f)
 		}
@@ -56,7 +71,7 @@ func (f *Frame) Release() {
 	}
 }
 
-// reset makes f a fresh frame of the given size with one reference. The pixels are whatever was there before.
+// reset makes f a new frame of the given size with one reference. It leaves the pixels undefined.
 func (f *Frame) reset(width, height int) {
 	if width <= 0 || height <= 0 {
 		panic(fmt.Sprintf("ingest: frame of %dx%d pixels", width, height))
@@ -68,4 +83,14 @@ func (f *Frame) reset(width, height int) {
 	f.Camera, f.Seq, f.Captured, f.PTS = "", 0, time.Time{}, 0
 	f.Width, f.Height, f.Pix = width, height, f.buf[:n:n]
 	f.refs.Store(1)
+}
+
+// FrameImage copies the pixels of f into an image. It does not release f.
+func FrameImage(f *Frame) *image.RGBA {
+	img := image.NewRGBA(image.Rect(0, 0, f.Width, f.Height))
+	for i, n := 0, f.Width*f.Height; i < n; i++ {
+		copy(img.Pix[4*i:4*i+3], f.Pix[3*i:3*i+3])
+		img.Pix[4*i+3] = 0xFF
+	}
+	return img
 }

@@ -21,7 +21,7 @@ func TestFrameGoesBackAfterTheLastRelease(t *testing.T) {
 	f.Retain()
 	f.Release()
 	if pool.InFlight() != 1 {
-		t.Error("the frame went back while somebody still held it")
+		t.Error("the frame went back while a reference was held")
 	}
 	f.Release()
 	if pool.InFlight() != 0 {
@@ -48,8 +48,7 @@ func TestPoolIsTheBound(t *testing.T) {
 	g.Release()
 }
 
-// Whatever sizes come, the pool stays below its bytes: it has fewer frames of large pictures, and gives up buffers that
-// nobody uses for others.
+// The pool stays within its bytes for all sizes: it holds fewer large pictures, and frees unused buffers for others.
 func TestPoolIsBoundInBytes(t *testing.T) {
 	const limit = 3 * 64 * 64 * 4 // four pictures of 64x64
 	pool := ingest.NewBoundedPool(8, limit)
@@ -72,8 +71,8 @@ func TestPoolIsBoundInBytes(t *testing.T) {
 	take(32, 8)
 	take(64, 4)
 	take(90, 2)
-	take(64, 2) // those of 90x90 are kept: they will do
-	take(91, 0) // more than half
+	take(64, 2) // the buffers of 90x90 are kept and suffice
+	take(91, 0) // needs more than half
 	if err := pool.Fits(91, 91); !errors.Is(err, ingest.ErrTooLarge) {
 		t.Errorf("Fits() = %v", err)
 	}
@@ -83,7 +82,7 @@ func TestPoolIsBoundInBytes(t *testing.T) {
 	held := pool.TryGet(90, 90)
 	second := pool.TryGet(90, 90)
 	time.AfterFunc(time.Millisecond, second.Release)
-	third, err := pool.Get(t.Context(), 90, 90) // waits for the second
+	third, err := pool.Get(t.Context(), 90, 90) // waits until the second comes back
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +123,7 @@ func TestPoolConcurrently(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				f.Pix[0] = byte(g) // the race detector sees it when two own the same frame
+				f.Pix[0] = byte(g) // the race detector notices when two goroutines own the same frame
 				f.Retain().Release()
 				f.Release()
 			}
@@ -143,20 +142,32 @@ func TestPoolDoesNotAllocate(t *testing.T) {
 	}
 }
 
-func TestImageRoundTrip(t *testing.T) {
-	img := image.NewNRGBA(image.Rect(5, 7, 8, 9)) // does not start at 0, 0
-	img.Set(5, 7, color.NRGBA{200, 100, 50, 255})
-	img.Set(7, 8, color.NRGBA{1, 2, 3, 255})
-	f := ingest.ImageFrame(img)
-	if f.Width != 3 || f.Height != 2 {
-		t.Fatalf("%dx%d", f.Width, f.Height)
+func TestFrameImage(t *testing.T) {
+	f := ingest.NewFrame(3, 2)
+	copy(f.Pix, []byte{200, 100, 50})
+	copy(f.Pix[3*(1*3+2):], []byte{1, 2, 3})
+	img := ingest.FrameImage(f)
+	if got := img.Bounds(); got != image.Rect(0, 0, 3, 2) {
+		t.Fatalf("bounds %v", got)
 	}
-	back := ingest.FrameImage(f)
-	if got := back.RGBAAt(0, 0); got != (color.RGBA{200, 100, 50, 255}) {
+	if got := img.RGBAAt(0, 0); got != (color.RGBA{200, 100, 50, 255}) {
 		t.Errorf("pixel 0, 0 = %v", got)
 	}
-	if got := back.RGBAAt(2, 1); got != (color.RGBA{1, 2, 3, 255}) {
+	if got := img.RGBAAt(2, 1); got != (color.RGBA{1, 2, 3, 255}) {
 		t.Errorf("pixel 2, 1 = %v", got)
+	}
+}
+
+func TestCheckSize(t *testing.T) {
+	for _, tt := range []struct {
+		w, h int
+		ok   bool
+	}{
+		{1, 1, true}, {16384, 4096, true}, {16384, 4097, false}, {16385, 1, false}, {0, 5, false}, {5, -1, false},
+	} {
+		if err := ingest.CheckSize(tt.w, tt.h); (err == nil) != tt.ok || err != nil && !errors.Is(err, ingest.ErrUnreadable) {
+			t.Errorf("CheckSize(%d, %d) = %v", tt.w, tt.h, err)
+		}
 	}
 }
 

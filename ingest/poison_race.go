@@ -2,7 +2,7 @@
 
 package ingest
 
-// poison makes whoever still reads released pixels notice, and the race detector with them.
+// poison overwrites released pixels: a later use sees wrong pixels, and the race detector sees the write.
 func poison(pix []byte) {
 	if len(pix) == 0 {
 		return

@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// Pool is a fixed number of frames, and the bound of the memory they take. It is safe for concurrent use.
+// Pool holds a fixed number of frames and bounds the memory that they take. It is safe for concurrent use.
 type Pool struct {
 	size  int
 	limit int // bytes; 0 = none
@@ -15,17 +15,17 @@ type Pool struct {
 		sync.Mutex
 		free    []*Frame
 		bytes   int           // of all frames, in use or not
-		waiting bool          // somebody may wait for changed
-		changed chan struct{} // closed, and replaced, when a frame comes back while somebody waits
+		waiting bool          // a Get may be waiting for changed
+		changed chan struct{} // closed and replaced when a frame comes back while a Get waits
 	}
 }
 
-// NewPool returns a pool of n frames (at least 1). A frame's pixels are allocated when it is first used and again only
-// when a larger picture comes, or one that is much smaller.
+// NewPool returns a pool of n frames (at least 1). A frame's pixels are allocated at its first use, and again only for a
+// picture that is larger or much smaller.
 func NewPool(n int) *Pool { return NewBoundedPool(n, 0) }
 
-// NewBoundedPool returns a pool of n frames (at least 1) that take no more than limit bytes together; 0 is no limit. When
-// pictures are large it has fewer frames: see Fits.
+// NewBoundedPool returns a pool of n frames (at least 1) that together take no more than limit bytes; 0 is no limit. The pool
+// has fewer frames when pictures are large: see Fits.
 func NewBoundedPool(n, limit int) *Pool {
 	p := &Pool{size: max(n, 1), limit: limit}
 	p.mu.changed = make(chan struct{})
@@ -35,7 +35,7 @@ func NewBoundedPool(n, limit int) *Pool {
 	return p
 }
 
-// Fits returns ErrTooLarge for pictures of which the pool cannot hold two: one to show while the next is read.
+// Fits returns ErrTooLarge unless the pool can hold two pictures of this size: one to show while the next is read.
 func (p *Pool) Fits(width, height int) error {
 	if n := 3 * width * height; p.limit > 0 && n > p.limit/2 {
 		return fmt.Errorf("%w: a picture of %dx%d takes %.1f MB, more than half of memory_mb, %d",
@@ -44,7 +44,7 @@ func (p *Pool) Fits(width, height int) error {
 	return nil
 }
 
-// Get returns a frame with one reference, its pixels undefined. It waits until one is free or ctx is done.
+// Get returns a frame with one reference and undefined pixels. It waits until a frame is free or ctx is done.
 func (p *Pool) Get(ctx context.Context, width, height int) (*Frame, error) {
 	if err := p.Fits(width, height); err != nil {
 		return nil, err
@@ -62,7 +62,7 @@ func (p *Pool) Get(ctx context.Context, width, height int) (*Frame, error) {
 	}
 }
 
-// TryGet returns a frame with one reference, its pixels undefined, or nil when there is none.
+// TryGet returns a frame with one reference and undefined pixels, or nil when no frame is free.
 func (p *Pool) TryGet(width, height int) *Frame {
 	if p.Fits(width, height) != nil {
 		return nil
@@ -71,7 +71,8 @@ func (p *Pool) TryGet(width, height int) *Frame {
 	return f
 }
 
-// take returns a frame, or, for somebody who waits, the channel that tells when one has come back.
+// take returns a frame, or nil and the channel that is closed when a frame has come back. The channel is only for a caller
+// that sets wait.
 func (p *Pool) take(width, height int, wait bool) (*Frame, <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -91,8 +92,8 @@ func (p *Pool) take(width, height int, wait bool) (*Frame, <-chan struct{}) {
 	return f, nil
 }
 
-// pick returns which free frame to use for so many bytes: one that is large enough, or one that may grow, for which
-// others that are free give up theirs. The lock is held.
+// pick returns the index of the free frame to use for need bytes: one that is large enough, or one that grows, for which
+// other free frames give up their memory. The caller holds the lock.
 func (p *Pool) pick(need int) (int, bool) {
 	if len(p.mu.free) == 0 {
 		return 0, false
@@ -102,7 +103,7 @@ func (p *Pool) pick(need int) (int, bool) {
 			return i, true
 		}
 	}
-	const grown = 0 // any will do: all have to grow
+	const grown = 0 // any frame will do: all would have to grow
 	over := func() bool { return p.limit > 0 && p.mu.bytes-cap(p.mu.free[grown].buf)+need > p.limit }
 	for i := 1; i < len(p.mu.free) && over(); i++ {
 		p.mu.bytes -= cap(p.mu.free[i].buf)
@@ -115,7 +116,7 @@ func (p *Pool) pick(need int) (int, bool) {
 func (p *Pool) put(f *Frame) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.mu.free = append(p.mu.free, f) // there is room for every frame of the pool
+	p.mu.free = append(p.mu.free, f) // does not allocate: there is room for every frame of the pool
 	if p.mu.waiting {
 		p.mu.waiting = false
 		close(p.mu.changed)
@@ -123,7 +124,7 @@ func (p *Pool) put(f *Frame) {
 	}
 }
 
-// InFlight is the number of frames that somebody holds.
+// InFlight is the number of frames that are in use.
 func (p *Pool) InFlight() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -133,7 +134,7 @@ func (p *Pool) InFlight() int {
 // Cap is the number of frames in the pool.
 func (p *Pool) Cap() int { return p.size }
 
-// Bytes is what all frames take, also those that nobody holds.
+// Bytes is the memory of all frames, in use or free.
 func (p *Pool) Bytes() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -7,49 +7,50 @@ import (
 
 // Source reads one stream.
 //
-// Run opens the stream, hands every frame to sink, one at a time and in order, and closes the stream before it returns.
-// It returns nil at the end of the stream or when ctx is done, and an error when the stream broke, could not be opened,
-// or sink failed. A Source never retries; Run may be called again after it returned, not concurrently.
+// Run opens the stream, passes every frame to sink, one at a time and in order, and closes the stream before it returns. It
+// returns nil at the end of the stream or when ctx is done, and an error when the stream did not open or broke off or sink
+// failed. A Source never retries. Run may be called again after it has returned, but not concurrently.
 //
-// sink owns the frame that it gets, whatever it returns.
+// sink owns the frame that it is given, whatever it returns.
 type Source interface {
 	Run(ctx context.Context, sink Sink) error
 }
 
-// Sink receives the frames of a Source; see there. pipeline.Queue[*Frame].Put is one.
+// Sink receives the frames of a Source; see there. The Put method of a queue of frames is a Sink.
 type Sink = func(context.Context, *Frame) error
 
-// Counter is what sources that count implement. Stats is safe to call at any time.
+// Counter is implemented by sources that count their frames. Stats may be called at any time.
 type Counter interface {
 	Stats() Stats
 }
 
-// Stats are a source's counts since it was made.
+// Stats are a source's counts since it was created.
 type Stats struct {
-	// Read is the number of frames decoded; Delivered of these were accepted by the sink.
+	// Read is the number of decoded frames, Delivered the number of those that the sink accepted.
 	Read, Delivered uint64
-	// DroppedPool frames found no free frame in the pool; DroppedRate were over MaxFPS.
+	// DroppedPool counts frames dropped because the pool was empty, DroppedRate those above Config.MaxFPS.
 	DroppedPool, DroppedRate uint64
-	// Opens counts how often the stream was opened successfully.
+	// Opens is how often the stream was opened successfully.
 	Opens uint64
-	// Abandoned counts captures that hung and were given up by the watchdog; Hanging of these still hold their thread.
+	// Abandoned is the number of captures that hung and that the watchdog gave up, Hanging the number of those that still
+	// hold their thread.
 	Abandoned, Hanging uint64
 }
 
-// Why a source fails. The first three are permanent: trying again does not help, and a Supervisor does not.
+// The reasons for which a source fails. The first three are permanent: trying again does not help, and a Supervisor ends.
 var (
-	// ErrUnsupported means that nothing here reads this kind of address.
+	// ErrUnsupported means that no reader exists for this kind of address.
 	ErrUnsupported = errors.New("ingest: unsupported source")
-	// ErrUnreadable means that the file is there but is no picture or video that can be decoded.
+	// ErrUnreadable means that the file exists but cannot be decoded as a picture or video.
 	ErrUnreadable = errors.New("not a readable picture or video")
 	// ErrNotFound means that the file or folder does not exist; it also matches fs.ErrNotExist.
 	ErrNotFound = notFoundError{}
 	// ErrConnect means that a stream or a camera did not open.
 	ErrConnect = errors.New("no connection")
-	// ErrDisconnected means that a stream that was open gave no further frame.
+	// ErrDisconnected means that an open stream delivered no further frame.
 	ErrDisconnected = errors.New("stream broke off")
-	// ErrTooLarge means that pictures take more memory than their stream may.
+	// ErrTooLarge means that pictures need more memory than their stream may use.
 	ErrTooLarge = errors.New("picture too large")
-	// ErrTimeout means that the capture neither opened nor delivered in time and was abandoned.
+	// ErrTimeout means that the capture did not open or deliver in time and was abandoned.
 	ErrTimeout = errors.New("timed out")
 )

@@ -9,30 +9,30 @@ import (
 	"time"
 )
 
-// State is where a supervised stream stands.
+// State is the state of a supervised stream.
 type State string
 
-// The states of a stream. Connecting and Down alternate while it is away; Ended is final.
+// The states of a stream. Connecting and Down alternate while the stream is away. Ended is final.
 const (
 	Connecting State = "connecting" // opening, no frame yet
 	Live       State = "live"       // delivering
 	Stalled    State = "stalled"    // open, but no frame for Reconnect.Stalled
-	Down       State = "down"       // broken: waits before it tries again
+	Down       State = "down"       // broken, pausing before the next try
 	Ended      State = "ended"      // end of stream, stopped, or a permanent error
 )
 
-// Status is what is known about a supervised stream.
+// Status describes a supervised stream.
 type Status struct {
 	State State
-	// Since is when the state was entered.
+	// Since is when the stream entered the state.
 	Since time.Time
-	// Err is why the stream is down or ended, nil otherwise. It contains no credentials.
+	// Err is why the stream is down or has ended, nil otherwise. It contains no credentials.
 	Err error
 	// Retry is the pause before the next try; 0 unless State is Down.
 	Retry time.Duration
 	// Failures counts the failed tries since the stream was last stable.
 	Failures uint64
-	// LastFrame is when the last frame came, zero before the first.
+	// LastFrame is when the last frame came, zero before the first frame.
 	LastFrame time.Time
 }
 
@@ -43,7 +43,7 @@ type Supervisor struct {
 	notify func(Status)
 	random *rand.Rand
 
-	order sync.Mutex // held from a change of state until notify has returned
+	order sync.Mutex // held from a change of the status until notify has returned
 	mu    struct {
 		sync.Mutex
 		status     Status
@@ -53,8 +53,8 @@ type Supervisor struct {
 	}
 }
 
-// NewSupervisor returns a supervisor of src. notify, which may be nil, is called at every change of state, one call at
-// a time, from the goroutines of Run; it must not block. seed makes the jitter repeatable.
+// NewSupervisor returns a supervisor of src. Run's goroutines call notify, which may be nil, at every change of the status,
+// one call at a time; it must not block. seed makes the jitter repeatable.
 func NewSupervisor(src Source, cfg Reconnect, notify func(Status), seed uint64) *Supervisor {
 	if notify == nil {
 		notify = func(Status) {}
@@ -65,14 +65,14 @@ func NewSupervisor(src Source, cfg Reconnect, notify func(Status), seed uint64) 
 	return s
 }
 
-// Status returns the present status. It is safe to call at any time.
+// Status returns the current status. It may be called at any time.
 func (s *Supervisor) Status() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.mu.status
 }
 
-// Why a stream was opened again, as metrics say it.
+// The reasons for opening a stream again, as metrics name them.
 const (
 	reasonTimeout = "timed_out"
 	reasonBroke   = "broke_off"
@@ -92,15 +92,15 @@ func reasonOf(err error) string {
 	return reasonOther
 }
 
-// Reconnects counts the tries to open the stream after the first, by why there had to be one: timed_out, broke_off,
-// no_connection or other.
+// Reconnects counts the tries to open the stream after the first, by their reason: timed_out, broke_off, no_connection or
+// other.
 func (s *Supervisor) Reconnects() map[string]uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return maps.Clone(s.mu.reconnects)
 }
 
-// Stats returns the counts of the source, if it counts.
+// Stats returns the counts of the source, or zeros when the source does not count.
 func (s *Supervisor) Stats() Stats {
 	if c, ok := s.src.(Counter); ok {
 		return c.Stats()
@@ -108,8 +108,8 @@ func (s *Supervisor) Stats() Stats {
 	return Stats{}
 }
 
-// Run delivers the frames of the source, over as many connections as it takes. It returns nil at the end of the stream
-// or when ctx is done, the sink's error when that fails, and the source's error when that is Permanent.
+// Run delivers the frames of the source, over as many connections as it takes. It returns nil at the end of the stream or
+// when ctx is done, the sink's error when the sink fails, and the source's error when that is Permanent.
 func (s *Supervisor) Run(ctx context.Context, sink Sink) error {
 	pause := s.cfg.Min
 	for {
@@ -149,7 +149,7 @@ func (s *Supervisor) finish(err error) error {
 	return err
 }
 
-// once runs the source one time. stable tells whether it delivered for at least Reconnect.Stable.
+// once runs the source once. stable reports whether the source delivered for at least Reconnect.Stable.
 func (s *Supervisor) once(ctx context.Context, sink Sink) (stable, sinkFailed bool, err error) {
 	var first, last time.Time
 	watchCtx, stop := context.WithCancel(ctx)
@@ -171,7 +171,7 @@ func (s *Supervisor) once(ctx context.Context, sink Sink) (stable, sinkFailed bo
 	return !first.IsZero() && last.Sub(first) >= s.cfg.Stable, sinkFailed, err
 }
 
-// begin notes that a frame came.
+// begin records that a frame came.
 func (s *Supervisor) begin(at time.Time) {
 	s.mu.Lock()
 	s.mu.status.LastFrame, s.mu.inSink = at, true
@@ -182,14 +182,14 @@ func (s *Supervisor) begin(at time.Time) {
 	}
 }
 
-// end notes that the sink returned: the time it took does not make a stream stalled.
+// end records that the sink returned: a slow sink does not make a stream stalled.
 func (s *Supervisor) end() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.mu.idleSince, s.mu.inSink = time.Now(), false
 }
 
-// watchStall reports a stream that was live and delivers nothing.
+// watchStall marks a live stream as stalled when it delivers nothing.
 func (s *Supervisor) watchStall(ctx context.Context) {
 	timer := time.NewTimer(s.cfg.Stalled)
 	defer timer.Stop()
@@ -201,12 +201,12 @@ func (s *Supervisor) watchStall(ctx context.Context) {
 		}
 		s.mu.Lock()
 		idle := time.Since(s.mu.idleSince)
-		waits := s.mu.status.State == Live && !s.mu.inSink
+		silent := s.mu.status.State == Live && !s.mu.inSink
 		s.mu.Unlock()
-		if waits && idle >= s.cfg.Stalled {
+		if silent && idle >= s.cfg.Stalled {
 			s.changeIf(Live, func(st *Status) { st.State = Stalled })
 		}
-		if idle >= s.cfg.Stalled || !waits {
+		if idle >= s.cfg.Stalled || !silent {
 			idle = 0
 		}
 		timer.Reset(s.cfg.Stalled - idle)
@@ -215,9 +215,9 @@ func (s *Supervisor) watchStall(ctx context.Context) {
 
 func (s *Supervisor) change(edit func(*Status)) { s.changeIf("", edit) }
 
-// changeIf edits the status if the state is from ("" = whatever it is) and tells about it.
+// changeIf edits the status, if the state is from or from is "", and notifies.
 func (s *Supervisor) changeIf(from State, edit func(*Status)) {
-	s.order.Lock() // two changes must not be told in the wrong order
+	s.order.Lock() // notifications must come in the order of the changes
 	defer s.order.Unlock()
 	s.mu.Lock()
 	before := s.mu.status.State

@@ -13,15 +13,15 @@ import (
 	"github.com/oodcast/oodcast/ingest"
 )
 
-// scripted is a source of which each run does the next step of a script.
+// scripted is a source whose runs follow a script, one step per run.
 type scripted struct {
 	steps []step
 	runs  int
-	at    []time.Duration // when each run began, from the start
+	at    []time.Duration // when each run began, counted from start
 	start time.Time
 }
 
-// step delivers frames, one an interval, waits, and then fails with err (nil: end of stream).
+// step delivers frames, one per interval, waits, and then fails with err; nil ends the stream.
 type step struct {
 	frames   int
 	interval time.Duration
@@ -62,7 +62,7 @@ func release(_ context.Context, f *ingest.Frame) error {
 	return nil
 }
 
-// states records the changes of state.
+// states records the notifications.
 type states struct {
 	mu  sync.Mutex
 	all []ingest.Status
@@ -83,7 +83,7 @@ func (s *states) names() (names []ingest.State) {
 	return names
 }
 
-var errBroke = fmt.Errorf("camera: %w", ingest.ErrDisconnected) // a constant
+var errBroke = fmt.Errorf("camera: %w", ingest.ErrDisconnected)
 
 func supervise(s *scripted, edit func(*ingest.Reconnect)) (*ingest.Supervisor, *states) {
 	cfg := ingest.DefaultConfig().Reconnect
@@ -141,7 +141,7 @@ func TestSupervisorJitterShortensPauses(t *testing.T) {
 			}
 		}
 		if len(distinct) < 10 {
-			t.Errorf("only %d different pauses of %d", len(distinct), len(src.at))
+			t.Errorf("only %d different pauses among %d", len(distinct), len(src.at))
 		}
 	})
 }
@@ -168,7 +168,7 @@ func TestSupervisorResetsAfterStableTime(t *testing.T) {
 func TestSupervisorStates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src := &scripted{steps: []step{
-			{err: errBroke}, // the first connection is tried again too
+			{err: errBroke}, // a failed first connection is tried again too
 			{frames: 3, interval: 100 * time.Millisecond, wait: 5 * time.Second, err: errBroke},
 			{frames: 1, interval: 100 * time.Millisecond},
 		}}

@@ -7,12 +7,12 @@ import (
 	"strings"
 )
 
-// Kind is what a URI names.
+// Kind is the kind of source that a URI names.
 type Kind string
 
 // The kinds of sources.
 const (
-	Path      Kind = "path"      // a video file, a picture or a folder of pictures: the file system tells which
+	Path      Kind = "path"      // a video file, a picture or a folder of pictures, as the file system decides
 	Stream    Kind = "stream"    // a network address that FFmpeg reads
 	Camera    Kind = "camera"    // a local capture device
 	GStreamer Kind = "gstreamer" // a GStreamer pipeline that ends in appsink
@@ -21,15 +21,15 @@ const (
 // URI is a parsed source address.
 type URI struct {
 	Kind Kind
-	// Target is what the reader opens: a path, an address with its credentials (never to be logged), a device number or
-	// path, a pipeline.
+	// Target is what the reader opens: a path, an address with its credentials (never log it), the number or path of a
+	// device, or a pipeline.
 	Target string
 }
 
-// Live reports whether frames come at the source's own pace and are lost when nobody takes them.
+// Live reports whether frames come at the source's own pace and are lost unless they are taken in time.
 func (u URI) Live() bool { return u.Kind != Path }
 
-// ParseURI tells what s names. It looks neither at the file system nor at the network.
+// ParseURI parses a source address. It accesses neither the file system nor the network.
 func ParseURI(s string) (URI, error) {
 	scheme, rest, found := strings.Cut(s, ":")
 	switch {
@@ -61,7 +61,7 @@ func ParseURI(s string) (URI, error) {
 			return URI{}, fmt.Errorf("%w: %q names no host", ErrUnsupported, RedactURI(s))
 		}
 		if strings.ContainsAny(s, " \t\r\n") {
-			return URI{}, fmt.Errorf("%w: the %s address has white space in it, want %%20", ErrUnsupported, scheme)
+			return URI{}, fmt.Errorf("%w: the %s address contains white space, want %%20", ErrUnsupported, scheme)
 		}
 		return URI{Stream, s}, nil
 	default:
@@ -70,15 +70,14 @@ func ParseURI(s string) (URI, error) {
 	}
 }
 
-// secretParam matches query and pipeline parameters that carry secrets.
+// secretParam matches query and pipeline parameters that hold secrets.
 var secretParam = regexp.MustCompile(`(?i)((?:^|[?&;\s!])[a-z0-9_.-]*` +
 	`(?:passw(?:or)?d|pwd|pass|token|secret|key|auth|sig(?:nature)?|` +
 	`user(?:name)?(?:-?id)?|user-?pw|login|usr|credentials?)` +
 	`\s*=\s*)("[^"]*"|'[^']*'|[^&;\s!"']+)`)
 
-// RedactURI returns s, a stream address or a text that contains some, with user names, passwords and parameters that
-// carry secrets replaced by "***". When it cannot tell whether an @ ends a password or belongs to a path, it hides
-// more.
+// RedactURI replaces user names, passwords and secret parameters in s, a stream address or a text that contains some, by
+// "***". Where an @ may either end a password or belong to a path, it hides too much rather than too little.
 func RedactURI(s string) string {
 	var b strings.Builder
 	for {
@@ -100,8 +99,8 @@ func RedactURI(s string) string {
 	return secretParam.ReplaceAllString(b.String(), "${1}***")
 }
 
-// redactUserinfo hides the user part of an address without its scheme. Passwords with / ? # @ in them that are not
-// encoded do occur, so the user part may reach up to the last @, past what looks like the end of the host.
+// redactUserinfo hides the user part of an address without its scheme. Passwords do occur with an unencoded / ? # or @, so
+// the user part may reach to the last @, past the apparent end of the host.
 func redactUserinfo(s string) string {
 	at := strings.LastIndexByte(s, '@')
 	if at < 0 {

@@ -51,14 +51,14 @@ func (c CameraConfig) overflow() queue.Overflow {
 
 // QueueConfig bounds the frames that a camera has in memory.
 type QueueConfig struct {
-	// Overflow is what happens when frames come faster than they are scored: drop_oldest, drop_latest, wait, or auto
-	// (drop_oldest for cameras and paced files, wait for files). Default auto.
+	// Overflow says what happens when frames come faster than they are scored: drop_oldest, drop_latest, wait, or auto
+	// (drop_oldest for cameras and paced files, wait for other files). Default auto.
 	Overflow string `yaml:"overflow"`
-	// QueueFrames is how many frames may wait to be scored, 1..256. Default 1.
+	// QueueFrames is the largest number of frames that wait to be scored, 1..256. Default 1.
 	QueueFrames int `yaml:"queue_frames"`
-	// MemoryMB bounds what all frames of the stream take, wherever they are, in units of 1024*1024 bytes: 16..65536. A
-	// picture for which there is no room is dropped or waits, as Overflow says; one that takes more than half is an
-	// error. Default 256.
+	// MemoryMB bounds the memory of all frames of the stream, wherever they are, in units of 1024*1024 bytes: 16..65536. A
+	// picture that finds no room is dropped or waits, as Overflow says; a picture that needs more than half is an error.
+	// Default 256.
 	MemoryMB int `yaml:"memory_mb"`
 }
 

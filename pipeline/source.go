@@ -2,10 +2,10 @@ package pipeline
 
 import (
 	"github.com/oodcast/oodcast/ingest"
-	"github.com/oodcast/oodcast/ingest/opencv"
+	"github.com/oodcast/oodcast/ingest/source"
 )
 
 // openSource is the default of WithSources.
 func openSource(cfg ingest.Config, pool *ingest.Pool, mayWait bool) (ingest.Source, error) {
-	return opencv.New(cfg, pool)
+	return source.New(cfg, pool, source.Settings{MayWait: mayWait})
 }

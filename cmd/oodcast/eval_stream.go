@@ -10,7 +10,7 @@ import (
 	evalreport "github.com/oodcast/oodcast/detector/eval/report"
 	"github.com/oodcast/oodcast/detector/eval/stream"
 	"github.com/oodcast/oodcast/ingest"
-	"github.com/oodcast/oodcast/ingest/opencv"
+	"github.com/oodcast/oodcast/ingest/source"
 )
 
 // streamFlags evaluate a video instead of a data set.
@@ -90,7 +90,7 @@ func (c *EvalCmd) streamOptions() (stream.Options, error) {
 // streamSource opens --stream without dropping frames.
 func (c *EvalCmd) streamSource() (ingest.Source, error) {
 	cfg := ingest.DefaultConfig()
-	cfg.URI, cfg.Overflow = c.Stream, "wait"
+	cfg.URI = c.Stream
 	if c.FPS > 0 {
 		cfg.FPS = c.FPS
 	}
@@ -101,5 +101,5 @@ func (c *EvalCmd) streamSource() (ingest.Source, error) {
 	if u.Live() {
 		return nil, fmt.Errorf("--stream %s: want a file or a folder of pictures: a live stream has no truth", ingest.RedactURI(c.Stream))
 	}
-	return opencv.New(cfg, ingest.NewPool(4))
+	return source.New(cfg, ingest.NewPool(4), source.Settings{MayWait: true})
 }

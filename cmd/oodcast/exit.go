@@ -13,7 +13,7 @@ import (
 	"github.com/oodcast/oodcast/models"
 )
 
-// exitCode maps an error to a documented exit code: what the user asked for wrongly is 2, what is not installed is 3.
+// exitCode maps an error to a documented exit code: 2 for wrong usage or configuration, 3 for a missing installation.
 func exitCode(err error) int {
 	var usage usageError
 	switch {

@@ -12,7 +12,7 @@ import (
 
 	"github.com/oodcast/oodcast/detector/fit"
 	"github.com/oodcast/oodcast/ingest"
-	"github.com/oodcast/oodcast/ingest/opencv"
+	"github.com/oodcast/oodcast/ingest/source"
 	"github.com/oodcast/oodcast/models"
 )
 
@@ -129,8 +129,8 @@ func (c *FitCmd) options() (fit.Options, error) {
 // footage opens a source that delivers every frame, and reports whether it is live and never ends.
 func footage(uri string, pool *ingest.Pool) (s ingest.Source, live bool, err error) {
 	cfg := ingest.DefaultConfig()
-	cfg.URI, cfg.Overflow = uri, "wait"
-	if s, err = opencv.New(cfg, pool); err != nil {
+	cfg.URI = uri
+	if s, err = source.New(cfg, pool, source.Settings{MayWait: true}); err != nil {
 		return nil, false, usageError{err}
 	}
 	u, err := ingest.ParseURI(uri)

@@ -18,6 +18,7 @@ import (
 	"github.com/oodcast/oodcast/ingest"
 	"github.com/oodcast/oodcast/ingest/ingesttest"
 	"github.com/oodcast/oodcast/ingest/opencv"
+	"github.com/oodcast/oodcast/ingest/source"
 	"github.com/oodcast/oodcast/models"
 )
 
@@ -168,9 +169,9 @@ func TestAccumulationOnMovingObjects(t *testing.T) {
 		t.Fatal(err)
 	}
 	w, enough := newWays(t, bundle, cfg), errors.New("enough")
-	source := ingest.DefaultConfig()
-	source.URI = demoClip(t)
-	src, err := opencv.New(source, ingest.NewPool(2))
+	in := ingest.DefaultConfig()
+	in.URI = demoClip(t)
+	src, err := source.New(in, ingest.NewPool(2), source.Settings{MayWait: true})
 	if err != nil {
 		t.Fatal(err)
 	}

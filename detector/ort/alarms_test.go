@@ -14,6 +14,7 @@ import (
 	"github.com/oodcast/oodcast/detector/ort"
 	"github.com/oodcast/oodcast/ingest"
 	"github.com/oodcast/oodcast/ingest/opencv"
+	"github.com/oodcast/oodcast/ingest/source"
 	"github.com/oodcast/oodcast/models"
 )
 
@@ -67,7 +68,7 @@ const clipFPS = 10
 
 func writeClip(t *testing.T, path string, frames []*ingest.Frame) {
 	t.Helper()
-	w, err := opencv.Open(path, clipFPS, frames[0].Width, frames[0].Height)
+	w, err := opencv.CreateVideo(path, clipFPS, frames[0].Width, frames[0].Height)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +109,7 @@ func calibratedMaps(t *testing.T, bundle, normal, other string, timesteps int) (
 	defer engine.Close()
 	src := ingest.DefaultConfig()
 	src.URI = other
-	source, err := opencv.New(src, ingest.NewPool(2))
+	source, err := source.New(src, ingest.NewPool(2), source.Settings{MayWait: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/oodcast/oodcast/ingest"
 	"github.com/oodcast/oodcast/ingest/ingesttest"
 	"github.com/oodcast/oodcast/ingest/opencv"
+	"github.com/oodcast/oodcast/ingest/source"
 	"github.com/oodcast/oodcast/models"
 )
 
@@ -182,7 +183,7 @@ func thinned(t testing.TB, path string, stride uint64) (frames []*ingest.Frame) 
 	t.Helper()
 	cfg := ingest.DefaultConfig()
 	cfg.URI = path
-	source, err := opencv.New(cfg, ingest.NewPool(2))
+	source, err := source.New(cfg, ingest.NewPool(2), source.Settings{MayWait: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/oodcast/oodcast/detector/ort"
 	"github.com/oodcast/oodcast/ingest"
 	"github.com/oodcast/oodcast/ingest/ingesttest"
-	"github.com/oodcast/oodcast/ingest/opencv"
+	"github.com/oodcast/oodcast/ingest/source"
 	"github.com/oodcast/oodcast/models"
 )
 
@@ -51,7 +51,7 @@ func TestEventFollowsAPastedObject(t *testing.T) {
 	enough := errors.New("enough")
 	in := ingest.DefaultConfig()
 	in.URI = clip
-	source, err := opencv.New(in, ingest.NewPool(2))
+	source, err := source.New(in, ingest.NewPool(2), source.Settings{MayWait: true})
 	if err != nil {
 		t.Fatal(err)
 	}

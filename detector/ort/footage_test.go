@@ -8,7 +8,7 @@ import (
 
 	"github.com/oodcast/oodcast/detector/fit"
 	"github.com/oodcast/oodcast/ingest"
-	"github.com/oodcast/oodcast/ingest/opencv"
+	"github.com/oodcast/oodcast/ingest/source"
 	"github.com/oodcast/oodcast/models"
 )
 
@@ -34,14 +34,14 @@ func calibrate(t *testing.T, normal, out string, edit func(*fit.Config)) {
 		t.Fatal(err)
 	}
 	cfg := ingest.DefaultConfig()
-	cfg.URI, cfg.Overflow = normal, "wait"
-	source, err := opencv.New(cfg, ingest.NewPool(8))
+	cfg.URI = normal
+	src, err := source.New(cfg, ingest.NewPool(8), source.Settings{MayWait: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	opt := fit.Options{
 		Config: fit.DefaultConfig(), Bundle: b, Out: out, CalibrateOnly: true,
-		Sources: []ingest.Source{source}, SourceNames: []string{"normal"},
+		Sources: []ingest.Source{src}, SourceNames: []string{"normal"},
 	}
 	if edit != nil {
 		edit(&opt.Config)

@@ -1,6 +1,7 @@
 #include "reader.h"
 
 #include <math.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,9 +18,15 @@ void oodcast_av_interrupt(oodcast_av *r) { atomic_store(&r->interrupted, 1); }
 
 void oodcast_av_silence(void) { av_log_set_level(AV_LOG_QUIET); }
 
-void oodcast_av_free(oodcast_av *r) {
+static void free_scaler(oodcast_av *r) {
 	sws_freeContext(r->scaler);
+	sws_freeContext(r->swapper);
+	r->scaler = r->swapper = NULL;
 	av_freep(&r->rows[0]);
+}
+
+void oodcast_av_free(oodcast_av *r) {
+	free_scaler(r);
 	av_frame_free(&r->frame);
 	av_packet_free(&r->packet);
 	avcodec_free_context(&r->codec);
@@ -27,8 +34,8 @@ void oodcast_av_free(oodcast_av *r) {
 	free(r);
 }
 
-// described tells whether the SDP or header already said all that a decoder must know to start: the rest it learns from
-// the first key frame. Probing would hold that back.
+// described reports whether the SDP already names what a decoder must know to start. It learns the rest from the first key
+// frame, which probing would hold back.
 static int described(const AVFormatContext *format) {
 	if (format->nb_streams == 0 || strcmp(format->iformat->name, "rtsp") != 0) return 0;
 	for (unsigned i = 0; i < format->nb_streams; i++) {
@@ -80,7 +87,7 @@ int oodcast_av_open(oodcast_av *r, const char *url, const char *options, int sli
 	return r->packet && r->frame ? 0 : AVERROR(ENOMEM);
 }
 
-// feed gives the decoder one packet of the stream, or the news that there is no more.
+// feed passes the decoder one packet of the stream, or the end of the stream.
 static int feed(oodcast_av *r) {
 	int err = av_read_frame(r->format, r->packet);
 	if (err == AVERROR_EOF) {
@@ -91,7 +98,7 @@ static int feed(oodcast_av *r) {
 	if (err) return err;
 	if (r->packet->stream_index == r->stream->index) {
 		err = avcodec_send_packet(r->codec, r->packet);
-		if (err != AVERROR(ENOMEM)) err = 0; // a broken packet: the next ones may be whole
+		if (err != AVERROR(ENOMEM)) err = 0; // a broken packet: later ones may be intact
 	}
 	av_packet_unref(r->packet);
 	return err;
@@ -105,33 +112,50 @@ int oodcast_av_next(oodcast_av *r) {
 		if (err == AVERROR_EOF || err == AVERROR(ENOMEM)) return err;
 		if (r->at_end) {
 			if (err == AVERROR(EAGAIN)) return AVERROR_EOF;
-			continue; // the decoder has more behind what it could not decode
+			continue; // the decoder still holds pictures behind the one that it could not decode
 		}
 		err = feed(r);
 		if (err) return err;
 	}
 }
 
-// scale_to prepares the scaler for the frame, and rows: it writes whole vectors, so rows are padded.
+// swaps_exactly reports whether the scaler's RGB24 holds the same values as its BGR24. 8-bit 4:2:0 and 4:2:2 of even height
+// share one converter, and so do formats whose chroma has full resolution: 4:4:4, RGB, grey. Other formats have another
+// converter for BGR24 on x86 (4:2:0 of odd height differs by up to 44), and they go through BGR24 because that is what
+// calibrations and golden results were made with: it is OpenCV's order.
+static int swaps_exactly(const AVFrame *f) {
+	switch (f->format) {
+	case AV_PIX_FMT_YUV420P:
+	case AV_PIX_FMT_YUVJ420P:
+	case AV_PIX_FMT_YUV422P:
+	case AV_PIX_FMT_YUVJ422P:
+		return f->height % 2 == 0;
+	}
+	const AVPixFmtDescriptor *d = av_pix_fmt_desc_get(f->format);
+	return d && !d->log2_chroma_w && !d->log2_chroma_h && d->comp[0].depth >= 8;
+}
+
+static struct SwsContext *scaler(int width, int height, int from, int to) {
+	return sws_getContext(width, height, from, width, height, to, SWS_BICUBIC, NULL, NULL, NULL);
+}
+
+// scale_to prepares the scaler, and where it needs one the swapper, for the frame.
 static int scale_to(oodcast_av *r) {
 	const AVFrame *f = r->frame;
 	if (r->scaler && r->width == f->width && r->height == f->height && r->pixels == f->format &&
 	    r->colours == f->colorspace && r->range == f->color_range)
 		return 0;
-	sws_freeContext(r->scaler);
-	av_freep(&r->rows[0]);
-	r->scaler = sws_getContext(f->width, f->height, f->format, f->width, f->height, AV_PIX_FMT_BGR24, SWS_BICUBIC, NULL,
-		NULL, NULL);
-	if (!r->scaler) return AVERROR(EINVAL);
+	free_scaler(r);
+	const int straight = swaps_exactly(f);
+	r->scaler = scaler(f->width, f->height, f->format, straight ? AV_PIX_FMT_RGB24 : AV_PIX_FMT_BGR24);
+	if (!straight) r->swapper = scaler(f->width, f->height, AV_PIX_FMT_BGR24, AV_PIX_FMT_RGB24);
+	if (!r->scaler || (!straight && !r->swapper)) {
+		free_scaler(r);
+		return AVERROR(EINVAL);
+	}
 	if (f->colorspace != AVCOL_SPC_UNSPECIFIED || f->color_range != AVCOL_RANGE_UNSPECIFIED)
 		sws_setColorspaceDetails(r->scaler, sws_getCoefficients(f->colorspace), f->color_range == AVCOL_RANGE_JPEG,
 			sws_getCoefficients(SWS_CS_DEFAULT), 1, 0, 1 << 16, 1 << 16);
-	int size = av_image_alloc(r->rows, r->row_bytes, f->width, f->height, AV_PIX_FMT_BGR24, 64);
-	if (size < 0) {
-		sws_freeContext(r->scaler);
-		r->scaler = NULL;
-		return size;
-	}
 	r->width = f->width;
 	r->height = f->height;
 	r->pixels = f->format;
@@ -140,14 +164,59 @@ static int scale_to(oodcast_av *r) {
 	return 0;
 }
 
-int oodcast_av_bgr(oodcast_av *r, uint8_t *dst) {
+// convert writes a picture to dst in rows of row_bytes. It writes whole vectors, beyond the end of a row if need be.
+static int convert(struct SwsContext *sws, const uint8_t *const *src, const int *src_bytes, int height, uint8_t *dst,
+                   int row_bytes) {
+	uint8_t *const rows[4] = {dst};
+	const int strides[4] = {row_bytes};
+	const int n = sws_scale(sws, src, src_bytes, 0, height, rows, strides);
+	return n < 0 ? n : 0;
+}
+
+// turn_right writes rows to dst, packed, after turns quarter turns to the right, 1 to 3.
+static void turn_right(uint8_t *dst, const uint8_t *rows, int row_bytes, int width, int height, int turns, int bgr) {
+	// Where the upper left pixel comes from, and how far it is from there to its right and its lower neighbour.
+	const ptrdiff_t row = row_bytes, pixel = 3;
+	const uint8_t *corner = rows + (turns < 3 ? (height - 1) * row : 0) + (turns > 1 ? (width - 1) * pixel : 0);
+	const ptrdiff_t right = turns == 1 ? -row : turns == 2 ? -pixel : row;
+	const ptrdiff_t down = turns == 1 ? pixel : turns == 2 ? -row : -pixel;
+	const int columns = turns == 2 ? width : height, lines = turns == 2 ? height : width, red = bgr ? 2 : 0;
+	for (int y = 0; y < lines; y++, corner += down) {
+		const uint8_t *src = corner;
+		for (int x = 0; x < columns; x++, src += right, dst += 3) {
+			dst[0] = src[red];
+			dst[1] = src[1];
+			dst[2] = src[2 - red];
+		}
+	}
+}
+
+// copy_out writes the rows to dst: packed, upright and as RGB.
+static int copy_out(const oodcast_av *r, uint8_t *dst, int turns) {
+	const int width = r->width, height = r->height, row_bytes = r->row_bytes[0];
+	if (turns) {
+		turn_right(dst, r->rows[0], row_bytes, width, height, turns, r->swapper != NULL);
+		return 0;
+	}
+	if (r->swapper) return convert(r->swapper, (const uint8_t *const *)r->rows, r->row_bytes, height, dst, 3 * width);
+	av_image_copy_plane(dst, 3 * width, r->rows[0], row_bytes, 3 * width, height);
+	return 0;
+}
+
+int oodcast_av_rgb(oodcast_av *r, uint8_t *dst, int turns) {
 	int err = scale_to(r);
 	if (err) return err;
 	const AVFrame *f = r->frame;
-	int rows = sws_scale(r->scaler, (const uint8_t *const *)f->data, f->linesize, 0, f->height, r->rows, r->row_bytes);
-	if (rows < 0) return rows;
-	av_image_copy_plane(dst, 3 * f->width, r->rows[0], r->row_bytes[0], 3 * f->width, f->height);
-	return 0;
+	const uint8_t *const *planes = (const uint8_t *const *)f->data;
+	const int vector = 32; // pixels and bytes: the widest of x86 and ARM
+	if (!turns && !r->swapper && f->width % vector == 0 && (uintptr_t)dst % vector == 0)
+		return convert(r->scaler, planes, f->linesize, f->height, dst, 3 * f->width);
+	if (!r->rows[0]) {
+		int size = av_image_alloc(r->rows, r->row_bytes, f->width, f->height, AV_PIX_FMT_RGB24, 64);
+		if (size < 0) return size;
+	}
+	err = convert(r->scaler, planes, f->linesize, f->height, r->rows[0], r->row_bytes[0]);
+	return err ? err : copy_out(r, dst, turns);
 }
 
 int oodcast_av_turns(const oodcast_av *r) {

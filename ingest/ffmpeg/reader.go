@@ -24,27 +24,28 @@ import (
 
 // Options say how a Reader opens and decodes.
 type Options struct {
-	// Live decodes the slices of a picture in parallel instead of successive pictures: no picture waits for the next one.
+	// Live decodes the slices of one picture in parallel instead of successive pictures: no picture waits for the next.
 	Live bool
-	// Pairs are options of FFmpeg's demuxers and protocols, as key;value|key;value. Those they do not know are ignored.
+	// Pairs are options of FFmpeg's demuxers and protocols, as key;value|key;value. Unknown keys are ignored.
 	Pairs string
-	// MaxPixels bounds width x height: a larger picture is not decoded.
+	// MaxPixels bounds width x height: larger pictures are not decoded.
 	MaxPixels int
 }
 
-// Reader decodes the pictures of one stream, one after the other. It belongs to one goroutine and must be closed.
+// Reader decodes the pictures of one stream, one after the other. It belongs to one goroutine, which must close it.
 type Reader struct {
-	ctx  func() error  // why the reader was interrupted
-	stop func() bool   // ends the watch over the context; false: it is interrupting
-	gone chan struct{} // closed when it has
-	c    *C.oodcast_av
+	err   func() error  // why the reader was interrupted, nil before
+	stop  func() bool   // stops watching the context; false: the interruption has begun
+	gone  chan struct{} // closed after the interruption
+	turns int           // quarter turns to the right that make the pictures upright
+	c     *C.oodcast_av
 }
 
-// Open opens url, which is what FFmpeg calls a URL: file:PATH, rtsp://… When ctx is done, a call that waits returns its
-// error soon, and all later ones do at once. Errors do not contain the URL.
+// Open opens url as FFmpeg spells it: file:PATH, rtsp://… When ctx is done, a waiting call soon returns its error, and
+// every later call returns it at once. Errors do not contain the URL.
 func Open(ctx context.Context, url string, opt Options) (*Reader, error) {
 	Silence()
-	r := &Reader{ctx: ctx.Err, gone: make(chan struct{}), c: C.oodcast_av_alloc()}
+	r := &Reader{err: ctx.Err, gone: make(chan struct{}), c: C.oodcast_av_alloc()}
 	if r.c == nil {
 		return nil, errors.New("out of memory")
 	}
@@ -62,36 +63,51 @@ func Open(ctx context.Context, url string, opt Options) (*Reader, error) {
 	if err := r.failure(C.oodcast_av_open(r.c, u, pairs, slices, C.int64_t(opt.MaxPixels))); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
+	r.turns = int(C.oodcast_av_turns(r.c))
 	return r, nil
 }
 
-// Next decodes the next picture and returns its size in pixels. Packets that cannot be decoded are passed over. io.EOF at
-// the end of the stream.
+// Next decodes the next picture and returns its size in pixels when it stands upright. Packets that cannot be decoded are
+// skipped. The end of the stream is io.EOF.
 func (r *Reader) Next() (width, height int, err error) {
 	if r.c == nil {
 		return 0, 0, errClosed
 	}
-	if err := r.ctx(); err != nil { // the interruption may be on its way still
+	if err := r.err(); err != nil { // the interruption may not have reached FFmpeg yet
 		return 0, 0, err
 	}
 	if err := r.failure(C.oodcast_av_next(r.c)); err != nil {
 		return 0, 0, err
 	}
-	return int(r.c.frame.width), int(r.c.frame.height), nil
+	width, height = r.size()
+	return width, height, nil
 }
 
-// BGR writes the picture that Next decoded to dst: 3 x width x height bytes, rows from the top, without padding.
-func (r *Reader) BGR(dst []byte) error {
+// size is the size of the upright picture that Next decoded.
+func (r *Reader) size() (width, height int) {
+	width, height = int(r.c.frame.width), int(r.c.frame.height)
+	if r.turns%2 != 0 {
+		return height, width
+	}
+	return width, height
+}
+
+// RGB writes the picture that Next decoded to dst, upright: 3 x width x height bytes, rows from the top, without padding.
+// There is no copy in between when the picture needs no turn, is 8-bit 4:2:0 or 4:2:2 of even height, 4:4:4, RGB or grey, its
+// width is divisible by 32, and dst is aligned to 32 bytes.
+func (r *Reader) RGB(dst []byte) error {
 	if r.c == nil {
 		return errClosed
 	}
-	if want := 3 * int(r.c.frame.width) * int(r.c.frame.height); want == 0 || len(dst) != want {
+	width, height := r.size()
+	if want := 3 * width * height; want == 0 || len(dst) != want {
 		return fmt.Errorf("%d bytes for a picture of %d", len(dst), want)
 	}
-	return r.failure(C.oodcast_av_bgr(r.c, (*C.uint8_t)(unsafe.Pointer(&dst[0]))))
+	return r.failure(C.oodcast_av_rgb(r.c, (*C.uint8_t)(unsafe.Pointer(&dst[0])), C.int(r.turns)))
 }
 
-// Time is the time of the picture that Next decoded, from the start of the stream; ok is false when it has none.
+// Time is the time of the picture that Next decoded, counted from the start of the stream; ok is false when the picture
+// has none.
 func (r *Reader) Time() (t time.Duration, ok bool) {
 	if r.c == nil || r.c.frame.best_effort_timestamp == C.nopts() {
 		return 0, false
@@ -103,7 +119,7 @@ func (r *Reader) Time() (t time.Duration, ok bool) {
 	return time.Duration(float64(C.seconds(r.c.stream.time_base, pts)) * float64(time.Second)), true
 }
 
-// Rate is the nominal rate in pictures a second, 0 when unknown.
+// Rate is the nominal number of pictures per second, 0 when unknown.
 func (r *Reader) Rate() float64 {
 	if r.c == nil {
 		return 0
@@ -114,21 +130,13 @@ func (r *Reader) Rate() float64 {
 	return 0
 }
 
-// QuarterTurns is how many quarter turns to the right make the pictures upright, 0 to 3.
-func (r *Reader) QuarterTurns() int {
-	if r.c == nil {
-		return 0
-	}
-	return int(C.oodcast_av_turns(r.c))
-}
-
-// Close releases what Open made. Twice is harmless.
+// Close closes the stream and frees its memory. Closing twice is harmless.
 func (r *Reader) Close() error {
 	if r.c == nil {
 		return nil
 	}
 	if !r.stop() {
-		<-r.gone // it writes to what is freed here
+		<-r.gone // the interruption writes to the memory freed below
 	}
 	C.oodcast_av_free(r.c)
 	r.c = nil
@@ -137,12 +145,12 @@ func (r *Reader) Close() error {
 
 var errClosed = errors.New("closed")
 
-// failure is the error behind what FFmpeg returned.
+// failure turns FFmpeg's return value into an error.
 func (r *Reader) failure(code C.int) error {
 	if code == 0 {
 		return nil
 	}
-	if err := r.ctx(); err != nil { // protocols report an interruption as all sorts of failure
+	if err := r.err(); err != nil { // protocols report an interruption as all sorts of failure
 		return err
 	}
 	if code == C.AVERROR_EOF {
@@ -153,8 +161,8 @@ func (r *Reader) failure(code C.int) error {
 	return errors.New(C.GoString(&text[0]))
 }
 
-// Silence turns FFmpeg's log to stderr off, for everybody in the process: it has addresses in it, with their credentials.
+// Silence stops FFmpeg from logging to stderr, in the whole process: its lines contain addresses with their credentials.
 func Silence() { C.oodcast_av_silence() }
 
-// Version is the release of the FFmpeg libraries in use.
+// Version is the release of the FFmpeg libraries that the process runs with.
 func Version() string { return C.GoString(C.av_version_info()) }

@@ -6,20 +6,20 @@ import (
 	"github.com/oodcast/oodcast/ingest"
 )
 
-// The clock is a grid of 20x2 blocks of 16x16 pixels in the upper left corner: one bit a block, white is 1. It carries
-// the lower 40 bits of the time in milliseconds and survives video compression.
+// The clock is a grid of 20x2 blocks of 16x16 pixels in the upper left corner: one bit per block, white is 1. It holds the
+// lower 40 bits of the time in milliseconds and survives video compression.
 const (
 	clockColumns = 20
 	clockRows    = 2
 	clockBlock   = 16
 	clockBits    = clockColumns * clockRows
 
-	// ClockWidth and ClockHeight are the size of the clock in pixels: pictures must be at least this large.
+	// ClockWidth and ClockHeight are the size of the clock in pixels, which every picture must have at least.
 	ClockWidth  = clockColumns * clockBlock
 	ClockHeight = clockRows * clockBlock
 )
 
-// StampClock writes t into packed RGB pixels of the given width.
+// StampClock writes t into a picture of packed RGB pixels of the given width.
 func StampClock(rgb []byte, width int, t time.Time) {
 	ms := t.UnixMilli()
 	for y := range ClockHeight {
@@ -35,12 +35,12 @@ func StampClock(rgb []byte, width int, t time.Time) {
 	}
 }
 
-// ReadClock returns the time that is stamped into f, to the millisecond.
+// ReadClock returns the time stamped into f, to the millisecond.
 func ReadClock(f *ingest.Frame) time.Time {
 	var ms int64
 	for bit := range clockBits {
 		sum := 0
-		for dy := 4; dy < 12; dy++ { // the middle of the block: edges blur
+		for dy := 4; dy < 12; dy++ { // the middle of the block, because its edges blur
 			y := bit/clockColumns*clockBlock + dy
 			for dx := 4; dx < 12; dx++ {
 				sum += int(f.Pix[3*(y*f.Width+bit%clockColumns*clockBlock+dx)+1])

@@ -14,14 +14,14 @@ import (
 	"github.com/oodcast/oodcast/ingest/opencv"
 )
 
-// Cutout is an object cut out of a photograph: what lies outside of its outline is transparent.
+// Cutout is an object cut out of a photograph: the pixels outside its outline are transparent.
 type Cutout struct {
 	Name string
-	// Picture is cropped to the object; alpha is not premultiplied and soft at the outline.
+	// Picture is cropped to the object. Its alpha is not premultiplied, and soft at the outline.
 	Picture *image.NRGBA
 }
 
-// outline is a photograph and the outline of the object in it, in 1/448 of its width and height.
+// outline is a photograph and the outline of an object in it, in units of 1/448 of its width and height.
 type outline struct {
 	name, file string
 	points     []float32 // x, y, x, y, …
@@ -52,7 +52,7 @@ func outlines() []outline {
 	}
 }
 
-// ObjectNames are the objects that Cutouts reads.
+// ObjectNames returns the names of the objects that Cutouts reads.
 func ObjectNames() []string {
 	var names []string
 	for _, o := range outlines() {
@@ -106,7 +106,7 @@ func (o outline) cut(photo *image.RGBA) *image.NRGBA {
 	return out
 }
 
-// Scaled returns the object h pixels high.
+// Scaled returns the object scaled to a height of h pixels.
 func (c Cutout) Scaled(h int) *image.NRGBA {
 	b := c.Picture.Bounds()
 	out := image.NewNRGBA(image.Rect(0, 0, max(b.Dx()*h/b.Dy(), 1), h))

@@ -13,18 +13,19 @@ import (
 
 	"github.com/oodcast/oodcast/ingest"
 	"github.com/oodcast/oodcast/ingest/opencv"
+	"github.com/oodcast/oodcast/ingest/source"
 )
 
-// Stream is footage with known objects in it.
+// Stream is footage into which known objects are pasted.
 type Stream struct {
-	// Source is the footage; frames First to First+Frames-1 of it are used.
+	// Source is the footage. The stream consists of its frames First to First+Frames-1.
 	Source        string
 	First, Frames int
-	Places        []Placement // frames count from First
+	Places        []Placement // their frames count from First
 	Foreground    []Occluder
 }
 
-// Labelled is what a Stream became.
+// Labelled is a Stream that was written.
 type Labelled struct {
 	Path          string
 	Width, Height int
@@ -34,17 +35,17 @@ type Labelled struct {
 	paster *Paster
 }
 
-// Mask is the truth of frame i: one label a pixel, row by row.
+// Mask is the truth of frame i: one label per pixel, row by row.
 func (l *Labelled) Mask(i int) []byte { return l.paster.Paste(nil, i) }
 
-// Places is where the objects are.
+// Places returns where the objects are.
 func (l *Labelled) Places() []Placement { return l.paster.Places }
 
-// fps is the rate of what is written.
+// fps is the rate of the written videos.
 const fps = 10
 
-// Write writes the pictures to a video, dst.mp4 or dst.avi, and the truth of every stride-th frame to masks/N.png; no
-// truth when masks is empty.
+// Write writes the pictures to the video dst, an .mp4 or .avi file, and the truth of every stride-th frame to masks/N.png. It
+// writes no truth when masks is empty.
 func (s Stream) Write(ctx context.Context, dst, masks string, stride int) (l *Labelled, err error) {
 	var out *opencv.VideoWriter
 	defer func() {
@@ -54,7 +55,7 @@ func (s Stream) Write(ctx context.Context, dst, masks string, stride int) (l *La
 	}()
 	return s.each(ctx, dst, func(l *Labelled, i int, rgb, mask []byte) (err error) {
 		if out == nil {
-			if out, err = opencv.Open(dst, fps, l.Width, l.Height); err != nil {
+			if out, err = opencv.CreateVideo(dst, fps, l.Width, l.Height); err != nil {
 				return err
 			}
 		}
@@ -67,8 +68,8 @@ func (s Stream) Write(ctx context.Context, dst, masks string, stride int) (l *La
 	})
 }
 
-// WriteFolder writes every stride-th picture to dir/images/N.png and its truth to dir/labels_masks/N.png, the layout of
-// the anomaly segmentation benchmarks, without any compression loss.
+// WriteFolder writes every stride-th picture to dir/images/N.png and its truth to dir/labels_masks/N.png, without loss and in
+// the layout of the anomaly segmentation benchmarks.
 func (s Stream) WriteFolder(ctx context.Context, dir string, stride int) (*Labelled, error) {
 	if err := os.MkdirAll(filepath.Join(dir, "images"), 0o755); err != nil {
 		return nil, err
@@ -93,7 +94,7 @@ func (s Stream) WriteObjects(path string) error {
 	return os.WriteFile(path, append(raw, '\n'), 0o644) //nolint:gosec // results are for everyone
 }
 
-// WriteMask writes labels as an 8-bit grey PNG and makes its folder.
+// WriteMask writes labels as an 8-bit grey PNG and creates its folder.
 func WriteMask(path string, labels []byte, width int) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
@@ -106,7 +107,7 @@ func WriteMask(path string, labels []byte, width int) error {
 	return errors.Join(err, f.Close())
 }
 
-// each pastes the objects into every frame.
+// each pastes the objects into every frame and calls do with the frame's number, its pixels and its truth.
 func (s Stream) each(
 	ctx context.Context, path string, do func(l *Labelled, i int, rgb, mask []byte) error,
 ) (*Labelled, error) {
@@ -124,12 +125,12 @@ func (s Stream) each(
 		return do(l, i, rgb, l.paster.Paste(rgb, i))
 	})
 	if err == nil && l.Frames == 0 {
-		err = fmt.Errorf("label %q: it has no frame %d", s.Source, s.First)
+		err = fmt.Errorf("label %q: the footage has no frame %d", s.Source, s.First)
 	}
 	return l, err
 }
 
-// WriteLabelled is Stream.Write for tests, without files of the truth.
+// WriteLabelled is Stream.Write for tests. It writes no truth.
 func WriteLabelled(tb testing.TB, dst, src string, first, n int, places []Placement) *Labelled {
 	tb.Helper()
 	l, err := Stream{Source: src, First: first, Frames: n, Places: places}.Write(tb.Context(), dst, "", 1)
@@ -149,14 +150,14 @@ func WriteLabelledFolder(tb testing.TB, dir, src string, first, n, stride int, p
 	return l
 }
 
-// errEnough ends a run after the frames that were wanted.
+// errEnough ends a run after the last wanted frame.
 var errEnough = errors.New("enough frames")
 
 // eachFrame calls do with frames first to first+n-1 of a video.
 func eachFrame(ctx context.Context, path string, first, n int, do func(*ingest.Frame) error) error {
 	cfg := ingest.DefaultConfig()
 	cfg.URI = path
-	src, err := opencv.New(cfg, ingest.NewPool(2))
+	src, err := source.New(cfg, ingest.NewPool(2), source.Settings{MayWait: true})
 	if err != nil {
 		return err
 	}

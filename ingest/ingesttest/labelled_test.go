@@ -15,6 +15,7 @@ import (
 	"github.com/oodcast/oodcast/ingest"
 	"github.com/oodcast/oodcast/ingest/ingesttest"
 	"github.com/oodcast/oodcast/ingest/opencv"
+	"github.com/oodcast/oodcast/ingest/source"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -45,7 +46,7 @@ func TestPasteChangesWhatTheMaskSays(t *testing.T) {
 			t.Errorf("%s covers %.4f of frame %d, %d of %d pixels changed", pl.Object, share, i, changed, area)
 		}
 		if again := paster.Paste(nil, i); !bytes.Equal(again, mask) {
-			t.Errorf("%s: the mask of frame %d is not the same the second time", pl.Object, i)
+			t.Errorf("%s: the mask of frame %d differs the second time", pl.Object, i)
 		}
 	}
 	for i := range 140 {
@@ -91,9 +92,9 @@ func TestOcclusionHides(t *testing.T) {
 	if half := area(newPaster(t, 320, 240, places, []ingesttest.Occluder{right}), 0); half < whole*4/10 || half > whole*6/10 {
 		t.Errorf("half hidden: %d of %d pixels", half, whole)
 	}
-	right.Foot = 0.7 // now it stands behind the apple
+	right.Foot = 0.7 // now the occluder stands behind the apple
 	if all := area(newPaster(t, 320, 240, places, []ingesttest.Occluder{right}), 0); all != whole {
-		t.Errorf("in front of it: %d of %d pixels", all, whole)
+		t.Errorf("in front of the occluder: %d of %d pixels", all, whole)
 	}
 }
 
@@ -129,7 +130,7 @@ func TestWriteLabelledClip(t *testing.T) {
 	}
 	cfg := ingest.DefaultConfig()
 	cfg.URI = l.Path
-	src, err := opencv.New(cfg, ingest.NewPool(2))
+	src, err := source.New(cfg, ingest.NewPool(2), source.Settings{MayWait: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +148,7 @@ func TestWriteLabelledClip(t *testing.T) {
 func TestWriteLabelledFolder(t *testing.T) {
 	dir := t.TempDir()
 	ingesttest.WriteLabelledFolder(t, dir, ingesttest.VTest, 0, 10, 5, ingesttest.Places(3, 1, 0, 10))
-	pictures, err := opencv.Pictures(filepath.Join(dir, "images"))
+	pictures, err := source.Pictures(filepath.Join(dir, "images"))
 	if err != nil || len(pictures) != 2 {
 		t.Fatalf("pictures %q, %v", pictures, err)
 	}

@@ -6,18 +6,18 @@ import (
 	"github.com/oodcast/oodcast/ingest"
 )
 
-// Mishap is what may befall a camera: it is moved, turned, or the light changes. The zero value changes nothing.
+// Mishap is a misfortune of a camera: it is moved or turned, or the light changes. The zero value changes nothing.
 type Mishap struct {
-	X, Y  float64 // how far the picture moves, in parts of its width and height
-	Angle float64 // by which it turns around its middle, degrees
-	Gain  float64 // factor of the brightness; 0 is 1
-	// Contrast is the factor of a colour's distance from middle grey; 0 is 1. It comes after Gain.
+	X, Y  float64 // how far the picture moves, in fractions of its width and height
+	Angle float64 // how far the picture turns around its middle, in degrees
+	Gain  float64 // factor of the brightness; 0 means 1
+	// Contrast is the factor of a colour's distance from middle grey, applied after Gain; 0 means 1.
 	Contrast float64
-	// Warmth is the share by which red gains and blue loses: above 0 towards evening, below 0 towards noon.
+	// Warmth is the fraction by which red rises and blue falls: positive towards evening, negative towards noon.
 	Warmth float64
 }
 
-// Happen returns the frame as the camera sees it after the mishap. Beyond the old picture its border goes on.
+// Happen returns the frame as the camera sees it after the mishap. The border of the old picture continues outside it.
 func (m Mishap) Happen(f *ingest.Frame) *ingest.Frame {
 	out := ingest.NewFrame(f.Width, f.Height)
 	out.Camera, out.Seq, out.Captured, out.PTS = f.Camera, f.Seq, f.Captured, f.PTS
@@ -34,7 +34,7 @@ func (m Mishap) Happen(f *ingest.Frame) *ingest.Frame {
 	return out
 }
 
-// light is what becomes of each channel's values: factor · v + offset.
+// light maps the values v of each channel to factor · v + offset.
 type light struct{ factor, offset [3]float64 }
 
 func (m Mishap) light() (l light) {
@@ -51,7 +51,7 @@ func (m Mishap) light() (l light) {
 	return l
 }
 
-// bilinear stores the colour at (x, y), in another light, in rgb.
+// bilinear stores the colour of f at (x, y), in the light l, in rgb.
 func bilinear(rgb []byte, f *ingest.Frame, x, y float64, l *light) {
 	x, y = min(max(x, 0), float64(f.Width-1)), min(max(y, 0), float64(f.Height-1))
 	x0, y0 := min(int(x), f.Width-2), min(int(y), f.Height-2)

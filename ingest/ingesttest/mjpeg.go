@@ -14,20 +14,20 @@ import (
 
 // MJPEGConfig describes the stream that StartMJPEG serves.
 type MJPEGConfig struct {
-	// Size is that of picture i, at least ClockWidth x ClockHeight. Default 320x240.
+	// Size returns the size of picture i, at least ClockWidth x ClockHeight. Default 320x240.
 	Size func(i int) (w, h int)
-	// FPS is the rate. Default 10.
+	// FPS is the number of pictures per second. Default 10.
 	FPS float64
-	// Frames is how many a client gets before the connection ends; 0 is no limit.
+	// Frames is how many pictures a client gets before the connection ends; 0 is no limit.
 	Frames int
-	// StallAfter is how many a client gets before nothing comes any more, on an open connection; 0 is never.
+	// StallAfter is how many pictures a client gets before no more come over the open connection; 0 is no limit.
 	StallAfter int
-	// Picture draws the stream. Default Bars. The clock is stamped over it.
+	// Picture draws the pictures, over which the clock is stamped. Default Bars.
 	Picture Picture
 }
 
-// StartMJPEG serves Motion JPEG over HTTP, with the time of each picture in its pixels (ReadClock), until the end of
-// the test, and returns the address.
+// StartMJPEG serves Motion JPEG over HTTP until the end of the test and returns the address. The pixels of each picture hold
+// its time; see ReadClock.
 func StartMJPEG(tb testing.TB, cfg MJPEGConfig) string {
 	tb.Helper()
 	if cfg.Size == nil {

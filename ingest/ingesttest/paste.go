@@ -6,7 +6,7 @@ import (
 	"math"
 )
 
-// Labels of a truth mask, as the anomaly segmentation benchmarks use them.
+// The labels of a truth mask, as in the anomaly segmentation benchmarks.
 const (
 	Normal    byte = 0
 	Anomalous byte = 1
@@ -21,13 +21,13 @@ type Paster struct {
 	hiders  []hider
 }
 
-// hider is an occluder at the size of the pictures.
+// hider is an occluder in the size of the pictures.
 type hider struct {
 	foot int
 	mask *image.Alpha
 }
 
-// NewPaster reads the objects that the placements name.
+// NewPaster returns a paster for pictures of w x h pixels. It reads the objects that the placements name.
 func NewPaster(w, h int, places []Placement, foreground []Occluder) (*Paster, error) {
 	cutouts, err := Cutouts()
 	if err != nil {
@@ -39,7 +39,7 @@ func NewPaster(w, h int, places []Placement, foreground []Occluder) (*Paster, er
 			return nil, fmt.Errorf("paste %q: no such object, want one of %q", pl.Object, ObjectNames())
 		}
 		if len(pl.Path) == 0 {
-			return nil, fmt.Errorf("paste %q: it has no path", pl.Object)
+			return nil, fmt.Errorf("paste %q: the placement has no path", pl.Object)
 		}
 	}
 	for _, o := range foreground {
@@ -48,8 +48,8 @@ func NewPaster(w, h int, places []Placement, foreground []Occluder) (*Paster, er
 	return p, nil
 }
 
-// Paste draws the objects of frame i over packed RGB pixels and returns the truth: one label a pixel, row by row. rgb
-// may be nil when only the truth is wanted.
+// Paste draws the objects of frame i over packed RGB pixels and returns the truth: one label per pixel, row by row. With a nil
+// rgb it only returns the truth.
 func (p *Paster) Paste(rgb []byte, i int) []byte {
 	mask := make([]byte, p.W*p.H)
 	for _, pl := range p.Places {
@@ -92,7 +92,7 @@ func (p *Paster) draw(rgb, mask []byte, object *image.NRGBA, corner image.Point)
 	}
 }
 
-// hidden reports whether an object that stands on the line foot is behind something at the given pixel.
+// hidden reports whether an occluder hides, at the given pixel, an object that stands on the line foot.
 func (p *Paster) hidden(at image.Point, foot int) bool {
 	for _, h := range p.hiders {
 		if foot < h.foot && h.mask.AlphaAt(at.X, at.Y).A >= 128 {

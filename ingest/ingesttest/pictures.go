@@ -5,20 +5,20 @@ import (
 	"testing"
 
 	"github.com/oodcast/oodcast/ingest"
-	"github.com/oodcast/oodcast/ingest/opencv"
+	"github.com/oodcast/oodcast/ingest/source"
 )
 
-// VTest is footage that Debian's package opencv-doc installs: a fixed camera over a pavement, 768x576, 10 frames a
-// second, 795 frames.
+// VTest is footage from Debian's package opencv-doc: a fixed camera over a pavement, 768x576, 10 frames per second, 795
+// frames.
 const VTest = Photographs + "/vtest.avi"
 
-// Photographs is the folder of pictures of the same package.
+// Photographs is the folder of the pictures in the same package.
 const Photographs = "/usr/share/doc/opencv-doc/examples/data"
 
-// Picture draws the picture with number i of a stream into rgb, w*h packed pixels.
+// Picture draws picture i of a stream into rgb, w*h packed pixels.
 type Picture func(rgb []byte, w, h, i int)
 
-// Bars is a picture that changes from frame to frame: a bright bar that walks over a gradient.
+// Bars draws a bright bar that walks over a gradient from picture to picture.
 func Bars(rgb []byte, w, h, i int) {
 	bar := i * 4 % w
 	for y := range h {
@@ -32,12 +32,12 @@ func Bars(rgb []byte, w, h, i int) {
 	}
 }
 
-// Clip returns the first n pictures of a video, scaled to w x h, over and over.
+// Clip returns a Picture that repeats the first n pictures of a video, scaled to w x h.
 func Clip(tb testing.TB, path string, w, h, n int) Picture {
 	tb.Helper()
 	cfg := ingest.DefaultConfig()
 	cfg.URI, cfg.Width, cfg.Height = path, w, h
-	src, err := opencv.New(cfg, ingest.NewPool(2))
+	src, err := source.New(cfg, ingest.NewPool(2), source.Settings{MayWait: true})
 	if err != nil {
 		tb.Fatal(err)
 	}

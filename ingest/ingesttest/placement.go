@@ -8,17 +8,17 @@ import (
 	"golang.org/x/image/vector"
 )
 
-// Waypoint is where an object is at one moment, in shares of the picture: the middle of its lower edge, and its height.
+// Waypoint is where an object is at one moment, in fractions of the picture: the middle of its lower edge, and its height.
 type Waypoint struct {
 	X, Y, Height float64
 }
 
-// Placement is where and when an object is pasted into a clip.
+// Placement says where and when an object is pasted into a clip.
 type Placement struct {
 	Object   string
-	From, To int // frames: From is the first with the object, To the first without it again
-	// Path is what the object walks along, in straight lines and with as much time for each of them. Equal waypoints are
-	// a rest; waypoints outside of the picture let the object enter or leave it.
+	From, To int // From is the first frame with the object, To the first frame without it again
+	// Path is the object's way, in straight lines that take equal times. Between equal waypoints the object rests; waypoints
+	// outside the picture let it enter or leave.
 	Path []Waypoint
 }
 
@@ -35,15 +35,16 @@ func (p Placement) at(i int) Waypoint {
 	return Waypoint{a.X + (b.X-a.X)*s, a.Y + (b.Y-a.Y)*s, a.Height + (b.Height-a.Height)*s}
 }
 
-// Occluder is a thing in the footage that stands in front of whatever is farther away.
+// Occluder is a thing in the footage that hides objects that are farther away.
 type Occluder struct {
-	// Outline is x, y, x, y, … in shares of the picture.
+	// Outline is x, y, x, y, … in fractions of the picture.
 	Outline []float32
-	// Foot is how far down the thing reaches the ground: objects whose lower edge is above it pass behind the thing.
+	// Foot is where the thing stands on the ground, as a fraction of the picture's height: objects whose lower edge is above
+	// it pass behind the thing.
 	Foot float64
 }
 
-// VTestForeground is what stands in front of the pavement in VTest: the lamp post and the sign on it.
+// VTestForeground returns the foreground of VTest: the lamp post in front of the pavement, and the sign on it.
 func VTestForeground() []Occluder {
 	return []Occluder{
 		{Outline: []float32{0.551, 0.06, 0.560, 0.06, 0.571, 0.69, 0.556, 0.69}, Foot: 0.69},
@@ -51,7 +52,7 @@ func VTestForeground() []Occluder {
 	}
 }
 
-// mask draws the outline: opaque where the thing is.
+// mask draws the thing: opaque inside its outline.
 func (o Occluder) mask(w, h int) *image.Alpha {
 	raster := vector.NewRasterizer(w, h)
 	for i := 0; i+1 < len(o.Outline); i += 2 {
@@ -68,10 +69,10 @@ func (o Occluder) mask(w, h int) *image.Alpha {
 	return m
 }
 
-// Places returns n objects that come one after the other between the frames from and to and are gone for a fifth of the
-// time. They are about as large as people, larger the nearer they are, and come in four ways in turn: one appears, rests
-// and moves on; one walks in at the left or right border, where it is cut; one crosses the middle, behind what may stand
-// there; one comes nearer and grows. The seed decides everything.
+// Places returns n objects that come one after the other between the frames from and to; for a fifth of the time there is
+// none. They are about as large as people, and larger the nearer they are. They come in four ways in turn: one appears,
+// rests and moves on; one walks in at the left or right border, which cuts it; one crosses the middle, behind the
+// foreground; one comes nearer and grows. The result depends on nothing but the arguments.
 func Places(seed uint64, n, from, to int) []Placement {
 	random := rand.New(rand.NewPCG(seed, 0x6f6f64))
 	between := func(a, b float64) float64 { return a + (b-a)*random.Float64() }
@@ -83,7 +84,7 @@ func Places(seed uint64, n, from, to int) []Placement {
 	for i := range n {
 		begin := float64(from) + (float64(i)+0.5*(1-visible))*slot
 		size := between(0.14, 0.24)
-		// point is on the ground; what is nearer is larger: as high as size two thirds down the picture.
+		// point is on the ground. Nearer objects are larger: two thirds down the picture, the height is size.
 		point := func(x, y float64) Waypoint { return Waypoint{x, y, size * (0.4 + 0.9*y)} }
 		x, y := between(0.15, 0.85), between(0.5, 0.95)
 		side := math.Copysign(1, x-0.5)

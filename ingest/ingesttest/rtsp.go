@@ -14,36 +14,36 @@ import (
 	"github.com/oodcast/oodcast/publish/vp8"
 )
 
-// Fault is what an RTSPServer does wrong.
+// Fault is a misbehaviour of an RTSPServer.
 type Fault int
 
-// The faults. They concern running and new connections alike, until another one is set.
+// The faults. A fault affects running and new connections alike until another one is set.
 const (
 	None    Fault = iota
-	Stall         // connections stay, but no picture comes any more
+	Stall         // connections stay open, but no more pictures come
 	Mute          // new connections are accepted and never answered
 	Garbage       // RTP packets carry random bytes
-	Noise         // random bytes that are no RTP at all
+	Noise         // random bytes come instead of RTP
 )
 
 // RTSPConfig describes the stream of an RTSPServer.
 type RTSPConfig struct {
 	// Width and Height in pixels, at least ClockWidth x ClockHeight. Default 320x240.
 	Width, Height int
-	// FPS is the rate. Default 10.
+	// FPS is the number of pictures per second. Default 10.
 	FPS float64
-	// Picture draws the stream. Default Bars. The clock is stamped over it.
+	// Picture draws the pictures, over which the clock is stamped. Default Bars.
 	Picture Picture
-	// Codec is VP8, the default, H264 or H265; the latter two are encoded by the program ffmpeg.
+	// Codec is VP8, the default, or H264 or H265, which the program ffmpeg encodes.
 	Codec string
-	// User and Password are asked for when User is set.
+	// User and Password are required from clients when User is set.
 	User, Password string
 }
 
 const anyPort = "127.0.0.1:0"
 
-// RTSPServer sends one stream over RTSP 1.0, interleaved in TCP, to everybody who asks, with the time of each
-// picture in its pixels (ReadClock). It is safe for concurrent use.
+// RTSPServer sends one stream over RTSP 1.0, interleaved in TCP, to all clients. The pixels of each picture hold its time; see
+// ReadClock. It is safe for concurrent use.
 type RTSPServer struct {
 	cfg  RTSPConfig
 	addr string
@@ -61,7 +61,7 @@ type RTSPServer struct {
 	}
 }
 
-// StartRTSP starts a server on a free port of 127.0.0.1; the end of the test ends it.
+// StartRTSP starts a server on a free port of 127.0.0.1. It stops at the end of the test.
 func StartRTSP(tb testing.TB, cfg RTSPConfig) *RTSPServer {
 	tb.Helper()
 	if cfg.Width == 0 {
@@ -97,7 +97,7 @@ func StartRTSP(tb testing.TB, cfg RTSPConfig) *RTSPServer {
 	return s
 }
 
-// URL is the address of the stream, with user and password when they are asked for.
+// URL is the address of the stream, with user and password when they are required.
 func (s *RTSPServer) URL() string {
 	if s.cfg.User != "" {
 		return fmt.Sprintf("rtsp://%s:%s@%s/live", s.cfg.User, s.cfg.Password, s.addr)
@@ -105,7 +105,7 @@ func (s *RTSPServer) URL() string {
 	return fmt.Sprintf("rtsp://%s/live", s.addr)
 }
 
-// Die closes every connection and the port, as when the camera loses power.
+// Die closes the port and every connection, as a camera does that loses power.
 func (s *RTSPServer) Die() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -118,7 +118,7 @@ func (s *RTSPServer) Die() {
 	}
 }
 
-// Revive listens again on the same port after Die, without faults.
+// Revive listens again on the same port after Die, without a fault.
 func (s *RTSPServer) Revive(tb testing.TB) {
 	tb.Helper()
 	listener, err := net.Listen("tcp", s.addr)
@@ -127,21 +127,21 @@ func (s *RTSPServer) Revive(tb testing.TB) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.addr == anyPort { // the port stays the same from now on
+	if s.addr == anyPort { // keep the port from now on
 		s.addr = listener.Addr().String()
 	}
 	s.mu.listener, s.mu.fault = listener, None
 	s.wg.Go(func() { s.accept(listener) })
 }
 
-// SetFault makes the server fail, or behave again.
+// SetFault makes the server fail, or with None behave again.
 func (s *RTSPServer) SetFault(f Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.mu.fault, s.mu.forceKey = f, true
 }
 
-// HalfClose ends the server's side of every connection and still reads the clients' side.
+// HalfClose closes the server's side of every connection but goes on reading the clients' side.
 func (s *RTSPServer) HalfClose() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -152,21 +152,21 @@ func (s *RTSPServer) HalfClose() {
 	}
 }
 
-// Resize changes the size of the pictures in the running stream.
+// Resize changes the size of the following pictures.
 func (s *RTSPServer) Resize(width, height int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.mu.width, s.mu.height = width, height
 }
 
-// Clients is the number of open connections, Sent the number of pictures sent to at least one of them.
+// Clients is the number of open connections.
 func (s *RTSPServer) Clients() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.mu.conns)
 }
 
-// Sent is the number of pictures that were sent to at least one client.
+// Sent is the number of pictures that went to at least one client.
 func (s *RTSPServer) Sent() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -181,7 +181,7 @@ func (s *RTSPServer) accept(l net.Listener) {
 		}
 		c := &rtspConn{conn: conn}
 		s.mu.Lock()
-		late := s.mu.listener != l // Die came in between
+		late := s.mu.listener != l // Die was called in between
 		if !late {
 			s.mu.conns[c] = true
 		}
@@ -200,7 +200,7 @@ func (s *RTSPServer) accept(l net.Listener) {
 	}
 }
 
-// stream encodes and sends one picture a tick.
+// stream encodes and sends one picture per tick.
 func (s *RTSPServer) stream() error {
 	const clockRate = 90000
 	step := uint32(clockRate / s.cfg.FPS)
@@ -239,7 +239,7 @@ func (s *RTSPServer) stream() error {
 	}
 }
 
-// send sends one picture.
+// send sends one picture to the clients that play the stream.
 func (s *RTSPServer) send(packets []*rtp.Packet, fault Fault, random *rand.ChaCha8) {
 	s.mu.Lock()
 	playing := s.playersLocked()
@@ -266,7 +266,7 @@ func (s *RTSPServer) send(packets []*rtp.Packet, fault Fault, random *rand.ChaCh
 	}
 }
 
-// playersLocked are the clients that want pictures. The caller holds the lock.
+// playersLocked returns the clients that play the stream. The caller holds the lock.
 func (s *RTSPServer) playersLocked() []*rtspConn {
 	var playing []*rtspConn
 	for c := range s.mu.conns {
@@ -277,7 +277,7 @@ func (s *RTSPServer) playersLocked() []*rtspConn {
 	return playing
 }
 
-// encoder makes VP8 frames from pictures with a clock on them.
+// encoder draws pictures, stamps the clock on them and encodes them as VP8.
 type encoder struct {
 	w, h int
 	rgb  []byte

@@ -18,10 +18,10 @@ import (
 type rtspConn struct {
 	conn    net.Conn
 	playing atomic.Bool
-	writing sync.Mutex // requests are answered while pictures are sent
+	writing sync.Mutex // answers and pictures are sent from different goroutines
 }
 
-// write sends b. A client that does not take it within a second is no longer sent to.
+// write sends b. A client that does not take it within a second gets no more pictures.
 func (c *rtspConn) write(b []byte) {
 	c.writing.Lock()
 	defer c.writing.Unlock()
@@ -31,7 +31,7 @@ func (c *rtspConn) write(b []byte) {
 	}
 }
 
-// serve answers requests until the client goes.
+// serve answers requests until the client disconnects.
 func (c *rtspConn) serve(s *RTSPServer) {
 	r := bufio.NewReader(c.conn)
 	for {
@@ -39,7 +39,7 @@ func (c *rtspConn) serve(s *RTSPServer) {
 		if err != nil {
 			return
 		}
-		if first[0] == '$' { // the client's RTCP
+		if first[0] == '$' { // RTCP from the client
 			head := make([]byte, 4)
 			if _, err := io.ReadFull(r, head); err != nil {
 				return
@@ -71,7 +71,7 @@ func (c *rtspConn) serve(s *RTSPServer) {
 	}
 }
 
-// answer replies to one request and reports whether to go on.
+// answer replies to one request and reports whether the connection goes on.
 func (c *rtspConn) answer(s *RTSPServer, method, target string, header textproto.MIMEHeader) bool {
 	reply := func(status, extra, body string) {
 		if body != "" {

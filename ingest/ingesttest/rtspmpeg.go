@@ -12,8 +12,8 @@ import (
 	"github.com/pion/rtp"
 )
 
-// streamMPEG has the program ffmpeg encode one picture a tick as H.264 or H.265 and sends on what comes back as RTP. Of the
-// faults it knows Stall.
+// streamMPEG lets the program ffmpeg encode one picture per tick as H.264 or H.265 and forwards the RTP packets that come
+// back. The only fault that it supports is Stall.
 func (s *RTSPServer) streamMPEG() (err error) {
 	packets, err := net.ListenPacket("udp", anyPort)
 	if err != nil {
@@ -48,7 +48,7 @@ func (s *RTSPServer) streamMPEG() (err error) {
 	s.wg.Go(func() { s.forward(packets) })
 	defer func() {
 		_ = in.Close()
-		cancel() // nobody waits for its last pictures
+		cancel() // its last pictures are not needed
 		if waitErr := cmd.Wait(); err != nil && waitErr != nil {
 			err = errors.Join(err, errors.New(complaints.String()))
 		}
@@ -66,7 +66,7 @@ func (s *RTSPServer) streamMPEG() (err error) {
 		wanted := i > 0 || len(s.playersLocked()) > 0
 		s.mu.Unlock()
 		if !wanted {
-			i-- // the first client is to get the first key frame
+			i-- // keep the first key frame for the first client
 			continue
 		}
 		s.cfg.Picture(rgb, w, h, i)
@@ -77,7 +77,7 @@ func (s *RTSPServer) streamMPEG() (err error) {
 	}
 }
 
-// forward sends the RTP packets that arrive at from to the clients, picture by picture, until it is closed.
+// forward sends the RTP packets that arrive at from to the clients, picture by picture, until from is closed.
 func (s *RTSPServer) forward(from net.PacketConn) {
 	var picture []*rtp.Packet
 	buf := make([]byte, 1<<16)

@@ -7,45 +7,29 @@ import (
 	"runtime"
 
 	"gocv.io/x/gocv"
-
-	"github.com/oodcast/oodcast/ingest"
 )
 
-// maxSide and maxPixels bound what is decoded: a forged header must not allocate gigabytes.
-const (
-	maxSide   = 16384
-	maxPixels = 1 << 26
-)
-
-// checkSize returns an error when a picture of w x h pixels is not to be decoded.
-func checkSize(w, h int) error {
-	if w <= 0 || h <= 0 || w > maxSide || h > maxSide || w*h > maxPixels {
-		return fmt.Errorf("%w: %dx%d pixels, want at most %d a side and %d megapixels", ingest.ErrUnreadable, w, h, maxSide,
-			maxPixels>>20)
-	}
-	return nil
+// Scale writes src, a picture of packed RGB pixels, to dst in another size.
+func Scale(dst []byte, width, height int, src []byte, srcWidth, srcHeight int) error {
+	return withMat(srcHeight, srcWidth, src, func(from gocv.Mat) error {
+		return withMat(height, width, dst, func(to gocv.Mat) error {
+			scale(from, &to, width, height)
+			return nil
+		})
+	})
 }
 
-// toRGBSource returns the picture that copyRGB converts: m itself, or scratch with m scaled to width x height (0 = as
-// it is).
-func toRGBSource(m, scratch *gocv.Mat, width, height int) (*gocv.Mat, error) {
-	w, h := m.Cols(), m.Rows()
-	if err := checkSize(w, h); err != nil {
-		return nil, err
-	}
-	if width == 0 || height == 0 || width == w && height == h {
-		return m, nil
-	}
+// scale stores src in dst with width x height pixels. It averages when both sides shrink, and interpolates otherwise.
+func scale(src gocv.Mat, dst *gocv.Mat, width, height int) {
 	interpolation := gocv.InterpolationLinear
-	if width < w && height < h {
+	if width < src.Cols() && height < src.Rows() {
 		interpolation = gocv.InterpolationArea
 	}
-	gocv.Resize(*m, scratch, image.Pt(width, height), 0, 0, interpolation)
-	return scratch, nil
+	gocv.Resize(src, dst, image.Pt(width, height), 0, 0, interpolation)
 }
 
-// copyRGB writes the picture in m (8 bits; grey, BGR or BGRA) as packed RGB to dst, which has the right size.
-func copyRGB(dst []byte, m *gocv.Mat) error {
+// copyRGB writes the picture in m, which has 8 bits and is grey, BGR or BGRA, to dst as packed RGB.
+func copyRGB(dst []byte, m gocv.Mat) error {
 	var code gocv.ColorConversionCode
 	switch m.Type() {
 	case gocv.MatTypeCV8UC3:
@@ -53,18 +37,21 @@ func copyRGB(dst []byte, m *gocv.Mat) error {
 	case gocv.MatTypeCV8UC1:
 		code = gocv.ColorGrayToBGR
 	case gocv.MatTypeCV8UC4:
-		code = gocv.ColorRGBAToBGR // drops alpha and swaps, whichever way round
+		code = gocv.ColorRGBAToBGR // drops alpha and swaps red and blue, in either direction
 	default:
 		return fmt.Errorf("pixel format %v, want 8 bits and 1, 3 or 4 channels", m.Type())
 	}
-	if len(dst) != 3*m.Cols()*m.Rows() {
-		return errors.New("the picture does not fit the frame")
-	}
-	return withMat(m.Rows(), m.Cols(), dst, func(out *gocv.Mat) { gocv.CvtColor(*m, out, code) })
+	return withMat(m.Rows(), m.Cols(), dst, func(out gocv.Mat) error {
+		gocv.CvtColor(m, &out, code)
+		return nil
+	})
 }
 
-// withMat calls f with a Mat over the Go memory pix, which is pinned meanwhile.
-func withMat(rows, cols int, pix []byte, f func(*gocv.Mat)) error {
+// withMat calls f with a Mat over the Go memory pix, which stays pinned until f returns.
+func withMat(rows, cols int, pix []byte, f func(gocv.Mat) error) error {
+	if len(pix) == 0 || len(pix) != 3*rows*cols {
+		return errors.New("the picture does not fit the frame")
+	}
 	var pin runtime.Pinner
 	pin.Pin(&pix[0])
 	defer pin.Unpin()
@@ -73,6 +60,5 @@ func withMat(rows, cols int, pix []byte, f func(*gocv.Mat)) error {
 		return fmt.Errorf("wrap pixels: %w", err)
 	}
 	defer m.Close()
-	f(&m)
-	return nil
+	return f(m)
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/oodcast/oodcast/ingest"
+	"github.com/oodcast/oodcast/ingest/ingesttest"
 	"github.com/oodcast/oodcast/ingest/opencv"
 )
 
@@ -28,13 +29,43 @@ func TestPictureRoundTrip(t *testing.T) {
 		}
 		f, err := opencv.ReadImage(path)
 		if err != nil || f.Width != w || f.Height != h || !bytes.Equal(f.Pix, rgb) {
-			t.Errorf("%s: %v, the pixels came back different", ext, err)
+			t.Errorf("%s: %v, or the pixels changed", ext, err)
 		}
 	}
 	left, err := filepath.Glob(filepath.Join(dir, ".*"))
 	if err != nil || len(left) > 0 {
 		t.Errorf("left behind: %q", left)
 	}
+	checkMats(t)
+}
+
+// Scaling works channel by channel: it does not matter whether a picture is scaled as BGR or as RGB.
+func TestScale(t *testing.T) {
+	path := filepath.Join(ingesttest.Photographs, "apple.jpg")
+	whole, err := opencv.ReadImage(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := opencv.NewPicture()
+	if err := p.Read(path); err != nil {
+		t.Fatal(err)
+	}
+	for _, size := range [][2]int{{200, 100}, {whole.Width / 2, whole.Height / 2}, {1000, 900}, {1000, 100}} {
+		got, want := make([]byte, 3*size[0]*size[1]), make([]byte, 3*size[0]*size[1])
+		if err := opencv.Scale(got, size[0], size[1], whole.Pix, whole.Width, whole.Height); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.RGB(want, size[0], size[1]); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("%v: the pixels differ", size)
+		}
+	}
+	if err := opencv.Scale(make([]byte, 12), 2, 2, make([]byte, 12), 3, 2); err == nil {
+		t.Error("Scale accepts a buffer of another size")
+	}
+	p.Close()
 	checkMats(t)
 }
 
@@ -60,7 +91,7 @@ func TestWriteImageErrors(t *testing.T) {
 	}
 }
 
-// A picture and its labels must lie on top of each other, so a rotation in the EXIF data is not applied.
+// A picture must stay aligned with its labels, so a rotation in the EXIF data is not applied.
 func TestExifRotationIsNotApplied(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "turned.jpg")
 	if err := opencv.WriteImage(path, 40, 20, slices.Repeat([]byte{1, 2, 3}, 800)); err != nil {
@@ -83,7 +114,17 @@ func TestExifRotationIsNotApplied(t *testing.T) {
 	}
 }
 
-// Foreign bytes are a picture or an error, never the end of the process.
+func TestForgedPictureSizeIsAnError(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "huge.ppm")
+	if err := os.WriteFile(path, []byte("P6\n# huge\n9999999 9999999\n255\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := opencv.ReadImage(path); !errors.Is(err, ingest.ErrUnreadable) {
+		t.Errorf("ReadImage = %v, want ErrUnreadable", err)
+	}
+}
+
+// Arbitrary bytes are a picture or an error, and never end the process.
 func FuzzReadImage(f *testing.F) {
 	for _, ext := range []string{".png", ".jpg", ".bmp", ".tif", ".webp", ".ppm"} {
 		path := filepath.Join(f.TempDir(), "seed"+ext)

@@ -6,6 +6,10 @@
 #include <opencv2/core/utils/logger.hpp>
 #include <opencv2/videoio/registry.hpp>
 
+extern "C" {
+#include <libavutil/log.h>
+}
+
 char *oodcast_backends(void) {
 	std::string names;
 	try {
@@ -18,4 +22,7 @@ char *oodcast_backends(void) {
 	return strdup(names.c_str());
 }
 
-void oodcast_silence(void) { cv::utils::logging::setLogLevel(cv::utils::logging::LOG_LEVEL_SILENT); }
+void oodcast_silence(void) {
+	cv::utils::logging::setLogLevel(cv::utils::logging::LOG_LEVEL_SILENT);
+	av_log_set_level(AV_LOG_QUIET);
+}

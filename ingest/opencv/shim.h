@@ -5,12 +5,12 @@
 extern "C" {
 #endif
 
-// What GoCV 0.31 does not wrap.
+// Functions that GoCV 0.31 does not wrap.
 
 // oodcast_backends returns the names of the video back ends, separated by commas; the caller frees it.
 char *oodcast_backends(void);
 
-// oodcast_silence turns OpenCV's log to stderr off.
+// oodcast_silence stops OpenCV, and FFmpeg below it, from logging to stderr.
 void oodcast_silence(void);
 
 #ifdef __cplusplus

@@ -1,7 +1,7 @@
 package opencv
 
 /*
-#cgo pkg-config: opencv4
+#cgo pkg-config: opencv4 libavutil
 #cgo CXXFLAGS: -std=c++11
 #include <stdlib.h>
 #include "shim.h"
@@ -13,14 +13,12 @@ import (
 	"unsafe"
 
 	"gocv.io/x/gocv"
-
-	"github.com/oodcast/oodcast/ingest/ffmpeg"
 )
 
-// Version is the version of the OpenCV library in use.
+// Version is the version of the OpenCV library that the process runs with.
 func Version() string { return gocv.OpenCVVersion() }
 
-// Backends names OpenCV's video back ends, like FFMPEG and GSTREAMER, in the order it would try them.
+// Backends names OpenCV's video back ends, such as FFMPEG and GSTREAMER, in the order in which OpenCV tries them.
 func Backends() []string {
 	names := C.oodcast_backends()
 	defer C.free(unsafe.Pointer(names))
@@ -30,8 +28,5 @@ func Backends() []string {
 	return nil
 }
 
-// silence turns the logs of OpenCV and FFmpeg to stderr off: callers report errors themselves, without credentials.
-func silence() {
-	C.oodcast_silence()
-	ffmpeg.Silence()
-}
+// silence stops OpenCV, and FFmpeg below it, from logging to stderr: callers report errors themselves, without credentials.
+func silence() { C.oodcast_silence() }

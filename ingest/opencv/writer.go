@@ -21,12 +21,12 @@ type VideoWriter struct {
 	codec         string
 }
 
-// Open makes a video of w x h pixels at fps frames a second. The ending of path says how: .mp4, .mov and .mkv are
-// H.264, or MPEG-4 part 2 where there is no H.264 encoder; .avi is Motion JPEG. Odd sides lose their last pixel: H.264
-// has none.
-func Open(path string, fps float64, w, h int) (*VideoWriter, error) {
-	if !(fps > 0 && fps <= 1000) || w < 2 || h < 2 || w > maxSide || h > maxSide {
-		return nil, fmt.Errorf("write video %q: %v frames a second of %dx%d pixels", path, fps, w, h)
+// CreateVideo creates a video of w x h pixels at fps frames per second. The extension of path chooses the codec: .mp4, .mov
+// and .mkv are H.264, or MPEG-4 part 2 where OpenCV has no H.264 encoder; .avi is Motion JPEG. Odd sides lose their last
+// pixel, because H.264 takes even ones only.
+func CreateVideo(path string, fps float64, w, h int) (*VideoWriter, error) {
+	if !(fps > 0 && fps <= 1000) || w < 2 || h < 2 || w > ingest.MaxSide || h > ingest.MaxSide {
+		return nil, fmt.Errorf("write video %q: %v frames per second of %dx%d pixels", path, fps, w, h)
 	}
 	if _, err := os.Stat(filepath.Dir(path)); err != nil {
 		return nil, fmt.Errorf("write video %q: %w", path, err)
@@ -50,13 +50,13 @@ func Open(path string, fps float64, w, h int) (*VideoWriter, error) {
 			_ = vw.Close()
 		}
 	}
-	return nil, fmt.Errorf("write video %q: OpenCV has no encoder for it or cannot create the file", path)
+	return nil, fmt.Errorf("write video %q: OpenCV has no encoder fors format or cannot create the file", path)
 }
 
-// Codec is the FourCC in use: avc1, mp4v or MJPG.
+// Codec is the FourCC of the chosen codec: avc1, mp4v or MJPG.
 func (v *VideoWriter) Codec() string { return v.codec }
 
-// Write appends one picture of packed RGB pixels of the size given to Open.
+// Write appends one picture of packed RGB pixels in the size that CreateVideo was given.
 func (v *VideoWriter) Write(rgb []byte) error {
 	if v.w == nil {
 		return fmt.Errorf("write video %q: closed", v.path)
@@ -64,8 +64,9 @@ func (v *VideoWriter) Write(rgb []byte) error {
 	if len(rgb) != 3*v.width*v.height {
 		return fmt.Errorf("write video %q: %d bytes, want %dx%d pixels", v.path, len(rgb), v.width, v.height)
 	}
-	err := withMat(v.height, v.width, rgb, func(m *gocv.Mat) {
-		gocv.CvtColor(*m, &v.bgr, gocv.ColorBGRToRGB) // its own inverse
+	err := withMat(v.height, v.width, rgb, func(m gocv.Mat) error {
+		gocv.CvtColor(m, &v.bgr, gocv.ColorBGRToRGB) // its own inverse
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("write video %q: %w", v.path, err)
@@ -74,7 +75,7 @@ func (v *VideoWriter) Write(rgb []byte) error {
 	if v.width%2 != 0 || v.height%2 != 0 {
 		even := v.bgr.Region(image.Rect(0, 0, v.width&^1, v.height&^1))
 		defer even.Close()
-		picture = even.Clone() // the encoder wants rows without gaps
+		picture = even.Clone() // the encoder needs rows without gaps
 		defer picture.Close()
 	}
 	if err := v.w.Write(picture); err != nil {
@@ -83,7 +84,7 @@ func (v *VideoWriter) Write(rgb []byte) error {
 	return nil
 }
 
-// Close finishes the file. Closing twice is harmless.
+// Close completes the file. Closing twice is harmless.
 func (v *VideoWriter) Close() error {
 	if v.w == nil {
 		return nil

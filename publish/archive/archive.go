@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"image"
 	"io/fs"
 	"log/slog"
 	"path"
@@ -16,24 +15,24 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/ingest"
+	"github.com/oodcast/oodcast/publish/faultlog"
 )
 
-// Bounds of what waits.
+// Bounds of the queues.
 const (
 	maxJobs     = 64       // pictures and documents of events
-	maxJobBytes = 64 << 20 // of their frames
+	maxJobBytes = 64 << 20 // of the frames in them
 	maxFilms    = 8
 
-	// FramesHeld is how many frames of the pool wait to be compressed for films, of all cameras together.
+	// FramesHeld is the largest number of pooled frames that wait to be compressed for films, of all cameras together.
 	FramesHeld = 3
 )
 
-// drainTime is how long Run goes on after its end. Films get four fifths of it.
+// drainTime is the time that Run has to write its queues after the end of its context. Films get four fifths of it.
 const drainTime = 10 * time.Second
 
-// Archive keeps evidence of events. All methods are safe for concurrent use; Frame and Observe never wait for a disk or a
+// Archive keeps evidence of events. All methods are safe for concurrent use. Frame and Observe never wait for a disk or a
 // network.
 type Archive struct {
 	cfg     atomic.Pointer[Config] // in force
@@ -41,47 +40,43 @@ type Archive struct {
 	log     *slog.Logger
 	reg     prometheus.Registerer
 	metrics *metrics
-	overlay Overlay
-	faults  faults
-	dir     storage   // where everything is written first; nil: nowhere
-	store   *uploader // nil: nobody has said how to connect
+	faults  faultlog.Log
+	dir     storage   // holds everything first; nil: nothing is kept
+	store   *uploader // nil without WithObjectStore
 
-	frames  chan *ingest.Frame
-	jobs    chan job
-	pending atomic.Int64 // bytes of frames in jobs
-	room    int64        // for them
-	films   chan footage
-	filmed  chan job // films to write
-	writes  atomic.Uint64
-	changed chan struct{} // other settings are in force
+	frames     chan *ingest.Frame
+	jobs       chan job
+	pending    atomic.Int64 // bytes of the frames in jobs
+	maxPending int64        // bound of pending
+	films      chan footage
+	filmed     chan job // films to be written
+	writes     atomic.Uint64
+	changed    chan struct{} // signals new settings
 
-	drain  time.Duration
-	hurry  atomic.Pointer[time.Time] // when all films must be made; nil: there is time
-	unmade atomic.Int64              // films
+	drain        time.Duration
+	filmsDue     atomic.Pointer[time.Time] // the end of the time for films; nil: no end yet
+	filmsPending atomic.Int64              // films that are not made yet
 
 	mu struct {
 		sync.Mutex
-		records   map[string]*record // of events that are open, or have something to be written
+		records   map[string]*record // of events that are open or not completely written
 		recorders map[string]*recorder
-		leaving   []*recorder // of cameras that are gone
+		leaving   []*recorder // of removed cameras
 	}
 }
 
-// Option is what code decides.
+// Option is a choice of the program, not of the operator.
 type Option func(*Archive)
 
-// WithLogger sets where faults are logged; default slog.Default.
+// WithLogger sets the logger for faults; default slog.Default.
 func WithLogger(l *slog.Logger) Option { return func(a *Archive) { a.log = l } }
 
 // WithRegistry adds the archive's metrics to r.
 func WithRegistry(r prometheus.Registerer) Option { return func(a *Archive) { a.reg = r } }
 
-// WithOverlay sets how overlays are painted; default: the frame as it is.
-func WithOverlay(o Overlay) Option { return func(a *Archive) { a.overlay = o } }
-
-// WithObjectStore sets the bucket of the object store, which Config.ObjectStore needs, and who connects to it: dial is
-// asked whenever the store is needed, and what it returns stays its own. Without Config.Dir, files wait for the store in
-// the folder spool, and are removed when they are there.
+// WithObjectStore sets the bucket that Config.ObjectStore needs, and the connection to it. dial is called whenever the
+// store is needed and keeps ownership of the connection. Without Config.Dir, files wait for the store in the folder spool
+// and are removed once the store has them.
 func WithObjectStore(dial func() (*nats.Conn, error), bucket, spool string) Option {
 	return func(a *Archive) {
 		root, remove := a.cfg.Load().Dir, false
@@ -93,12 +88,11 @@ func WithObjectStore(dial func() (*nats.Conn, error), bucket, spool string) Opti
 	}
 }
 
-// New checks cfg and returns an archive for the events of a site. Nothing happens before Run.
+// New checks cfg and returns an archive for the events of a site. Nothing is written before Run.
 func New(cfg Config, site string, opts ...Option) (*Archive, error) {
 	a := &Archive{
 		site: site, log: slog.Default(), reg: prometheus.NewRegistry(),
-		overlay: func(f *ingest.Frame, _ *detector.Map) image.Image { return ingest.FrameImage(f) },
-		room:    maxJobBytes, drain: drainTime,
+		maxPending: maxJobBytes, drain: drainTime,
 		frames: make(chan *ingest.Frame, FramesHeld-1), jobs: make(chan job, maxJobs), films: make(chan footage, maxFilms),
 		filmed: make(chan job), changed: make(chan struct{}, 1),
 	}
@@ -120,8 +114,8 @@ func New(cfg Config, site string, opts ...Option) (*Archive, error) {
 	return a, nil
 }
 
-// Configure puts other settings into force: for the next frame, the next event, and for all that is kept. Dir stays what
-// New was given. With an error nothing has changed.
+// Configure replaces the settings: for the next frame, the next event, and for all evidence that is kept. Dir stays as
+// given to New. An error changes nothing.
 func (a *Archive) Configure(cfg Config) error {
 	if err := cfg.Validate(); err != nil {
 		return err
@@ -131,38 +125,39 @@ func (a *Archive) Configure(cfg Config) error {
 	}
 	cfg.Dir = a.cfg.Load().Dir
 	a.cfg.Store(&cfg)
-	wake(a.changed)
+	signal(a.changed)
 	if a.store != nil {
-		wake(a.store.news)
+		signal(a.store.news)
 	}
 	return nil
 }
 
-// wake tells whoever waits on c that there is something to do.
-func wake(c chan struct{}) {
+// signal wakes the reader of c, without waiting.
+func signal(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
 	default:
 	}
 }
 
-// Run writes until ctx is done, and then what waits, for ten seconds at most: films for which that is not enough become
-// shorter, and a disk that hangs does not hold up the end. Call neither Frame nor Observe when ctx is done. Run runs once.
+// Run writes until ctx is done, and then empties the queues, for ten seconds at most: films that need longer become
+// shorter, and a disk that hangs does not delay the end. Frame and Observe must not be called after ctx is done. Run may be
+// called once.
 func (a *Archive) Run(ctx context.Context) error {
 	rest, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	defer context.AfterFunc(ctx, func() {
 		end := time.Now().Add(a.drain * 4 / 5)
-		a.hurry.Store(&end)
+		a.filmsDue.Store(&end)
 		time.AfterFunc(a.drain, cancel)
 	})()
 	done := make(chan error, 1)
 	go func() {
 		written := make(chan struct{})
 		var g errgroup.Group
-		g.Go(func() error { return a.keepHouse(ctx) })
-		g.Go(func() error { return a.record(ctx) })
-		g.Go(func() error { return a.develop(rest) })
+		g.Go(func() error { return a.runRetention(ctx) })
+		g.Go(func() error { return a.compress(ctx) })
+		g.Go(func() error { return a.makeFilms(rest) })
 		g.Go(func() error {
 			defer close(written)
 			return a.write(rest)
@@ -177,16 +172,16 @@ func (a *Archive) Run(ctx context.Context) error {
 		return err
 	case <-rest.Done():
 	}
-	select { // the last file takes its time
+	select { // give the last file a little time
 	case err := <-done:
 		return err
 	case <-time.After(time.Second):
-		a.log.Warn("archive: what was not written yet is lost")
+		a.log.Warn("archive: queued evidence is lost: it was not written in time")
 		return nil
 	}
 }
 
-// recorder returns that of a camera, a new one if need be and wanted; nil when there is none.
+// recorder returns the recorder of a camera. When there is none, it returns a new one if wanted, else nil.
 func (a *Archive) recorder(camera string, wanted bool) *recorder {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -198,7 +193,7 @@ func (a *Archive) recorder(camera string, wanted bool) *recorder {
 	return c
 }
 
-// allRecorders returns also those of cameras that are gone, as long as they have films to finish.
+// allRecorders returns the recorders of all cameras, including removed ones that still have films to finish.
 func (a *Archive) allRecorders() (list []*recorder) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -209,14 +204,14 @@ func (a *Archive) allRecorders() (list []*recorder) {
 	return append(list, a.mu.leaving...)
 }
 
-// Forget frees what is kept in memory of a camera that is gone. Films that are not finished end with what there is. The
+// Forget frees the memory of a camera that was removed. Its unfinished films end with the frames that they have. The
 // camera, or another of that name, may come back.
 func (a *Archive) Forget(camera string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if c := a.mu.recorders[camera]; c != nil {
 		delete(a.mu.recorders, camera)
-		c.leave()
+		c.stop()
 		a.mu.leaving = append(a.mu.leaving, c)
 	}
 }
@@ -233,9 +228,9 @@ func (a *Archive) isOpen(id string) bool {
 	return a.mu.records[id] != nil
 }
 
-// Frame shows a frame that may become part of a film. The archive takes over one reference.
+// Frame hands over a frame that may become part of a film. The archive takes over one reference.
 func (a *Archive) Frame(f *ingest.Frame) {
-	if !a.cfg.Load().films() || !a.recorder(f.Camera, true).takes(f) {
+	if !a.cfg.Load().films() || !a.recorder(f.Camera, true).accepts(f) {
 		f.Release()
 		return
 	}
@@ -247,7 +242,7 @@ func (a *Archive) Frame(f *ingest.Frame) {
 	}
 }
 
-// File returns a file of an event; fs.ErrNotExist when there is none of that name, or not yet.
+// File returns a file of an event, or fs.ErrNotExist when it does not exist, or not yet.
 func (a *Archive) File(ctx context.Context, id, file string) ([]byte, error) {
 	names := []string{file}
 	if file == FileSnapshot {
@@ -268,14 +263,14 @@ func (a *Archive) File(ctx context.Context, id, file string) ([]byte, error) {
 				return data, nil
 			}
 			if !errors.Is(err, fs.ErrNotExist) {
-				a.outcome(from.name(), err)
+				a.report(from.name(), err)
 			}
 		}
 	}
 	return nil, fs.ErrNotExist
 }
 
-// sources are the places that may have a file.
+// sources returns the places that may have a file.
 func (a *Archive) sources() (list []source) {
 	if a.dir != nil {
 		list = append(list, a.dir)

@@ -16,14 +16,14 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Objects are written here and not by ObjectStore.Put of nats.go 1.55, which leaves a goroutine behind for ever when it
-// ends before that goroutine has run, as it does when NATS goes away (resetPendingAcksOnReconnect in its
-// jetstream/publish.go). The layout is that of NATS's ADR-20: pieces under $O.{bucket}.C.{object}, and then a message that
-// describes them and replaces the one before, under $O.{bucket}.M.{name in base64}. Every request has its own limit of
-// time: an object may take as long as it needs.
+// This file writes objects itself, because ObjectStore.Put of nats.go 1.55 leaks a goroutine when it returns before that
+// goroutine has run, as it does when NATS goes away (resetPendingAcksOnReconnect in its jetstream/publish.go). The layout
+// follows NATS's ADR-20: pieces under $O.{bucket}.C.{object}, and then a message that describes them and replaces the one
+// before, under $O.{bucket}.M.{name in base64}. Every request has its own time limit; an object may take as long as it
+// needs.
 const (
 	pieceBytes = 128 << 10
-	modified   = "modified" // metadata: when our file was changed
+	modified   = "modified" // metadata: the modification time of our file
 )
 
 func (b *bucket) pieces(object string) string { return "$O." + b.bucket + ".C." + object }
@@ -32,8 +32,8 @@ func (b *bucket) description(name string) string {
 	return "$O." + b.bucket + ".M." + base64.URLEncoding.EncodeToString([]byte(name))
 }
 
-// put stores an open file, unless the object is the same already, and returns how many bytes it has sent. When put breaks
-// off, its next attempt takes away the pieces of this one.
+// put stores an open file, unless the store has the same object already, and returns the number of bytes sent. When put
+// fails, its next attempt removes the pieces of this one.
 func (b *bucket) put(ctx context.Context, name string, f *os.File) (int64, error) {
 	info, err := f.Stat()
 	if err != nil {
@@ -73,7 +73,7 @@ func (b *bucket) put(ctx context.Context, name string, f *os.File) (int64, error
 	return int64(now.Size), b.purge(ctx, b.pieces(before.NUID))
 }
 
-// send sends the pieces of an object and then its description, which it completes.
+// send sends the pieces of an object, completes its description o, and sends that.
 func (b *bucket) send(ctx context.Context, o *jetstream.ObjectInfo, r io.Reader) error {
 	digest := sha256.New()
 	for piece := make([]byte, o.Opts.ChunkSize); ; {
@@ -114,7 +114,7 @@ func (b *bucket) purge(ctx context.Context, subject string) error {
 	return err
 }
 
-// request gives do a limit of time.
+// request calls do with a time limit.
 func request[T any](ctx context.Context, do func(context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -123,7 +123,7 @@ func request[T any](ctx context.Context, do func(context.Context) (T, error)) (T
 
 func (*bucket) name() string { return "objects" }
 
-// remove deletes an event's objects without a trace: deletion marks would gather.
+// remove deletes an event's objects without a trace, since deletion marks would accumulate.
 func (b *bucket) remove(ctx context.Context, k kept) error {
 	for _, file := range k.files {
 		name := path.Join(k.folder, file)
@@ -144,8 +144,8 @@ func (b *bucket) remove(ctx context.Context, k kept) error {
 	return nil
 }
 
-// list returns all events. It reads the watcher to its end, which ObjectStore.List of nats.go 1.55 does not: a list that
-// is broken off leaves a goroutine there for ever.
+// list returns all events. It reads the watcher to its end; ObjectStore.List of nats.go 1.55 does not, and leaks a
+// goroutine when it is interrupted.
 func (b *bucket) list(ctx context.Context) ([]kept, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*requestTimeout)
 	defer cancel()
@@ -167,7 +167,7 @@ func (b *bucket) list(ctx context.Context) ([]kept, error) {
 			if !ok {
 				return nil, nats.ErrDisconnected
 			}
-			if info == nil { // that was all
+			if info == nil { // the end of the list
 				return all, nil
 			}
 			id, file, at, ok := parseName(info.Name)

@@ -6,33 +6,33 @@ import (
 	"time"
 )
 
-// Config is what an operator chooses.
+// Config is the operator's choice.
 type Config struct {
-	// Dir is where evidence of events is kept; empty: nowhere. Everything else may change while the archive runs, see
+	// Dir is the folder for evidence of events; empty: none. All other keys may change while the archive runs, see
 	// [Archive.Configure]. Default empty.
 	Dir string `yaml:"dir"`
-	// ObjectStore keeps it in the JetStream object store {prefix}_archive too. Default false.
+	// ObjectStore also keeps evidence in the JetStream object store {prefix}_archive. Default false.
 	ObjectStore bool `yaml:"object_store"`
-	// MaxAge is how long evidence is kept; 0: for ever. Default 30 days.
+	// MaxAge is the age at which evidence is removed; 0: never. Default 30 days.
 	MaxAge time.Duration `yaml:"max_age"`
-	// MaxMB bounds the evidence of all events together, in each place, in millions of bytes; 0: no bound. Default 10000.
+	// MaxMB bounds the evidence of all events together in each place, in millions of bytes; 0: no bound. Default 10000.
 	MaxMB int `yaml:"max_mb"`
 	// Clip is the film of an event.
 	Clip ClipConfig `yaml:"clip"`
 }
 
-// ClipConfig says how the film of an event is made: VP8 in WebM, which browsers play.
+// ClipConfig describes the film of an event: VP8 in WebM, which browsers play.
 type ClipConfig struct {
-	// FPS is the largest number of frames a second, 0 … 30; 0: no films. Default 5.
+	// FPS is the largest number of frames per second, 0 … 30; 0: no films. Default 5.
 	FPS float64 `yaml:"fps"`
-	// Before and After are how much of the time before and after the event is on it. Default 5s.
+	// Before and After are the time that a film shows before and after its event. Default 5s.
 	Before time.Duration `yaml:"before"`
 	After  time.Duration `yaml:"after"`
-	// Max is the length of a film at most. Default 1m.
+	// Max is the maximum length of a film. Default 1m.
 	Max time.Duration `yaml:"max"`
-	// Width is that of its pictures at most, in pixels. Default 640.
+	// Width is the maximum width of a film, in pixels. Default 640.
 	Width int `yaml:"width"`
-	// MemoryMB bounds the compressed frames that wait in memory, for each camera, in millions of bytes. Default 32.
+	// MemoryMB bounds the compressed frames in memory, per camera, in millions of bytes. Default 32.
 	MemoryMB int `yaml:"memory_mb"`
 }
 
@@ -46,16 +46,16 @@ func DefaultConfig() Config {
 	}
 }
 
-// maxBytes is MaxMB in bytes.
+// maxBytes returns MaxMB in bytes.
 func (c Config) maxBytes() int64 { return int64(c.MaxMB) * 1e6 }
 
-// Off says that nothing is kept.
+// Off reports whether nothing is kept.
 func (c Config) Off() bool { return c.Dir == "" && !c.ObjectStore }
 
-// films says that films are made.
+// films reports whether films are made.
 func (c Config) films() bool { return !c.Off() && c.Clip.FPS > 0 }
 
-// Validate reports every fault.
+// Validate returns every fault.
 func (c Config) Validate() error {
 	var errs []error
 	check := func(ok bool, key string, got any, want string) {

@@ -13,7 +13,7 @@ import (
 	"github.com/oodcast/oodcast/detector/events"
 )
 
-// What retention may remove goes, oldest first; what is not ours stays.
+// Retention removes our evidence, oldest first, and nothing else.
 func TestRetention(t *testing.T) {
 	cfg := config(t)
 	cfg.MaxAge, cfg.MaxMB = 10*24*time.Hour, 1
@@ -28,7 +28,7 @@ func TestRetention(t *testing.T) {
 	const ours = `{"format": "oodcast.event.v1"}`
 	tooOld := put(11*24*time.Hour, "00000001", 10, ours)
 	oldest := put(3*time.Hour, "00000002", 500_000, ours)
-	write(t, filepath.Join(oldest, ".clip.webm4711"), make([]byte, 10)) // what a crash left behind
+	write(t, filepath.Join(oldest, ".clip.webm4711"), make([]byte, 10)) // left behind by a crash
 	newer := put(2*time.Hour, "00000003", 500_000, ours)
 	newest := put(time.Hour, "00000004", 400_000, ours)
 	foreign := put(12*24*time.Hour, "00000005", 10, `{"format": "something else"}`)
@@ -51,7 +51,7 @@ func TestRetention(t *testing.T) {
 	}
 
 	y := newYard(t, cfg)
-	eventually(t, "three events removed", func() bool { return y.metric("oodcast_archive_removed_total", "") == 3 })
+	eventually(t, "the removal of three events", func() bool { return y.metric("oodcast_archive_removed_total", "") == 3 })
 	eventually(t, "the size in the metrics", func() bool { return y.metric("oodcast_archive_bytes", "dir") > 0 })
 	for _, gone := range []string{tooOld, oldest, filepath.Join(mixed, "clip.webm")} {
 		if exists(gone) {
@@ -64,7 +64,7 @@ func TestRetention(t *testing.T) {
 		}
 	}
 	if n := y.metric("oodcast_archive_bytes", "dir"); n < 900_000 || n > 1_000_000 {
-		t.Errorf("%v bytes are said to be left, want 900 kB", n)
+		t.Errorf("the metrics report %v bytes, want 900 kB", n)
 	}
 }
 
@@ -75,7 +75,7 @@ func write(t *testing.T, path string, data []byte) {
 	}
 }
 
-// A disk that is full is counted and stops nothing; when there is room again, evidence is kept again.
+// A full disk is counted and stops nothing. When there is room again, evidence is kept again.
 func TestFullDisk(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can mount a small disk")
@@ -108,7 +108,7 @@ func TestFullDisk(t *testing.T) {
 	})
 }
 
-// Where nothing can be written, messages stop to refer to evidence.
+// When nothing can be written, messages stop referring to evidence.
 func TestDirectoryThatCannotBe(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	write(t, file, nil)
@@ -119,7 +119,7 @@ func TestDirectoryThatCannotBe(t *testing.T) {
 		y.show(6)
 	}
 	eventually(t, "an error in the metrics", func() bool { return y.metric("oodcast_archive_errors_total", "dir") > 0 })
-	// The writer notes the failure right after it has counted it: the next updates no longer refer.
+	// The writer counts the failure just before it notes it: one more update may refer to evidence.
 	eventually(t, "an update without reference", func() bool {
 		for range 11 {
 			y.show(6)
@@ -132,7 +132,7 @@ func TestDirectoryThatCannotBe(t *testing.T) {
 	}
 }
 
-// A directory that is removed while events come is made again.
+// A directory that is removed while events arrive is made again.
 func TestDirectoryRemoved(t *testing.T) {
 	cfg := config(t)
 	y := newYard(t, cfg)

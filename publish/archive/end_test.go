@@ -19,8 +19,8 @@ import (
 	"github.com/oodcast/oodcast/ingest"
 )
 
-// opened runs an archive of the settings with many events of one camera that are open, each with the same frames on its
-// film, and returns their ids.
+// opened feeds an archive with many open events of one camera, which share the frames of their films, and returns their
+// ids.
 func opened(t *testing.T, a *Archive, count, frames int) (ids []string) {
 	t.Helper()
 	begin := time.Now().UTC().Truncate(time.Millisecond)
@@ -32,10 +32,10 @@ func opened(t *testing.T, a *Archive, count, frames int) (ids []string) {
 	})
 	for i := range frames {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		f, err := pool.Get(ctx, 160, 120) // given back when it is compressed
+		f, err := pool.Get(ctx, 160, 120) // released when it is compressed
 		cancel()
 		if err != nil {
-			t.Fatal("the archive does not give the frame back")
+			t.Fatal("the archive does not release the frame")
 		}
 		f.Camera, f.Seq, f.Captured = "front", uint64(i), begin.Add(time.Duration(i)*200*time.Millisecond)
 		for k := range f.Pix {
@@ -67,7 +67,7 @@ func over(a *Archive, ids []string) {
 	}
 }
 
-// running runs the archive until stop.
+// running runs the archive until stop is called.
 func running(t *testing.T, a *Archive) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -93,8 +93,7 @@ func filming(t *testing.T) *Archive {
 	return a
 }
 
-// filmed returns the number of frames that ffprobe decodes of each film, and fails where there is something broken or
-// half-written.
+// filmed returns the number of frames that ffprobe decodes of each film. It fails on broken and half-written files.
 func filmed(t *testing.T, a *Archive, ids []string) (frames []int) {
 	t.Helper()
 	for _, id := range ids {
@@ -140,7 +139,7 @@ func dropped(t *testing.T, a *Archive, what string) float64 {
 	return 0
 }
 
-// At the end all films of events that are open are made, however many they are, and whole when there is time.
+// At the end the films of all open events are made, however many there are, and whole if there is time.
 func TestFilmsAtTheEnd(t *testing.T) {
 	a := filming(t)
 	a.drain = 2 * time.Minute
@@ -153,24 +152,24 @@ func TestFilmsAtTheEnd(t *testing.T) {
 			t.Errorf("film %d has %d frames, want all 20", i, n)
 		}
 	}
-	if len(a.mu.records) > 0 || a.unmade.Load() != 0 {
-		t.Errorf("%d records and %d films are left", len(a.mu.records), a.unmade.Load())
+	if len(a.mu.records) > 0 || a.filmsPending.Load() != 0 {
+		t.Errorf("%d records and %d films are left", len(a.mu.records), a.filmsPending.Load())
 	}
 }
 
-// When the time does not suffice, every film becomes shorter, plays all the same, and is counted.
+// Without enough time every film becomes shorter, still plays, and is counted.
 func TestFilmsAtTheEndInAHurry(t *testing.T) {
 	a := filming(t)
 	stop := running(t, a)
 	ids := opened(t, a, maxFilms+2, 40)
 	over(a, ids)
-	end := time.Now().Add(-time.Hour) // the time for films is up before the first: each has a picture at least
+	end := time.Now().Add(-time.Hour) // the time for films is over before the first: each still has a picture
 	a.drain = 2 * time.Minute
-	a.hurry.Store(&end)
-	a.Forget("front") // as at the end, but the time for films stays as it is
-	for deadline := time.Now().Add(time.Minute); a.unmade.Load() > 0; time.Sleep(10 * time.Millisecond) {
+	a.filmsDue.Store(&end)
+	a.Forget("front") // ends the films as the end of Run does, without a new end of their time
+	for deadline := time.Now().Add(time.Minute); a.filmsPending.Load() > 0; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("%d films are not made", a.unmade.Load())
+			t.Fatalf("%d films are not made", a.filmsPending.Load())
 		}
 	}
 	stop()
@@ -180,14 +179,14 @@ func TestFilmsAtTheEndInAHurry(t *testing.T) {
 		}
 	}
 	if n := dropped(t, a, "film_end"); int(n) != len(ids) {
-		t.Errorf("%v films are said to be cut, want %d", n, len(ids))
+		t.Errorf("the metrics report %v shortened films, want %d", n, len(ids))
 	}
 	if n := dropped(t, a, "film"); n != 0 {
 		t.Errorf("%v films are lost", n)
 	}
 }
 
-// The frames of a camera that is gone are freed, its films are finished, and another camera may have its name.
+// The frames of a removed camera are freed, its films are finished, and another camera may take its name.
 func TestForget(t *testing.T) {
 	a := filming(t)
 	stop := running(t, a)
@@ -215,26 +214,4 @@ func TestForget(t *testing.T) {
 		t.Error("the next camera of that name is not recorded")
 	}
 	stop()
-}
-
-// The same fault is logged once a minute with how often it came, also when it comes and goes.
-func TestFaultsAreLoggedNowAndThen(t *testing.T) {
-	var f faults
-	now, lines := time.Now(), 0
-	for i := range 1200 { // two minutes, ten times a second, every other fails
-		var err error
-		if i%2 == 0 {
-			err = os.ErrPermission
-		}
-		times, again := f.note("dir", err, now.Add(time.Duration(i)*100*time.Millisecond))
-		if times > 0 || again {
-			lines++
-		}
-		if i == 600 && times != 300 {
-			t.Errorf("%d faults in the first minute, want 300", times)
-		}
-	}
-	if lines != 4 {
-		t.Errorf("%d lines in two minutes, want that it fails and works, twice", lines)
-	}
 }

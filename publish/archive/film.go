@@ -13,7 +13,7 @@ import (
 	"github.com/oodcast/oodcast/publish/vp8"
 )
 
-// still is a frame as it waits in memory: a JPEG.
+// still is a frame in memory, as a JPEG.
 type still struct {
 	at   time.Time // captured
 	jpeg []byte
@@ -21,7 +21,7 @@ type still struct {
 
 const stillQuality = 85
 
-// newStill compresses a frame, no wider than width, with even sides.
+// newStill compresses a frame, at most width pixels wide and with even sides.
 func newStill(f *ingest.Frame, width int) (still, error) {
 	img := shrunk(ingest.FrameImage(f), width)
 	var out bytes.Buffer
@@ -31,7 +31,7 @@ func newStill(f *ingest.Frame, width int) (still, error) {
 	return still{f.Captured, out.Bytes()}, nil
 }
 
-// shrunk returns img no wider than width, with even sides.
+// shrunk returns img at most width pixels wide and with even sides.
 func shrunk(img *image.RGBA, width int) *image.RGBA {
 	w, h := img.Rect.Dx(), img.Rect.Dy()
 	if w > width {
@@ -46,8 +46,8 @@ func shrunk(img *image.RGBA, width int) *image.RGBA {
 	return out
 }
 
-// film turns stills into a WebM film. A still of another size than the first is left out: the camera has changed. When over
-// says so the film ends with the still before, and whole is false: it plays all the same.
+// film turns stills into a WebM film. It leaves out stills of another size than the first: the camera has changed. When
+// over reports true, the film ends before the next still and whole is false; it plays all the same.
 func film(stills []still, over func() bool) (data []byte, whole bool, err error) {
 	var enc *vp8.Encoder
 	defer func() {
@@ -95,7 +95,7 @@ func film(stills []still, over func() bool) (data []byte, whole bool, err error)
 	return webm(size.X, size.Y, begin, blocks, lastShown(blocks)), whole, nil
 }
 
-// lastShown is how long the last picture of a film stands: as long as those before, on average.
+// lastShown returns how long the last picture of a film stands: as long as the average of the others.
 func lastShown(blocks []block) time.Duration {
 	n := len(blocks)
 	if n < 2 {
@@ -111,7 +111,7 @@ func filmConfig(size image.Point) vp8.Config {
 	return c
 }
 
-// toI420 converts a JPEG's full-range planes to the limited range of video: Y 16 … 235, Cb and Cr 16 … 240.
+// toI420 converts the full-range planes of a JPEG to the limited range of video: Y 16 … 235, Cb and Cr 16 … 240.
 func toI420(dst []byte, p *image.YCbCr) []byte {
 	w, h := p.Rect.Dx(), p.Rect.Dy()
 	cw, ch := (w+1)/2, (h+1)/2

@@ -16,7 +16,7 @@ import (
 	"github.com/oodcast/oodcast/ingest"
 )
 
-// stuck is a disk that answers nothing until it is let go.
+// stuck is a disk that hangs until let is closed.
 type stuck struct {
 	storage
 	let chan struct{}
@@ -27,7 +27,7 @@ func (s stuck) put(string, []byte) error {
 	return nil
 }
 
-// However long a disk hangs, Observe and Frame return, what waits is bounded, and the rest is dropped and counted.
+// However long a disk hangs, Observe and Frame return, the queues are bounded, and the rest is dropped and counted.
 func TestAStuckDiskHoldsUpNobody(t *testing.T) {
 	cfg := DefaultConfig()
 	cfg.Dir, cfg.MaxAge = t.TempDir(), 0
@@ -35,7 +35,7 @@ func TestAStuckDiskHoldsUpNobody(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.room = 1 << 20
+	a.maxPending = 1 << 20
 	let := make(chan struct{})
 	a.dir = stuck{a.dir, let}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -55,11 +55,11 @@ func TestAStuckDiskHoldsUpNobody(t *testing.T) {
 		}
 		a.Observe(f, m, []events.Event{e}, nil)
 		a.Frame(f)
-		if n := a.pending.Load(); n > a.room {
-			t.Fatalf("%d bytes wait, want at most %d", n, a.room)
+		if n := a.pending.Load(); n > a.maxPending {
+			t.Fatalf("%d bytes wait, want at most %d", n, a.maxPending)
 		}
 	}
-	if len(a.jobs) > maxJobs || a.pending.Load() < a.room/2 {
+	if len(a.jobs) > maxJobs || a.pending.Load() < a.maxPending/2 {
 		t.Errorf("%d jobs with %d bytes wait", len(a.jobs), a.pending.Load())
 	}
 	close(let)
@@ -72,7 +72,7 @@ func TestAStuckDiskHoldsUpNobody(t *testing.T) {
 	}
 }
 
-// A film has the time of every frame, and every frame is decoded without complaint.
+// A film keeps the time of every frame, and every frame decodes without complaint.
 func TestFilmKeepsTime(t *testing.T) {
 	var stills []still
 	begin := time.Now()
@@ -95,7 +95,7 @@ func TestFilmKeepsTime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	data, whole, err := film(append(stills, s), func() bool { return false }) // a camera that changed its size: the film ends before
+	data, whole, err := film(append(stills, s), func() bool { return false }) // s, from a camera that has changed its size, is left out
 	if err != nil || !whole {
 		t.Fatal(whole, err)
 	}
@@ -142,12 +142,12 @@ func FuzzParseName(f *testing.F) {
 			return
 		}
 		if strings.Contains(name, "..") || strings.Contains(name, "\\") || !filepath.IsLocal(name) {
-			t.Errorf("%q leads out of the archive", name)
+			t.Errorf("%q leads outside the archive", name)
 		}
 		site, _, _ := strings.Cut(name, "/")
 		in, err := folder(site, id)
 		if want := strings.TrimSuffix(name, "/"+file); err != nil || file != "" && in != want || file == "" && in != name {
-			t.Errorf("folder(%q, %q) = %q, %v, want that of %q", site, id, in, err, name)
+			t.Errorf("folder(%q, %q) = %q, %v, want the folder of %q", site, id, in, err, name)
 		}
 	})
 }

@@ -18,34 +18,34 @@ type objects struct {
 	dial   func() (*nats.Conn, error)
 	mu     struct {
 		sync.Mutex
-		open *bucket // the newest that worked
+		open *bucket // the last one that worked
 	}
 }
 
-// bucket is one on a connection.
+// bucket is the bucket, opened on one connection.
 type bucket struct {
 	bucket string
 	nc     *nats.Conn
 	js     jetstream.JetStream
-	stream jetstream.Stream // that holds the objects
+	stream jetstream.Stream // holds the objects
 	store  jetstream.ObjectStore
-	limit  int64 // of our files, in bytes; 0: none
-	asked  limits
+	limit  int64  // bound of our files, in bytes; 0: none
+	asked  limits // applied last
 }
 
-// limits are what a bucket may keep; zero: any.
+// limits bound the age and the size of a bucket; zero: unbounded.
 type limits struct {
 	age   time.Duration
 	bytes int64
 }
 
-// madeByUs is the description of buckets whose limits are ours to set.
+// madeByUs is the description of buckets that we have made. We change the limits of no other.
 const madeByUs = "evidence of oodcast's events"
 
-// requestTimeout is for one request: an object takes several.
+// requestTimeout bounds one request; an object takes several.
 const requestTimeout = 5 * time.Second
 
-// ready returns the bucket with these limits, made when it is not there. One that somebody else has made keeps its own.
+// ready returns the bucket with these limits, and makes it if need be. A bucket made by somebody else keeps its limits.
 func (o *objects) ready(ctx context.Context, want limits) (*bucket, error) {
 	b, err := o.bind(ctx)
 	if err == nil && b.asked == want {
@@ -60,13 +60,13 @@ func (o *objects) ready(ctx context.Context, want limits) (*bucket, error) {
 	return b, nil
 }
 
-// bind returns the bucket when it is there.
+// bind returns the bucket, or jetstream.ErrBucketNotFound.
 func (o *objects) bind(ctx context.Context) (*bucket, error) {
 	nc, err := o.dial()
 	if err != nil {
 		return nil, err
 	}
-	if !nc.IsConnected() { // at once: every file would wait for its time to be up
+	if !nc.IsConnected() { // fail at once, or every file would wait for its timeout
 		return nil, nats.ErrDisconnected
 	}
 	o.mu.Lock()
@@ -97,8 +97,8 @@ func (o *objects) keep(b *bucket) {
 	o.mu.open = b
 }
 
-// limit makes the bucket or gives ours other limits, and returns it. One that is there serves as it is when we may not
-// change it.
+// limit makes the bucket, or changes the limits of one that we have made, and returns it. An existing bucket that we may
+// not change serves as it is.
 func (o *objects) limit(ctx context.Context, want limits, there bool) (*bucket, error) {
 	nc, err := o.dial()
 	if err != nil {
@@ -108,7 +108,7 @@ func (o *objects) limit(ctx context.Context, want limits, there bool) (*bucket, 
 	if err != nil {
 		return nil, err
 	}
-	// The server refuses what exceeds its limit instead of removing the oldest, so ours is a little lower.
+	// The server refuses new objects above its limit instead of removing the oldest, so our own limit is a little lower.
 	err = fitting(want.bytes/9*10, func(most int64) error {
 		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 		defer cancel()
@@ -129,7 +129,7 @@ func (o *objects) limit(ctx context.Context, want limits, there bool) (*bucket, 
 	return b, nil
 }
 
-// fitting calls do with most bytes, and with less when the server has not as much to reserve.
+// fitting calls do with most bytes, and halves them as long as the server cannot reserve as much.
 func fitting(most int64, do func(int64) error) error {
 	for {
 		err := do(most)
@@ -146,7 +146,7 @@ func fitting(most int64, do func(int64) error) error {
 	}
 }
 
-// ensure makes the bucket, or changes its limits when we have made it; most is 0 for no bound.
+// ensure makes the bucket, or changes its limits if we have made it. A most of 0 is no bound.
 func ensure(ctx context.Context, js jetstream.JetStream, name string, age time.Duration, most int64) error {
 	stream, err := js.Stream(ctx, "OBJ_"+name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
@@ -160,7 +160,7 @@ func ensure(ctx context.Context, js jetstream.JetStream, name string, age time.D
 	}
 	cfg := stream.CachedInfo().Config
 	if most == 0 {
-		most = -1 // as the server has it
+		most = -1 // the server's value
 	}
 	if cfg.Description != madeByUs || cfg.MaxAge == age && cfg.MaxBytes == most {
 		return nil

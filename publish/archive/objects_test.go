@@ -61,7 +61,7 @@ func TestObjectStore(t *testing.T) {
 		_, err := y.a.File(t.Context(), start.ID, "clip.webm")
 		return err == nil
 	})
-	// A subscriber takes the name from the message.
+	// A subscriber finds the name in the message.
 	js, err := jetstream.New(nc)
 	if err != nil {
 		t.Fatal(err)
@@ -84,7 +84,7 @@ func TestObjectStore(t *testing.T) {
 	}
 }
 
-// holds tells whether the store has every file of an event that the directory has, unchanged.
+// holds reports whether the store has every file of an event that the directory has, unchanged.
 func holds(t *testing.T, nc *nats.Conn, dir, id string) bool {
 	t.Helper()
 	js, err := jetstream.New(nc)
@@ -117,8 +117,8 @@ func holds(t *testing.T, nc *nats.Conn, dir, id string) bool {
 
 func (y *yard) waiting() float64 { return y.metric("oodcast_archive_waiting_events", "") }
 
-// Evidence of the time in which NATS is away arrives when it is back, and that of a process that ended meanwhile with the
-// next.
+// Evidence from a NATS outage arrives when NATS is back. Evidence of a process that ended meanwhile arrives with the next
+// process.
 func TestObjectStoreAway(t *testing.T) {
 	dir := t.TempDir()
 	srv := startNATS(t, dir, -1)
@@ -131,29 +131,29 @@ func TestObjectStoreAway(t *testing.T) {
 	eventually(t, "evidence", func() bool { return y.waiting() == 0 && holds(t, nc, cfg.Dir, first.ID) })
 	srv.Shutdown()
 	srv.WaitForShutdown()
-	eventually(t, "the connection gone", func() bool { return !nc.IsConnected() })
+	eventually(t, "the loss of the connection", func() bool { return !nc.IsConnected() })
 	second, end := y.event()
 	eventually(t, "the film on disk", func() bool { return exists(filepath.Join(cfg.Dir, filepath.FromSlash(end.Clip))) })
 	eventually(t, "an error in the metrics", func() bool { return y.metric("oodcast_archive_errors_total", "objects") > 0 })
-	eventually(t, "an event that waits", func() bool { return y.waiting() == 1 })
+	eventually(t, "an event in the queue", func() bool { return y.waiting() == 1 })
 
 	srv = startNATS(t, dir, port(t, addr))
-	eventually(t, "what was missed", func() bool { return y.waiting() == 0 && holds(t, nc, cfg.Dir, second.ID) })
+	eventually(t, "the evidence of the outage", func() bool { return y.waiting() == 0 && holds(t, nc, cfg.Dir, second.ID) })
 	srv.Shutdown()
 	srv.WaitForShutdown()
 	third, _ := y.event()
 	y.stop()
 	startNATS(t, dir, port(t, addr))
 	y = newYard(t, cfg, archive.WithObjectStore(given(nc), "oodcast_archive", ""))
-	eventually(t, "what an earlier process left", func() bool { return holds(t, nc, cfg.Dir, third.ID) })
-	eventually(t, "nothing that waits", func() bool { return y.waiting() == 0 })
+	eventually(t, "the evidence of an earlier process", func() bool { return holds(t, nc, cfg.Dir, third.ID) })
+	eventually(t, "an empty queue", func() bool { return y.waiting() == 0 })
 	if n := y.metric("oodcast_archive_dropped_total", "upload"); n != 0 {
 		t.Errorf("%v events are lost", n)
 	}
 }
 
-// A server that goes away again and again, in the middle of objects, leaves none incomplete and no goroutine behind: see
-// TestMain.
+// A server that goes away again and again, in the middle of objects, leaves no incomplete object and no goroutine behind
+// (see TestMain).
 func TestObjectStoreComesAndGoes(t *testing.T) {
 	dir := t.TempDir()
 	srv := startNATS(t, dir, -1)
@@ -174,23 +174,23 @@ func TestObjectStoreComesAndGoes(t *testing.T) {
 	y := newYard(t, cfg, archive.WithObjectStore(given(nc), "oodcast_archive", ""))
 	for range 2 {
 		pieces := received(t, nc)
-		eventually(t, "pieces that arrive", func() bool { return received(t, nc) > pieces || y.waiting() == 0 })
+		eventually(t, "more pieces", func() bool { return received(t, nc) > pieces || y.waiting() == 0 })
 		srv.Shutdown()
 		srv.WaitForShutdown()
 		srv = startNATS(t, dir, port(t, addr))
-		eventually(t, "the connection back", nc.IsConnected)
+		eventually(t, "the connection", nc.IsConnected)
 	}
 	for _, id := range ids {
-		eventually(t, "an event that is whole", func() bool { return holds(t, nc, cfg.Dir, id) })
+		eventually(t, "a complete event", func() bool { return holds(t, nc, cfg.Dir, id) })
 	}
-	eventually(t, "nothing that waits", func() bool { return y.waiting() == 0 })
-	// Nothing is left of what broke off: 46 pieces of each film, one of each document, and a description for each.
+	eventually(t, "an empty queue", func() bool { return y.waiting() == 0 })
+	// Nothing is left of interrupted attempts: 46 pieces of each film, one of each document, and a description of each.
 	if n := received(t, nc); n != 3*(46+1+2) {
 		t.Errorf("the bucket has %d messages, want %d", n, 3*(46+1+2))
 	}
 }
 
-// received is the number of messages in the bucket; 0 when there is none.
+// received returns the number of messages in the bucket; 0 when there is no bucket.
 func received(t *testing.T, nc *nats.Conn) uint64 {
 	t.Helper()
 	js, err := jetstream.New(nc)
@@ -206,7 +206,7 @@ func received(t *testing.T, nc *nats.Conn) uint64 {
 	return stream.CachedInfo().State.Msgs
 }
 
-// The store can be switched on and off while events come, and without a directory nothing stays on disk.
+// The store can be switched on and off while events arrive. Without a directory nothing stays on disk.
 func TestObjectStoreSwitched(t *testing.T) {
 	nc := dial(t, startNATS(t, t.TempDir(), -1).ClientURL())
 	cfg := config(t)
@@ -233,7 +233,7 @@ func TestObjectStoreSwitched(t *testing.T) {
 		t.Errorf("the film in the store: %d bytes, %v", len(film), err)
 	}
 	if age, most := kept(t, nc); age != 24*time.Hour || most < 100e6 || most > 120e6 {
-		t.Errorf("the bucket keeps %d bytes for %v, want somewhat more than 100 MB for a day", most, age)
+		t.Errorf("the bucket keeps %d bytes for %v, want a little more than 100 MB for a day", most, age)
 	}
 	cfg.MaxAge, cfg.MaxMB = time.Hour, 0
 	configure()
@@ -260,7 +260,7 @@ func kept(t *testing.T, nc *nats.Conn) (age time.Duration, bytes int64) {
 	return cfg.MaxAge, cfg.MaxBytes
 }
 
-// A server that has less room than the settings allow keeps the newest evidence.
+// A server with less room than the settings allow keeps the newest evidence.
 func TestObjectStoreSmallServer(t *testing.T) {
 	srv := startNATS(t, t.TempDir(), -1, func(o *server.Options) { o.JetStreamMaxStore = 36 << 20 })
 	nc := dial(t, srv.ClientURL())
@@ -277,7 +277,7 @@ func TestObjectStoreSmallServer(t *testing.T) {
 		ids = append(ids, id)
 	}
 	y := newYard(t, cfg, archive.WithObjectStore(given(nc), "oodcast_archive", ""))
-	eventually(t, "the newest", func() bool { return y.waiting() == 0 && holds(t, nc, cfg.Dir, ids[4]) })
+	eventually(t, "the newest event", func() bool { return y.waiting() == 0 && holds(t, nc, cfg.Dir, ids[4]) })
 	if holds(t, nc, cfg.Dir, ids[0]) {
 		t.Error("the store still has the oldest")
 	}
@@ -288,7 +288,7 @@ func TestObjectStoreSmallServer(t *testing.T) {
 	}
 }
 
-// The object store is bounded too: the oldest events go.
+// The object store is bounded too: the oldest events are removed.
 func TestObjectStoreRetention(t *testing.T) {
 	nc := dial(t, startNATS(t, t.TempDir(), -1).ClientURL())
 	js, err := jetstream.New(nc)
@@ -310,7 +310,7 @@ func TestObjectStoreRetention(t *testing.T) {
 	cfg := config(t)
 	cfg.Dir, cfg.ObjectStore, cfg.MaxAge, cfg.MaxMB = "", true, 0, 1
 	y := newYard(t, cfg, archive.WithObjectStore(given(nc), "oodcast_archive", t.TempDir()))
-	eventually(t, "the oldest removed", func() bool { return y.metric("oodcast_archive_removed_total", "") == 1 })
+	eventually(t, "the removal of the oldest", func() bool { return y.metric("oodcast_archive_removed_total", "") == 1 })
 	for i, name := range names {
 		_, err := store.GetInfo(t.Context(), name)
 		if gone := errors.Is(err, jetstream.ErrObjectNotFound); gone != (i == 0) {

@@ -13,20 +13,20 @@ import (
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
-// record is what is known of the evidence of one event.
+// record is the evidence of one event.
 type record struct {
 	id     string
 	folder string
-	filmed bool         // a film is made of it
-	holds  atomic.Int32 // the event, until its end is written, and its film: then it is forgotten
-	lost   atomic.Bool  // its evidence could not be written
+	filmed bool         // a film is made of the event
+	holds  atomic.Int32 // by the event, until its end is written, and by its film; without any the record is forgotten
+	lost   atomic.Bool  // the last write of its files failed
 
-	// Of Observe, which is one goroutine for each camera.
-	peak  float32 // of the newest picture
-	still bool    // there is a picture of the start
-	high  bool    // there is one of the peak
+	// Used by Observe alone, which runs in one goroutine per camera.
+	peak         float32 // of the newest picture
+	pictured     bool    // there is a picture of the start or the peak
+	peakPictured bool    // there is a picture of the peak
 
-	// Of the writer.
+	// Used by the writer alone.
 	doc document
 }
 
@@ -37,34 +37,34 @@ type document struct {
 	Maps   []MapScale   `json:"maps"`
 }
 
-// job is something to write.
+// job is a unit of work for the writer.
 type job struct {
 	r     *record
 	event schema.Event
 	shot  *shot  // nil: no pictures
 	high  bool   // the shot is of the peak
 	film  []byte // nil: no film
-	last  bool   // of the event, or of its film
+	last  bool   // the end of the event, or its film
 }
 
 // shot is a frame and its map. Several events may share one.
 type shot struct {
-	frame *ingest.Frame // a copy of ours
+	frame *ingest.Frame // our own copy
 	m     *detector.Map
 }
 
-// peakStep is by which part a peak must exceed the one before to be worth another picture: there are few, however slowly
-// it climbs.
+// peakStep is the fraction by which a peak must exceed the last one for another picture. It keeps pictures few, however
+// slowly the peak climbs.
 const peakStep = 0.05
 
-// Observe hands over what the tracker said about a map: the events to tell, and all that are open. It returns the events
-// to tell with references to their evidence. f is the frame of the map, a reference of the caller's that stays the
-// caller's; both are nil when events end without a map.
-func (a *Archive) Observe(f *ingest.Frame, m *detector.Map, told, open []events.Event) []events.Event {
+// Observe hands over the tracker's result for a map: the events that changed, and all open events. It returns the changed
+// events with references to their evidence. f is the frame of the map; the caller keeps its reference. f and m are nil
+// when events end without a map.
+func (a *Archive) Observe(f *ingest.Frame, m *detector.Map, changed, open []events.Event) []events.Event {
 	if a.cfg.Load().Off() && !a.hasOpen() {
-		return told
+		return changed
 	}
-	told = slices.Clone(told)
+	changed = slices.Clone(changed)
 	var now *shot
 	take := func() *shot {
 		if now == nil && f != nil && m != nil {
@@ -75,25 +75,25 @@ func (a *Archive) Observe(f *ingest.Frame, m *detector.Map, told, open []events.
 		}
 		return now
 	}
-	for i := range told {
-		a.observeTold(&told[i], take)
+	for i := range changed {
+		a.observeChange(&changed[i], take)
 	}
 	if m != nil {
 		for _, e := range open {
 			a.observePeak(e, m, take)
 		}
 	}
-	return told
+	return changed
 }
 
-// observeTold notes a message about an event and adds the references to it.
-func (a *Archive) observeTold(e *events.Event, take func() *shot) {
+// observeChange queues the evidence of an event that changed, and adds the references to the event.
+func (a *Archive) observeChange(e *events.Event, take func() *shot) {
 	a.mu.Lock()
 	r := a.mu.records[e.ID]
 	a.mu.Unlock()
 	if r == nil {
 		if e.Type != events.Start {
-			return // it began before we did
+			return // it started before we did
 		}
 		if a.cfg.Load().Off() {
 			return
@@ -105,11 +105,11 @@ func (a *Archive) observeTold(e *events.Event, take func() *shot) {
 	j := job{r: r, last: e.Type == events.End}
 	if e.Type == events.Start {
 		j.shot = take()
-		r.peak, r.still = e.Peak, j.shot != nil
+		r.peak, r.pictured = e.Peak, j.shot != nil
 	}
-	if r.still && !r.lost.Load() {
+	if r.pictured && !r.lost.Load() {
 		e.Snapshot = path.Join(r.folder, FileOverlay)
-		if r.high {
+		if r.peakPictured {
 			e.Snapshot = path.Join(r.folder, FilePeakOverlay)
 		}
 		if j.last && r.filmed {
@@ -121,14 +121,15 @@ func (a *Archive) observeTold(e *events.Event, take func() *shot) {
 		c.end(r, e.Start.Add(e.Duration), time.Now())
 	}
 	if !a.submit(j) && j.shot != nil {
-		r.still, e.Snapshot = false, ""
+		r.pictured, e.Snapshot = false, ""
 	}
 }
 
+// begin returns the record of a new event; nil when its id is not the tracker's.
 func (a *Archive) begin(e events.Event) *record {
 	in, err := folder(a.site, e.ID)
 	if err != nil {
-		a.outcome("id", err)
+		a.report("id", err)
 		return nil
 	}
 	r := &record{
@@ -140,13 +141,13 @@ func (a *Archive) begin(e events.Event) *record {
 	a.mu.Unlock()
 	if r.filmed {
 		r.holds.Add(1)
-		a.unmade.Add(1)
+		a.filmsPending.Add(1)
 		a.recorder(e.Camera, true).start(r, e.Start)
 	}
 	return r
 }
 
-// release takes away one of the holds of a record. With the last it is forgotten: all that there is to write is written.
+// release removes one hold of a record. Without holds everything is written, and the record is forgotten.
 func (a *Archive) release(r *record) {
 	if r.holds.Add(-1) > 0 {
 		return
@@ -156,7 +157,7 @@ func (a *Archive) release(r *record) {
 	delete(a.mu.records, r.id)
 }
 
-// observePeak takes a picture of an event that is clearly higher than at its last picture.
+// observePeak takes a picture of an event whose score is clearly higher than at its last picture.
 func (a *Archive) observePeak(e events.Event, m *detector.Map, take func() *shot) {
 	a.mu.Lock()
 	r := a.mu.records[e.ID]
@@ -169,18 +170,18 @@ func (a *Archive) observePeak(e events.Event, m *detector.Map, take func() *shot
 		return
 	}
 	if a.submit(job{r: r, event: message.Event(a.site, e), shot: s, high: true}) {
-		r.peak, r.high, r.still = e.Peak, true, true
+		r.peak, r.peakPictured, r.pictured = e.Peak, true, true
 	}
 }
 
-// submit queues a job, if there is room.
+// submit queues a job, or drops it and returns false when there is no room.
 func (a *Archive) submit(j job) bool {
 	size := int64(0)
 	what := "event"
 	if j.shot != nil {
 		size, what = int64(len(j.shot.frame.Pix)), "picture"
 	}
-	if a.pending.Add(size) <= a.room {
+	if a.pending.Add(size) <= a.maxPending {
 		select {
 		case a.jobs <- j:
 			return true

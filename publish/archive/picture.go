@@ -4,22 +4,17 @@ import (
 	"bytes"
 	"fmt"
 	"image"
-	"image/color"
 	"image/jpeg"
 	"image/png"
-	"math"
 
 	"golang.org/x/image/draw"
 
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/detector/events"
-	"github.com/oodcast/oodcast/ingest"
+	"github.com/oodcast/oodcast/publish/overlay"
 )
 
-// Overlay lays a map over its frame.
-type Overlay func(f *ingest.Frame, m *detector.Map) image.Image
-
-// MapScale says how the grey values of a map's picture become values again: min + grey · (max - min) / 65535.
+// MapScale turns the grey values of a map's picture back into scores: min + grey · (max - min) / 65535.
 type MapScale struct {
 	File  string  `json:"file"`
 	Min   float32 `json:"value_min"`
@@ -43,17 +38,9 @@ func toJPEG(img image.Image, quality int) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// mapPNG makes a 16 bit grey picture of a map on its own grid.
+// mapPNG returns a 16-bit grey picture of a map on its own grid.
 func mapPNG(m *detector.Map) ([]byte, MapScale, error) {
-	lo, hi := m.Values[0], m.Values[0]
-	for _, v := range m.Values {
-		lo, hi = min(lo, v), max(hi, v)
-	}
-	img := image.NewGray16(image.Rect(0, 0, m.Width, m.Height))
-	k := math.MaxUint16 / max(float64(hi-lo), 1e-9)
-	for i, v := range m.Values {
-		img.SetGray16(i%m.Width, i/m.Width, color.Gray16{Y: uint16(float64(v-lo)*k + 0.5)})
-	}
+	img, lo, hi := overlay.Grey(m)
 	var out bytes.Buffer
 	if err := png.Encode(&out, img); err != nil {
 		return nil, MapScale{}, fmt.Errorf("compress map: %w", err)
@@ -61,7 +48,7 @@ func mapPNG(m *detector.Map) ([]byte, MapScale, error) {
 	return out.Bytes(), MapScale{Min: lo, Max: hi, Peak: m.Peak, Width: m.Width, Rows: m.Height}, nil
 }
 
-// thumb cuts out the surroundings of a region, at twice its size and at least a third of the picture.
+// thumb returns the surroundings of a region: twice its size, and at least a third of the picture.
 func thumb(img image.Image, box events.Box) *image.RGBA {
 	size := img.Bounds().Size()
 	pw, ph := float64(size.X), float64(size.Y)

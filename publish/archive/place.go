@@ -15,15 +15,15 @@ import (
 	"github.com/google/renameio/v2"
 )
 
-// source has files. Names have slashes: {site}/{camera}/{date}/{id}/{file}.
+// source is a place to read files from. Names have slashes: {site}/{camera}/{date}/{id}/{file}.
 type source interface {
-	// name is how it is called in metrics and logs.
+	// name is its name in metrics and logs.
 	name() string
-	// get reads a file; fs.ErrNotExist when it is not there.
+	// get reads a file, or returns fs.ErrNotExist.
 	get(ctx context.Context, name string) ([]byte, error)
 }
 
-// shelf keeps events for a while.
+// shelf is a place that retention cleans up.
 type shelf interface {
 	name() string
 	// list returns all events.
@@ -32,11 +32,11 @@ type shelf interface {
 	remove(ctx context.Context, k kept) error
 }
 
-// storage is where evidence is written first: a directory.
+// storage is the place where evidence is written first: a directory.
 type storage interface {
 	source
 	shelf
-	// put writes a file; it is complete or not there.
+	// put writes a file, whole or not at all.
 	put(name string, data []byte) error
 }
 
@@ -49,10 +49,10 @@ type kept struct {
 	files  []string
 }
 
-// marker is in every event.json: it says that a folder is ours.
+// marker is in every event.json and identifies the folder as ours.
 const marker = "oodcast.event.v1"
 
-// dir is a directory. One that was removed is made again.
+// dir is a directory. If it is removed, put makes it again.
 type dir struct{ root string }
 
 func (d dir) path(name string) string { return filepath.Join(d.root, filepath.FromSlash(name)) }
@@ -64,13 +64,13 @@ func (d dir) put(name string, data []byte) error {
 	if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
 		return err
 	}
-	// The temporary file lies beside the final one: a rename across file systems is not atomic.
+	// The temporary file is next to the final one, because a rename across file systems is not atomic.
 	return renameio.WriteFile(full, data, 0o644, renameio.WithTempDir(filepath.Dir(full)))
 }
 
 func (d dir) get(_ context.Context, name string) ([]byte, error) { return os.ReadFile(d.path(name)) }
 
-// list walks the layout and passes over everything that is not of it.
+// list walks the layout and ignores everything else.
 func (d dir) list(ctx context.Context) ([]kept, error) {
 	if _, err := os.Stat(d.root); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -85,7 +85,7 @@ func (d dir) list(ctx context.Context) ([]kept, error) {
 				return nil, err
 			}
 			for _, e := range entries {
-				if e.IsDir() { // not a link: retention follows none
+				if e.IsDir() { // and not a link, because retention follows none
 					next = append(next, path.Join(f, e.Name()))
 				}
 			}
@@ -104,13 +104,13 @@ func (d dir) list(ctx context.Context) ([]kept, error) {
 	return all, nil
 }
 
-// event returns what there is of an event in its folder, also files that a crash left half-written.
+// event returns the files in the folder of an event, including those that a crash left half-written.
 func (d dir) event(in string) kept {
 	id, _, at, _ := parseName(in)
 	k := kept{id: id, folder: in, at: at}
 	entries, err := os.ReadDir(d.path(in))
 	if err != nil {
-		return k // removed by somebody else
+		return k // removed meanwhile
 	}
 	for _, e := range entries {
 		info, err := e.Info()
@@ -123,7 +123,7 @@ func (d dir) event(in string) kept {
 	return k
 }
 
-// isOurs says whether a file in an event's folder is of our making: a known name, or renameio's temporary one for it.
+// isOurs reports whether we have made a file in an event's folder: its name is known, or renameio's temporary name for it.
 func isOurs(name string) bool {
 	for _, known := range Files() {
 		rest, temporary := strings.CutPrefix(name, "."+known)
@@ -134,8 +134,8 @@ func isOurs(name string) bool {
 	return false
 }
 
-// remove deletes the files, event.json last, and the folders that are empty then. A folder whose event.json does not say
-// that it is ours is left alone.
+// remove deletes the files, event.json last, and then the folders that are empty. It leaves a folder alone whose
+// event.json does not identify it as ours.
 func (d dir) remove(_ context.Context, k kept) error {
 	raw, err := os.ReadFile(d.path(path.Join(k.folder, FileEvent)))
 	var doc struct {
@@ -157,10 +157,10 @@ func (d dir) remove(_ context.Context, k kept) error {
 			}
 		}
 	}
-	_ = os.Remove(d.path(k.folder))           // stays when something else lies in it
-	_ = os.Remove(d.path(path.Dir(k.folder))) // stays while there are events of the same day
+	_ = os.Remove(d.path(k.folder))           // stays when it holds something else
+	_ = os.Remove(d.path(path.Dir(k.folder))) // stays while it holds events of the same day
 	return nil
 }
 
-// errForeign says that a folder looks like ours but does not say so.
+// errForeign means that a folder looks like ours, but its event.json does not say so.
 var errForeign = errors.New("archive: not our folder")

@@ -15,22 +15,22 @@ type recorder struct {
 	mu  struct {
 		sync.Mutex
 		gone   bool      // there are no more frames
-		due    time.Time // no frame before
+		due    time.Time // of the next frame
 		stills []still
 		bytes  int
-		wants  []*want
+		films  []*filmRequest
 	}
 }
 
-// want is a film that is being gathered.
-type want struct {
+// filmRequest is a film whose frames are still arriving.
+type filmRequest struct {
 	r        *record
 	from, to time.Time // to is zero while the event is open
-	heard    time.Time // on our clock: when the event ended
+	endedAt  time.Time // when we heard of the end, on our clock
 }
 
-// takes says whether a frame is one of those that are kept.
-func (c *recorder) takes(f *ingest.Frame) bool {
+// accepts reports whether a frame is to be kept, at the frame rate of films.
+func (c *recorder) accepts(f *ingest.Frame) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	fps := c.cfg.Load().Clip.FPS
@@ -39,13 +39,13 @@ func (c *recorder) takes(f *ingest.Frame) bool {
 	}
 	every := time.Duration(float64(time.Second) / fps)
 	c.mu.due = c.mu.due.Add(every)
-	if c.mu.due.Before(f.Captured) { // after a pause, or at the start
+	if c.mu.due.Before(f.Captured) { // after a pause, or for the first frame
 		c.mu.due = f.Captured.Add(every * 9 / 10) // cameras are not exact
 	}
 	return true
 }
 
-// add keeps a still and drops what no film needs any more, and the oldest when there is too much.
+// add keeps a still. It drops stills that no film needs any more, and the oldest ones above the memory bound.
 func (c *recorder) add(s still) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -53,7 +53,7 @@ func (c *recorder) add(s still) {
 	c.mu.stills = append(c.mu.stills, s)
 	c.mu.bytes += len(s.jpeg)
 	first := s.at.Add(-clip.Before)
-	for _, w := range c.mu.wants {
+	for _, w := range c.mu.films {
 		if w.from.Before(first) {
 			first = w.from
 		}
@@ -66,32 +66,32 @@ func (c *recorder) add(s still) {
 	c.mu.stills = slices.Delete(c.mu.stills, 0, n)
 }
 
-// start begins to gather the film of an event.
+// start begins the film of an event.
 func (c *recorder) start(r *record, at time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.mu.wants = append(c.mu.wants, &want{r: r, from: at.Add(-c.cfg.Load().Clip.Before)})
+	c.mu.films = append(c.mu.films, &filmRequest{r: r, from: at.Add(-c.cfg.Load().Clip.Before)})
 }
 
-// end says that an event is over.
+// end notes the end of an event.
 func (c *recorder) end(r *record, at, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, w := range c.mu.wants {
+	for _, w := range c.mu.films {
 		if w.r == r {
-			w.to, w.heard = at.Add(c.cfg.Load().Clip.After), now
+			w.to, w.endedAt = at.Add(c.cfg.Load().Clip.After), now
 		}
 	}
 }
 
-// footage is what there is for the film of an event.
+// footage holds the frames of a film.
 type footage struct {
 	r      *record
 	stills []still
 }
 
-// leave says that there are no more frames.
-func (c *recorder) leave() {
+// stop notes that there are no more frames.
+func (c *recorder) stop() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.mu.gone = true
@@ -102,13 +102,13 @@ func deleteIdle(list []*recorder) []*recorder {
 	return slices.DeleteFunc(list, func(c *recorder) bool {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		return len(c.mu.wants) == 0
+		return len(c.mu.films) == 0
 	})
 }
 
-// ready returns the films for which all is there, room of them at most: the time after the event has passed, or they are
-// as long as they may be. A camera that delivers nothing any more is not waited for; nor is one that is gone, or when there
-// shall be no films any more.
+// ready returns the films that are complete, at most room of them: the time after the event has passed, or the film has
+// its maximum length. Films also end when the camera has stopped delivering, when it was removed, and when films are
+// switched off.
 func (c *recorder) ready(now time.Time, room int) (done []footage) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -118,9 +118,9 @@ func (c *recorder) ready(now time.Time, room int) (done []footage) {
 	if n := len(c.mu.stills); n > 0 {
 		newest = c.mu.stills[n-1].at
 	}
-	c.mu.wants = slices.DeleteFunc(c.mu.wants, func(w *want) bool {
+	c.mu.films = slices.DeleteFunc(c.mu.films, func(w *filmRequest) bool {
 		most := w.from.Add(clip.Max)
-		over := !w.to.IsZero() && (!newest.Before(w.to) || now.Sub(w.heard) > clip.After+2*time.Second)
+		over := !w.to.IsZero() && (!newest.Before(w.to) || now.Sub(w.endedAt) > clip.After+2*time.Second)
 		if len(done) >= room || !over && newest.Before(most) && !c.mu.gone && cfg.films() {
 			return false
 		}
@@ -131,12 +131,13 @@ func (c *recorder) ready(now time.Time, room int) (done []footage) {
 		done = append(done, footage{w.r, c.between(w.from, to)})
 		return true
 	})
-	if !cfg.films() && len(c.mu.wants) == 0 {
+	if !cfg.films() && len(c.mu.films) == 0 {
 		c.mu.stills, c.mu.bytes = nil, 0
 	}
 	return done
 }
 
+// between returns the stills of a span of time, ends included.
 func (c *recorder) between(from, to time.Time) (list []still) {
 	for _, s := range c.mu.stills {
 		if !s.at.Before(from) && !s.at.After(to) {

@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// The directory is looked through when an hour has passed, or a minute in which something was written.
+// The directory is swept every hour, and every minute in which something was written.
 const (
 	sweepEvery = time.Minute
 	sweepIdle  = time.Hour
 )
 
-// sweep removes the oldest events of a shelf until the rest is young enough and not more than limit bytes (0: no bound),
-// and returns how much is left. Events that are open stay.
+// sweep removes the oldest events of a shelf until the rest is young enough and within limit bytes (0: no bound), and
+// returns the size of the rest. Open events stay.
 func (a *Archive) sweep(ctx context.Context, s shelf, limit int64) (left int64, err error) {
 	all, err := s.list(ctx)
 	if err != nil {
@@ -34,7 +34,7 @@ func (a *Archive) sweep(ctx context.Context, s shelf, limit int64) (left int64, 
 		}
 		switch err := s.remove(ctx, k); {
 		case errors.Is(err, errForeign):
-			left -= k.bytes // it is not evidence
+			left -= k.bytes // not evidence
 		case err != nil:
 			errs = append(errs, err)
 		default:
@@ -46,8 +46,8 @@ func (a *Archive) sweep(ctx context.Context, s shelf, limit int64) (left int64, 
 	return left, errors.Join(errs...)
 }
 
-// keepHouse sweeps the directory at the start, when the settings have changed, and every now and then, until ctx is done.
-func (a *Archive) keepHouse(ctx context.Context) error {
+// runRetention sweeps the directory at the start, after a change of the settings, and at intervals, until ctx is done.
+func (a *Archive) runRetention(ctx context.Context) error {
 	if a.dir == nil {
 		return nil
 	}
@@ -68,7 +68,7 @@ func (a *Archive) keepHouse(ctx context.Context) error {
 		}
 		last, seen = time.Now(), n
 		if _, err := a.sweep(ctx, a.dir, a.cfg.Load().maxBytes()); ctx.Err() == nil {
-			a.outcome(a.dir.name()+" retention", err)
+			a.report(a.dir.name()+" retention", err)
 		}
 	}
 }

@@ -16,27 +16,27 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// uploader brings events from the directory to the object store. Which of them wait is on disk: an empty file for each in
-// {dir}/.objects, so that they outlive this process. While an event is sent its file ends in sending, and what is written
-// to the event meanwhile makes another. The events that wait are bounded by the retention of the directory.
+// uploader copies events from the directory to the object store. An empty file in {dir}/.objects marks each event that
+// waits, so that the queue outlives this process. While an event is being sent, the name of its file ends in sending; a
+// write to the event meanwhile adds a new file. The retention of the directory bounds the queue.
 type uploader struct {
 	a       *Archive
 	objects *objects
 	root    string // of the directory
-	remove  bool   // what is in the store needs no directory
+	remove  bool   // remove files once the store has them
 	news    chan struct{}
 
-	settling sync.Mutex // held while an event is closed and marked, or found open or closed and unmarked
+	marking sync.Mutex // makes closing and marking an event, and unmarking it and looking whether it is open, one step each
 
-	want  limits // that the store has
-	left  int64  // bytes in it
+	want  limits // in force in the store
+	left  int64  // bytes in the store
 	swept time.Time
 }
 
 const (
 	sending = ".sending"
 
-	// uploadPause is between two looks at what waits; it doubles up to uploadPatience while something goes wrong.
+	// uploadPause separates two passes. It doubles after every failure, up to uploadPatience.
 	uploadPause    = time.Second
 	uploadPatience = 30 * time.Second
 )
@@ -47,7 +47,7 @@ func newUploader(a *Archive, o *objects, root string, remove bool) *uploader {
 
 func (u *uploader) marker(id string) string { return filepath.Join(u.root, ".objects", id) }
 
-// mark says that something of an event is to be uploaded.
+// mark queues an event.
 func (u *uploader) mark(id string) {
 	if u == nil || !u.remove && !u.a.cfg.Load().ObjectStore {
 		return
@@ -56,16 +56,16 @@ func (u *uploader) mark(id string) {
 	if err == nil {
 		err = os.WriteFile(u.marker(id), nil, 0o600)
 	}
-	u.a.outcome("uploads", err)
-	wake(u.news)
+	u.a.report("uploads", err)
+	signal(u.news)
 }
 
-// run uploads what waits until everything is written, and then what is left, as long as the store works and rest is not
-// done. What it cannot upload waits for the next process.
+// run uploads queued events until written is closed, and then makes a last pass, until rest is done. Events that it cannot
+// upload wait for the next process.
 func (u *uploader) run(rest context.Context, written <-chan struct{}) error {
-	if u.remove { // whatever lies there has nowhere else to go
+	if u.remove { // the files in the folder have no other destination
 		left, err := u.a.dir.list(rest)
-		u.a.outcome("uploads", err)
+		u.a.report("uploads", err)
 		for _, k := range left {
 			u.mark(k.id)
 		}
@@ -96,11 +96,11 @@ func (u *uploader) run(rest context.Context, written <-chan struct{}) error {
 }
 
 func (u *uploader) finish(rest context.Context) error {
-	_ = u.pass(rest) // it counts what goes wrong
+	_ = u.pass(rest) // counts its own errors
 	return nil
 }
 
-// pass uploads everything that waits, and removes what is too old or too much. It returns the first error; each is counted.
+// pass uploads all queued events and applies the retention of the store. It counts every error and returns the first.
 func (u *uploader) pass(ctx context.Context) (first error) {
 	cfg := u.a.cfg.Load()
 	if !cfg.ObjectStore {
@@ -109,7 +109,7 @@ func (u *uploader) pass(ctx context.Context) (first error) {
 	}
 	waiting, err := u.waiting()
 	if err != nil {
-		u.a.outcome("uploads", err)
+		u.a.report("uploads", err)
 		return err
 	}
 	u.a.metrics.waiting.Set(float64(len(waiting)))
@@ -125,20 +125,20 @@ func (u *uploader) pass(ctx context.Context) (first error) {
 		}
 	}
 	if err != nil {
-		u.a.outcome("objects", err)
+		u.a.report("objects", err)
 		return err
 	}
 	for i, id := range waiting {
-		if u.a.cfg.Load() != cfg { // switched off, or other limits
-			wake(u.news)
+		if u.a.cfg.Load() != cfg { // the settings have changed
+			signal(u.news)
 			return first
 		}
 		err := u.send(ctx, b, id)
 		if err != nil {
-			u.objects.keep(nil) // the bucket may be another: look again
+			u.objects.keep(nil) // look again: somebody may have replaced the bucket
 			first = errors.Join(first, err)
 		}
-		u.a.outcome("objects", err)
+		u.a.report("objects", err)
 		if ctx.Err() != nil || errors.Is(err, nats.ErrDisconnected) || !b.nc.IsConnected() {
 			return errors.Join(first, nats.ErrDisconnected)
 		}
@@ -157,7 +157,7 @@ func (u *uploader) sweep(ctx context.Context, b *bucket, limit int64) (err error
 	return err
 }
 
-// waiting returns the events that wait, oldest first.
+// waiting returns the queued events, oldest first.
 func (u *uploader) waiting() ([]string, error) {
 	entries, err := os.ReadDir(u.marker(""))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -183,8 +183,8 @@ func (u *uploader) waiting() ([]string, error) {
 	return ids, nil
 }
 
-// send uploads the files of an event that the store does not have. An event without files is lost, as one that the store
-// has no room for.
+// send uploads the files of an event that the store does not have. An event without files is lost, and so is one that is
+// larger than the store.
 func (u *uploader) send(ctx context.Context, b *bucket, id string) error {
 	closed, err := u.claim(id)
 	if err != nil {
@@ -192,22 +192,22 @@ func (u *uploader) send(ctx context.Context, b *bucket, id string) error {
 	}
 	in, err := folder(u.a.site, id)
 	if err != nil {
-		return err // waiting has checked
+		return err // never: waiting has checked the id
 	}
 	here := dir{u.root}.event(in)
 	if len(here.files) == 0 || b.limit > 0 && here.bytes > b.limit {
-		if closed { // otherwise there is more to come
+		if closed { // otherwise more files follow
 			u.a.metrics.dropped.WithLabelValues("upload").Inc()
 		}
 		return u.done(id)
 	}
 	if b.limit > 0 && u.left+here.bytes > b.limit {
-		if err := u.sweep(ctx, b, max(b.limit/20*19-here.bytes, 1)); err != nil { // a little more, so that it is not every time
+		if err := u.sweep(ctx, b, max(b.limit/20*19-here.bytes, 1)); err != nil { // a little more than needed, to sweep less often
 			return err
 		}
 	}
 	for _, file := range here.files {
-		if !slices.Contains(Files(), file) { // it is half-written
+		if !slices.Contains(Files(), file) { // half-written
 			continue
 		}
 		if err := u.sendFile(ctx, b, path.Join(in, file)); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -216,23 +216,23 @@ func (u *uploader) send(ctx context.Context, b *bucket, id string) error {
 	}
 	if u.remove && closed {
 		if err := u.a.dir.remove(ctx, here); err != nil {
-			u.a.outcome("uploads", err) // retention tries again
+			u.a.report("uploads", err) // retention tries again
 		}
 	}
 	return u.done(id)
 }
 
-// claim unmarks an event, for what is written to it from now on, and says whether that is nothing any more.
+// claim unmarks an event, so that later writes mark it again, and reports whether the event is closed: nothing follows.
 func (u *uploader) claim(id string) (closed bool, err error) {
-	u.settling.Lock()
-	defer u.settling.Unlock()
+	u.marking.Lock()
+	defer u.marking.Unlock()
 	if err := os.Rename(u.marker(id), u.marker(id)+sending); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, err
 	}
 	return !u.a.isOpen(id), nil
 }
 
-// done says that an event does not wait any more, unless something was written meanwhile.
+// done removes an event from the queue, unless something was written to it meanwhile.
 func (u *uploader) done(id string) error {
 	if err := os.Remove(u.marker(id) + sending); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

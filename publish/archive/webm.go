@@ -8,7 +8,7 @@ import (
 
 // block is one compressed picture of a film.
 type block struct {
-	at   time.Duration // from the first
+	at   time.Duration // since the first picture
 	key  bool
 	data []byte
 }
@@ -51,10 +51,10 @@ const (
 	idCuePosition = 0xF1
 )
 
-const maxCluster = 30 * time.Second // times in a cluster are 16 bits of milliseconds
+const maxCluster = 30 * time.Second // times in a cluster are milliseconds in 16 bits
 
-// webm puts VP8 pictures into a WebM file, with an index of the key frames so that players can seek. start is the time of
-// the first picture; the last is shown for last.
+// webm returns a WebM file of VP8 pictures, with an index of the key frames so that players can seek. start is the time of
+// the first picture; the last picture is shown for last.
 func webm(width, height int, start time.Time, blocks []block, last time.Duration) []byte {
 	head := element(nil, idEBML, join(
 		number(idEBMLVersion, 1), number(idEBMLRead, 1), number(idEBMLMaxID, 4), number(idEBMLMaxSize, 8),

@@ -8,10 +8,11 @@ import (
 
 	"github.com/oodcast/oodcast/detector/events"
 	"github.com/oodcast/oodcast/ingest"
+	"github.com/oodcast/oodcast/publish/overlay"
 )
 
-// write does the jobs and writes the films until there are no more films, and then the jobs that wait. What is left when
-// rest is done is lost.
+// write does the jobs and writes the films until there are no more films, and then the queued jobs. Jobs that are left
+// when rest is done are lost.
 func (a *Archive) write(rest context.Context) error {
 	for filmed := a.filmed; filmed != nil || len(a.jobs) > 0; {
 		select {
@@ -22,7 +23,7 @@ func (a *Archive) write(rest context.Context) error {
 				filmed = nil
 				continue
 			}
-			for len(a.jobs) > 0 { // what came before the film may mark the folder as ours
+			for len(a.jobs) > 0 { // an earlier job may write event.json, which marks the folder as ours
 				a.do(rest, <-a.jobs)
 			}
 			a.do(rest, j)
@@ -31,13 +32,13 @@ func (a *Archive) write(rest context.Context) error {
 	return nil
 }
 
-// do writes what a job says.
+// do does one job.
 func (a *Archive) do(rest context.Context, j job) {
 	if j.shot != nil {
 		a.pending.Add(-int64(len(j.shot.frame.Pix)))
 	}
-	a.store.mark(j.r.id) // before and after: the end of the process, and an upload, may come between
-	defer a.settle(j)
+	a.store.mark(j.r.id) // before and after, because the process may end, or an upload run, in between
+	defer a.finish(j)
 	what := "event"
 	switch {
 	case j.film != nil:
@@ -47,13 +48,13 @@ func (a *Archive) do(rest context.Context, j job) {
 	case j.event.ID == "":
 		return // the film could not be made
 	}
-	if rest.Err() != nil || j.film != nil && j.r.doc.Event.ID == "" { // too late; or the film is all there is of the event
+	if rest.Err() != nil || j.film != nil && j.r.doc.Event.ID == "" { // too late, or there is nothing of the event but the film
 		a.metrics.dropped.WithLabelValues(what).Inc()
 		return
 	}
 	ok, err := a.save(j)
 	if err != nil {
-		a.outcome(what, err)
+		a.report(what, err)
 		return
 	}
 	j.r.lost.Store(!ok)
@@ -62,11 +63,11 @@ func (a *Archive) do(rest context.Context, j job) {
 	}
 }
 
-// settle says that a job is done. For uploads this is one step: who finds the event closed has all of it.
-func (a *Archive) settle(j job) {
+// finish ends a job. For the uploader this is one step: when it finds the event closed, the event is complete.
+func (a *Archive) finish(j job) {
 	if a.store != nil {
-		a.store.settling.Lock()
-		defer a.store.settling.Unlock()
+		a.store.marking.Lock()
+		defer a.store.marking.Unlock()
 	}
 	if j.last {
 		a.release(j.r)
@@ -74,8 +75,8 @@ func (a *Archive) settle(j job) {
 	a.store.mark(j.r.id)
 }
 
-// save makes and writes the files of a job, and says whether all of them are there. The document comes first: it marks
-// the folder as ours.
+// save makes and writes the files of a job and reports whether all of them are written. The document comes first, because
+// it marks the folder as ours.
 func (a *Archive) save(j job) (bool, error) {
 	r := j.r
 	var files map[string][]byte
@@ -105,10 +106,10 @@ func (a *Archive) save(j job) (bool, error) {
 	return ok, nil
 }
 
-// put writes a file and says whether it is there.
+// put writes a file and reports whether it succeeded.
 func (a *Archive) put(name string, data []byte) bool {
 	err := a.dir.put(name, data)
-	a.outcome(a.dir.name(), err)
+	a.report(a.dir.name(), err)
 	if err == nil {
 		a.metrics.written.WithLabelValues(a.dir.name()).Inc()
 		a.writes.Add(1)
@@ -116,11 +117,11 @@ func (a *Archive) put(name string, data []byte) bool {
 	return err == nil
 }
 
-// pictures makes the files of a shot.
+// pictures returns the files of a shot.
 func (a *Archive) pictures(j job) (map[string][]byte, MapScale, error) {
-	frame, overlay, grey := FileFrame, FileOverlay, FileMap
+	frame, painted, grey := FileFrame, FileOverlay, FileMap
 	if j.high {
-		frame, overlay, grey = FilePeakFrame, FilePeakOverlay, FilePeakMap
+		frame, painted, grey = FilePeakFrame, FilePeakOverlay, FilePeakMap
 	}
 	plain := ingest.FrameImage(j.shot.frame)
 	files := map[string][]byte{}
@@ -128,8 +129,7 @@ func (a *Archive) pictures(j job) (map[string][]byte, MapScale, error) {
 	if files[frame], err = toJPEG(plain, pictureQuality); err != nil {
 		return nil, MapScale{}, err
 	}
-	painted := a.overlay(j.shot.frame, j.shot.m)
-	if files[overlay], err = toJPEG(painted, pictureQuality); err != nil {
+	if files[painted], err = toJPEG(overlay.Picture(j.shot.frame, j.shot.m), pictureQuality); err != nil {
 		return nil, MapScale{}, err
 	}
 	b := j.event.Box

@@ -10,8 +10,8 @@ import (
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
-// TestBrowserTellsWhatIsWrong goes on a phone from a camera that delivers to one that is down, with NATS away and a
-// configuration that was refused: the page says all that, calls nothing live, and shows no figure of the other camera.
+// TestBrowserTellsWhatIsWrong switches on a phone from a live camera to one that is down, while NATS is unreachable and a
+// configuration was rejected. The page reports all three, calls nothing live, and shows no figure of the first camera.
 func TestBrowserTellsWhatIsWrong(t *testing.T) {
 	good, gone := newCamera("street"), newCamera("yard")
 	gone.set(func(s *schema.Status) {
@@ -36,7 +36,7 @@ func TestBrowserTellsWhatIsWrong(t *testing.T) {
 		t.Error("notices when all is well")
 	}
 	if !evaluate[bool](t, ctx, `document.querySelector('[data-camera=yard]').className === "down"`) {
-		t.Error("the tab of the camera that is down does not say so")
+		t.Error("the tab of the camera that is down does not show it")
 	}
 	connected.Store(false)
 	evaluate[bool](t, ctx, `(document.querySelector('[data-camera=yard]').click(), true)`)
@@ -44,7 +44,7 @@ func TestBrowserTellsWhatIsWrong(t *testing.T) {
 	until(t, ctx, `document.querySelectorAll("#notices li").length === 3`)
 	for _, js := range []string{
 		`document.getElementById("state-text").textContent === "down"`,
-		`document.getElementById("notices").textContent.includes("NATS is away")`,
+		`document.getElementById("notices").textContent.includes("NATS is unreachable")`,
 		`document.getElementById("notices").textContent.includes("zoo: unknown key")`,
 		`["peak", "total", "area", "timesteps-value"].every(id => document.getElementById(id).textContent === "–")`,
 		`!document.getElementById("budget-row").hidden`,

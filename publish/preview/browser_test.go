@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
@@ -65,7 +66,7 @@ func until(t *testing.T, ctx context.Context, js string) {
 	}
 }
 
-// grab returns what the video element shows.
+// grab returns the picture in the video element.
 func grab(t *testing.T, ctx context.Context) image.Image {
 	t.Helper()
 	text := evaluate[string](t, ctx, `(() => { const v = document.getElementById("video");
@@ -83,7 +84,7 @@ func grab(t *testing.T, ctx context.Context) image.Image {
 	return img
 }
 
-// difference is the mean absolute difference of two pictures in grey levels.
+// difference returns the mean absolute difference of two pictures, in grey levels.
 func difference(a, b image.Image) float64 {
 	var n, s float64
 	for y := 0; y < a.Bounds().Dy(); y += 3 {
@@ -96,8 +97,8 @@ func difference(a, b image.Image) float64 {
 	return s / n
 }
 
-// TestBrowserPlaysWHEP opens the page in Chromium: the WebRTC stream plays and loses nothing, the picture lives, and
-// the slider changes |T| in the maps that follow.
+// TestBrowserPlaysWHEP opens the page in Chromium: the WebRTC stream plays without loss, the picture moves, and the
+// slider changes |T| in the maps that follow.
 func TestBrowserPlaysWHEP(t *testing.T) {
 	cam := newCamera("street")
 	s := start(t, testConfig(), []schema.Camera{cam})
@@ -167,7 +168,7 @@ func screenshot(t *testing.T, ctx context.Context, file string) {
 	}
 }
 
-// TestBrowserComesBack stops the server under the page and starts it again: the page finds it by itself.
+// TestBrowserComesBack stops the server under the page and starts it again: the page reconnects without help.
 func TestBrowserComesBack(t *testing.T) {
 	cfg := testConfig()
 	ctx := browser(t, 390, 844)
@@ -197,7 +198,7 @@ func TestBrowserComesBack(t *testing.T) {
 	until(t, ctx, fmt.Sprintf(`oodcast.stats.framesDecoded !== %d`, frames))
 }
 
-// TestBrowserFallsBack has a browser without WebRTC and a server that asks for a token.
+// TestBrowserFallsBack has a browser without WebRTC and a server that requires a token.
 func TestBrowserFallsBack(t *testing.T) {
 	cfg := testConfig()
 	cfg.Token = testToken

@@ -12,17 +12,17 @@ import (
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
-// cameras are the streams that the server shows, in the order in which they came. They may come and go while it runs.
+// cameras are the streams that the server shows, in the order of their addition. Cameras may come and go while it runs.
 type cameras struct {
 	mu struct {
 		sync.RWMutex
 		streams map[string]*stream
 		order   []*stream
-		launch  func(*stream) // while Run runs
+		launch  func(*stream) // starts a stream; nil while Run does not run
 	}
 }
 
-// AddCamera shows one more camera.
+// AddCamera shows another camera.
 func (s *Server) AddCamera(c schema.Camera) error {
 	if err := schema.CheckName(c.Name()); err != nil {
 		return fmt.Errorf("preview: camera %w", err)
@@ -34,15 +34,15 @@ func (s *Server) AddCamera(c schema.Camera) error {
 	return s.cams.add(st)
 }
 
-// RemoveCamera shows a camera no longer. Who watches it is sent away, and its series leave the metrics.
+// RemoveCamera stops showing a camera. It ends the sessions of the camera's viewers and removes its metrics.
 func (s *Server) RemoveCamera(name string) error {
 	st := s.cams.remove(name)
 	if st == nil {
 		return fmt.Errorf("preview: no camera is named %q", name)
 	}
 	close(st.gone)
-	if rooms := s.sessions(); rooms != nil {
-		rooms.clear(st)
+	if sessions := s.sessions(); sessions != nil {
+		sessions.leaveStream(st)
 	}
 	if st.stop != nil {
 		st.stop()
@@ -71,7 +71,7 @@ func (c *cameras) add(st *stream) error {
 	return nil
 }
 
-// remove takes a stream out; nil when there is none of that name.
+// remove removes a stream and returns it; nil when there is none of that name.
 func (c *cameras) remove(name string) *stream {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -81,21 +81,21 @@ func (c *cameras) remove(name string) *stream {
 	return st
 }
 
-// get returns the stream of a camera, nil when there is none.
+// get returns the stream of a camera; nil when there is none.
 func (c *cameras) get(name string) *stream {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	return c.mu.streams[name]
 }
 
-// all returns the streams of now.
+// all returns the present streams.
 func (c *cameras) all() []*stream {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	return slices.Clone(c.mu.order)
 }
 
-// run runs the streams, also those that are added later, in g until ctx is done.
+// run runs the streams in g until ctx is done, including those that are added later.
 func (c *cameras) run(ctx context.Context, g *errgroup.Group) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -111,7 +111,7 @@ func (c *cameras) run(ctx context.Context, g *errgroup.Group) {
 	for _, st := range c.mu.order {
 		c.mu.launch(st)
 	}
-	g.Go(func() error { // it holds g open until nothing is launched any more
+	g.Go(func() error { // keeps g open for streams that are added later
 		<-ctx.Done()
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -120,22 +120,7 @@ func (c *cameras) run(ctx context.Context, g *errgroup.Group) {
 	})
 }
 
-// clear ends the sessions that watch a stream.
-func (r *rooms) clear(st *stream) {
-	r.mu.Lock()
-	var ids []string
-	for id, v := range r.mu.sessions {
-		if v.stream == st {
-			ids = append(ids, id)
-		}
-	}
-	r.mu.Unlock()
-	for _, id := range ids {
-		r.leave(id)
-	}
-}
-
-// forget removes the series of a camera.
+// forget removes the metrics of a camera.
 func (m *metrics) forget(camera string) {
 	about := prometheus.Labels{"camera": camera}
 	for _, v := range []interface {

@@ -13,13 +13,13 @@ import (
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
-// Cameras come and go while the server runs: each is shown as long as it is there, its viewers end with it, and it keeps
-// neither frames nor series in the metrics.
+// Cameras come and go while the server runs: each is shown while it exists. Its removal ends its viewers and
+// frees its frames and its metrics.
 func TestCamerasComeAndGo(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	s := start(t, testConfig(), []schema.Camera{newCamera("front")}, preview.WithRegistry(registry))
 	if err := s.AddCamera(newCamera("front")); err == nil {
-		t.Error("two cameras of one name")
+		t.Error("two cameras have the same name")
 	}
 	pool := ingest.NewPool(3)
 	for range 3 {
@@ -43,7 +43,7 @@ func TestCamerasComeAndGo(t *testing.T) {
 		if err := s.RemoveCamera("rear"); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := io.Copy(io.Discard, resp.Body); err != nil { // it ends, in order
+		if _, err := io.Copy(io.Discard, resp.Body); err != nil { // it ends without an error
 			t.Error(err)
 		}
 		_ = resp.Body.Close()
@@ -54,7 +54,7 @@ func TestCamerasComeAndGo(t *testing.T) {
 			t.Errorf("removed camera: %d", r.code)
 		}
 		if m := send(t, "GET", s.URL()+"metrics", "", "", nil).body; strings.Contains(m, `camera="rear"`) {
-			t.Errorf("series of a removed camera:\n%s", m)
+			t.Errorf("metrics of a removed camera:\n%s", m)
 		}
 	}
 	if err := s.RemoveCamera("rear"); err == nil {

@@ -9,18 +9,18 @@ import (
 	"time"
 )
 
-// Config is what an operator may choose.
+// Config is the operator's choice.
 type Config struct {
 	// Listen is the HTTP address, "HOST:PORT"; port 0 takes any, "off" serves nothing. Default 127.0.0.1:8080.
 	Listen string `yaml:"listen"`
-	// Token must be shown ("Authorization: Bearer …" or ?token=…) by everybody; required when Listen is not on the
+	// Token must be part of every request ("Authorization: Bearer …" or ?token=…). It is required when Listen is not on the
 	// loopback interface, unless Insecure is set. At least 16 characters. Default none.
 	Token string `yaml:"token,omitempty"`
-	// Insecure lets everybody in who can reach Listen. Default false.
+	// Insecure admits everybody who can reach Listen. Default false.
 	Insecure bool `yaml:"insecure"`
 	// Origins are web origins ("https://host") other than our own that may use the API from a browser. Default none.
 	Origins []string `yaml:"origins,omitempty"`
-	// Pprof serves Go's profiles at /debug/pprof/, to those who have the token. Default false.
+	// Pprof serves Go's profiles at /debug/pprof/, to holders of the token. Default false.
 	Pprof bool `yaml:"pprof"`
 	// MaxWidth of the preview in pixels, 160 to 3840. Larger frames are reduced. Default 960.
 	MaxWidth int `yaml:"max_width"`
@@ -28,19 +28,19 @@ type Config struct {
 	MaxFPS int `yaml:"max_fps"`
 	// Bitrate of a camera's stream, kbit/s, 100 to 20000. Default 1500.
 	Bitrate int `yaml:"bitrate"`
-	// MaxViewers of all cameras together, 1 to 1000, WebRTC and MJPEG. Default 16.
+	// MaxViewers over WebRTC and MJPEG, of all cameras together, 1 to 1000. Default 16.
 	MaxViewers int `yaml:"max_viewers"`
-	// WebRTC says how media finds its way to viewers.
+	// WebRTC configures how media reaches viewers.
 	WebRTC WebRTCConfig `yaml:"webrtc"`
 }
 
-// WebRTCConfig says how media finds its way to viewers.
+// WebRTCConfig configures how media reaches viewers. The addresses of STUN and TURN servers would be a key here.
 type WebRTCConfig struct {
-	// ListenUDP is the one UDP address for all media. Default "": a free port of the loopback interface when Listen is
-	// there, else ":8189".
+	// ListenUDP is the one UDP address of all media. Default "": a free port of the loopback interface when Listen is on
+	// it, else ":8189".
 	ListenUDP string `yaml:"listen_udp"`
-	// AdditionalHosts are IP addresses at which viewers can reach us too: of the host when we run in a container, or
-	// the public one behind NAT. Default none.
+	// AdditionalHosts are more IP addresses at which viewers can reach us: the host's, when we run in a container, or the
+	// public one, behind NAT. Default none.
 	AdditionalHosts []string `yaml:"additional_hosts,omitempty"`
 	// HandshakeTimeout is how long a viewer may take to connect, 1 s to 1 min. Default 10s.
 	HandshakeTimeout time.Duration `yaml:"handshake_timeout"`
@@ -54,10 +54,10 @@ func DefaultConfig() Config {
 	}
 }
 
-// Off says that nothing is to be served.
+// Off reports whether nothing is served.
 func (c Config) Off() bool { return c.Listen == "off" }
 
-// Validate reports every fault.
+// Validate returns every fault.
 func (c Config) Validate() error {
 	var errs []error
 	bad := func(key string, got any, want string) {
@@ -109,7 +109,7 @@ func (c Config) checkListen() error {
 	return nil
 }
 
-// loopback says that only this machine can reach Listen.
+// loopback reports whether only this machine can reach Listen.
 func (c Config) loopback() bool {
 	host, _, err := net.SplitHostPort(c.Listen)
 	return err == nil && isLoopback(host)
@@ -123,7 +123,7 @@ func isLoopback(host string) bool {
 	return err == nil && ip.IsLoopback()
 }
 
-// udp returns where media is received and sent.
+// udp returns the UDP address of media.
 func (c Config) udp() string {
 	switch {
 	case c.WebRTC.ListenUDP != "":

@@ -1,9 +1,19 @@
-// Package preview shows people what the detector sees: the newest frame with the newest anomaly map blended in, as
-// WebRTC (WHEP, VP8), MJPEG and JPEG, together with a page and an HTTP API to watch the scores and turn the knobs.
+// Package preview shows people what the detector sees: the newest frame with the newest anomaly map over it, as WebRTC
+// (WHEP, VP8), MJPEG and JPEG, together with a page and an HTTP API to watch the scores and to change the settings.
 //
 // Frames, maps and events are handed to Server, which never waits: each camera keeps its newest frame and map only.
-// A camera is rendered and encoded once for all its viewers, only while somebody watches, and never faster than
-// Config.MaxFPS; a viewer that is slow loses frames, and nobody else does.
+// A camera is rendered and encoded once for all its viewers, only while there are any, and never faster than
+// Config.MaxFPS. A slow viewer loses frames, and no other viewer does.
 //
-// By default only this machine can connect. Anybody else needs a token, unless Config.Insecure says otherwise.
+// By default only this machine can connect. Any other interface requires a token, unless Config.Insecure is set.
+//
+// Where things are:
+//
+//   - page/ is the page, one module per concern; a control is a module there, imported by main.js, and its elements in
+//     page.html. page.go serves it.
+//   - http.go lists all addresses; the handlers are in api.go, health.go, live.go, pictures.go, evidence.go and whep.go.
+//     guard.go decides who may call them.
+//   - stream.go and encoding.go turn the frames of a camera into pictures; package overlay draws them.
+//   - sessions.go keeps the WebRTC viewers, webrtc.go configures their connections. STUN and TURN servers are a key of
+//     WebRTCConfig, the ICEServers of peerConfig, and the configuration of the RTCPeerConnection in page/whep.js.
 package preview

@@ -4,18 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"image"
 	"io/fs"
 	"mime"
 	"net/http"
 	"path"
 	"time"
-
-	"github.com/oodcast/oodcast/detector"
-	"github.com/oodcast/oodcast/ingest"
 )
 
-// eventFile serves a picture or the film of an event, in parts where they are asked for, so that players can seek.
+// eventFile serves a picture or the clip of an event. It honours Range, so that players can seek.
 func (s *Server) eventFile(w http.ResponseWriter, r *http.Request) {
 	id, file := r.PathValue("id"), r.PathValue("file")
 	var data []byte
@@ -25,7 +21,7 @@ func (s *Server) eventFile(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		fault(w, http.StatusNotFound, fmt.Errorf("no %.40q of event %.80q is kept (archive.dir)", file, id))
+		fault(w, http.StatusNotFound, fmt.Errorf("no %.40q is kept for event %.80q (archive.dir)", file, id))
 		return
 	case err != nil:
 		fault(w, http.StatusInternalServerError, errors.New("the evidence cannot be read"))
@@ -34,14 +30,8 @@ func (s *Server) eventFile(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", mime.TypeByExtension(path.Ext(file)))
 	if path.Ext(file) == ".webm" {
-		h.Set("Content-Type", "video/webm") // not every system knows
+		h.Set("Content-Type", "video/webm") // not every system knows the type
 	}
-	h.Set("Cache-Control", "no-cache") // what is of the peak may be replaced
+	h.Set("Cache-Control", "no-cache") // pictures of the peak may be replaced
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(data))
-}
-
-// Overlay paints a map over its frame, as the preview does, at the frame's own size.
-func Overlay(f *ingest.Frame, m *detector.Map) image.Image {
-	rgb, w, h := newRenderer(f.Width).render(view{camera: f.Camera, frame: f, m: m})
-	return toRGBA(nil, rgb, w, h)
 }

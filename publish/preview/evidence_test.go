@@ -21,7 +21,7 @@ func keepOne(t *testing.T) (*archive.Archive, string) {
 	t.Helper()
 	cfg := archive.DefaultConfig()
 	cfg.Dir, cfg.Clip.FPS = t.TempDir(), 0
-	a, err := archive.New(cfg, "default", archive.WithOverlay(preview.Overlay))
+	a, err := archive.New(cfg, "default")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -149,8 +149,8 @@ func (f *footage) next(dst []byte) error {
 	return err
 }
 
-// feed plays footage into a server at fps until the test ends: frames from a pool, and for every second frame a map of
-// what differs from the average picture, so that whoever moves is an anomaly.
+// feed plays footage into a server at fps until the test ends: frames from a pool, and for every second frame a map of its
+// difference from the average picture, so that people who move are anomalies.
 func feed(t *testing.T, s *preview.Server, cam *camera, fps int) {
 	t.Helper()
 	video, pool := openFootage(t), ingest.NewPool(6)
@@ -174,7 +174,7 @@ func feed(t *testing.T, s *preview.Server, cam *camera, fps int) {
 			}
 			f := pool.TryGet(video.w, video.h)
 			if f == nil {
-				t.Error("the preview holds on to too many frames")
+				t.Error("the preview keeps too many frames")
 				return
 			}
 			if err := video.next(f.Pix); err != nil {
@@ -198,7 +198,7 @@ func feed(t *testing.T, s *preview.Server, cam *camera, fps int) {
 	}()
 }
 
-// differ knows the average picture.
+// differ keeps the average picture.
 type differ struct {
 	w, h int
 	mean []float32
@@ -240,7 +240,7 @@ func (d *differ) compare(f *ingest.Frame, st schema.Status) *detector.Map {
 	return m
 }
 
-// picture says how bright an image is and how much its pixels vary.
+// picture returns the brightness of an image and the deviation of its pixels.
 func picture(img image.Image) (mean, deviation float64) {
 	b := img.Bounds()
 	var n, s, s2 float64

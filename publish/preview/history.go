@@ -10,7 +10,7 @@ import (
 
 const historySize = 200
 
-// history keeps the newest message about each of the newest events.
+// history keeps the newest message about each of the latest events.
 type history struct {
 	mu struct {
 		sync.Mutex

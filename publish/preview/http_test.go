@@ -210,11 +210,11 @@ func TestEvents(t *testing.T) {
 		t.Errorf("%d events since, want 1", n)
 	}
 	if n := len(list("?camera=rear")); n != 0 {
-		t.Errorf("%d events of nobody", n)
+		t.Errorf("%d events of another camera", n)
 	}
 }
 
-// TestLive reads server-sent events: the status at once, then every map, and the end when the server stops.
+// TestLive reads server-sent events: the status at once, then scores and events.
 func TestLive(t *testing.T) {
 	s := start(t, testConfig(), []schema.Camera{newCamera("front")})
 	resp, err := fresh().Get(s.URL() + "api/v1/cameras/front/live")
@@ -258,7 +258,7 @@ func TestToken(t *testing.T) {
 		path, bearer string
 		want         int
 	}{
-		{"", "", 200}, // the page asks for it
+		{"", "", 200}, // the page asks for the token
 		{"livez", "", 200},
 		{"readyz", "", 200},
 		{"metrics", "", 401},
@@ -287,7 +287,7 @@ func TestToken(t *testing.T) {
 	}
 }
 
-// Profiles are for those who ask for them in the configuration and have the token.
+// Profiles need both a key in the configuration and the token.
 func TestPprof(t *testing.T) {
 	cfg := testConfig()
 	cfg.Token = testToken
@@ -322,7 +322,7 @@ func TestOrigins(t *testing.T) {
 	}
 }
 
-// What a browser asks before it lets a page of another origin change something or show the token.
+// The preflight request that a browser sends before a page of another origin may change something or send the token.
 func TestPreflight(t *testing.T) {
 	cfg := testConfig()
 	cfg.Origins, cfg.Token = []string{"https://wall.example"}, "0123456789abcdef"
@@ -340,7 +340,7 @@ func TestPreflight(t *testing.T) {
 	}
 }
 
-// A client that announces a request and does not send it is answered and let go, whether it may come in or not.
+// A client that announces a request and does not send it is answered and disconnected, with the token or without.
 func TestSlowBody(t *testing.T) {
 	cfg := testConfig()
 	cfg.Token = "0123456789abcdef"
@@ -371,10 +371,10 @@ func TestSlowBody(t *testing.T) {
 
 func TestHealth(t *testing.T) {
 	cam, reg := newCamera("front"), prometheus.NewRegistry()
-	var broken error
+	var broken, second error
 	s := start(
 		t, testConfig(), []schema.Camera{cam}, preview.WithRegistry(reg),
-		preview.WithReady(func() error { return broken }),
+		preview.WithReady(func() error { return broken }), preview.WithReady(func() error { return second }),
 	)
 	check := func(path string, code int, want string) {
 		t.Helper()
@@ -391,6 +391,9 @@ func TestHealth(t *testing.T) {
 	cam.set(func(s *schema.Status) { s.State = schema.StateLive })
 	broken = io.ErrUnexpectedEOF
 	check("readyz", 503, "unexpected EOF")
+	second = io.ErrClosedPipe
+	check("readyz", 503, "unexpected EOF; io: read/write on closed pipe\n")
+	check("readyz?verbose", 503, `"ready":false`)
 	check("metrics", 200, "")
 	r := send(t, "GET", s.URL(), "", "", nil)
 	if !strings.Contains(r.body, "<title>oodcast</title>") ||
@@ -402,7 +405,7 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-// TestFramesGoBack stops a server and wants every frame of the pool back, also those that come too late.
+// TestFramesGoBack stops a server and expects every frame back in the pool, including those that arrive too late.
 func TestFramesGoBack(t *testing.T) {
 	pool := ingest.NewPool(4)
 	for _, listen := range []string{"127.0.0.1:0", "off"} {

@@ -2,8 +2,8 @@ package preview
 
 import "sync"
 
-// hub hands values to whoever listens. A listener that is slow loses the oldest; send never waits. The zero hub is
-// ready for use.
+// hub hands values to its listeners. A slow listener loses the oldest values; send never waits. The zero hub is ready for
+// use.
 type hub[T any] struct {
 	mu struct {
 		sync.Mutex
@@ -11,7 +11,7 @@ type hub[T any] struct {
 	}
 }
 
-// listen returns a channel that keeps the newest depth values; stop ends it.
+// listen returns a channel that keeps the newest values, depth of them. The caller stops listening with stop.
 func (h *hub[T]) listen(depth int) (c <-chan T, stop func()) {
 	ch := make(chan T, depth)
 	h.mu.Lock()

@@ -1,11 +1,12 @@
 package preview
 
 import (
-	"github.com/oodcast/oodcast/publish/latency"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/oodcast/oodcast/publish/latency"
 )
 
-// metrics are what Prometheus sees of the preview.
+// metrics are the Prometheus metrics of the preview.
 type metrics struct {
 	frames  *prometheus.CounterVec
 	bytes   *prometheus.CounterVec
@@ -35,12 +36,12 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	}
 	m := &metrics{
 		age:     age,
-		bitrate: gauge("oodcast_encoder_bitrate_bits", "VP8 bits made in the last second; 0 without viewers."),
+		bitrate: gauge("oodcast_encoder_bitrate_bits", "VP8 bits encoded in the last second; 0 without viewers."),
 		viewers: gauge("oodcast_webrtc_viewers", "Viewers connected over WebRTC."),
 		frames:  counter("oodcast_preview_frames_total", "Pictures by result: sent, skipped or error.", "result"),
-		bytes:   counter("oodcast_preview_bytes_total", "VP8 bytes made, before they are sent to each viewer."),
-		keys:    counter("oodcast_webrtc_keyframe_requests_total", "Key frames that viewers asked for."),
-		encode:  histogram("oodcast_preview_encode_seconds", "Rendering and encoding of one picture."),
+		bytes:   counter("oodcast_preview_bytes_total", "VP8 bytes encoded, counted once for all viewers."),
+		keys:    counter("oodcast_webrtc_keyframe_requests_total", "Requests for key frames by viewers."),
+		encode:  histogram("oodcast_preview_encode_seconds", "Time to render and encode one picture."),
 	}
 	for _, c := range []prometheus.Collector{m.frames, m.bytes, m.keys, m.encode, m.bitrate, m.viewers} {
 		if err := reg.Register(c); err != nil {

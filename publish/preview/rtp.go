@@ -11,22 +11,10 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// mtu is the largest RTP payload: with the headers of RTP, SRTP, UDP and IPv6 it fits into 1280 bytes.
+// mtu is the largest RTP payload that fits into 1280 bytes with the headers of RTP, SRTP, UDP and IPv6.
 const mtu = 1160
 
-func vp8Codec() webrtc.RTPCodecParameters {
-	return webrtc.RTPCodecParameters{
-		RTPCodecCapability: webrtc.RTPCodecCapability{
-			MimeType: webrtc.MimeTypeVP8, ClockRate: 90000,
-			RTCPFeedback: []webrtc.RTCPFeedback{
-				{Type: "nack"}, {Type: "nack", Parameter: "pli"}, {Type: "ccm", Parameter: "fir"},
-			},
-		},
-		PayloadType: 96,
-	}
-}
-
-// packetizer sends VP8 frames on a shared track, with the stream's own clock.
+// packetizer sends VP8 frames on a shared track, timed by the stream's own clock.
 type packetizer struct {
 	track   *webrtc.TrackLocalStaticRTP
 	payload codecs.VP8Payloader

@@ -23,7 +23,7 @@ import (
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
-// ErrPortTaken means that something else listens on Config.Listen.
+// ErrPortTaken means that another program listens on Config.Listen.
 var ErrPortTaken = errors.New("the port is taken")
 
 // Server serves the page, the API and the streams. Frame, Map and Event are safe for concurrent use and never wait.
@@ -37,9 +37,9 @@ type Server struct {
 	events   history
 	started  time.Time
 	joins    *rate.Limiter
-	places   *places
+	slots    *slots
 	registry *prometheus.Registry
-	checks   func() error
+	checks   []func() error
 	evidence Evidence
 	bus      Bus
 
@@ -47,54 +47,18 @@ type Server struct {
 	url   atomic.Pointer[string]
 	mu    struct {
 		sync.Mutex
-		rooms *rooms // while Run runs
+		sessions *sessions // nil before Run
 	}
 }
 
-// Option is what code decides.
-type Option func(*Server)
-
-// WithLogger sets where joins, leaves and faults are logged; default slog.Default.
-func WithLogger(l *slog.Logger) Option { return func(s *Server) { s.log = l } }
-
-// WithRegistry adds the preview's metrics to r and serves all of r at /metrics.
-func WithRegistry(r *prometheus.Registry) Option { return func(s *Server) { s.registry = r } }
-
-// WithSite names the site in events; default "default".
-func WithSite(site string) Option { return func(s *Server) { s.site = site } }
-
-// WithVersion is what /api/v1/info reports.
-func WithVersion(v string) Option { return func(s *Server) { s.version = v } }
-
-// WithReady makes /readyz fail with check's error, on top of its own checks.
-func WithReady(check func() error) Option { return func(s *Server) { s.checks = check } }
-
-// Bus says where maps and events go, for the page.
-type Bus struct {
-	// Subjects matches those of all cameras (oodcast.v1.default.>); empty when nothing is published.
-	Subjects string
-	// Connected reports whether the server takes messages now.
-	Connected func() bool
-}
-
-// WithBus tells the page where maps and events go; default: nowhere.
-func WithBus(b Bus) Option { return func(s *Server) { s.bus = b } }
-
-// Evidence returns a file of an event, such as snapshot.jpg, thumb.jpg or clip.webm; fs.ErrNotExist when there is none.
-type Evidence func(ctx context.Context, id, file string) ([]byte, error)
-
-// WithEvidence serves what is kept of events under /api/v1/events/{id}/{file}; default: nothing is.
-func WithEvidence(e Evidence) Option { return func(s *Server) { s.evidence = e } }
-
-// New checks cfg and returns a server for these cameras. Nothing happens before Run.
+// New checks cfg and returns a server for these cameras. Nothing is served before Run.
 func New(cfg Config, cameras []schema.Camera, opts ...Option) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
 	s := &Server{
 		cfg: cfg, site: "default", version: "dev", log: slog.Default(),
-		started: time.Now(), joins: rate.NewLimiter(20, 40), places: newPlaces(cfg.MaxViewers), ready: make(chan struct{}),
-		checks: func() error { return nil },
+		started: time.Now(), joins: rate.NewLimiter(20, 40), slots: newSlots(cfg.MaxViewers), ready: make(chan struct{}),
 	}
 	for _, o := range opts {
 		o(s)
@@ -114,7 +78,7 @@ func New(cfg Config, cameras []schema.Camera, opts ...Option) (*Server, error) {
 	return s, nil
 }
 
-// Frame shows the newest frame of its camera. The server takes over one reference.
+// Frame shows a frame as the newest of its camera. The server takes over one reference.
 func (s *Server) Frame(f *ingest.Frame) {
 	st := s.cams.get(f.Camera)
 	if st == nil || s.cfg.Off() {
@@ -124,11 +88,11 @@ func (s *Server) Frame(f *ingest.Frame) {
 	st.push(f)
 }
 
-// Map shows the newest map of its camera. It must not change any more.
+// Map shows a map as the newest of its camera. The caller must not change it afterwards.
 func (s *Server) Map(m *detector.Map) {
 	if st := s.cams.get(m.Camera); st != nil {
 		st.setMap(m)
-		s.tell(st, "score", scoreLine(m))
+		s.broadcast(st, "score", scoreMessage(m))
 	}
 }
 
@@ -137,11 +101,11 @@ func (s *Server) Event(e events.Event) {
 	msg := message.Event(s.site, e)
 	s.events.add(msg)
 	if st := s.cams.get(e.Camera); st != nil {
-		s.tell(st, "event", msg)
+		s.broadcast(st, "event", msg)
 	}
 }
 
-// Viewers is how many watch a camera.
+// Viewers returns the number of viewers of a camera.
 func (s *Server) Viewers(camera string) int {
 	if st := s.cams.get(camera); st != nil {
 		return int(st.viewers.Load()) + st.mjpeg.len()
@@ -149,7 +113,7 @@ func (s *Server) Viewers(camera string) int {
 	return 0
 }
 
-// Snapshot returns the newest frame of a camera with its overlay, as JPEG, and when it was captured.
+// Snapshot returns the newest frame of a camera with its overlay as JPEG, and the time of its capture.
 func (s *Server) Snapshot(camera string) ([]byte, time.Time, error) {
 	st := s.cams.get(camera)
 	if st == nil {
@@ -161,7 +125,7 @@ func (s *Server) Snapshot(camera string) ([]byte, time.Time, error) {
 // Ready is closed when the server accepts connections.
 func (s *Server) Ready() <-chan struct{} { return s.ready }
 
-// URL is the page's address; empty before Ready and when nothing is served.
+// URL returns the page's address. It is empty before Ready, and when nothing is served.
 func (s *Server) URL() string {
 	if u := s.url.Load(); u != nil {
 		return *u
@@ -169,8 +133,8 @@ func (s *Server) URL() string {
 	return ""
 }
 
-// Run serves until ctx is done; then viewers are told, and all is closed within two seconds. A port that is taken is an
-// error at once. Run runs once.
+// Run serves until ctx is done, then ends all streams and sessions, within two seconds. It fails at once when the port is
+// taken. It may be called once.
 func (s *Server) Run(ctx context.Context) error {
 	defer func() {
 		for _, st := range s.cams.all() {
@@ -189,13 +153,13 @@ func (s *Server) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("http on %s: %w", s.cfg.Listen, err)
 	}
-	rooms, err := newRooms(s.cfg, s.log, s.places)
+	sessions, err := newSessions(s.cfg, s.log, s.slots)
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
-	defer rooms.close()
+	defer sessions.close()
 	s.mu.Lock()
-	s.mu.rooms = rooms
+	s.mu.sessions = sessions
 	s.mu.Unlock()
 	return s.serve(ctx, ln)
 }
@@ -205,8 +169,8 @@ func (s *Server) serve(ctx context.Context, ln net.Listener) error {
 	g, ctx := errgroup.WithContext(ctx)
 	web := &http.Server{
 		Handler: s.Handler(), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10,
-		WriteTimeout: 5 * time.Minute,                                   // for a film over a slow line; streams have their own
-		BaseContext:  func(net.Listener) context.Context { return ctx }, // ends the streams of MJPEG and events
+		WriteTimeout: 5 * time.Minute,                                   // for a clip over a slow line; streams set their own
+		BaseContext:  func(net.Listener) context.Context { return ctx }, // ends MJPEG and event streams
 		ErrorLog:     slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	s.cams.run(ctx, g)
@@ -231,7 +195,7 @@ func (s *Server) serve(ctx context.Context, ln net.Listener) error {
 	return g.Wait()
 }
 
-// reachable replaces the address that stands for all interfaces by one that a browser here can open.
+// reachable replaces the address of all interfaces with one that a browser on this machine can open.
 func reachable(addr string) string {
 	host, port, err := net.SplitHostPort(addr)
 	if ip := net.ParseIP(host); err == nil && ip != nil && ip.IsUnspecified() {
@@ -240,9 +204,9 @@ func reachable(addr string) string {
 	return addr
 }
 
-// sessions returns the WebRTC sessions, nil when Run does not run.
-func (s *Server) sessions() *rooms {
+// sessions returns the WebRTC sessions, nil before Run.
+func (s *Server) sessions() *sessions {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.mu.rooms
+	return s.mu.sessions
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"image"
 	"image/jpeg"
 	"log/slog"
 	"sync"
@@ -15,17 +14,17 @@ import (
 
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/ingest"
+	"github.com/oodcast/oodcast/publish/overlay"
 	"github.com/oodcast/oodcast/publish/schema"
-	"github.com/oodcast/oodcast/publish/vp8"
 )
 
 const (
-	keyPause   = 500 * time.Millisecond // at most one key frame asked for by viewers in this time
-	idleRepeat = time.Second            // a picture that stands still is sent again, so that viewers who join see it
-	staleAfter = 3 * time.Second        // a camera without frames for so long shows its state
+	keyPause   = 500 * time.Millisecond // between two key frames that viewers ask for
+	idleRepeat = time.Second            // between two copies of a picture that does not change, for viewers who join
+	staleAfter = 3 * time.Second        // without a frame, until the picture shows the camera's state
 )
 
-// ErrNoFrame is returned for a picture of a camera that has not delivered one yet.
+// ErrNoFrame is returned when a picture is asked of a camera that has not delivered a frame yet.
 var ErrNoFrame = errors.New("preview: the camera has not delivered a frame yet")
 
 // stream is the preview of one camera.
@@ -42,15 +41,15 @@ type stream struct {
 	viewers atomic.Int32 // connected over WebRTC
 	needKey atomic.Bool
 	wake    chan struct{}
-	gone    chan struct{} // closed when the camera was removed
-	stop    func()        // ends run; nil before it was launched
-	ended   chan struct{} // closed when run has returned
+	gone    chan struct{} // closed when the camera is removed
+	stop    func()        // ends run; nil before launch
+	ended   chan struct{} // closed when run returns
 
 	mu struct {
 		sync.Mutex
-		frame  *ingest.Frame // newest; one reference is ours
-		fresh  bool          // frame has not been rendered
-		m      *detector.Map // newest
+		frame  *ingest.Frame // the newest; we hold one reference
+		fresh  bool          // frame is not rendered yet
+		m      *detector.Map // the newest
 		closed bool
 	}
 }
@@ -99,7 +98,7 @@ func (s *stream) poke() {
 	}
 }
 
-// keyframe makes the next picture a key frame, and makes it soon.
+// keyframe asks for a key frame soon.
 func (s *stream) keyframe() {
 	s.needKey.Store(true)
 	s.poke()
@@ -107,7 +106,8 @@ func (s *stream) keyframe() {
 
 func (s *stream) watched() bool { return s.viewers.Load() > 0 || s.mjpeg.len() > 0 }
 
-// newest returns the newest frame, with a reference of its own, and map; nil where there is none yet.
+// newest returns the newest frame and map, nil before the first, and whether the frame is fresh. The caller owns a
+// reference to the frame.
 func (s *stream) newest() (f *ingest.Frame, m *detector.Map, fresh bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -118,7 +118,7 @@ func (s *stream) newest() (f *ingest.Frame, m *detector.Map, fresh bool) {
 	return f, s.mu.m, fresh
 }
 
-// close gives the frame back and takes no more.
+// close releases the newest frame, and every one pushed later.
 func (s *stream) close() {
 	s.mu.Lock()
 	f := s.mu.frame
@@ -129,9 +129,9 @@ func (s *stream) close() {
 	}
 }
 
-// run renders and encodes while somebody watches, until ctx is done.
+// run renders and encodes while there are viewers, until ctx is done.
 func (s *stream) run(ctx context.Context) error {
-	e := &encoding{s: s, render: newRenderer(s.cfg.MaxWidth)}
+	e := &encoding{s: s, render: overlay.NewRenderer(s.cfg.MaxWidth)}
 	defer e.close()
 	repeat := time.NewTicker(idleRepeat / 2)
 	defer repeat.Stop()
@@ -143,7 +143,7 @@ func (s *stream) run(ctx context.Context) error {
 			return nil
 		}
 		if !s.watched() {
-			e.close() // nobody watches: the encoder's memory is free again
+			e.close() // frees the memory of the encoder
 			continue
 		}
 		if err := e.step(time.Now()); err != nil {
@@ -153,140 +153,7 @@ func (s *stream) run(ctx context.Context) error {
 	}
 }
 
-// encoding is what one camera's run keeps from picture to picture.
-type encoding struct {
-	s       *stream
-	render  *renderer
-	enc     *vp8.Encoder
-	i420    []byte
-	begin   time.Time // zero of the stream's clock
-	due     time.Time // no picture before
-	sent    time.Time // when the last picture was sent
-	lastKey time.Time
-	rgba    *image.RGBA
-	jpeg    bytes.Buffer
-	second  struct { // of the stream, for its bit rate
-		begin time.Time // zero: nobody watches
-		bits  int
-	}
-}
-
-func (e *encoding) close() {
-	if e.enc != nil {
-		_ = e.enc.Close() // never fails
-		e.enc = nil
-	}
-}
-
-// step sends one picture if it is time for one.
-func (e *encoding) step(now time.Time) error {
-	key := e.s.needKey.Load() && now.Sub(e.lastKey) >= keyPause
-	interval := time.Second / time.Duration(e.s.cfg.MaxFPS)
-	if !key && now.Before(e.due.Add(-interval/10)) { // a tenth early is in time: cameras are not exact
-		return nil
-	}
-	frame, m, fresh := e.s.newest()
-	if frame != nil {
-		defer frame.Release()
-	}
-	if !fresh && !key && now.Sub(e.sent) < idleRepeat {
-		return nil
-	}
-	e.due = later(e.due.Add(interval), now)
-	e.sent = now
-	v := view{camera: e.s.cam.Name(), frame: frame, m: m, now: now}
-	if frame == nil || now.Sub(frame.Captured) > staleAfter {
-		v.banner = bannerFor(e.s.cam.Status(), frame != nil)
-	}
-	rgb, w, h := e.render.render(v)
-	if e.s.mjpeg.len() > 0 {
-		if err := e.sendJPEG(rgb, w, h); err != nil {
-			return err
-		}
-	}
-	if e.s.viewers.Load() > 0 {
-		if err := e.sendVP8(rgb, w, h, now, key); err != nil {
-			return err
-		}
-	} else if !e.second.begin.IsZero() {
-		e.second.begin, e.second.bits = time.Time{}, 0
-		e.s.metrics.bitrate.WithLabelValues(e.s.cam.Name()).Set(0)
-	}
-	e.s.metrics.frames.WithLabelValues(e.s.cam.Name(), "sent").Inc()
-	if fresh {
-		e.s.metrics.age.WithLabelValues(e.s.cam.Name(), "preview").Observe(time.Since(frame.Captured).Seconds())
-	}
-	return nil
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
-}
-
-func (e *encoding) sendVP8(rgb []byte, w, h int, now time.Time, key bool) error {
-	if e.enc == nil || e.enc.Config().Width != w || e.enc.Config().Height != h {
-		e.close()
-		cfg := vp8.DefaultConfig(w, h)
-		cfg.Bitrate, cfg.KeyInterval = e.s.cfg.Bitrate, 10*e.s.cfg.MaxFPS
-		var err error
-		if e.enc, err = vp8.NewEncoder(cfg); err != nil {
-			return err
-		}
-		if e.begin.IsZero() {
-			e.begin = now
-		}
-	}
-	e.i420 = vp8.RGBToI420(e.i420, rgb, w, h)
-	pts := now.Sub(e.begin)
-	frame, isKey, err := e.enc.Encode(e.i420, pts, key)
-	if err != nil {
-		return err
-	}
-	if isKey {
-		e.lastKey = now
-		e.s.needKey.Store(false)
-	}
-	e.s.metrics.bytes.WithLabelValues(e.s.cam.Name()).Add(float64(len(frame)))
-	e.meter(now, len(frame))
-	e.s.metrics.encode.WithLabelValues(e.s.cam.Name()).Observe(time.Since(now).Seconds())
-	return e.s.packets.send(frame, pts)
-}
-
-// meter tells the bit rate once a second.
-func (e *encoding) meter(now time.Time, size int) {
-	e.second.bits += 8 * size
-	if d := now.Sub(e.second.begin).Seconds(); d >= 1 {
-		e.s.metrics.bitrate.WithLabelValues(e.s.cam.Name()).Set(float64(e.second.bits) / d)
-		e.second.begin, e.second.bits = now, 0
-	}
-}
-
-func (e *encoding) sendJPEG(rgb []byte, w, h int) error {
-	e.jpeg.Reset()
-	e.rgba = toRGBA(e.rgba, rgb, w, h)
-	if err := jpeg.Encode(&e.jpeg, e.rgba, &jpeg.Options{Quality: 75}); err != nil {
-		return err
-	}
-	e.s.mjpeg.send(bytes.Clone(e.jpeg.Bytes()))
-	return nil
-}
-
-// toRGBA stores packed RGB in img, which is made anew when its size differs.
-func toRGBA(img *image.RGBA, rgb []byte, w, h int) *image.RGBA {
-	if img == nil || img.Rect.Dx() != w || img.Rect.Dy() != h {
-		img = image.NewRGBA(image.Rect(0, 0, w, h))
-	}
-	for i := range w * h {
-		o, p := img.Pix[4*i:4*i+4:4*i+4], rgb[3*i:3*i+3:3*i+3]
-		o[0], o[1], o[2], o[3] = p[0], p[1], p[2], 255
-	}
-	return img
-}
-
-// snapshot returns the newest frame as JPEG, with the newest map unless plain.
+// snapshot returns the newest frame as JPEG, with the newest map over it unless plain, and the time of its capture.
 func (s *stream) snapshot(plain bool) ([]byte, time.Time, error) {
 	s.mu.Lock()
 	f, m := s.mu.frame, s.mu.m
@@ -300,10 +167,9 @@ func (s *stream) snapshot(plain bool) ([]byte, time.Time, error) {
 	defer f.Release()
 	var out bytes.Buffer
 	if plain {
-		err := jpeg.Encode(&out, toRGBA(nil, f.Pix, f.Width, f.Height), &jpeg.Options{Quality: 90})
+		err := jpeg.Encode(&out, ingest.FrameImage(f), &jpeg.Options{Quality: 90})
 		return out.Bytes(), f.Captured, err
 	}
-	rgb, w, h := newRenderer(f.Width).render(view{camera: s.cam.Name(), frame: f, m: m})
-	err := jpeg.Encode(&out, toRGBA(nil, rgb, w, h), &jpeg.Options{Quality: 90})
+	err := jpeg.Encode(&out, overlay.Picture(f, m), &jpeg.Options{Quality: 90})
 	return out.Bytes(), f.Captured, err
 }

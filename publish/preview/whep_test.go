@@ -20,7 +20,7 @@ import (
 	"github.com/oodcast/oodcast/publish/vp8/vp8test"
 )
 
-// viewer is a WHEP player that decodes what it gets.
+// viewer is a WHEP player that decodes its stream.
 type viewer struct {
 	pc       *webrtc.PeerConnection
 	location string
@@ -79,8 +79,8 @@ func watch(t *testing.T, s *preview.Server, camera string) *viewer {
 	return v
 }
 
-// read puts packets together and decodes them until the track ends. On a busy machine the socket of this player may
-// overflow: like any player, it then asks for a key frame until one comes.
+// read assembles packets into frames and decodes them until the track ends. On a busy machine the socket of this player
+// may overflow: like any player, it then asks for a key frame until one arrives.
 func (v *viewer) read(t *testing.T, tr *webrtc.TrackRemote) {
 	dec, err := vp8test.NewDecoder()
 	if err != nil {
@@ -136,7 +136,7 @@ func (v *viewer) show(t *testing.T, dec *vp8test.Decoder, frame []byte) {
 	select {
 	case v.pictures <- pic:
 		v.keys <- frame[0]&1 == 0
-	default: // the test does not look
+	default: // the test is not looking
 	}
 }
 
@@ -195,7 +195,7 @@ func wait(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// still pushes one frame with a grey gradient and returns it with a reference of the test's own.
+// still pushes one frame with a grey gradient and returns it. The test owns a reference.
 func still(s *preview.Server, camera string, w, h int) *ingest.Frame {
 	f := ingest.NewFrame(w, h)
 	f.Camera, f.Captured = camera, time.Now()
@@ -210,8 +210,8 @@ func still(s *preview.Server, camera string, w, h int) *ingest.Frame {
 	return f
 }
 
-// TestWHEP has two viewers of one camera that join at different times, one picture that stands still, and no camera
-// clock: both must see it at once, and leave no trace.
+// TestWHEP has two viewers who join a camera at different times while its picture stands still: both must see the picture
+// at once, and leave no trace.
 func TestWHEP(t *testing.T) {
 	s := start(t, testConfig(), []schema.Camera{newCamera("front")})
 	f := still(s, "front", 640, 360)
@@ -237,7 +237,7 @@ func TestWHEP(t *testing.T) {
 		if got := s.Viewers("front"); got != i+1 {
 			t.Errorf("Viewers() = %d, want %d", got, i+1)
 		}
-		if i == 1 { // and the second one leaves by itself
+		if i == 1 { // the second one leaves of its own accord
 			if r := send(t, "DELETE", strings.TrimSuffix(s.URL(), "/")+v.location, "", "", nil); r.code != 200 {
 				t.Errorf("DELETE: %d %s", r.code, r.body)
 			}
@@ -249,7 +249,7 @@ func TestWHEP(t *testing.T) {
 	}
 }
 
-// TestAllInterfaces serves the network, behind an address translator that viewers are told of.
+// TestAllInterfaces serves the network, with an additional address for viewers behind NAT.
 func TestAllInterfaces(t *testing.T) {
 	cfg := testConfig()
 	cfg.Listen, cfg.Token = "0.0.0.0:0", testToken
@@ -266,7 +266,7 @@ func TestAllInterfaces(t *testing.T) {
 	v.picture(t)
 }
 
-// TestKeyframeOnRequest asks for key frames faster than they are given.
+// TestKeyframeOnRequest asks for key frames faster than the server makes them.
 func TestKeyframeOnRequest(t *testing.T) {
 	cam := newCamera("street")
 	s := start(t, testConfig(), []schema.Camera{cam})
@@ -294,12 +294,12 @@ func TestKeyframeOnRequest(t *testing.T) {
 		}
 	}
 	took := time.Since(begin)
-	if most := int(took/(500*time.Millisecond)) + 2; keys > most { // one in 500 ms, and the ones of the join
+	if most := int(took/(500*time.Millisecond)) + 2; keys > most { // one in 500 ms, and those of the join
 		t.Errorf("%d key frames in %v, want at most %d", keys, took, most)
 	}
 }
 
-// TestResize changes the size of the frames while somebody watches.
+// TestResize changes the size of the frames while a viewer watches.
 func TestResize(t *testing.T) {
 	s := start(t, testConfig(), []schema.Camera{newCamera("front")})
 	still(s, "front", 320, 240).Release()
@@ -327,7 +327,7 @@ func TestMaxViewers(t *testing.T) {
 	}
 }
 
-// A viewer over MJPEG takes a place that WebRTC does not get, and gives it back.
+// A viewer over MJPEG takes a slot from WebRTC and gives it back.
 func TestMaxViewersMJPEG(t *testing.T) {
 	cfg := testConfig()
 	cfg.MaxViewers = 1
@@ -341,12 +341,12 @@ func TestMaxViewersMJPEG(t *testing.T) {
 		t.Errorf("second viewer: %d %s", r.code, r.body)
 	}
 	_ = resp.Body.Close()
-	wait(t, "the place to be free again", func() bool {
+	wait(t, "a free slot", func() bool {
 		return send(t, "POST", s.URL()+"whep/front", "application/sdp", sdp, nil).code == 201
 	})
 }
 
-// TestHandshakeTimeout has a viewer that offers and is never heard of again.
+// TestHandshakeTimeout has a viewer that sends an offer and never connects.
 func TestHandshakeTimeout(t *testing.T) {
 	cfg := testConfig()
 	cfg.MaxViewers, cfg.WebRTC.HandshakeTimeout = 1, time.Second
@@ -355,7 +355,7 @@ func TestHandshakeTimeout(t *testing.T) {
 	if r := send(t, "POST", s.URL()+"whep/front", "application/sdp", sdp, nil); r.code != 201 {
 		t.Fatalf("POST: %d %s", r.code, r.body)
 	}
-	wait(t, "the place to be free again", func() bool {
+	wait(t, "a free slot", func() bool {
 		return send(t, "POST", s.URL()+"whep/front", "application/sdp", sdp, nil).code == 201
 	})
 }
@@ -430,7 +430,7 @@ func TestWHEPProtocol(t *testing.T) {
 	}
 }
 
-// TestNoSignal shows why nothing moves, and moves on.
+// TestNoSignal shows a slate until the camera delivers.
 func TestNoSignal(t *testing.T) {
 	cam := newCamera("front")
 	cam.set(func(s *schema.Status) { s.State = schema.StateConnecting })

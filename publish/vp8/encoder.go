@@ -25,7 +25,7 @@ static encoder *encoder_new(int w, int h, int kbps, int threads, int speed, int 
 	e->cfg.g_timebase.den = 90000; // the RTP clock: pts and rate control share it
 	e->cfg.g_threads = threads;
 	e->cfg.g_pass = VPX_RC_ONE_PASS;
-	e->cfg.g_lag_in_frames = 0; // every picture in gives its packet at once
+	e->cfg.g_lag_in_frames = 0; // every picture gives its packet at once
 	e->cfg.g_error_resilient = VPX_ERROR_RESILIENT_DEFAULT;
 	e->cfg.rc_end_usage = VPX_CBR;
 	e->cfg.rc_target_bitrate = kbps;
@@ -46,7 +46,7 @@ static encoder *encoder_new(int w, int h, int kbps, int threads, int speed, int 
 	vpx_codec_control(&e->ctx, VP8E_SET_NOISE_SENSITIVITY, 0);
 	vpx_codec_control(&e->ctx, VP8E_SET_MAX_INTRA_BITRATE_PCT, 450); // a huge key frame would stall the viewer
 	vpx_codec_control(&e->ctx, VP8E_SET_TOKEN_PARTITIONS, 1);
-	// Planes are set for each picture; wrapping needs some address that is not NULL.
+	// Planes are set for each picture; wrapping needs any address but NULL.
 	vpx_img_wrap(&e->img, VPX_IMG_FMT_I420, w, h, 1, (unsigned char *)e);
 	return e;
 }
@@ -72,7 +72,7 @@ static vpx_codec_err_t encoder_encode(encoder *e, unsigned char *i420, int64_t p
 		*out = p->data.frame.buf;
 		*size = p->data.frame.sz;
 		*is_key = (p->data.frame.flags & VPX_FRAME_IS_KEY) != 0;
-		break; // one packet a picture: partitions are not asked for
+		break; // one packet per picture: partitions are not requested
 	}
 	return VPX_CODEC_OK;
 }
@@ -91,7 +91,7 @@ import (
 	"unsafe"
 )
 
-// ErrClosed is returned by every method of an Encoder or Decoder after Close.
+// ErrClosed is returned by Encode after Close.
 var ErrClosed = errors.New("vp8: closed")
 
 // Config of an Encoder. A zero optional field takes the value of DefaultConfig.
@@ -100,10 +100,10 @@ type Config struct {
 	Bitrate       int // target, kbit/s, 50..50000; default 1000
 	Threads       int // 1..16; default 1 (two help above 720p)
 	Speed         int // libvpx cpu-used, −16 (fastest) .. −1; default −8
-	KeyInterval   int // longest distance between key frames, pictures; default 150
+	KeyInterval   int // largest distance between key frames, in pictures; default 150
 }
 
-// DefaultConfig returns the settings that were measured for a preview of w×h pixels.
+// DefaultConfig returns settings measured for a preview of w×h pixels.
 func DefaultConfig(w, h int) Config {
 	return Config{Width: w, Height: h, Bitrate: 1000, Threads: 1, Speed: -8, KeyInterval: 150}
 }
@@ -125,7 +125,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Validate reports every field that is out of its range.
+// Validate returns every field that is out of its range.
 func (c Config) Validate() error {
 	c = c.withDefaults()
 	var errs []error
@@ -151,7 +151,7 @@ type Encoder struct {
 	last int64 // previous pts in 1/90000 s; −1 before the first picture
 }
 
-// NewEncoder makes an encoder for pictures of cfg.Width×cfg.Height.
+// NewEncoder returns an encoder for pictures of cfg.Width×cfg.Height.
 func NewEncoder(cfg Config) (*Encoder, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.Validate(); err != nil {
@@ -169,9 +169,9 @@ func NewEncoder(cfg Config) (*Encoder, error) {
 // Config returns the settings in force.
 func (e *Encoder) Config() Config { return e.cfg }
 
-// Encode compresses one picture of exactly I420Size(Width, Height) bytes shown at pts and reports whether the result
-// is a key frame. The returned bytes are valid until the next call; they are empty when the rate control skipped the
-// picture. A pts that does not grow is moved to just behind the previous one.
+// Encode compresses one picture of exactly I420Size(Width, Height) bytes, shown at pts, and reports whether the result
+// is a key frame. The returned bytes are valid until the next call; they are empty when the rate control skips the
+// picture. A pts that does not grow is moved to just after the previous one.
 func (e *Encoder) Encode(i420 []byte, pts time.Duration, forceKey bool) (frame []byte, key bool, err error) {
 	if e.e == nil {
 		return nil, false, ErrClosed

@@ -2,14 +2,14 @@ package vp8
 
 import "fmt"
 
-// I420Size returns the bytes of an I420 picture of w×h pixels.
+// I420Size returns the size in bytes of an I420 picture of w×h pixels.
 func I420Size(w, h int) int {
 	return w*h + 2*((w+1)/2)*((h+1)/2)
 }
 
-// RGBToI420 converts packed 8-bit RGB (3·w·h bytes) to I420 in dst and returns it; dst is made anew when it is too
-// small. BT.601 limited range in 8-bit fixed point: Y = 16 + (66R + 129G + 25B)/256, Cb and Cr from the mean of each
-// 2×2 block. A wrong length of rgb panics.
+// RGBToI420 converts packed 8-bit RGB (3·w·h bytes) to I420 in dst and returns it; a short dst is replaced. The formula is
+// BT.601 limited range in 8-bit fixed point: Y = 16 + (66R + 129G + 25B)/256, Cb and Cr from the mean of each 2×2 block.
+// A wrong length of rgb panics.
 func RGBToI420(dst, rgb []byte, w, h int) []byte {
 	if len(rgb) != 3*w*h {
 		panic(fmt.Sprintf("vp8: RGB picture has %d bytes, want %d for %dx%d", len(rgb), 3*w*h, w, h))

@@ -129,7 +129,7 @@ func TestFFmpegDecodes(t *testing.T) {
 		t.Fatalf("ffprobe: %v\n%s", err, out)
 	}
 	if got, want := strings.TrimSpace(string(out)), "vp8,320,240,30"; got != want {
-		t.Errorf("ffprobe says %q, want %q", got, want)
+		t.Errorf("ffprobe reports %q, want %q", got, want)
 	}
 }
 
@@ -139,14 +139,14 @@ func TestBitrateIsObeyed(t *testing.T) {
 		least, most float64
 	}{{800, 600, 1000}, {400, 280, 540}} {
 		rate := bitrateOfNoise(t, tt.bitrate)
-		rate(30) // settle
+		rate(30) // let the rate control settle
 		if got := rate(90); got < tt.least || got > tt.most {
 			t.Errorf("at %d kbit/s: %.0f kbit/s", tt.bitrate, got)
 		}
 	}
 }
 
-// bitrateOfNoise returns a function that encodes further pictures and returns what they took, kbit/s.
+// bitrateOfNoise returns a function that encodes more pictures and returns their bitrate in kbit/s.
 func bitrateOfNoise(t *testing.T, bitrate int) func(pictures int) float64 {
 	t.Helper()
 	const w, h, fps = 320, 240, 15
@@ -249,7 +249,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if len(b) > 9 {
-			b[7], b[9] = b[7]&1, b[9]&1 // keep the claimed size small: the size field is 14 bits a side
+			b[7], b[9] = b[7]&1, b[9]&1 // keep the claimed size small: the size field has 14 bits per side
 		}
 		dec, err := vp8test.NewDecoder()
 		if err != nil {

@@ -32,7 +32,7 @@ func TestDatasetWithAllMethods(t *testing.T) {
 	}
 	evaluate := func() (results []eval.Result) {
 		e := open(t, 7)
-		if err := e.ReadReference(t.Context(), source(t, filepath.Join(normal, "images"))); err != nil {
+		if err := e.ReadReference(t.Context(), footage(t, filepath.Join(normal, "images"))); err != nil {
 			t.Fatal(err)
 		}
 		rows, err := e.Rows([]string{method.All}, []int{1, 2})
@@ -83,7 +83,7 @@ func TestEvaluatorNeedsFootage(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := e.ReadReference(ctx, source(t, "../testdata/folder/images")); !errors.Is(err, context.Canceled) {
+	if err := e.ReadReference(ctx, footage(t, "../testdata/folder/images")); !errors.Is(err, context.Canceled) {
 		t.Errorf("an ended context: %v, want context.Canceled", err)
 	}
 }
@@ -119,7 +119,7 @@ func TestStream(t *testing.T) {
 		}
 		opts := stream.DefaultOptions()
 		opts.FPS, opts.Latency = 10, latency
-		results, err := e.Stream(t.Context(), source(t, clip), truth, rows, opts)
+		results, err := e.Stream(t.Context(), footage(t, clip), truth, rows, opts)
 		if err != nil || len(results) != 1 {
 			t.Fatalf("%d rows, %v", len(results), err)
 		}

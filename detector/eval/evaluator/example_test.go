@@ -12,6 +12,7 @@ import (
 	"github.com/oodcast/oodcast/detector/eval/stream"
 	"github.com/oodcast/oodcast/ingest"
 	"github.com/oodcast/oodcast/ingest/opencv"
+	"github.com/oodcast/oodcast/ingest/source"
 	"github.com/oodcast/oodcast/models"
 )
 
@@ -63,8 +64,8 @@ func ExampleEvaluator_Stream() {
 		log.Fatal(err)
 	}
 	cfg := ingest.DefaultConfig()
-	cfg.URI, cfg.Overflow = "../testdata/folder/images", "wait" // a folder of pictures, or a video
-	source, err := opencv.New(cfg, ingest.NewPool(2))
+	cfg.URI = "../testdata/folder/images" // a folder of pictures, or a video
+	src, err := source.New(cfg, ingest.NewPool(2), source.Settings{MayWait: true})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -74,7 +75,7 @@ func ExampleEvaluator_Stream() {
 	}
 	opts := stream.DefaultOptions()
 	opts.FPS, opts.Latency = 10, 250*time.Millisecond
-	results, err := e.Stream(context.Background(), source, truth, rows, opts)
+	results, err := e.Stream(context.Background(), src, truth, rows, opts)
 	if err != nil {
 		log.Fatal(err)
 	}

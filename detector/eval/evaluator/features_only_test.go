@@ -48,7 +48,7 @@ func TestFeaturesOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer e.Close()
-	if err := e.ReadReference(t.Context(), source(t, filepath.Join(dir, "normal", "images"))); err != nil {
+	if err := e.ReadReference(t.Context(), footage(t, filepath.Join(dir, "normal", "images"))); err != nil {
 		t.Fatal(err)
 	}
 	rows, err := e.Rows([]string{method.All}, []int{1})

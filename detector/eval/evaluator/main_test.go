@@ -15,7 +15,7 @@ import (
 	"github.com/oodcast/oodcast/detector/eval/evaluator"
 	"github.com/oodcast/oodcast/detector/ort"
 	"github.com/oodcast/oodcast/ingest"
-	"github.com/oodcast/oodcast/ingest/opencv"
+	"github.com/oodcast/oodcast/ingest/source"
 	"github.com/oodcast/oodcast/models"
 )
 
@@ -48,18 +48,18 @@ func open(t *testing.T, seed uint64) *evaluator.Evaluator {
 	return e
 }
 
-// source opens a video or a folder of pictures.
-func source(t *testing.T, path string) ingest.Source {
+// footage opens a video or a folder of pictures.
+func footage(t *testing.T, path string) ingest.Source {
 	t.Helper()
 	cfg := ingest.DefaultConfig()
-	cfg.URI, cfg.Overflow = path, "wait"
+	cfg.URI = path
 	pool := ingest.NewPool(4)
 	t.Cleanup(func() {
 		if n := pool.InFlight(); n != 0 {
 			t.Errorf("%d frames not released", n)
 		}
 	})
-	s, err := opencv.New(cfg, pool)
+	s, err := source.New(cfg, pool, source.Settings{MayWait: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,6 @@
-// Command labelstream writes a video with real objects pasted into real footage, and its truth: DIR/clip.avi, a mask of
-// every -every-th frame in DIR/truth/N.png (0 normal, 1 anomalous, 255 the soft outline of an object), and where the
-// objects are in DIR/objects.json. The same flags give the same pictures.
+// Command labelstream pastes real objects into real footage. It writes the video DIR/clip.avi; its truth, a mask of every
+// -every-th frame, DIR/truth/N.png (0 normal, 1 anomalous, 255 the soft outline of an object); and the places of the objects,
+// DIR/objects.json. The same flags give the same pictures.
 //
 //	go run ./ingest/ingesttest/labelstream -out normal -frames 240 -objects 0
 //	go run ./ingest/ingesttest/labelstream -out pasted -first 400 -frames 380 -objects 12
@@ -33,15 +33,15 @@ func run(ctx context.Context, args []string) error {
 	source := flags.String("source", ingesttest.VTest, "footage")
 	first := flags.Int("first", 0, "first frame of the footage")
 	frames := flags.Int("frames", 380, "number of frames")
-	objects := flags.Int("objects", 12, "number of objects; 0 leaves the footage as it is and writes no truth")
-	seed := flags.Uint64("seed", 1, "decides which objects come and where they go")
-	every := flags.Int("every", 1, "write the truth of every so many frames")
+	objects := flags.Int("objects", 12, "number of objects; 0 leaves the footage unchanged and writes no truth")
+	seed := flags.Uint64("seed", 1, "decides which objects appear and where they move")
+	every := flags.Int("every", 1, "write the truth of every n-th frame")
 	out := flags.String("out", "", "folder to write to (required)")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	if *out == "" || *frames < 1 || *first < 0 || *objects < 0 || *every < 1 || flags.NArg() > 0 {
-		return errors.New("want -out DIR, frames and every of 1 or more, first and objects of 0 or more")
+		return errors.New("want -out DIR, -frames and -every of at least 1, -first and -objects of at least 0")
 	}
 	s := ingesttest.Stream{
 		Source: *source, First: *first, Frames: *frames, Places: ingesttest.Places(*seed, *objects, 0, *frames),
@@ -63,6 +63,6 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s: %d frames of %dx%d at %g a second, %d objects\n", l.Path, l.Frames, l.Width, l.Height, l.FPS, *objects)
+	fmt.Printf("%s: %d frames of %dx%d at %g per second, %d objects\n", l.Path, l.Frames, l.Width, l.Height, l.FPS, *objects)
 	return nil
 }

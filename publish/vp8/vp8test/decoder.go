@@ -46,10 +46,10 @@ type Picture struct {
 	I420          []byte // vp8.I420Size(Width, Height) bytes
 }
 
-// Decoder turns VP8 frames back into pictures. It is not safe for concurrent use.
+// Decoder turns VP8 frames back into pictures.
 type Decoder struct{ c *C.vpx_codec_ctx_t }
 
-// NewDecoder makes a decoder. The first frame given to it must be a key frame.
+// NewDecoder returns a decoder. Its first frame must be a key frame.
 func NewDecoder() (*Decoder, error) {
 	var code C.vpx_codec_err_t
 	c := C.decoder_new(&code)
@@ -59,7 +59,7 @@ func NewDecoder() (*Decoder, error) {
 	return &Decoder{c: c}, nil
 }
 
-// Decode returns the picture that one VP8 frame shows. Bytes that are not VP8 give an error.
+// Decode returns the picture of one VP8 frame. Bytes that are not VP8 give an error.
 func (d *Decoder) Decode(frame []byte) (Picture, error) {
 	if d.c == nil {
 		return Picture{}, vp8.ErrClosed

@@ -1,3 +1,4 @@
-// Package vp8test turns VP8 back into pictures, so that tests can look at what a viewer gets. It links libvpx, like
-// package vp8.
+// Package vp8test decodes VP8 with libvpx, for tests: it shows what a viewer of the encoder's stream sees.
+//
+// Decoder owns C memory: Close it. It is not safe for concurrent use.
 package vp8test

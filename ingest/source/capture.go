@@ -1,0 +1,248 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/oodcast/oodcast/ingest"
+)
+
+// capture is one opening of a stream. The goroutine in run owns the reader and its memory.
+type capture struct {
+	src    *source
+	reader reader
+	frames chan *ingest.Frame
+	ended  chan struct{} // closed when run has returned; err is final then
+	err    error
+
+	call struct { // the running call into C
+		sync.Mutex
+		opening   bool
+		since     time.Time // zero: no call is running
+		abandoned bool
+	}
+	pace  pacer
+	limit limiter
+	got   uint64        // pictures that this capture has read
+	base  time.Duration // stream time at which this round of the file began
+}
+
+func newCapture(s *source, r reader) *capture {
+	c := &capture{
+		src: s, reader: r,
+		frames: make(chan *ingest.Frame), ended: make(chan struct{}),
+	}
+	if s.cfg.MaxFPS > 0 {
+		c.limit.interval = time.Duration(float64(time.Second) / s.cfg.MaxFPS)
+	}
+	if s.opens.Load() > 0 && !s.uri.Live() {
+		c.base = s.pts + s.interval(0)
+	}
+	return c
+}
+
+// run opens, reads and closes the stream, until ctx is done.
+func (c *capture) run(ctx context.Context) {
+	// C's allocator keeps an arena for each thread: a decoder that moved between threads would leave pictures in all of their
+	// arenas. The locked thread ends with the goroutine.
+	runtime.LockOSThread()
+	defer func() {
+		c.call.Lock()
+		defer c.call.Unlock()
+		if c.call.abandoned {
+			c.src.hanging.Add(-1)
+		}
+		close(c.ended)
+	}()
+	if err := c.readAll(ctx); ctx.Err() == nil { // otherwise the error only says that the capture was stopped
+		c.err = err
+	}
+}
+
+// readAll opens the stream and reads to its end.
+func (c *capture) readAll(ctx context.Context) error {
+	defer func() { _ = c.reader.Close() }()
+	if err := c.open(ctx); err != nil {
+		return err
+	}
+	c.src.opens.Add(1)
+	for ctx.Err() == nil {
+		var width, height int
+		err := c.timed(false, func() (err error) {
+			width, height, err = c.reader.Next()
+			return err
+		})
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, io.EOF):
+			if again, err := c.rewind(ctx); err != nil || !again {
+				return err
+			}
+			continue
+		case err != nil:
+			return err
+		}
+		if err := c.pass(ctx, width, height); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *capture) open(ctx context.Context) error {
+	return c.timed(true, func() error { return c.reader.Open(ctx) })
+}
+
+// pass stamps the picture that was just read and hands it over as a frame, unless the picture is dropped. width and height
+// are the picture's size; the reader converts it straight into the frame, in the size that the configuration wants.
+func (c *capture) pass(ctx context.Context, width, height int) error {
+	s, now := c.src, time.Now()
+	seq := s.seq
+	s.seq++
+	s.read.Add(1)
+	pts := c.stamp(now)
+	c.got++
+	if s.cfg.Realtime && !s.uri.Live() {
+		if now = c.pace.wait(ctx, pts); now.IsZero() {
+			return nil
+		}
+	}
+	if !c.limit.allow(pts) {
+		s.droppedRate.Add(1)
+		return nil
+	}
+	if s.cfg.Width > 0 && s.cfg.Height > 0 {
+		width, height = s.cfg.Width, s.cfg.Height
+	}
+	if err := s.pool.Fits(width, height); err != nil {
+		if !s.uri.Live() {
+			err = fmt.Errorf("%w: %w", ingest.ErrUnreadable, err) // trying again does not help
+		}
+		return fmt.Errorf("read %q: %w", ingest.RedactURI(s.cfg.URI), err)
+	}
+	f := c.frame(ctx, width, height)
+	if f == nil {
+		return nil
+	}
+	if err := c.reader.RGB(f.Pix, width, height); err != nil {
+		f.Release()
+		return err
+	}
+	f.Camera, f.Seq, f.Captured, f.PTS = s.cfg.Name, seq, now, pts
+	select {
+	case c.frames <- f:
+	case <-ctx.Done():
+		f.Release()
+	}
+	return nil
+}
+
+// frame takes a frame from the pool. It returns nil when the pool is empty, which it counts, or the source is stopped.
+func (c *capture) frame(ctx context.Context, width, height int) *ingest.Frame {
+	if !c.src.mayWait {
+		f := c.src.pool.TryGet(width, height)
+		if f == nil {
+			c.src.droppedPool.Add(1)
+		}
+		return f
+	}
+	f, err := c.src.pool.Get(ctx, width, height)
+	if err != nil {
+		return nil
+	}
+	return f
+}
+
+// stamp returns the stream time of the picture that was just read and remembers it.
+func (c *capture) stamp(now time.Time) time.Duration {
+	s := c.src
+	if s.uri.Live() {
+		if s.first.IsZero() {
+			s.first = now
+		}
+		s.pts = now.Sub(s.first)
+		return s.pts
+	}
+	pts, ok := c.reader.Position()
+	pts += c.base
+	if step := s.interval(c.reader.Rate()); !ok || s.seq > 1 && pts <= s.pts {
+		pts = s.pts + step // the file gives no time, or an impossible one
+		if s.seq == 1 {
+			pts = 0
+		}
+	}
+	s.pts = pts
+	return pts
+}
+
+// interval is the time from frame to frame at the given rate, or at the configured rate when the given one is implausible.
+func (s *source) interval(rate float64) time.Duration {
+	const fastest = 1000
+	if !(rate > 0 && rate <= fastest) {
+		rate = s.cfg.FPS
+	}
+	return time.Duration(float64(time.Second) / rate)
+}
+
+// rewind starts a file again if the configuration wants that. A live stream has no end: it broke off.
+func (c *capture) rewind(ctx context.Context) (again bool, err error) {
+	s := c.src
+	name := ingest.RedactURI(s.cfg.URI)
+	switch {
+	case s.uri.Live():
+		return false, fmt.Errorf("read %q: %w", name, ingest.ErrDisconnected)
+	case c.got == 0:
+		return false, fmt.Errorf("open video %q: %w", name, ingest.ErrUnreadable)
+	case !s.cfg.Loop:
+		return false, nil
+	}
+	c.base = s.pts + s.interval(c.reader.Rate())
+	_ = c.reader.Close()
+	return true, c.open(ctx)
+}
+
+// timed calls f and lets overdue know that the call is running.
+func (c *capture) timed(opening bool, f func() error) error {
+	c.mark(opening, time.Now())
+	defer c.mark(opening, time.Time{})
+	return f()
+}
+
+func (c *capture) mark(opening bool, since time.Time) {
+	c.call.Lock()
+	defer c.call.Unlock()
+	c.call.opening, c.call.since = opening, since
+}
+
+// overdue names the call that hangs and the limit that it exceeds; the limit is 0 when no call does.
+func (c *capture) overdue() (call string, limit time.Duration) {
+	c.call.Lock()
+	defer c.call.Unlock()
+	call, limit = "read", 2*c.src.cfg.ReadTimeout
+	if c.call.opening {
+		call, limit = "open", c.src.cfg.OpenTimeout
+	}
+	if c.call.since.IsZero() || time.Since(c.call.since) < limit {
+		return "", 0
+	}
+	return call, limit
+}
+
+// abandon counts a capture that did not end in time. The capture closes its reader when its call into C returns.
+func (c *capture) abandon() {
+	c.call.Lock()
+	defer c.call.Unlock()
+	select {
+	case <-c.ended: // it ended just now
+	default:
+		c.call.abandoned = true
+		c.src.abandoned.Add(1)
+		c.src.hanging.Add(1)
+	}
+}

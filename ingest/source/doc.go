@@ -1,0 +1,20 @@
+// Package source reads frames from every kind of address: [New] returns the ingest.Source that an ingest.Config describes.
+//
+// The address decides which reader is used (reader.go):
+//
+//	rtsp://, http://, udp://, …   film     FFmpeg (package ffmpeg), decoding without delay
+//	a video file                  film     FFmpeg, decoding ahead in parallel
+//	a picture, a folder of them   folder   OpenCV's picture decoders (package opencv)
+//	camera:N                      opencv.Capture, Video4Linux
+//	gst:PIPELINE                  opencv.Capture, GStreamer
+//
+// A reader reports the size of the next picture and then writes its pixels, packed RGB, straight into a frame of the pool, in
+// the size that the configuration wants. A picture that is dropped is never converted. To add a reader, implement the
+// interface reader, return it from newReader, and teach ingest.ParseURI its addresses; everything else (pace, rate limit,
+// stream time, loops, drops, time-outs, counts) is common to all readers.
+//
+// One goroutine owns Open, Next, RGB and Close of a reader. A call into FFmpeg ends when the source is to stop, or after
+// Config.OpenTimeout (opening) or twice Config.ReadTimeout (reading), unless FFmpeg's socket time-out, Config.ReadTimeout,
+// ends it first. A call into OpenCV cannot be cancelled: after the same times a watchdog abandons it. An abandoned capture
+// cleans up when its call returns; ingest.Stats counts the abandoned captures and those that still hang.
+package source

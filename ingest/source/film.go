@@ -1,0 +1,139 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/oodcast/oodcast/ingest"
+	"github.com/oodcast/oodcast/ingest/ffmpeg"
+	"github.com/oodcast/oodcast/ingest/opencv"
+)
+
+// film reads network streams and video files with FFmpeg.
+type film struct {
+	kind, name string // for errors; without credentials
+	url        string
+	options    ffmpeg.Options
+	refusal    error // the sentinel for a film that does not open
+
+	r             *ffmpeg.Reader
+	width, height int    // of the picture that Next decoded
+	unscaled      []byte // the picture before it is scaled, kept from picture to picture
+}
+
+// streamFilm returns a reader of a network stream.
+func streamFilm(name, url string, cfg ingest.Config) *film {
+	options := cfg.FFmpegOptions
+	if options == "" {
+		options = streamOptions(cfg.ReadTimeout)
+	}
+	return &film{
+		kind: "stream", name: name, url: url, refusal: ingest.ErrConnect,
+		options: ffmpeg.Options{Live: true, Pairs: options, MaxPixels: ingest.MaxPixels},
+	}
+}
+
+// fileFilm returns a reader of a video file.
+func fileFilm(name, path string) *film {
+	return &film{
+		kind: "video", name: name, url: "file:" + path, refusal: ingest.ErrUnreadable,
+		// A playlist must not reach out to the network.
+		options: ffmpeg.Options{Pairs: "protocol_whitelist;file,crypto,data", MaxPixels: ingest.MaxPixels},
+	}
+}
+
+// Open implements reader.
+func (v *film) Open(ctx context.Context) error {
+	r, err := ffmpeg.Open(ctx, v.url, v.options)
+	switch {
+	case err == nil:
+		v.r = r
+		return nil
+	case v.options.Live:
+		return fmt.Errorf("open %s %q: %w: %w", v.kind, v.name, v.refusal, err)
+	default: // FFmpeg's reasons for files are about details of the format
+		return fmt.Errorf("open %s %q: %w", v.kind, v.name, v.refusal)
+	}
+}
+
+// Next implements reader.
+func (v *film) Next() (width, height int, err error) {
+	v.width, v.height, err = v.r.Next()
+	switch {
+	case errors.Is(err, io.EOF):
+		return 0, 0, err
+	case err != nil && v.options.Live:
+		return 0, 0, fmt.Errorf("read %q: %w: %w", v.name, ingest.ErrDisconnected, err)
+	case err != nil:
+		return 0, 0, fmt.Errorf("read %q: %w: %w", v.name, ingest.ErrUnreadable, err)
+	}
+	if err := ingest.CheckSize(v.width, v.height); err != nil {
+		return 0, 0, fmt.Errorf("read %q: %w", v.name, err)
+	}
+	return v.width, v.height, nil
+}
+
+// RGB implements reader. FFmpeg writes straight into dst. Only a picture that has to be scaled goes through a buffer, because
+// OpenCV scales it: bundles are calibrated with OpenCV's pixels, and libswscale's differ.
+func (v *film) RGB(dst []byte, width, height int) error {
+	err := v.rgb(dst, width, height)
+	if err != nil {
+		return fmt.Errorf("read %q: %w", v.name, err)
+	}
+	return nil
+}
+
+func (v *film) rgb(dst []byte, width, height int) error {
+	if width == v.width && height == v.height {
+		return v.r.RGB(dst)
+	}
+	if n := 3 * v.width * v.height; len(v.unscaled) != n {
+		v.unscaled = make([]byte, n)
+	}
+	if err := v.r.RGB(v.unscaled); err != nil {
+		return err
+	}
+	return opencv.Scale(dst, width, height, v.unscaled, v.width, v.height)
+}
+
+// Position implements reader. The pictures of a stream are stamped when they come.
+func (v *film) Position() (time.Duration, bool) {
+	if v.options.Live {
+		return 0, false
+	}
+	return v.r.Time()
+}
+
+// Rate implements reader.
+func (v *film) Rate() float64 {
+	if v.options.Live {
+		return 0
+	}
+	return v.r.Rate()
+}
+
+// Close implements reader.
+func (v *film) Close() error {
+	if v.r == nil {
+		return nil
+	}
+	err := v.r.Close()
+	v.r = nil
+	return err
+}
+
+// streamOptions are the options that FFmpeg gets for network streams.
+//
+// TCP, because lost packets make a picture anomalous; no sound; a short probe, where there is one: the first frame is 0.2 s
+// old instead of 2 s, most of which FFmpeg would spend on measuring the frame rate. "nobuffer" is not among them: it breaks
+// VP8 over RTSP.
+func streamOptions(timeout time.Duration) string {
+	return strings.Join([]string{
+		"rtsp_transport;tcp", "allowed_media_types;video", "analyzeduration;500000", "probesize;65536", "fpsprobesize;0",
+		fmt.Sprintf("timeout;%d", timeout.Microseconds()),
+	}, "|")
+}

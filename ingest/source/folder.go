@@ -1,0 +1,134 @@
+package source
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/oodcast/oodcast/ingest"
+	"github.com/oodcast/oodcast/ingest/opencv"
+)
+
+// Pictures returns the paths of the pictures in a folder, in natural order: frame2.png comes before frame10.png. It leaves
+// out hidden files and subfolders. A folder without pictures is an error.
+func Pictures(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open folder %q: %w", dir, err)
+	}
+	var files []string
+	for _, e := range entries {
+		if !e.IsDir() && opencv.IsPicture(e.Name()) && !strings.HasPrefix(e.Name(), ".") {
+			files = append(files, e.Name())
+		}
+	}
+	if len(files) == 0 {
+		return nil, fmt.Errorf("open folder %q: %w: it holds no .png, .jpg, .bmp, .webp, .tif or .ppm file",
+			dir, ingest.ErrUnreadable)
+	}
+	slices.SortStableFunc(files, compareNatural)
+	for i, f := range files {
+		files[i] = filepath.Join(dir, f)
+	}
+	return files, nil
+}
+
+// compareNatural orders names as cmp.Compare does, except that it orders runs of digits by their value.
+func compareNatural(a, b string) int {
+	x, y := a, b
+	for x != "" && y != "" {
+		n, m := digits(x), digits(y)
+		if n > 0 && m > 0 {
+			p, q := strings.TrimLeft(x[:n], "0"), strings.TrimLeft(y[:m], "0")
+			if c := cmp.Or(cmp.Compare(len(p), len(q)), cmp.Compare(p, q)); c != 0 {
+				return c
+			}
+			x, y = x[n:], y[m:]
+			continue
+		}
+		if x[0] != y[0] {
+			return cmp.Compare(x[0], y[0])
+		}
+		x, y = x[1:], y[1:]
+	}
+	return cmp.Or(cmp.Compare(len(x), len(y)), cmp.Compare(a, b))
+}
+
+// digits is the length of the run of digits at the beginning of s.
+func digits(s string) int {
+	n := 0
+	for n < len(s) && '0' <= s[n] && s[n] <= '9' {
+		n++
+	}
+	return n
+}
+
+// folder reads picture files one after the other; they may differ in size.
+type folder struct {
+	dir   string   // list this folder in Open …
+	files []string // … or read just these files
+	rate  float64  // pictures per second
+
+	list    []string
+	next    int // index in list
+	picture *opencv.Picture
+}
+
+// Open implements reader.
+func (p *folder) Open(context.Context) (err error) {
+	p.next, p.list = 0, p.files
+	if p.dir != "" {
+		if p.list, err = Pictures(p.dir); err != nil {
+			return err
+		}
+	}
+	p.picture = opencv.NewPicture()
+	return nil
+}
+
+// Next implements reader.
+func (p *folder) Next() (width, height int, err error) {
+	if p.next >= len(p.list) {
+		return 0, 0, io.EOF
+	}
+	p.next++
+	if err := p.picture.Read(p.path()); err != nil {
+		return 0, 0, err
+	}
+	width, height = p.picture.Size()
+	return width, height, nil
+}
+
+// RGB implements reader.
+func (p *folder) RGB(dst []byte, width, height int) error {
+	if err := p.picture.RGB(dst, width, height); err != nil {
+		return fmt.Errorf("read %q: %w", p.path(), err)
+	}
+	return nil
+}
+
+// path is the file that Next read last.
+func (p *folder) path() string { return p.list[p.next-1] }
+
+// Position implements reader.
+func (p *folder) Position() (time.Duration, bool) {
+	return time.Duration(float64(p.next-1) / p.rate * float64(time.Second)), true
+}
+
+// Rate implements reader.
+func (p *folder) Rate() float64 { return p.rate }
+
+// Close implements reader.
+func (p *folder) Close() error {
+	if p.picture != nil {
+		p.picture.Close()
+		p.picture = nil
+	}
+	return nil
+}

@@ -1,0 +1,67 @@
+package source
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/oodcast/oodcast/ingest"
+	"github.com/oodcast/oodcast/ingest/opencv"
+)
+
+// reader reads the pictures of one video, stream, device or folder. One goroutine calls all of its methods.
+type reader interface {
+	// Open opens it. A reader that can be interrupted returns soon from this call and from later ones when ctx is done.
+	Open(ctx context.Context) error
+	// Next decodes the next picture and returns its size in pixels; ingest.CheckSize accepts it. The end is io.EOF.
+	Next() (width, height int, err error)
+	// RGB writes the picture that Next decoded to dst as packed RGB, scaled to width x height: 3*width*height bytes.
+	RGB(dst []byte, width, height int) error
+	// Position is the stream time of the picture that Next decoded; ok is false when the reader does not know it.
+	Position() (pts time.Duration, ok bool)
+	// Rate is the nominal number of pictures per second, 0 when the reader does not know it.
+	Rate() float64
+	// Close releases what Open acquired, if it acquired anything. The reader may be opened again.
+	Close() error
+}
+
+// newReader chooses the reader for the source's address.
+func (s *source) newReader() (reader, error) {
+	name := ingest.RedactURI(s.cfg.URI)
+	switch s.uri.Kind {
+	case ingest.Stream:
+		return streamFilm(name, s.uri.Target, s.cfg), nil
+	case ingest.Camera:
+		return opencv.NewCamera(name, s.uri.Target)
+	case ingest.GStreamer:
+		return opencv.NewPipeline(name, s.uri.Target), nil
+	case ingest.Path:
+		return s.pathReader(name)
+	default:
+		return nil, fmt.Errorf("open %q: %w", name, ingest.ErrUnsupported)
+	}
+}
+
+// pathReader looks at the file system to choose a reader.
+func (s *source) pathReader(name string) (reader, error) {
+	path := s.uri.Target
+	info, err := os.Stat(path)
+	switch {
+	case os.IsNotExist(err):
+		return nil, fmt.Errorf("open %q: %w", name, ingest.ErrNotFound)
+	case err != nil:
+		return nil, fmt.Errorf("open %q: %w", name, err)
+	case info.IsDir():
+		return &folder{dir: path, rate: s.cfg.FPS}, nil
+	case opencv.IsPicture(path):
+		return &folder{files: []string{path}, rate: s.cfg.FPS}, nil
+	}
+	return fileFilm(name, path), nil
+}
+
+var (
+	_ reader = (*film)(nil)
+	_ reader = (*folder)(nil)
+	_ reader = (*opencv.Capture)(nil)
+)

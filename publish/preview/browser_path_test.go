@@ -1,0 +1,39 @@
+package preview_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+
+	"github.com/oodcast/oodcast/publish/schema"
+)
+
+// TestBrowserBelowAPath puts the server behind a reverse proxy, below a path: the page loads, plays, and ends its session
+// when another camera is chosen.
+func TestBrowserBelowAPath(t *testing.T) {
+	street, yard := newCamera("street"), newCamera("yard")
+	s := start(t, testConfig(), []schema.Camera{street, yard})
+	feed(t, s, street, 15)
+	target, err := url.Parse(s.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httputil.NewSingleHostReverseProxy(target)
+	transport := &http.Transport{}
+	proxy.Transport = transport
+	site := httptest.NewServer(http.StripPrefix("/cams", proxy))
+	t.Cleanup(transport.CloseIdleConnections)
+	t.Cleanup(site.Close)
+	ctx := browser(t, 1200, 900)
+	if _, err := chromedp.Run(ctx, chromedp.Navigate(site.URL+"/cams/")); err != nil {
+		t.Fatal(err)
+	}
+	until(t, ctx, `oodcast.stats.framesDecoded > 5 && oodcast.maps > 0`)
+	wait(t, "the viewer", func() bool { return s.Viewers("street") == 1 })
+	evaluate[bool](t, ctx, `(document.querySelector('[data-camera=yard]').click(), true)`)
+	wait(t, "the viewer to be gone", func() bool { return s.Viewers("street") == 0 })
+}

@@ -1,0 +1,285 @@
+package preview
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/pion/rtcp"
+	"github.com/pion/webrtc/v4"
+)
+
+// Why a viewer is refused.
+var (
+	errBusy    = errors.New("preview.max_viewers are watching: try again later")
+	errOffer   = errors.New("the SDP offer does not ask to receive VP8 video")
+	errUnknown = errors.New("no such session")
+	errClosing = errors.New("the server is stopping")
+)
+
+// sessions are the WebRTC sessions of all cameras. They share one UDP socket.
+type sessions struct {
+	log       *slog.Logger
+	handshake time.Duration // for a viewer to connect
+	api       *webrtc.API
+	media     io.Closer // the UDP socket
+	peer      webrtc.Configuration
+	slots     *slots
+	closing   sync.WaitGroup // connections that are being closed
+
+	mu struct {
+		sync.Mutex
+		byID   map[string]*session
+		closed bool
+	}
+}
+
+// session is one viewer.
+type session struct {
+	id, etag string
+	stream   *stream
+	rtcp     sync.WaitGroup
+
+	// Guarded by sessions.mu.
+	pc        *webrtc.PeerConnection
+	deadline  *time.Timer // of the handshake
+	connected bool
+}
+
+// newSessions opens the UDP socket.
+func newSessions(cfg Config, log *slog.Logger, slots *slots) (*sessions, error) {
+	s := &sessions{log: log, handshake: cfg.WebRTC.HandshakeTimeout, slots: slots}
+	s.mu.byID = map[string]*session{}
+	var err error
+	if s.peer, err = peerConfig(); err != nil {
+		return nil, err
+	}
+	if s.api, s.media, err = newAPI(cfg); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// join answers a viewer's offer. The session lives until leave is called or the viewer is gone.
+func (s *sessions) join(ctx context.Context, st *stream, offer string) (_ *session, answer string, err error) {
+	v, err := s.admit(st)
+	if err != nil {
+		return nil, "", err
+	}
+	defer func() {
+		if err != nil {
+			s.leave(v.id)
+		}
+	}()
+	if err := checkOffer(offer); err != nil {
+		return nil, "", err
+	}
+	pc, err := s.api.NewPeerConnection(s.peer)
+	if err != nil {
+		return nil, "", err
+	}
+	if err := s.attach(v, pc); err != nil {
+		return nil, "", errors.Join(err, pc.Close())
+	}
+	t, err := pc.AddTransceiverFromTrack(
+		st.track, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionSendonly},
+	)
+	if err != nil {
+		return nil, "", err
+	}
+	v.rtcp.Go(func() { v.readRTCP(t.Sender()) })
+	pc.OnConnectionStateChange(func(state webrtc.PeerConnectionState) { s.connectionChanged(v, state) })
+	if answer, err = negotiate(ctx, pc, offer); err != nil {
+		return nil, "", err
+	}
+	return v, answer, nil
+}
+
+// admit takes a slot for a new session.
+func (s *sessions) admit(st *stream) (*session, error) {
+	var b [24]byte
+	_, _ = rand.Read(b[:]) // never fails
+	v := &session{id: hex.EncodeToString(b[:16]), etag: `"` + hex.EncodeToString(b[16:]) + `"`, stream: st}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.closed {
+		return nil, errClosing
+	}
+	select {
+	case <-st.gone:
+		return nil, errClosing
+	default:
+	}
+	if !s.slots.take() {
+		return nil, errBusy
+	}
+	s.mu.byID[v.id] = v
+	return v, nil
+}
+
+// attach gives a session its connection. From now on leave closes it.
+func (s *sessions) attach(v *session, pc *webrtc.PeerConnection) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.byID[v.id] == nil {
+		return errClosing
+	}
+	v.pc = pc
+	v.deadline = time.AfterFunc(s.handshake, func() { s.handshakeOver(v) })
+	return nil
+}
+
+// readRTCP answers requests for key frames until the session ends. Without it lost packets are not sent again either.
+func (v *session) readRTCP(sender *webrtc.RTPSender) {
+	for {
+		packets, _, err := sender.ReadRTCP()
+		if err != nil {
+			return
+		}
+		for _, p := range packets {
+			switch p.(type) {
+			case *rtcp.PictureLossIndication, *rtcp.FullIntraRequest:
+				v.stream.metrics.keys.WithLabelValues(v.stream.cam.Name()).Inc()
+				v.stream.keyframe()
+			}
+		}
+	}
+}
+
+// connectionChanged follows the state of a session's connection.
+func (s *sessions) connectionChanged(v *session, state webrtc.PeerConnectionState) {
+	switch state {
+	case webrtc.PeerConnectionStateConnected:
+		s.mu.Lock()
+		_, alive := s.mu.byID[v.id]
+		first := alive && !v.connected
+		v.connected = v.connected || alive
+		s.mu.Unlock()
+		if first {
+			n := v.stream.viewers.Add(1)
+			v.stream.metrics.viewers.WithLabelValues(v.stream.cam.Name()).Set(float64(n))
+			s.log.Info("viewer joined", "camera", v.stream.cam.Name(), "viewers", n)
+			v.stream.keyframe()
+		}
+	case webrtc.PeerConnectionStateFailed, webrtc.PeerConnectionStateClosed:
+		s.leave(v.id)
+	default: // connecting, or a disconnection that may heal
+	}
+}
+
+// handshakeOver ends a session that has not connected in time.
+func (s *sessions) handshakeOver(v *session) {
+	s.mu.Lock()
+	connected := v.connected
+	s.mu.Unlock()
+	if !connected {
+		s.log.Warn("viewer did not connect: check webrtc.listen_udp and webrtc.additional_hosts",
+			"camera", v.stream.cam.Name(), "timeout", s.handshake)
+		s.leave(v.id)
+	}
+}
+
+// leave ends a session and reports whether it existed. It closes the connection in the background, since the connection
+// itself may be the caller.
+func (s *sessions) leave(id string) bool {
+	s.mu.Lock()
+	v, ok := s.mu.byID[id]
+	delete(s.mu.byID, id)
+	if !ok {
+		s.mu.Unlock()
+		return false
+	}
+	s.slots.free()
+	pc, connected := v.pc, v.connected
+	s.closing.Add(1)
+	s.mu.Unlock()
+	if connected {
+		n := v.stream.viewers.Add(-1)
+		v.stream.metrics.viewers.WithLabelValues(v.stream.cam.Name()).Set(float64(n))
+		s.log.Info("viewer left", "camera", v.stream.cam.Name(), "viewers", n)
+	}
+	go func() {
+		defer s.closing.Done()
+		if pc != nil {
+			v.deadline.Stop()
+			_ = pc.GracefulClose()
+			v.rtcp.Wait()
+		}
+	}()
+	return true
+}
+
+// trickle adds addresses that a viewer has found after its offer.
+func (s *sessions) trickle(id, fragment string) error {
+	s.mu.Lock()
+	v := s.mu.byID[id]
+	var pc *webrtc.PeerConnection
+	if v != nil {
+		pc = v.pc
+	}
+	s.mu.Unlock()
+	if pc == nil {
+		return errUnknown
+	}
+	mid := "0"
+	for line := range strings.Lines(fragment) {
+		line = strings.TrimSpace(line)
+		if m, ok := strings.CutPrefix(line, "a=mid:"); ok {
+			mid = m
+		}
+		if c, ok := strings.CutPrefix(line, "a=candidate:"); ok {
+			init := webrtc.ICECandidateInit{Candidate: "candidate:" + c, SDPMid: &mid}
+			if err := pc.AddICECandidate(init); err != nil {
+				return fmt.Errorf("candidate: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// find returns a session of a camera.
+func (s *sessions) find(camera, id string) (*session, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v := s.mu.byID[id]
+	if v == nil || v.stream.cam.Name() != camera {
+		return nil, errUnknown
+	}
+	return v, nil
+}
+
+// leaveStream ends the sessions of one camera.
+func (s *sessions) leaveStream(st *stream) {
+	s.leaveAll(func(v *session) bool { return v.stream == st })
+}
+
+// close ends all sessions, waits for them, and closes the socket.
+func (s *sessions) close() {
+	s.mu.Lock()
+	s.mu.closed = true
+	s.mu.Unlock()
+	s.leaveAll(func(*session) bool { return true })
+	s.closing.Wait()
+	_ = s.media.Close()
+}
+
+func (s *sessions) leaveAll(which func(*session) bool) {
+	s.mu.Lock()
+	var ids []string
+	for id, v := range s.mu.byID {
+		if which(v) {
+			ids = append(ids, id)
+		}
+	}
+	s.mu.Unlock()
+	for _, id := range ids {
+		s.leave(id)
+	}
+}

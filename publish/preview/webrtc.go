@@ -1,0 +1,134 @@
+package preview
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/pion/ice/v4"
+	"github.com/pion/interceptor"
+	"github.com/pion/webrtc/v4"
+)
+
+// newAPI returns WebRTC for VP8, and the UDP socket that all its connections share.
+func newAPI(cfg Config) (*webrtc.API, io.Closer, error) {
+	media := &webrtc.MediaEngine{}
+	if err := media.RegisterCodec(vp8Codec(), webrtc.RTPCodecTypeVideo); err != nil {
+		return nil, nil, err
+	}
+	registry := &interceptor.Registry{}
+	if err := webrtc.RegisterDefaultInterceptors(media, registry); err != nil {
+		return nil, nil, err
+	}
+	settings, socket, err := openMedia(cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	return webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(registry),
+		webrtc.WithSettingEngine(settings)), socket, nil
+}
+
+// peerConfig returns the configuration of every connection. STUN and TURN servers are its ICEServers. All connections
+// share a certificate, because making one takes longer than connecting.
+func peerConfig() (webrtc.Configuration, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return webrtc.Configuration{}, err
+	}
+	cert, err := webrtc.GenerateCertificate(key)
+	if err != nil {
+		return webrtc.Configuration{}, err
+	}
+	return webrtc.Configuration{Certificates: []webrtc.Certificate{*cert}}, nil
+}
+
+// openMedia puts all media on one UDP port and offers the addresses at which viewers reach it.
+func openMedia(cfg Config) (webrtc.SettingEngine, io.Closer, error) {
+	s := webrtc.SettingEngine{}
+	s.SetIncludeLoopbackCandidate(true)
+	s.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
+	s.SetICETimeouts(5*time.Second, 15*time.Second, 2*time.Second)
+	addr, err := net.ResolveUDPAddr("udp", cfg.udp())
+	if err != nil {
+		return s, nil, fmt.Errorf("media on udp %s: %w", cfg.udp(), err)
+	}
+	if len(cfg.WebRTC.AdditionalHosts) > 0 {
+		err := s.SetICEAddressRewriteRules(webrtc.ICEAddressRewriteRule{
+			External: cfg.WebRTC.AdditionalHosts, AsCandidateType: webrtc.ICECandidateTypeHost,
+			Mode: webrtc.ICEAddressRewriteAppend,
+		})
+		if err != nil {
+			return s, nil, fmt.Errorf("webrtc.additional_hosts: %w", err)
+		}
+	}
+	if addr.IP == nil || addr.IP.IsUnspecified() {
+		mux, err := ice.NewMultiUDPMuxFromPort(addr.Port, ice.UDPMuxFromPortWithLoopback())
+		if err != nil {
+			return s, nil, fmt.Errorf("media on udp %s: %w", cfg.udp(), err)
+		}
+		s.SetICEUDPMux(mux)
+		return s, mux, nil
+	}
+	conn, err := net.ListenUDP("udp", addr)
+	if err != nil {
+		return s, nil, fmt.Errorf("media on udp %s: %w", cfg.udp(), err)
+	}
+	mux := webrtc.NewICEUDPMux(nil, conn)
+	s.SetICEUDPMux(mux)
+	s.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6})
+	return s, mux, nil
+}
+
+func vp8Codec() webrtc.RTPCodecParameters {
+	return webrtc.RTPCodecParameters{
+		RTPCodecCapability: webrtc.RTPCodecCapability{
+			MimeType: webrtc.MimeTypeVP8, ClockRate: 90000,
+			RTCPFeedback: []webrtc.RTCPFeedback{
+				{Type: "nack"}, {Type: "nack", Parameter: "pli"}, {Type: "ccm", Parameter: "fir"},
+			},
+		},
+		PayloadType: 96,
+	}
+}
+
+// checkOffer refuses at a glance whatever cannot be the offer of a viewer.
+func checkOffer(sdp string) error {
+	if !strings.HasPrefix(sdp, "v=0") || !strings.Contains(sdp, "m=video") || !strings.Contains(sdp, "VP8/90000") {
+		return errOffer
+	}
+	return nil
+}
+
+// negotiate answers an offer. It waits until the answer holds all our addresses; they are local, so that takes
+// milliseconds.
+func negotiate(ctx context.Context, pc *webrtc.PeerConnection, offer string) (string, error) {
+	if err := pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: offer}); err != nil {
+		return "", fmt.Errorf("%w: %w", errOffer, err)
+	}
+	answer, err := pc.CreateAnswer(nil)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", errOffer, err)
+	}
+	gathered := webrtc.GatheringCompletePromise(pc)
+	if err := pc.SetLocalDescription(answer); err != nil {
+		return "", fmt.Errorf("%w: %w", errOffer, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	select {
+	case <-gathered:
+	case <-ctx.Done():
+		return "", fmt.Errorf("gather addresses: %w", ctx.Err())
+	}
+	sdp := pc.LocalDescription().SDP
+	if !strings.Contains(sdp, "VP8/90000") || !strings.Contains(sdp, "a=sendonly") {
+		return "", errOffer
+	}
+	return sdp, nil
+}
