@@ -232,6 +232,12 @@ func TestONNXWithoutLogits(t *testing.T) {
 			t.Errorf("%s: CheckGolden() = %+v, %v", tt.name, check, err)
 		}
 	}
+	for level, want := range map[string]string{"c4": models.UpsampleGuided, "c5": models.UpsampleBilinear} { // strides 16 and 32
+		r, err := importer.ONNX(twoLevels, nets.ForeignConfig{Features: level, Logits: nets.NoLogits}, 32, options(t))
+		if err != nil || r.Compound.Upsample != want {
+			t.Errorf("%s: upsampling %q, %v; want %q", level, r.Compound.Upsample, err, want)
+		}
+	}
 	_, err := importer.ONNX(twoLevels, nets.ForeignConfig{Features: "c4"}, 32, options(t))
 	if want := `want one of ["c4" "c5"] as the class scores (--logits), or --logits none`; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("two outputs, none named: %v, want %q", err, want)
