@@ -23,16 +23,16 @@ func (r *run) card(old []byte, cal *detector.Calibration) []byte {
 	b := bytes.NewBuffer(bytes.Clone(bytes.TrimRight(old, "\n")))
 	b.WriteByte('\n')
 	sources := strings.Join(r.opt.SourceNames, ", ")
+	if r.opt.Whiten {
+		fmt.Fprintf(b, "\n## Whitening\n\nBy `oodcast fit` on %s: the encoder projects the features on their principal components, each scaled to "+
+			"deviation 1, and leaves the %d strongest out; %d remain.\n", sources, r.opt.DropComponents, r.manifest.Encoder.Channels)
+	}
 	if !r.opt.CalibrateOnly {
 		d := r.manifest.Denoiser
 		fmt.Fprintf(b, "%s\nTrained by `oodcast fit` on %d frames (%d tokens) of %s: %d steps of %d, seed %d, loss %.3f.\n"+
 			"Width %d, blocks %d/%d/%d, %s time embedding, %s normalisation.\n", fitSection, r.result.Frames, r.result.Tokens,
 			sources, r.result.Steps, r.opt.Batch, r.opt.Seed, r.result.Loss,
 			d.Defaults().Width, d.Blocks[0], d.Blocks[1], d.Blocks[2], d.Time, r.manifest.Normalise)
-		if r.opt.Whiten {
-			fmt.Fprintf(b, "Before training, the features of this footage were whitened and their %d strongest components dropped: the "+
-				"encoder computes the %d that are left.\n", r.opt.DropComponents, r.manifest.Encoder.Channels)
-		}
 	}
 	if cal == nil {
 		fmt.Fprintf(b, "%s\nNone: %s.\n", calibrationSection, r.manifest.Uncalibrated)

@@ -115,7 +115,7 @@ func TestWhiten(t *testing.T) {
 			if b.Manifest.Encoder.Channels != 5 || b.Manifest.Denoiser.Channels != 5 {
 				t.Errorf("%d channels of the encoder, %d of the denoiser, want 5", b.Manifest.Encoder.Channels, b.Manifest.Denoiser.Channels)
 			}
-			if note, ok := b.Provenance["fit"].(map[string]any); !ok || note["dropped_components"] != 1 {
+			if note, ok := b.Provenance["whitening"].(map[string]any); !ok || note["dropped"] != 1 {
 				t.Errorf("provenance %v", b.Provenance)
 			}
 			if check, err := (ort.Runner{}).CheckGolden(b); err != nil || check == nil && name == "features" {
@@ -133,6 +133,14 @@ func TestWhiten(t *testing.T) {
 				}
 			}
 			findsSquares(t, engine)
+			again := quick(t, filepath.Join(t.TempDir(), "again")) // another denoiser of the same whitened features
+			again.Bundle, again.LSEWeight, again.Steps = b, 0, 5
+			mustRun(t, again)
+			refitted := openBundle(t, again.Out)
+			card, err := refitted.ReadFile(models.CardFile)
+			if err != nil || refitted.Provenance["whitening"] == nil || strings.Count(string(card), "## Whitening") != 1 {
+				t.Errorf("after another fit: provenance %v, card %s, %v", refitted.Provenance, card, err)
+			}
 		})
 	}
 }

@@ -334,10 +334,12 @@ func (r *run) provenance() {
 	} else {
 		note["steps"], note["batch"], note["lr"], note["loss"] = r.result.Steps, r.opt.Batch, r.opt.LR, r.result.Loss
 		note["interrupted"] = r.result.Interrupted
-		if r.opt.Whiten {
-			note["whitened_components"], note["dropped_components"] = r.manifest.Encoder.Channels, r.opt.DropComponents
-		}
 		p["fit"] = note
+	}
+	if r.opt.Whiten { // stays when another fit keeps this encoder
+		p["whitening"] = map[string]any{
+			"sources": r.opt.SourceNames, "components": r.manifest.Encoder.Channels, "dropped": r.opt.DropComponents,
+		}
 	}
 	r.manifest.Provenance = p
 }
