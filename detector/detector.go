@@ -183,6 +183,9 @@ func New(enc Encoder, scorer Scorer, m models.Manifest, cal Calibration, provide
 				"run oodcast fit --paper", ErrSetting)
 		}
 	}
+	if err := usable(m.Encoder, cfg.Part, &cal); err != nil {
+		return nil, err
+	}
 	d := &Detector{
 		enc: enc, scorer: scorer, manifest: m, compound: NewCompound(m, cal, cfg.Part), cfg: cfg, provider: provider,
 		budget: newBudget(), batchDelay: newWindow(budgetCostFrames), drift: newDriftWatch(cfg.DriftWindow, &cal),
@@ -210,6 +213,19 @@ func New(enc Encoder, scorer Scorer, m models.Manifest, cal Calibration, provide
 		return nil, fmt.Errorf("detector: %w", err)
 	}
 	return d, nil
+}
+
+// usable returns an error if the part of the map needs classes that the encoder does not know, or if the calibration is
+// one of an encoder without classes but the encoder has some.
+func usable(e models.EncoderSpec, part string, cal *Calibration) error {
+	if e.FeaturesOnly() && part == PartLSE {
+		return fmt.Errorf("detector: %w: part lse needs classes, which this bundle's encoder does not know: use diffusion", ErrSetting)
+	}
+	if !e.FeaturesOnly() && cal.LSE == (Moments{}) {
+		return fmt.Errorf("detector: %w: the calibration does not describe the segmenter's uncertainty: run oodcast fit --calibrate-only",
+			ErrSetting)
+	}
+	return nil
 }
 
 // paperOrder returns the timesteps 0, 1, 2 … up to the last one that is calibrated.
