@@ -25,8 +25,8 @@ RUN --mount=type=secret,id=ca,target=/run/secrets/ca \
 COPY . .
 ARG VERSION=dev
 # lld leaves out OpenCV's windows, and with them Qt and OpenGL, because it counts only references that are reachable.
-RUN make build 'APT_RUN=$(APT_BUILD)' VERSION="$VERSION" EXTLDFLAGS='-fuse-ld=lld -Wl,--gc-sections' && \
-    deploy/rootfs.sh /rootfs
+RUN make build 'APT_RUN=$(APT_BUILD)' VERSION="$VERSION" EXTLDFLAGS='-fuse-ld=lld -Wl,--gc-sections'
+RUN deploy/rootfs.sh /rootfs
 
 FROM scratch
 COPY --from=build /rootfs /

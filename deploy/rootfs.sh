@@ -5,16 +5,17 @@ set -euo pipefail
 root=$1
 uid=10001 # also in the Dockerfile
 
-# add copies the file $1, and what a link points to, to the same place below $root.
-declare -A packages
+# copy copies the file or folder $1, and what links point to, to the place $2 below $root.
+copy() {
+  mkdir -p "$root${2%/*}"
+  cp -rL "$1" "$root$2"
+}
+
+# add copies the file $1 to the same place below $root, and notes what it really is.
+files=()
 add() {
-  local place real name
-  place=$(realpath "$(dirname "$1")")/$(basename "$1") # /lib is a link to /usr/lib
-  real=$(readlink -f "$1")
-  mkdir -p "$root${place%/*}"
-  cp -L "$1" "$root$place"
-  name=$(dpkg-query -S "$real" 2>/dev/null || dpkg-query -S "${real#/usr}" 2>/dev/null || true)
-  [ -z "$name" ] || packages[${name%%: *}]=1
+  copy "$1" "$(readlink -f "${1%/*}")/${1##*/}" # /lib is a link to /usr/lib
+  files+=("$(readlink -f "$1")")
 }
 
 mkdir -p "$root"/{dev,etc,proc,run,sys,usr/{bin,lib,lib64,sbin},var/lib/dpkg/status.d}
@@ -41,19 +42,25 @@ for applet in $(busybox --list); do
   [ "$applet" = busybox ] || ln -s busybox "$root/usr/bin/$applet"
 done
 add /etc/ssl/certs/ca-certificates.crt
-packages[ca-certificates]=1
-cp -a --parents /usr/share/zoneinfo "$root"
-packages[tzdata]=1
-cp -L --parents /etc/os-release "$root"
+copy /usr/share/zoneinfo /usr/share/zoneinfo
+rm -rf "$root"/usr/share/zoneinfo/{posix,right}
+copy /etc/os-release /etc/os-release
 printf '%s\n' "root:x:0:0:root:/root:/bin/sh" "oodcast:x:$uid:$uid:oodcast:/var/lib/oodcast:/bin/sh" >"$root/etc/passwd"
 printf '%s\n' "root:x:0:" "video:x:44:oodcast" "oodcast:x:$uid:" >"$root/etc/group"
 echo 'hosts: files dns' >"$root/etc/nsswitch.conf"
-cp -a --parents /etc/ld.so.conf /etc/ld.so.conf.d "$root"
+copy /etc/ld.so.conf /etc/ld.so.conf
+copy /etc/ld.so.conf.d /etc/ld.so.conf.d
 ldconfig -r "$root"
 
-# Each package keeps its licence, and its entry where scanners of images without dpkg look for it.
-for package in "${!packages[@]}"; do
+# Each package keeps its licence, and its entry where scanners of images without dpkg look for it. dpkg knows some files without
+# the /usr that they are found in.
+{
+  dpkg-query -S "${files[@]}" "${files[@]#/usr}" 2>/dev/null || true
+  printf '%s: \n' ca-certificates tzdata
+} | sed -n 's/^\([a-z0-9.+:-]*\): .*/\1/p' | sort -u >/tmp/packages
+while read -r package; do
   name=${package%%:*}
   dpkg-query -s "$package" >"$root/var/lib/dpkg/status.d/$name"
-  [ ! -e "/usr/share/doc/$name/copyright" ] || cp -L --parents "/usr/share/doc/$name/copyright" "$root"
-done
+  [ ! -e "/usr/share/doc/$name/copyright" ] || copy "/usr/share/doc/$name/copyright" "/usr/share/doc/$name/copyright"
+done </tmp/packages
+echo "$(wc -l </tmp/packages) packages, $(du -sm "$root" | cut -f1) MB"
