@@ -36,6 +36,6 @@ WORKDIR /var/lib/oodcast
 VOLUME /var/lib/oodcast
 # What configs/docker.yaml opens: page and API, WebRTC media, NATS.
 EXPOSE 8080/tcp 8189/udp 4222/tcp
-HEALTHCHECK --interval=30s --timeout=5s --start-period=60s CMD wget -q -T 4 -O /dev/null --no-check-certificate "$HEALTH_URL"
+HEALTHCHECK --interval=30s --timeout=5s --start-period=60s CMD wget -q -O /dev/null --no-check-certificate "$HEALTH_URL"
 ENTRYPOINT ["oodcast"]
 CMD ["run", "--config", "/etc/oodcast/docker.yaml"]

@@ -111,7 +111,7 @@ image: ## Build the container image (BASE=, GO=, IMAGE=, TOOL=: see deploy/image
 	VERSION=$(VERSION) deploy/image.sh
 
 .PHONY: test-image
-test-image: ## Build the image on a Debian root made by debootstrap and check it (root, minutes, 10 GB in TMPDIR)
+test-image: deps $(DEMO_CLIP) ## Build the image on a Debian root made by debootstrap and check it (root, minutes, 10 GB in TMPDIR)
 	deploy/test-image.sh
 
 .PHONY: bench
