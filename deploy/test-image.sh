@@ -56,12 +56,17 @@ if [ -z "${IMAGE:-}" ]; then
 fi
 
 # The test has a network of its own, in which the image's ports are free, with a host address that is not loopback. crun refuses
-# machines with both versions of cgroups, so it sees the second one only.
-export OODCAST_IMAGE=$IMAGE OODCAST_IMAGE_HOST=192.0.2.1
+# machines with both versions of cgroups, so it sees the second one only; and it gives the /dev/null that it is started with to the
+# container's user, so that is not the machine's.
+export OODCAST_IMAGE=$IMAGE OODCAST_IMAGE_HOST=192.0.2.1 work
 unshare --mount --net bash -euo pipefail -c '
   ip link set lo up
   ip link add oodcast0 type bridge
   ip address add "$OODCAST_IMAGE_HOST/24" dev oodcast0
   ip link set oodcast0 up
+  mkdir "$work/dev"
+  mount -t tmpfs tmpfs "$work/dev"
+  mknod -m 0666 "$work/dev/null" c 1 3
+  mount --bind "$work/dev/null" /dev/null
   [ "$(stat -f -c %T /sys/fs/cgroup)" = cgroup2fs ] || mount -t cgroup2 cgroup2 /sys/fs/cgroup
   go test -count=1 -timeout 10m -run "^TestImage$" -v ./cmd/oodcast'
