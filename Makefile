@@ -11,7 +11,8 @@ SUDO     := $(if $(filter 0,$(shell id -u)),,sudo)
 APT_GET  := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get
 
 # Packages that the binary needs to build and run, and packages that only the tests need.
-APT_RUN  := gcc g++ pkg-config ca-certificates libopencv-dev libopencv-contrib-dev libavformat-dev libavcodec-dev libswscale-dev libvpx-dev opencv-doc
+APT_BUILD := gcc g++ pkg-config ca-certificates libopencv-dev libopencv-contrib-dev libavformat-dev libavcodec-dev libswscale-dev libvpx-dev
+APT_RUN  := $(APT_BUILD) opencv-doc
 APT_TEST := ffmpeg gstreamer1.0-plugins-good gstreamer1.0-libav chromium python3
 
 # ONNX Runtime comes from an npm package. Its checksum is pinned, so that a changed archive stops the build.
@@ -59,7 +60,7 @@ run: build $(DEMO_CLIP) ## Build, then watch a real clip (SOURCE=rtsp://… for 
 
 .PHONY: build
 build: deps ## Build bin/oodcast
-	go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/oodcast ./cmd/oodcast
+	go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)$(if $(EXTLDFLAGS), -extldflags '$(EXTLDFLAGS)')" -o bin/oodcast ./cmd/oodcast
 
 .PHONY: test
 test: deps deps-test $(DEMO_CLIP) ## Run every test, the browser test included
@@ -121,6 +122,14 @@ $(DEMO_CLIP): | apt-run
 	@f=/usr/share/doc/opencv-doc/examples/data/vtest.avi; \
 	if [ -f $$f ]; then ln -sf $$f $@; else cd .deps && $(APT_GET) update -qq && apt-get download -qq opencv-doc && \
 	  dpkg-deb -x opencv-doc_*.deb opencv-doc && rm opencv-doc_*.deb && ln -sf opencv-doc$$f vtest.avi; fi
+
+.PHONY: image
+image: ## Build the container image (BASE=, GO=, IMAGE=, TOOL=: see deploy/image.sh)
+	VERSION=$(VERSION) deploy/image.sh
+
+.PHONY: test-image
+test-image: deps $(DEMO_CLIP) ## Build the image on a Debian root made by debootstrap and check it (root, minutes, 10 GB in TMPDIR)
+	deploy/test-image.sh
 
 .PHONY: bench
 bench: deps ## Run the benchmarks
