@@ -8,9 +8,15 @@
 #include <libavutil/display.h>
 #include <libavutil/imgutils.h>
 #include <libavutil/pixdesc.h>
+#include <libavutil/time.h>
 #include <libswscale/swscale.h>
 
-static int interrupted(void *opaque) { return atomic_load(&((oodcast_av *)opaque)->interrupted); }
+// interrupted is polled by FFmpeg while it waits.
+static int interrupted(void *opaque) {
+	oodcast_av *r = opaque;
+	if (r->deadline && av_gettime_relative() >= r->deadline) r->expired = 1;
+	return r->expired || atomic_load(&r->interrupted);
+}
 
 oodcast_av *oodcast_av_alloc(void) { return calloc(1, sizeof(oodcast_av)); }
 
@@ -45,6 +51,13 @@ static int described(const AVFormatContext *format) {
 	return 1;
 }
 
+// has_end reports whether the source says where it ends: a file does, over HTTP too, and a playlist that is complete.
+static int has_end(const AVFormatContext *format) {
+	const char *name = format->iformat->name;
+	if (!strcmp(name, "hls") || !strcmp(name, "dash")) return format->duration > 0;
+	return format->pb && avio_size(format->pb) > 0;
+}
+
 static int open_format(oodcast_av *r, const char *url, const char *options) {
 	r->format = avformat_alloc_context();
 	if (!r->format) return AVERROR(ENOMEM);
@@ -59,7 +72,7 @@ static int open_format(oodcast_av *r, const char *url, const char *options) {
 	return err < 0 ? err : 0;
 }
 
-static int open_codec(oodcast_av *r, int slices, int64_t max_pixels) {
+static int open_codec(oodcast_av *r, int64_t max_pixels) {
 	int best = av_find_best_stream(r->format, AVMEDIA_TYPE_VIDEO, -1, -1, NULL, 0);
 	if (best < 0) return best;
 	for (unsigned i = 0; i < r->format->nb_streams; i++)
@@ -74,29 +87,75 @@ static int open_codec(oodcast_av *r, int slices, int64_t max_pixels) {
 	r->codec->pkt_timebase = r->stream->time_base;
 	r->codec->max_pixels = max_pixels;
 	r->codec->thread_count = 0; // as many as there are processors
-	r->codec->thread_type = slices ? FF_THREAD_SLICE : FF_THREAD_SLICE | FF_THREAD_FRAME;
+	r->codec->thread_type = r->live ? FF_THREAD_SLICE : FF_THREAD_SLICE | FF_THREAD_FRAME;
 	return avcodec_open2(r->codec, decoder, NULL);
 }
 
-int oodcast_av_open(oodcast_av *r, const char *url, const char *options, int slices, int64_t max_pixels) {
+int oodcast_av_open(oodcast_av *r, const char *url, const char *options, int live, int64_t timeout, int64_t max_pixels) {
+	r->live = live;
+	r->timeout = timeout;
 	int err = open_format(r, url, options);
-	if (!err) err = open_codec(r, slices, max_pixels);
+	if (!err) r->endless = live && !has_end(r->format);
+	if (!err) err = open_codec(r, max_pixels);
 	if (err) return err;
 	r->packet = av_packet_alloc();
 	r->frame = av_frame_alloc();
 	return r->packet && r->frame ? 0 : AVERROR(ENOMEM);
 }
 
+// demux reads the next packet, for which it waits no longer than microseconds; 0 is no limit.
+static int demux(oodcast_av *r, int64_t microseconds) {
+	r->deadline = microseconds ? av_gettime_relative() + microseconds : 0;
+	int err = av_read_frame(r->format, r->packet);
+	r->deadline = 0;
+	return err;
+}
+
+// source_ended reports whether the demuxer has met the end of its source, or an error.
+static int source_ended(const oodcast_av *r) {
+	const AVIOContext *pb = r->format->pb;
+	return pb && (pb->eof_reached || pb->error);
+}
+
+// broke_off returns why nothing follows the packet that the demuxer has just forced out.
+static int broke_off(oodcast_av *r) {
+	av_packet_unref(r->packet);
+	if (!r->expired) {
+		int err = demux(r, 100000); // the source is broken, so this call does not have to wait
+		if (!err) av_packet_unref(r->packet);
+		if (err && !r->expired) return err;
+	}
+	return r->expired ? AVERROR(ETIMEDOUT) : AVERROR_EOF;
+}
+
+// read_endless is demux for a live stream. Where a demuxer or a parser finds the end of a picture by the beginning of the next
+// one, they keep the newest picture, and at the end of the stream, after an error and after a time-out they hand it out, whole
+// or not, as if it had just come. read_endless returns the end or the error instead.
+static int read_endless(oodcast_av *r) {
+	const int parsing = av_stream_get_parser(r->stream) != NULL, ended = source_ended(r);
+	int err = demux(r, r->timeout);
+	if (r->expired) {
+		if (!err) av_packet_unref(r->packet);
+		return AVERROR(ETIMEDOUT);
+	}
+	if (err) return err;
+	// libavformat closes its parsers when it has made them hand out what they keep.
+	const int forced = parsing && !av_stream_get_parser(r->stream);
+	return forced || (!ended && source_ended(r)) ? broke_off(r) : 0;
+}
+
 // feed passes the decoder one packet of the stream, or the end of the stream.
 static int feed(oodcast_av *r) {
-	int err = av_read_frame(r->format, r->packet);
-	if (err == AVERROR_EOF) {
+	int err = r->endless ? read_endless(r) : demux(r, r->live ? r->timeout : 0);
+	if (err == AVERROR_EOF && !r->endless) { // the pictures that a live stream's decoder keeps are as old as those of its parser
 		r->at_end = 1;
 		return avcodec_send_packet(r->codec, NULL);
 	}
 	if (err == AVERROR(EAGAIN)) return 0;
 	if (err) return err;
 	if (r->packet->stream_index == r->stream->index) {
+		r->packets++;
+		if (r->packet->flags & AV_PKT_FLAG_KEY) r->keys++;
 		err = avcodec_send_packet(r->codec, r->packet);
 		if (err != AVERROR(ENOMEM)) err = 0; // a broken packet: later ones may be intact
 	}
@@ -105,8 +164,8 @@ static int feed(oodcast_av *r) {
 }
 
 int oodcast_av_next(oodcast_av *r) {
-	for (;;) {
-		if (interrupted(r)) return AVERROR_EXIT;
+	for (int fed = 0;; fed = 1) {
+		if (interrupted(r)) return r->expired ? AVERROR(ETIMEDOUT) : AVERROR_EXIT;
 		int err = avcodec_receive_frame(r->codec, r->frame);
 		if (!err) return 0;
 		if (err == AVERROR_EOF || err == AVERROR(ENOMEM)) return err;
@@ -114,6 +173,7 @@ int oodcast_av_next(oodcast_av *r) {
 			if (err == AVERROR(EAGAIN)) return AVERROR_EOF;
 			continue; // the decoder still holds pictures behind the one that it could not decode
 		}
+		if (fed && r->endless) return AVERROR(EAGAIN);
 		err = feed(r);
 		if (err) return err;
 	}

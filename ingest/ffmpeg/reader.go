@@ -7,6 +7,7 @@ package ffmpeg
 #include <stdlib.h>
 #include "reader.h"
 
+static int again(void) { return AVERROR(EAGAIN); }
 static int64_t nopts(void) { return AV_NOPTS_VALUE; }
 static double seconds(AVRational base, int64_t t) { return t * av_q2d(base); }
 static double rate(oodcast_av *r) { return av_q2d(av_guess_frame_rate(r->format, r->stream, NULL)); }
@@ -25,7 +26,11 @@ import (
 // Options say how a Reader opens and decodes.
 type Options struct {
 	// Live decodes the slices of one picture in parallel instead of successive pictures: no picture waits for the next.
+	// When a live stream without an end breaks off, the picture that FFmpeg still holds is dropped: it is old, and may be
+	// cut short.
 	Live bool
+	// Timeout is how long the next packet of a live stream may take.
+	Timeout time.Duration
 	// Pairs are options of FFmpeg's demuxers and protocols, as key;value|key;value. Unknown keys are ignored.
 	Pairs string
 	// MaxPixels bounds width x height: larger pictures are not decoded.
@@ -56,19 +61,23 @@ func Open(ctx context.Context, url string, opt Options) (*Reader, error) {
 	u, pairs := C.CString(url), C.CString(opt.Pairs)
 	defer C.free(unsafe.Pointer(u))
 	defer C.free(unsafe.Pointer(pairs))
-	slices := C.int(0)
+	live := C.int(0)
 	if opt.Live {
-		slices = 1
+		live = 1
 	}
-	if err := r.failure(C.oodcast_av_open(r.c, u, pairs, slices, C.int64_t(opt.MaxPixels))); err != nil {
+	timeout := C.int64_t(opt.Timeout.Microseconds())
+	if err := r.failure(C.oodcast_av_open(r.c, u, pairs, live, timeout, C.int64_t(opt.MaxPixels))); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
 	r.turns = int(C.oodcast_av_turns(r.c))
 	return r, nil
 }
 
+// ErrNoPicture means that a packet of an endless stream has come but no picture yet.
+var ErrNoPicture = errors.New("no picture yet")
+
 // Next decodes the next picture and returns its size in pixels when it stands upright. Packets that cannot be decoded are
-// skipped. The end of the stream is io.EOF.
+// skipped. The end of the stream is io.EOF. Of an endless stream Next reads no more than one packet: see ErrNoPicture.
 func (r *Reader) Next() (width, height int, err error) {
 	if r.c == nil {
 		return 0, 0, errClosed
@@ -119,6 +128,17 @@ func (r *Reader) Time() (t time.Duration, ok bool) {
 	return time.Duration(float64(C.seconds(r.c.stream.time_base, pts)) * float64(time.Second)), true
 }
 
+// Endless reports whether the stream is live and does not say where it ends. A film over HTTP does.
+func (r *Reader) Endless() bool { return r.c != nil && r.c.endless != 0 }
+
+// Packets is the number of packets that came, and how many of them began with a key frame.
+func (r *Reader) Packets() (all, keys uint64) {
+	if r.c == nil {
+		return 0, 0
+	}
+	return uint64(r.c.packets), uint64(r.c.keys)
+}
+
 // Rate is the nominal number of pictures per second, 0 when unknown.
 func (r *Reader) Rate() float64 {
 	if r.c == nil {
@@ -153,8 +173,11 @@ func (r *Reader) failure(code C.int) error {
 	if err := r.err(); err != nil { // protocols report an interruption as all sorts of failure
 		return err
 	}
-	if code == C.AVERROR_EOF {
+	switch code {
+	case C.AVERROR_EOF:
 		return io.EOF
+	case C.again():
+		return ErrNoPicture
 	}
 	var text [C.AV_ERROR_MAX_STRING_SIZE]C.char
 	C.av_strerror(code, &text[0], C.AV_ERROR_MAX_STRING_SIZE)

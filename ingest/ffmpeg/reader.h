@@ -10,7 +10,12 @@
 // A reader is an opened video file or stream. One thread calls all functions except oodcast_av_interrupt. Functions that
 // return an int return 0 or an AVERROR unless their comment says otherwise.
 typedef struct {
-	atomic_int interrupted; // FFmpeg polls it while it waits
+	atomic_int interrupted;
+	int live;         // packets come when they come
+	int endless;      // live, and the source has no end: when it stops, it broke off
+	int64_t timeout;  // how long a packet of a live stream may take, in microseconds
+	int64_t deadline; // of the running call, on av_gettime_relative's clock; 0: none
+	int expired;      // a call has exceeded its deadline
 	AVFormatContext *format;
 	AVCodecContext *codec;
 	AVStream *stream; // belongs to format
@@ -22,17 +27,19 @@ typedef struct {
 	uint8_t *rows[4]; // where scaler writes when it cannot write to the destination: padded rows, NULL until needed
 	int row_bytes[4];
 	int at_end; // the decoder has been told that no packet follows
+	uint64_t packets, keys; // of the stream, and those of them that begin with a key frame
 } oodcast_av;
 
 // oodcast_av_alloc returns a reader that is not open, or NULL when memory is short.
 oodcast_av *oodcast_av_alloc(void);
 
 // oodcast_av_open opens url. options are key;value|key;value for the demuxer and the protocol, which ignore unknown keys.
-// With slices the decoder works on the slices of one picture in parallel; without, on successive pictures, which delays
-// each of them.
-int oodcast_av_open(oodcast_av *r, const char *url, const char *options, int slices, int64_t max_pixels);
+// The decoder works on the slices of one picture of a live stream in parallel, and on successive pictures of other films, which
+// delays each of them. A packet of a live stream may take up to timeout microseconds.
+int oodcast_av_open(oodcast_av *r, const char *url, const char *options, int live, int64_t timeout, int64_t max_pixels);
 
-// oodcast_av_next decodes the next picture into frame; AVERROR_EOF at the end.
+// oodcast_av_next decodes the next picture into frame; AVERROR_EOF at the end. Of an endless stream it reads no more
+// than one packet, and returns AVERROR(EAGAIN) when that did not complete a picture.
 int oodcast_av_next(oodcast_av *r);
 
 // oodcast_av_rgb writes the picture to dst, packed RGB, after turns quarter turns to the right.

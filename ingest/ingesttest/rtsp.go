@@ -24,6 +24,7 @@ const (
 	Mute          // new connections are accepted and never answered
 	Garbage       // RTP packets carry random bytes
 	Noise         // random bytes come instead of RTP
+	NoKeys        // key frames are left out (H264)
 )
 
 // RTSPConfig describes the stream of an RTSPServer.

@@ -85,9 +85,13 @@ func (c *capture) readAll(ctx context.Context) error {
 				return err
 			}
 			continue
+		case errors.Is(err, ingest.ErrNoKeyFrame), errors.Is(err, ingest.ErrNoPicture):
+			c.src.waiting.Store(&err)
+			continue
 		case err != nil:
 			return err
 		}
+		c.src.waiting.Store(nil)
 		if err := c.pass(ctx, width, height); err != nil {
 			return err
 		}
@@ -224,9 +228,14 @@ func (c *capture) mark(opening bool, since time.Time) {
 func (c *capture) overdue() (call string, limit time.Duration) {
 	c.call.Lock()
 	defer c.call.Unlock()
-	call, limit = "read", 2*c.src.cfg.ReadTimeout
-	if c.call.opening {
+	read := c.src.cfg.ReadTimeout
+	switch {
+	case c.call.opening:
 		call, limit = "open", c.src.cfg.OpenTimeout
+	case c.src.uri.Kind == ingest.Camera, c.src.uri.Kind == ingest.GStreamer: // OpenCV has no time limit of its own
+		call, limit = "read", read
+	default: // FFmpeg ends its wait after the time-out; decoding takes its time
+		call, limit = "read", 2*read
 	}
 	if c.call.since.IsZero() || time.Since(c.call.since) < limit {
 		return "", 0

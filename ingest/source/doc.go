@@ -13,8 +13,9 @@
 // interface reader, return it from newReader, and teach ingest.ParseURI its addresses; everything else (pace, rate limit,
 // stream time, loops, drops, time-outs, counts) is common to all readers.
 //
-// One goroutine owns Open, Next, RGB and Close of a reader. A call into FFmpeg ends when the source is to stop, or after
-// Config.OpenTimeout (opening) or twice Config.ReadTimeout (reading), unless FFmpeg's socket time-out, Config.ReadTimeout,
-// ends it first. A call into OpenCV cannot be cancelled: after the same times a watchdog abandons it. An abandoned capture
+// One goroutine owns Open, Next, RGB and Close of a reader. A call into FFmpeg ends when the source is to stop, after
+// Config.OpenTimeout (opening), or when no packet has come for Config.ReadTimeout (reading). The limit is for packets and not
+// for pictures: a stream may begin with many that nothing can be decoded from, because its key frames are far apart. A call
+// into OpenCV cannot be cancelled: after the same times a watchdog abandons it. An abandoned capture
 // cleans up when its call returns; ingest.Stats counts the abandoned captures and those that still hang.
 package source

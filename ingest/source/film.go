@@ -33,7 +33,7 @@ func streamFilm(name, url string, cfg ingest.Config) *film {
 	}
 	return &film{
 		kind: "stream", name: name, url: url, refusal: ingest.ErrConnect,
-		options: ffmpeg.Options{Live: true, Pairs: options, MaxPixels: ingest.MaxPixels},
+		options: ffmpeg.Options{Live: true, Timeout: cfg.ReadTimeout, Pairs: options, MaxPixels: ingest.MaxPixels},
 	}
 }
 
@@ -66,6 +66,8 @@ func (v *film) Next() (width, height int, err error) {
 	switch {
 	case errors.Is(err, io.EOF):
 		return 0, 0, err
+	case errors.Is(err, ffmpeg.ErrNoPicture):
+		return 0, 0, v.waiting()
 	case err != nil && v.options.Live:
 		return 0, 0, fmt.Errorf("read %q: %w: %w", v.name, ingest.ErrDisconnected, err)
 	case err != nil:
@@ -75,6 +77,14 @@ func (v *film) Next() (width, height int, err error) {
 		return 0, 0, fmt.Errorf("read %q: %w", v.name, err)
 	}
 	return v.width, v.height, nil
+}
+
+// waiting is what a stream waits for that delivers packets and no picture.
+func (v *film) waiting() error {
+	if _, keys := v.r.Packets(); keys == 0 {
+		return ingest.ErrNoKeyFrame
+	}
+	return ingest.ErrNoPicture
 }
 
 // RGB implements reader. FFmpeg writes straight into dst. Only a picture that has to be scaled goes through a buffer, because

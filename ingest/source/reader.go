@@ -14,7 +14,8 @@ import (
 type reader interface {
 	// Open opens it. A reader that can be interrupted returns soon from this call and from later ones when ctx is done.
 	Open(ctx context.Context) error
-	// Next decodes the next picture and returns its size in pixels; ingest.CheckSize accepts it. The end is io.EOF.
+	// Next decodes the next picture and returns its size in pixels; ingest.CheckSize accepts it. The end is io.EOF. After
+	// ingest.ErrNoKeyFrame and ingest.ErrNoPicture, Next is to be called again: something came, but no picture.
 	Next() (width, height int, err error)
 	// RGB writes the picture that Next decoded to dst as packed RGB, scaled to width x height: 3*width*height bytes.
 	RGB(dst []byte, width, height int) error

@@ -18,7 +18,7 @@ type Settings struct {
 	MayWait bool
 }
 
-// source implements ingest.Source and ingest.Counter.
+// source implements ingest.Source, ingest.Counter and ingest.Waiter.
 type source struct {
 	cfg     ingest.Config
 	uri     ingest.URI
@@ -28,6 +28,8 @@ type source struct {
 	first time.Time     // when the first frame of a live source came
 	seq   uint64        // of the next frame
 	pts   time.Duration // of the last frame
+
+	waiting atomic.Pointer[error] // what the open stream waits for; nil: nothing to tell
 
 	read, delivered, droppedPool, droppedRate, opens, abandoned atomic.Uint64
 	hanging                                                     atomic.Int64
@@ -55,6 +57,14 @@ func (s *source) Stats() ingest.Stats {
 	}
 }
 
+// Waiting implements ingest.Waiter.
+func (s *source) Waiting() error {
+	if err := s.waiting.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
 // Run implements ingest.Source.
 func (s *source) Run(ctx context.Context, sink ingest.Sink) error {
 	r, err := s.newReader()
@@ -64,6 +74,8 @@ func (s *source) Run(ctx context.Context, sink ingest.Sink) error {
 	c := newCapture(s, r)
 	captureCtx, stop := context.WithCancel(ctx)
 	defer stop()
+	s.waiting.Store(nil)
+	defer s.waiting.Store(nil)
 	go c.run(captureCtx)
 	err = s.deliver(ctx, c, sink)
 	stop()
@@ -111,4 +123,5 @@ func (s *source) deliver(ctx context.Context, c *capture, sink ingest.Sink) erro
 var (
 	_ ingest.Source  = (*source)(nil)
 	_ ingest.Counter = (*source)(nil)
+	_ ingest.Waiter  = (*source)(nil)
 )
