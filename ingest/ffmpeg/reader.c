@@ -1,11 +1,9 @@
 #include "reader.h"
 
-#include <math.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <libavutil/display.h>
 #include <libavutil/imgutils.h>
 #include <libavutil/pixdesc.h>
 #include <libavutil/time.h>
@@ -233,14 +231,14 @@ static int convert(struct SwsContext *sws, const uint8_t *const *src, const int 
 	return n < 0 ? n : 0;
 }
 
-// turn_right writes rows to dst, packed, after turns quarter turns to the right, 1 to 3.
-static void turn_right(uint8_t *dst, const uint8_t *rows, int row_bytes, int width, int height, int turns, int bgr) {
+// orient writes rows to dst, packed, in the orientation that makes them upright.
+static void orient(uint8_t *dst, const uint8_t *rows, int row_bytes, int width, int height, int orientation, int bgr) {
+	const int flip_x = orientation & OODCAST_FLIP_X, flip_y = orientation & OODCAST_FLIP_Y, swap = orientation & OODCAST_SWAP;
 	// Where the upper left pixel comes from, and how far it is from there to its right and its lower neighbour.
-	const ptrdiff_t row = row_bytes, pixel = 3;
-	const uint8_t *corner = rows + (turns < 3 ? (height - 1) * row : 0) + (turns > 1 ? (width - 1) * pixel : 0);
-	const ptrdiff_t right = turns == 1 ? -row : turns == 2 ? -pixel : row;
-	const ptrdiff_t down = turns == 1 ? pixel : turns == 2 ? -row : -pixel;
-	const int columns = turns == 2 ? width : height, lines = turns == 2 ? height : width, red = bgr ? 2 : 0;
+	const ptrdiff_t row = flip_y ? -row_bytes : row_bytes, pixel = flip_x ? -3 : 3;
+	const uint8_t *corner = rows + (flip_y ? (height - 1) * (ptrdiff_t)row_bytes : 0) + (flip_x ? (width - 1) * (ptrdiff_t)3 : 0);
+	const ptrdiff_t right = swap ? row : pixel, down = swap ? pixel : row;
+	const int columns = swap ? height : width, lines = swap ? width : height, red = bgr ? 2 : 0;
 	for (int y = 0; y < lines; y++, corner += down) {
 		const uint8_t *src = corner;
 		for (int x = 0; x < columns; x++, src += right, dst += 3) {
@@ -252,10 +250,10 @@ static void turn_right(uint8_t *dst, const uint8_t *rows, int row_bytes, int wid
 }
 
 // copy_out writes the rows to dst: packed, upright and as RGB.
-static int copy_out(const oodcast_av *r, uint8_t *dst, int turns) {
+static int copy_out(const oodcast_av *r, uint8_t *dst, int orientation) {
 	const int width = r->width, height = r->height, row_bytes = r->row_bytes[0];
-	if (turns) {
-		turn_right(dst, r->rows[0], row_bytes, width, height, turns, r->swapper != NULL);
+	if (orientation) {
+		orient(dst, r->rows[0], row_bytes, width, height, orientation, r->swapper != NULL);
 		return 0;
 	}
 	if (r->swapper) return convert(r->swapper, (const uint8_t *const *)r->rows, r->row_bytes, height, dst, 3 * width);
@@ -263,26 +261,37 @@ static int copy_out(const oodcast_av *r, uint8_t *dst, int turns) {
 	return 0;
 }
 
-int oodcast_av_rgb(oodcast_av *r, uint8_t *dst, int turns) {
+int oodcast_av_rgb(oodcast_av *r, uint8_t *dst, int orientation) {
 	int err = scale_to(r);
 	if (err) return err;
 	const AVFrame *f = r->frame;
 	const uint8_t *const *planes = (const uint8_t *const *)f->data;
 	const int vector = 32; // pixels and bytes: the widest of x86 and ARM
-	if (!turns && !r->swapper && f->width % vector == 0 && (uintptr_t)dst % vector == 0)
+	if (!orientation && !r->swapper && f->width % vector == 0 && (uintptr_t)dst % vector == 0)
 		return convert(r->scaler, planes, f->linesize, f->height, dst, 3 * f->width);
 	if (!r->rows[0]) {
 		int size = av_image_alloc(r->rows, r->row_bytes, f->width, f->height, AV_PIX_FMT_RGB24, 64);
 		if (size < 0) return size;
 	}
 	err = convert(r->scaler, planes, f->linesize, f->height, r->rows[0], r->row_bytes[0]);
-	return err ? err : copy_out(r, dst, turns);
+	return err ? err : copy_out(r, dst, orientation);
 }
 
-int oodcast_av_turns(const oodcast_av *r) {
-	const uint8_t *matrix = av_stream_get_side_data(r->stream, AV_PKT_DATA_DISPLAYMATRIX, NULL);
-	if (!matrix) return 0;
-	double degrees = av_display_rotation_get((const int32_t *)matrix); // anticlockwise
-	if (isnan(degrees)) return 0;
-	return (int)((lround(-degrees / 90) % 4 + 4) % 4);
+// display_matrix is the matrix of the picture, else of the stream; NULL when neither has one.
+static const int32_t *display_matrix(const oodcast_av *r) {
+	const AVFrameSideData *side = av_frame_get_side_data(r->frame, AV_FRAME_DATA_DISPLAYMATRIX);
+	if (side && side->size >= 9 * sizeof(int32_t)) return (const int32_t *)side->data;
+	size_t size = 0;
+	const uint8_t *data = av_stream_get_side_data(r->stream, AV_PKT_DATA_DISPLAYMATRIX, &size);
+	return data && size >= 9 * sizeof(int32_t) ? (const int32_t *)data : NULL;
+}
+
+int oodcast_av_orientation(const oodcast_av *r) {
+	const int32_t *m = display_matrix(r);
+	if (!m) return 0;
+	// A pixel at (x, y) is shown at (a x + c y, b x + d y). The nearest multiple of a right angle counts.
+	const int64_t a = m[0], b = m[1], c = m[3], d = m[4];
+	if (llabs(b) + llabs(c) > llabs(a) + llabs(d))
+		return OODCAST_SWAP | (b < 0 ? OODCAST_FLIP_X : 0) | (c < 0 ? OODCAST_FLIP_Y : 0);
+	return (a < 0 ? OODCAST_FLIP_X : 0) | (d < 0 ? OODCAST_FLIP_Y : 0);
 }

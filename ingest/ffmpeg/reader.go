@@ -39,11 +39,11 @@ type Options struct {
 
 // Reader decodes the pictures of one stream, one after the other. It belongs to one goroutine, which must close it.
 type Reader struct {
-	err   func() error  // why the reader was interrupted, nil before
-	stop  func() bool   // stops watching the context; false: the interruption has begun
-	gone  chan struct{} // closed after the interruption
-	turns int           // quarter turns to the right that make the pictures upright
-	c     *C.oodcast_av
+	err         func() error  // why the reader was interrupted, nil before
+	stop        func() bool   // stops watching the context; false: the interruption has begun
+	gone        chan struct{} // closed after the interruption
+	orientation int           // of the picture that Next decoded, as OODCAST_FLIP_X and so on
+	c           *C.oodcast_av
 }
 
 // Open opens url as FFmpeg spells it: file:PATH, rtsp://… When ctx is done, a waiting call soon returns its error, and
@@ -69,7 +69,6 @@ func Open(ctx context.Context, url string, opt Options) (*Reader, error) {
 	if err := r.failure(C.oodcast_av_open(r.c, u, pairs, live, timeout, C.int64_t(opt.MaxPixels))); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
-	r.turns = int(C.oodcast_av_turns(r.c))
 	return r, nil
 }
 
@@ -88,6 +87,7 @@ func (r *Reader) Next() (width, height int, err error) {
 	if err := r.failure(C.oodcast_av_next(r.c)); err != nil {
 		return 0, 0, err
 	}
+	r.orientation = int(C.oodcast_av_orientation(r.c))
 	width, height = r.size()
 	return width, height, nil
 }
@@ -95,7 +95,7 @@ func (r *Reader) Next() (width, height int, err error) {
 // size is the size of the upright picture that Next decoded.
 func (r *Reader) size() (width, height int) {
 	width, height = int(r.c.frame.width), int(r.c.frame.height)
-	if r.turns%2 != 0 {
+	if r.orientation&C.OODCAST_SWAP != 0 {
 		return height, width
 	}
 	return width, height
@@ -112,7 +112,7 @@ func (r *Reader) RGB(dst []byte) error {
 	if want := 3 * width * height; want == 0 || len(dst) != want {
 		return fmt.Errorf("%d bytes for a picture of %d", len(dst), want)
 	}
-	return r.failure(C.oodcast_av_rgb(r.c, (*C.uint8_t)(unsafe.Pointer(&dst[0])), C.int(r.turns)))
+	return r.failure(C.oodcast_av_rgb(r.c, (*C.uint8_t)(unsafe.Pointer(&dst[0])), C.int(r.orientation)))
 }
 
 // Time is the time of the picture that Next decoded, counted from the start of the stream; ok is false when the picture

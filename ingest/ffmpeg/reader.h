@@ -42,11 +42,15 @@ int oodcast_av_open(oodcast_av *r, const char *url, const char *options, int liv
 // than one packet, and returns AVERROR(EAGAIN) when that did not complete a picture.
 int oodcast_av_next(oodcast_av *r);
 
-// oodcast_av_rgb writes the picture to dst, packed RGB, after turns quarter turns to the right.
-int oodcast_av_rgb(oodcast_av *r, uint8_t *dst, int turns);
+// The orientation of a picture: what makes it upright. The picture is mirrored left to right, then top to bottom, and then its
+// rows become columns.
+enum { OODCAST_FLIP_X = 1, OODCAST_FLIP_Y = 2, OODCAST_SWAP = 4 };
 
-// oodcast_av_turns returns how many quarter turns to the right make the pictures upright, 0 to 3.
-int oodcast_av_turns(const oodcast_av *r);
+// oodcast_av_rgb writes the picture to dst, packed RGB, in the given orientation.
+int oodcast_av_rgb(oodcast_av *r, uint8_t *dst, int orientation);
+
+// oodcast_av_orientation returns the orientation of the picture that was decoded last.
+int oodcast_av_orientation(const oodcast_av *r);
 
 // oodcast_av_interrupt makes the running call and all later ones return AVERROR_EXIT soon. Any thread may call it.
 void oodcast_av_interrupt(oodcast_av *r);

@@ -3,6 +3,7 @@ package ffmpeg_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -192,6 +194,64 @@ func turnRight(p picture) picture {
 	for y := range p.h {
 		for x := range p.w {
 			copy(out.pix[3*(x*out.w+p.h-1-y):][:3], p.pix[3*(y*p.w+x):])
+		}
+	}
+	return out
+}
+
+// The header of an MP4 file holds a matrix by which its pictures are shown, mirrored ones included. The program ffmpeg turns
+// its output the same way.
+func TestDisplayMatrix(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "clip.mp4")
+	run(t, "-f", "lavfi", "-i", "testsrc=size=64x48:rate=10", "-frames:v", "2", "-pix_fmt", "yuv444p", "-c:v", "libx264", path)
+	stored, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lying, _ := decode(t, path, ffmpeg.Options{MaxPixels: 1 << 20})
+	for _, m := range [][4]int32{{1, 0, 0, 1}, {-1, 0, 0, 1}, {-1, 0, 0, -1}, {1, 0, 0, -1}, {0, 1, 1, 0}, {0, 1, -1, 0}, {0, -1, -1, 0}, {0, -1, 1, 0}} {
+		t.Run(fmt.Sprint(m), func(t *testing.T) {
+			film := bytes.Clone(stored)
+			head := film[bytes.Index(film, []byte("tkhd"))+4:]
+			for i, v := range m {
+				binary.BigEndian.PutUint32(head[40+4*(i+i/2):], uint32(v<<16)) // of version 0
+			}
+			path := filepath.Join(dir, "turned.mp4")
+			if err := os.WriteFile(path, film, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			got, _ := decode(t, path, ffmpeg.Options{MaxPixels: 1 << 20})
+			for i, p := range got {
+				if w := show(lying[i], m); p.w != w.w || p.h != w.h || !bytes.Equal(p.pix, w.pix) {
+					t.Errorf("picture %d of %dx%d is not the one of %dx%d that the matrix shows", i, p.w, p.h, w.w, w.h)
+				}
+			}
+			want := run(t, "-i", path, "-f", "rawvideo", "-pix_fmt", "rgb24", "-")
+			if len(got) != 2 || worstDifference(slices.Concat(got[0].pix, got[1].pix), want) > 2 {
+				t.Errorf("%d pictures, not the two that the program ffmpeg shows", len(got))
+			}
+		})
+	}
+}
+
+// show returns the picture with each pixel at (x, y) moved to (a x + c y, b x + d y), for m = a, b, c, d.
+func show(p picture, m [4]int32) picture {
+	at := func(x, y int, a, c int32) int {
+		n := int(a)*x + int(c)*y
+		if a+c < 0 {
+			n += int(-a)*(p.w-1) + int(-c)*(p.h-1)
+		}
+		return n
+	}
+	out := picture{w: p.w, h: p.h, pix: make([]byte, len(p.pix))}
+	if m[0] == 0 {
+		out.w, out.h = p.h, p.w
+	}
+	for y := range p.h {
+		for x := range p.w {
+			to := at(x, y, m[1], m[3])*out.w + at(x, y, m[0], m[2])
+			copy(out.pix[3*to:][:3], p.pix[3*(y*p.w+x):])
 		}
 	}
 	return out
