@@ -113,7 +113,7 @@ func (c *capture) pass(ctx context.Context, width, height int) error {
 	pts := c.stamp(now)
 	c.got++
 	if s.cfg.Realtime && !s.uri.Live() {
-		if now = c.pace.wait(ctx, pts); now.IsZero() {
+		if now = c.pace.wait(ctx, pts, s.interval(c.reader.Rate())); now.IsZero() {
 			return nil
 		}
 	}

@@ -239,6 +239,29 @@ func TestRealtimePacesFile(t *testing.T) {
 	}
 }
 
+// Two recordings one after the other in one file: the second begins a day later, or before the first.
+func TestRealtimeDoesNotFreezeAtAJump(t *testing.T) {
+	first, late, early := clip(t, "mpegts", "libx264", "-output_ts_offset", "50000"), clip(t, "mpegts", "libx264", "-output_ts_offset", "80000"),
+		clip(t, "mpegts", "libx264", "-output_ts_offset", "10")
+	for name, second := range map[string][]byte{"ahead": late, "back": early, "the same": first} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "jump.ts")
+			if err := os.WriteFile(path, slices.Concat(first, second), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			cfg := config(path)
+			cfg.Realtime = true
+			got, _, err := collect(t, cfg, 0)
+			if err != nil || len(got) < 35 {
+				t.Fatalf("%d pictures, %v, want 40", len(got), err)
+			}
+			if took := got[len(got)-1].captured.Sub(got[0].captured); took < 3*time.Second || took > 20*time.Second {
+				t.Errorf("played for %v, want 4s", took)
+			}
+		})
+	}
+}
+
 func TestMaxFPSAndSize(t *testing.T) {
 	cfg := config(vtest)
 	cfg.MaxFPS, cfg.Width, cfg.Height = 2, 320, 224

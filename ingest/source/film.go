@@ -123,7 +123,11 @@ func (v *film) Rate() float64 {
 	if v.options.Live {
 		return 0
 	}
-	return v.r.Rate()
+	const slowest = 0.1 // slower rates come from files with gaps
+	if rate := v.r.Rate(); rate >= slowest {
+		return rate
+	}
+	return 0
 }
 
 // Close implements reader.
