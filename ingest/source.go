@@ -36,6 +36,8 @@ type Stats struct {
 	Read, Delivered uint64
 	// DroppedPool counts frames dropped because the pool was empty, DroppedRate those above Config.MaxFPS.
 	DroppedPool, DroppedRate uint64
+	// Unreadable counts the pictures of a folder that could not be read and were left out.
+	Unreadable uint64
 	// Opens is how often the stream was opened successfully.
 	Opens uint64
 	// Abandoned is the number of captures that hung and that the watchdog gave up, Hanging the number of those that still

@@ -28,8 +28,10 @@ type capture struct {
 	}
 	pace  pacer
 	limit limiter
-	got   uint64        // pictures that this capture has read
-	base  time.Duration // stream time at which this round of the file began
+	got   uint64 // pictures that this round of the file has yielded
+
+	skipped uint64        // pictures that it has left out
+	base    time.Duration // stream time at which this round of the file began
 }
 
 func newCapture(s *source, r reader) *capture {
@@ -88,15 +90,44 @@ func (c *capture) readAll(ctx context.Context) error {
 		case errors.Is(err, ingest.ErrNoKeyFrame), errors.Is(err, ingest.ErrNoPicture):
 			c.src.waiting.Store(&err)
 			continue
+		case err != nil && c.skip(err):
+			c.src.seq++ // so that the number of a frame stays that of its picture
+			continue
 		case err != nil:
 			return err
 		}
 		c.src.waiting.Store(nil)
-		if err := c.pass(ctx, width, height); err != nil {
+		if err := c.pass(ctx, width, height); err == nil {
+			c.got++
+		} else if !c.skip(err) {
 			return err
 		}
 	}
 	return nil
+}
+
+// name is the address for errors, or the file in a folder that was read last.
+func (c *capture) name() string {
+	if r, ok := c.reader.(skipper); ok && r.skips() != "" {
+		return r.skips()
+	}
+	return ingest.RedactURI(c.src.cfg.URI)
+}
+
+// skip leaves a picture out that cannot be used, if the reader allows that. It counts the picture and names it once.
+func (c *capture) skip(err error) bool {
+	r, ok := c.reader.(skipper)
+	if !ok || r.skips() == "" {
+		return false
+	}
+	s, name := c.src, r.skips()
+	s.unreadable.Add(1)
+	if !s.told[name] {
+		s.told[name] = true
+		s.log.Warn("picture left out", "error", err)
+	}
+	c.skipped++
+	return true
 }
 
 func (c *capture) open(ctx context.Context) error {
@@ -111,7 +142,6 @@ func (c *capture) pass(ctx context.Context, width, height int) error {
 	s.seq++
 	s.read.Add(1)
 	pts := c.stamp(now)
-	c.got++
 	if s.cfg.Realtime && !s.uri.Live() {
 		if now = c.pace.wait(ctx, pts, s.interval(c.reader.Rate())); now.IsZero() {
 			return nil
@@ -128,7 +158,7 @@ func (c *capture) pass(ctx context.Context, width, height int) error {
 		if !s.uri.Live() {
 			err = fmt.Errorf("%w: %w", ingest.ErrUnreadable, err) // trying again does not help
 		}
-		return fmt.Errorf("read %q: %w", ingest.RedactURI(s.cfg.URI), err)
+		return fmt.Errorf("read %q: %w", c.name(), err)
 	}
 	f := c.frame(ctx, width, height)
 	if f == nil {
@@ -201,11 +231,14 @@ func (c *capture) rewind(ctx context.Context) (again bool, err error) {
 	switch {
 	case s.uri.Live():
 		return false, fmt.Errorf("read %q: %w", name, ingest.ErrDisconnected)
+	case c.got == 0 && c.skipped > 0:
+		return false, fmt.Errorf("read %q: %w: none of its %d pictures can be read", name, ingest.ErrUnreadable, c.skipped)
 	case c.got == 0:
-		return false, fmt.Errorf("open video %q: %w", name, ingest.ErrUnreadable)
+		return false, fmt.Errorf("read %q: %w: no picture can be decoded", name, ingest.ErrUnreadable)
 	case !s.cfg.Loop:
 		return false, nil
 	}
+	c.got, c.skipped = 0, 0
 	c.base = s.pts + s.interval(c.reader.Rate())
 	_ = c.reader.Close()
 	return true, c.open(ctx)

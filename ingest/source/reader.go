@@ -27,6 +27,12 @@ type reader interface {
 	Close() error
 }
 
+// skipper is implemented by readers of pictures that do not depend on each other: one that cannot be used is left out.
+type skipper interface {
+	// skips returns the name of the picture that Next read last, or tried to; "" when it must not be left out.
+	skips() string
+}
+
 // newReader chooses the reader for the source's address.
 func (s *source) newReader() (reader, error) {
 	name := ingest.RedactURI(s.cfg.URI)

@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"sync/atomic"
 	"time"
 
@@ -16,6 +17,8 @@ const stopGrace = 1500 * time.Millisecond
 type Settings struct {
 	// MayWait lets the source wait for a free frame when its pool is empty. Otherwise it drops the new picture and counts it.
 	MayWait bool
+	// Log is told what was left out and which of several tracks is read. nil: nobody is told.
+	Log *slog.Logger
 }
 
 // source implements ingest.Source, ingest.Counter and ingest.Waiter.
@@ -24,6 +27,8 @@ type source struct {
 	uri     ingest.URI
 	pool    *ingest.Pool
 	mayWait bool
+	log     *slog.Logger
+	told    map[string]bool // the unreadable pictures that have been logged; the capture's
 
 	first time.Time     // when the first frame of a live source came
 	seq   uint64        // of the next frame
@@ -31,8 +36,8 @@ type source struct {
 
 	waiting atomic.Pointer[error] // what the open stream waits for; nil: nothing to tell
 
-	read, delivered, droppedPool, droppedRate, opens, abandoned atomic.Uint64
-	hanging                                                     atomic.Int64
+	read, delivered, droppedPool, droppedRate, unreadable, opens, abandoned atomic.Uint64
+	hanging                                                                 atomic.Int64
 }
 
 // New returns the source that cfg describes; it opens nothing yet. Its frames come from pool. The source is an
@@ -45,7 +50,13 @@ func New(cfg ingest.Config, pool *ingest.Pool, settings Settings) (ingest.Source
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("source %q: %w", ingest.RedactURI(cfg.URI), err)
 	}
-	return &source{cfg: cfg, uri: uri, pool: pool, mayWait: settings.MayWait}, nil
+	log := settings.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &source{
+		cfg: cfg, uri: uri, pool: pool, mayWait: settings.MayWait, log: log.With("camera", cfg.Name), told: map[string]bool{},
+	}, nil
 }
 
 // Stats implements ingest.Counter.
@@ -53,7 +64,7 @@ func (s *source) Stats() ingest.Stats {
 	return ingest.Stats{
 		Read: s.read.Load(), Delivered: s.delivered.Load(),
 		DroppedPool: s.droppedPool.Load(), DroppedRate: s.droppedRate.Load(),
-		Opens: s.opens.Load(), Abandoned: s.abandoned.Load(), Hanging: uint64(max(s.hanging.Load(), 0)),
+		Unreadable: s.unreadable.Load(), Opens: s.opens.Load(), Abandoned: s.abandoned.Load(), Hanging: uint64(max(s.hanging.Load(), 0)),
 	}
 }
 
