@@ -40,13 +40,17 @@ void oodcast_av_free(oodcast_av *r) {
 
 // described reports whether the SDP already names what a decoder must know to start. It learns the rest from the first key
 // frame, which probing would hold back.
-static int described(const AVFormatContext *format) {
-	if (format->nb_streams == 0 || strcmp(format->iformat->name, "rtsp") != 0) return 0;
+// Several tracks have to be compared.
+static int described(const AVFormatContext *format, int track) {
+	if (strcmp(format->iformat->name, "rtsp") != 0) return 0;
+	int videos = 0;
 	for (unsigned i = 0; i < format->nb_streams; i++) {
 		const AVCodecParameters *p = format->streams[i]->codecpar;
-		if (p->codec_type == AVMEDIA_TYPE_VIDEO && p->codec_id == AV_CODEC_ID_NONE) return 0;
+		if (p->codec_type != AVMEDIA_TYPE_VIDEO) continue;
+		if (p->codec_id == AV_CODEC_ID_NONE) return 0;
+		videos++;
 	}
-	return 1;
+	return videos == 1 || (videos > 1 && track >= 0);
 }
 
 // has_end reports whether the source says where it ends: a file does, over HTTP too, and a playlist that is complete.
@@ -56,7 +60,7 @@ static int has_end(const AVFormatContext *format) {
 	return format->pb && avio_size(format->pb) > 0;
 }
 
-static int open_format(oodcast_av *r, const char *url, const char *options) {
+static int open_format(oodcast_av *r, const char *url, const char *options, int track) {
 	r->format = avformat_alloc_context();
 	if (!r->format) return AVERROR(ENOMEM);
 	r->format->interrupt_callback.callback = interrupted;
@@ -66,13 +70,43 @@ static int open_format(oodcast_av *r, const char *url, const char *options) {
 	if (!err) err = avformat_open_input(&r->format, url, NULL, &dict); // frees format when it fails
 	av_dict_free(&dict);
 	if (err) return err;
-	if (!described(r->format)) err = avformat_find_stream_info(r->format, NULL);
+	if (!described(r->format, track)) err = avformat_find_stream_info(r->format, NULL);
 	return err < 0 ? err : 0;
 }
 
-static int open_codec(oodcast_av *r, int64_t max_pixels) {
-	int best = av_find_best_stream(r->format, AVMEDIA_TYPE_VIDEO, -1, -1, NULL, 0);
-	if (best < 0) return best;
+// rank says how well a track suits: the largest that can be decoded comes first, then the one that is marked as the default,
+// and then the one that FFmpeg prefers.
+static int64_t rank(const AVFormatContext *format, int i, int preferred) {
+	const AVStream *s = format->streams[i];
+	if (!avcodec_find_decoder(s->codecpar->codec_id)) return 0;
+	const int aside = s->disposition & (AV_DISPOSITION_TIMED_THUMBNAILS | AV_DISPOSITION_STILL_IMAGE);
+	const int64_t pixels = aside ? 0 : (int64_t)s->codecpar->width * s->codecpar->height;
+	return (pixels << 3) + 4 + (s->disposition & AV_DISPOSITION_DEFAULT ? 2 : 0) + (i == preferred ? 1 : 0);
+}
+
+// choose returns the index of the video track to read, and counts the tracks. Cover pictures are none.
+static int choose(oodcast_av *r, int track) {
+	const AVFormatContext *format = r->format;
+	const int preferred = av_find_best_stream(r->format, AVMEDIA_TYPE_VIDEO, -1, -1, NULL, 0);
+	int best = -1;
+	int64_t highest = -1;
+	for (unsigned i = 0; i < format->nb_streams; i++) {
+		const AVStream *s = format->streams[i];
+		if (s->codecpar->codec_type != AVMEDIA_TYPE_VIDEO || s->disposition & AV_DISPOSITION_ATTACHED_PIC) continue;
+		const int64_t mine = track == r->tracks ? INT64_MAX : track < 0 ? rank(format, i, preferred) : -1;
+		if (mine > highest) {
+			highest = mine;
+			best = i;
+			r->track = r->tracks;
+		}
+		r->tracks++;
+	}
+	return best;
+}
+
+static int open_codec(oodcast_av *r, int track, int64_t max_pixels) {
+	int best = choose(r, track);
+	if (best < 0) return AVERROR_STREAM_NOT_FOUND;
 	for (unsigned i = 0; i < r->format->nb_streams; i++)
 		if ((int)i != best) r->format->streams[i]->discard = AVDISCARD_ALL;
 	r->stream = r->format->streams[best];
@@ -89,12 +123,13 @@ static int open_codec(oodcast_av *r, int64_t max_pixels) {
 	return avcodec_open2(r->codec, decoder, NULL);
 }
 
-int oodcast_av_open(oodcast_av *r, const char *url, const char *options, int live, int64_t timeout, int64_t max_pixels) {
+int oodcast_av_open(oodcast_av *r, const char *url, const char *options, int track, int live, int64_t timeout,
+                    int64_t max_pixels) {
 	r->live = live;
 	r->timeout = timeout;
-	int err = open_format(r, url, options);
+	int err = open_format(r, url, options, track);
 	if (!err) r->endless = live && !has_end(r->format);
-	if (!err) err = open_codec(r, max_pixels);
+	if (!err) err = open_codec(r, track, max_pixels);
 	if (err) return err;
 	r->packet = av_packet_alloc();
 	r->frame = av_frame_alloc();

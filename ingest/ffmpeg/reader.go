@@ -31,6 +31,8 @@ type Options struct {
 	Live bool
 	// Timeout is how long the next packet of a live stream may take.
 	Timeout time.Duration
+	// Track is the number of the video track to read, from 0; negative: the largest, or of several the default.
+	Track int
 	// Pairs are options of FFmpeg's demuxers and protocols, as key;value|key;value. Unknown keys are ignored.
 	Pairs string
 	// MaxPixels bounds width x height: larger pictures are not decoded.
@@ -66,10 +68,42 @@ func Open(ctx context.Context, url string, opt Options) (*Reader, error) {
 		live = 1
 	}
 	timeout := C.int64_t(opt.Timeout.Microseconds())
-	if err := r.failure(C.oodcast_av_open(r.c, u, pairs, live, timeout, C.int64_t(opt.MaxPixels))); err != nil {
+	err := r.failure(C.oodcast_av_open(r.c, u, pairs, C.int(opt.Track), live, timeout, C.int64_t(opt.MaxPixels)))
+	if errors.Is(err, errNoTrack) {
+		err = r.noTrack(opt.Track)
+	}
+	if err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
 	return r, nil
+}
+
+// noTrack says why a track was not found.
+func (r *Reader) noTrack(wanted int) error {
+	switch n := int(r.c.tracks); {
+	case n == 0:
+		return errNoTrack
+	case n == 1:
+		return fmt.Errorf("it has one video track, with the number 0, and no track %d", wanted)
+	default:
+		return fmt.Errorf("it has %d video tracks, with the numbers 0 to %d, and no track %d", n, n-1, wanted)
+	}
+}
+
+// Track is the number of the video track that is read, from 0, and how many there are.
+func (r *Reader) Track() (number, of int) {
+	if r.c == nil {
+		return 0, 0
+	}
+	return int(r.c.track), int(r.c.tracks)
+}
+
+// TrackSize is the size in pixels that the head of the stream states for the track, 0 x 0 when it states none.
+func (r *Reader) TrackSize() (width, height int) {
+	if r.c == nil {
+		return 0, 0
+	}
+	return int(r.c.codec.width), int(r.c.codec.height)
 }
 
 // ErrNoPicture means that a packet of an endless stream has come but no picture yet.
@@ -163,7 +197,10 @@ func (r *Reader) Close() error {
 	return nil
 }
 
-var errClosed = errors.New("closed")
+var (
+	errClosed  = errors.New("closed")
+	errNoTrack = errors.New("it has no video track")
+)
 
 // failure turns FFmpeg's return value into an error.
 func (r *Reader) failure(code C.int) error {
@@ -176,6 +213,8 @@ func (r *Reader) failure(code C.int) error {
 	switch code {
 	case C.AVERROR_EOF:
 		return io.EOF
+	case C.AVERROR_STREAM_NOT_FOUND:
+		return errNoTrack
 	case C.again():
 		return ErrNoPicture
 	}

@@ -19,6 +19,7 @@ typedef struct {
 	AVFormatContext *format;
 	AVCodecContext *codec;
 	AVStream *stream; // belongs to format
+	int track, tracks; // number of the stream among the video tracks, and how many there are
 	AVPacket *packet;
 	AVFrame *frame; // the picture decoded last
 	struct SwsContext *scaler;  // writes RGB, or BGR if there is a swapper
@@ -34,9 +35,11 @@ typedef struct {
 oodcast_av *oodcast_av_alloc(void);
 
 // oodcast_av_open opens url. options are key;value|key;value for the demuxer and the protocol, which ignore unknown keys.
-// The decoder works on the slices of one picture of a live stream in parallel, and on successive pictures of other films, which
+// track is the number of the video track, from 0; -1 is the largest, or of several the one that is marked as the default. The
+// decoder works on the slices of one picture of a live stream in parallel, and on successive pictures of other films, which
 // delays each of them. A packet of a live stream may take up to timeout microseconds.
-int oodcast_av_open(oodcast_av *r, const char *url, const char *options, int live, int64_t timeout, int64_t max_pixels);
+int oodcast_av_open(oodcast_av *r, const char *url, const char *options, int track, int live, int64_t timeout,
+                    int64_t max_pixels);
 
 // oodcast_av_next decodes the next picture into frame; AVERROR_EOF at the end. Of an endless stream it reads no more
 // than one packet, and returns AVERROR(EAGAIN) when that did not complete a picture.

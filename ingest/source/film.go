@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -19,6 +20,7 @@ type film struct {
 	url        string
 	options    ffmpeg.Options
 	refusal    error // the sentinel for a film that does not open
+	log        *slog.Logger
 
 	r             *ffmpeg.Reader
 	width, height int    // of the picture that Next decoded
@@ -26,23 +28,23 @@ type film struct {
 }
 
 // streamFilm returns a reader of a network stream.
-func streamFilm(name, url string, cfg ingest.Config) *film {
+func streamFilm(name, url string, cfg ingest.Config, log *slog.Logger) *film {
 	options := cfg.FFmpegOptions
 	if options == "" {
 		options = streamOptions(cfg.ReadTimeout)
 	}
 	return &film{
-		kind: "stream", name: name, url: url, refusal: ingest.ErrConnect,
-		options: ffmpeg.Options{Live: true, Timeout: cfg.ReadTimeout, Pairs: options, MaxPixels: ingest.MaxPixels},
+		kind: "stream", name: name, url: url, refusal: ingest.ErrConnect, log: log,
+		options: ffmpeg.Options{Track: cfg.Stream, Live: true, Timeout: cfg.ReadTimeout, Pairs: options, MaxPixels: ingest.MaxPixels},
 	}
 }
 
 // fileFilm returns a reader of a video file.
-func fileFilm(name, path string) *film {
+func fileFilm(name, path string, cfg ingest.Config, log *slog.Logger) *film {
 	return &film{
-		kind: "video", name: name, url: "file:" + path, refusal: ingest.ErrUnreadable,
+		kind: "video", name: name, url: "file:" + path, refusal: ingest.ErrUnreadable, log: log,
 		// A playlist must not reach out to the network.
-		options: ffmpeg.Options{Pairs: "protocol_whitelist;file,crypto,data", MaxPixels: ingest.MaxPixels},
+		options: ffmpeg.Options{Track: cfg.Stream, Pairs: "protocol_whitelist;file,crypto,data", MaxPixels: ingest.MaxPixels},
 	}
 }
 
@@ -52,6 +54,10 @@ func (v *film) Open(ctx context.Context) error {
 	switch {
 	case err == nil:
 		v.r = r
+		if number, of := r.Track(); of > 1 {
+			width, height := r.TrackSize()
+			v.log.Info("video track", "stream", number, "of", of, "width", width, "height", height)
+		}
 		return nil
 	case v.options.Live:
 		return fmt.Errorf("open %s %q: %w: %w", v.kind, v.name, v.refusal, err)

@@ -38,7 +38,7 @@ func (s *source) newReader() (reader, error) {
 	name := ingest.RedactURI(s.cfg.URI)
 	switch s.uri.Kind {
 	case ingest.Stream:
-		return streamFilm(name, s.uri.Target, s.cfg), nil
+		return streamFilm(name, s.uri.Target, s.cfg, s.log), nil
 	case ingest.Camera:
 		return opencv.NewCamera(name, s.uri.Target)
 	case ingest.GStreamer:
@@ -64,7 +64,7 @@ func (s *source) pathReader(name string) (reader, error) {
 	case opencv.IsPicture(path):
 		return &folder{files: []string{path}, rate: s.cfg.FPS}, nil
 	}
-	return fileFilm(name, path), nil
+	return fileFilm(name, path, s.cfg, s.log), nil
 }
 
 var (
