@@ -8,6 +8,8 @@ import (
 )
 
 // openSource is the default of WithSources.
-func openSource(cfg ingest.Config, pool *ingest.Pool, mayWait bool) (ingest.Source, error) {
-	return source.New(cfg, pool, source.Settings{MayWait: mayWait, Log: slog.Default()})
+func openSource(log *slog.Logger) OpenSource {
+	return func(cfg ingest.Config, pool *ingest.Pool, mayWait bool) (ingest.Source, error) {
+		return source.New(cfg, pool, source.Settings{MayWait: mayWait, Log: log})
+	}
 }

@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <libavutil/avstring.h>
 #include <libavutil/imgutils.h>
+#include <libavutil/opt.h>
 #include <libavutil/pixdesc.h>
 #include <libavutil/time.h>
 #include <libswscale/swscale.h>
@@ -20,7 +22,17 @@ oodcast_av *oodcast_av_alloc(void) { return calloc(1, sizeof(oodcast_av)); }
 
 void oodcast_av_interrupt(oodcast_av *r) { atomic_store(&r->interrupted, 1); }
 
-void oodcast_av_silence(void) { av_log_set_level(AV_LOG_QUIET); }
+// complaint is the last error that FFmpeg logged on this thread.
+static _Thread_local char complaint[sizeof(((oodcast_av *)0)->reason)];
+
+static void keep_complaint(void *of, int level, const char *format, va_list args) {
+	(void)of;
+	if (level > AV_LOG_ERROR) return;
+	vsnprintf(complaint, sizeof complaint, format, args);
+	complaint[strcspn(complaint, "\r\n")] = 0;
+}
+
+void oodcast_av_silence(void) { av_log_set_callback(keep_complaint); }
 
 static void free_scaler(oodcast_av *r) {
 	sws_freeContext(r->scaler);
@@ -35,6 +47,7 @@ void oodcast_av_free(oodcast_av *r) {
 	av_packet_free(&r->packet);
 	avcodec_free_context(&r->codec);
 	avformat_close_input(&r->format);
+	avio_closep(&r->http); // the format does not own it
 	free(r);
 }
 
@@ -60,6 +73,39 @@ static int has_end(const AVFormatContext *format) {
 	return format->pb && avio_size(format->pb) > 0;
 }
 
+// sends_pictures reports whether what comes over HTTP are JPEG pictures one after the other, with or without text in between:
+// the server says so, or it does not say what it sends and the beginning shows it.
+static int sends_pictures(AVIOContext *http, int *single) {
+	uint8_t *type = NULL;
+	av_opt_get(http, "mime_type", AV_OPT_SEARCH_CHILDREN, &type);
+	const char *mime = type ? (const char *)type : "";
+	static const char *const types[] = {"multipart/", "image/jp", "image/pjp", "video/x-motion-jp", "video/x-mjp", "video/mjp",
+		"video/x-jp", "video/jp"};
+	int is = 0;
+	for (size_t i = 0; i < sizeof types / sizeof *types; i++) is |= av_stristart(mime, types[i], NULL);
+	const int parts = av_stristart(mime, "multipart/", NULL);
+	const int silent = !*mime || av_stristart(mime, "application/octet", NULL) || av_stristart(mime, "text/plain", NULL);
+	av_free(type);
+	if (!is && silent && (avio_r8(http), avio_seek(http, -1, SEEK_CUR)) >= 0) {
+		const uint8_t *head = http->buf_ptr;
+		const ptrdiff_t n = http->buf_end - head;
+		is = (n > 2 && head[0] == 0xFF && head[1] == 0xD8 && head[2] == 0xFF) || (n > 2 && head[0] == '-' && head[1] == '-') ||
+		     (n > 18 && !av_strncasecmp((const char *)head, "Content-Type: image", 19));
+	}
+	*single = !parts;
+	return is;
+}
+
+// open_http opens an address of HTTP and finds out whether FFmpeg's demuxers are to read it. They expect more order in a stream
+// of JPEG pictures than cameras keep.
+static int open_http(oodcast_av *r, const char *url, AVDictionary **options) {
+	int err = avio_open2(&r->http, url, AVIO_FLAG_READ, &r->format->interrupt_callback, options);
+	if (err) return err;
+	r->pictures = sends_pictures(r->http, &r->single);
+	if (!r->pictures) r->format->pb = r->http;
+	return r->pictures && r->single && avio_size(r->http) > 0 ? OODCAST_ONE_PICTURE : 0;
+}
+
 static int open_format(oodcast_av *r, const char *url, const char *options, int track) {
 	r->format = avformat_alloc_context();
 	if (!r->format) return AVERROR(ENOMEM);
@@ -67,9 +113,10 @@ static int open_format(oodcast_av *r, const char *url, const char *options, int 
 	r->format->interrupt_callback.opaque = r;
 	AVDictionary *dict = NULL;
 	int err = av_dict_parse_string(&dict, options, ";", "|", 0);
-	if (!err) err = avformat_open_input(&r->format, url, NULL, &dict); // frees format when it fails
+	if (!err && (av_stristart(url, "http:", NULL) || av_stristart(url, "https:", NULL))) err = open_http(r, url, &dict);
+	if (!err && !r->pictures) err = avformat_open_input(&r->format, url, NULL, &dict); // frees format when it fails
 	av_dict_free(&dict);
-	if (err) return err;
+	if (err || r->pictures) return err;
 	if (!described(r->format, track)) err = avformat_find_stream_info(r->format, NULL);
 	return err < 0 ? err : 0;
 }
@@ -104,33 +151,48 @@ static int choose(oodcast_av *r, int track) {
 	return best;
 }
 
-static int open_codec(oodcast_av *r, int track, int64_t max_pixels) {
-	int best = choose(r, track);
-	if (best < 0) return AVERROR_STREAM_NOT_FOUND;
-	for (unsigned i = 0; i < r->format->nb_streams; i++)
-		if ((int)i != best) r->format->streams[i]->discard = AVDISCARD_ALL;
-	r->stream = r->format->streams[best];
-	const AVCodec *decoder = avcodec_find_decoder(r->stream->codecpar->codec_id);
+static int open_decoder(oodcast_av *r, const AVCodec *decoder, int64_t max_pixels) {
 	if (!decoder) return AVERROR_DECODER_NOT_FOUND;
 	r->codec = avcodec_alloc_context3(decoder);
 	if (!r->codec) return AVERROR(ENOMEM);
-	int err = avcodec_parameters_to_context(r->codec, r->stream->codecpar);
-	if (err < 0) return err;
-	r->codec->pkt_timebase = r->stream->time_base;
+	if (r->stream) {
+		int err = avcodec_parameters_to_context(r->codec, r->stream->codecpar);
+		if (err < 0) return err;
+		r->codec->pkt_timebase = r->stream->time_base;
+	}
 	r->codec->max_pixels = max_pixels;
 	r->codec->thread_count = 0; // as many as there are processors
 	r->codec->thread_type = r->live ? FF_THREAD_SLICE : FF_THREAD_SLICE | FF_THREAD_FRAME;
 	return avcodec_open2(r->codec, decoder, NULL);
 }
 
+static int open_track(oodcast_av *r, int track, int64_t max_pixels) {
+	int best = choose(r, track);
+	if (best < 0) return AVERROR_STREAM_NOT_FOUND;
+	for (unsigned i = 0; i < r->format->nb_streams; i++)
+		if ((int)i != best) r->format->streams[i]->discard = AVDISCARD_ALL;
+	r->stream = r->format->streams[best];
+	return open_decoder(r, avcodec_find_decoder(r->stream->codecpar->codec_id), max_pixels);
+}
+
 int oodcast_av_open(oodcast_av *r, const char *url, const char *options, int track, int live, int64_t timeout,
                     int64_t max_pixels) {
 	r->live = live;
 	r->timeout = timeout;
+	complaint[0] = 0;
 	int err = open_format(r, url, options, track);
-	if (!err) r->endless = live && !has_end(r->format);
-	if (!err) err = open_codec(r, track, max_pixels);
-	if (err) return err;
+	if (!err && r->pictures) {
+		r->endless = 1;
+		r->tracks = 1;
+		err = track > 0 ? AVERROR_STREAM_NOT_FOUND : open_decoder(r, avcodec_find_decoder(AV_CODEC_ID_MJPEG), max_pixels);
+	} else if (!err) {
+		r->endless = live && !has_end(r->format);
+		err = open_track(r, track, max_pixels);
+	}
+	if (err) {
+		memcpy(r->reason, complaint, sizeof r->reason);
+		return err;
+	}
 	r->packet = av_packet_alloc();
 	r->frame = av_frame_alloc();
 	return r->packet && r->frame ? 0 : AVERROR(ENOMEM);
@@ -210,6 +272,27 @@ int oodcast_av_next(oodcast_av *r) {
 		err = feed(r);
 		if (err) return err;
 	}
+}
+
+int oodcast_av_read(oodcast_av *r, uint8_t *dst, int size) {
+	if (interrupted(r)) return r->expired ? AVERROR(ETIMEDOUT) : AVERROR_EXIT;
+	r->deadline = r->timeout ? av_gettime_relative() + r->timeout : 0;
+	int n = avio_read_partial(r->http, dst, size);
+	r->deadline = 0;
+	if (r->expired) return AVERROR(ETIMEDOUT);
+	return n ? n : AVERROR_EOF;
+}
+
+int oodcast_av_decode(oodcast_av *r, const uint8_t *jpeg, int size) {
+	int err = av_new_packet(r->packet, size);
+	if (err) return err;
+	memcpy(r->packet->data, jpeg, size);
+	r->packets++;
+	r->keys++;
+	err = avcodec_send_packet(r->codec, r->packet);
+	av_packet_unref(r->packet);
+	if (!err) err = avcodec_receive_frame(r->codec, r->frame);
+	return !err || err == AVERROR(ENOMEM) ? err : AVERROR(EAGAIN); // a broken picture: later ones may be intact
 }
 
 // swaps_exactly reports whether the scaler's RGB24 holds the same values as its BGR24. 8-bit 4:2:0 and 4:2:2 of even height
@@ -316,6 +399,7 @@ int oodcast_av_rgb(oodcast_av *r, uint8_t *dst, int orientation) {
 static const int32_t *display_matrix(const oodcast_av *r) {
 	const AVFrameSideData *side = av_frame_get_side_data(r->frame, AV_FRAME_DATA_DISPLAYMATRIX);
 	if (side && side->size >= 9 * sizeof(int32_t)) return (const int32_t *)side->data;
+	if (!r->stream) return NULL;
 	size_t size = 0;
 	const uint8_t *data = av_stream_get_side_data(r->stream, AV_PKT_DATA_DISPLAYMATRIX, &size);
 	return data && size >= 9 * sizeof(int32_t) ? (const int32_t *)data : NULL;

@@ -45,6 +45,8 @@ type Reader struct {
 	stop        func() bool   // stops watching the context; false: the interruption has begun
 	gone        chan struct{} // closed after the interruption
 	orientation int           // of the picture that Next decoded, as OODCAST_FLIP_X and so on
+	live        bool
+	jpegs       jpegs // what has come of a stream of pictures
 	c           *C.oodcast_av
 }
 
@@ -52,7 +54,7 @@ type Reader struct {
 // every later call returns it at once. Errors do not contain the URL.
 func Open(ctx context.Context, url string, opt Options) (*Reader, error) {
 	Silence()
-	r := &Reader{err: ctx.Err, gone: make(chan struct{}), c: C.oodcast_av_alloc()}
+	r := &Reader{live: opt.Live, err: ctx.Err, gone: make(chan struct{}), c: C.oodcast_av_alloc()}
 	if r.c == nil {
 		return nil, errors.New("out of memory")
 	}
@@ -77,6 +79,9 @@ func Open(ctx context.Context, url string, opt Options) (*Reader, error) {
 	}
 	return r, nil
 }
+
+// ErrOnePicture means that an address of HTTP holds one picture and not a stream.
+var ErrOnePicture = errors.New("it is a single picture, and http:// is for streams: use the camera's address for MJPEG or RTSP")
 
 // noTrack says why a track was not found.
 func (r *Reader) noTrack(wanted int) error {
@@ -118,12 +123,49 @@ func (r *Reader) Next() (width, height int, err error) {
 	if err := r.err(); err != nil { // the interruption may not have reached FFmpeg yet
 		return 0, 0, err
 	}
-	if err := r.failure(C.oodcast_av_next(r.c)); err != nil {
+	if r.c.pictures != 0 {
+		err = r.nextJPEG()
+	} else {
+		err = r.failure(C.oodcast_av_next(r.c))
+	}
+	if err != nil {
 		return 0, 0, err
 	}
 	r.orientation = int(C.oodcast_av_orientation(r.c))
 	width, height = r.size()
 	return width, height, nil
+}
+
+// nextJPEG decodes the next picture of a stream of pictures. It reads from the network once at most.
+func (r *Reader) nextJPEG() error {
+	const chunk = 1 << 16
+	for waited := false; ; waited = true {
+		for {
+			jpeg, err := r.jpegs.next()
+			if err != nil {
+				return err
+			}
+			if jpeg == nil {
+				break
+			}
+			err = r.failure(C.oodcast_av_decode(r.c, (*C.uint8_t)(unsafe.Pointer(&jpeg[0])), C.int(len(jpeg))))
+			if !errors.Is(err, ErrNoPicture) {
+				return err
+			}
+		}
+		if waited {
+			return ErrNoPicture
+		}
+		space := r.jpegs.space(chunk)
+		n := C.oodcast_av_read(r.c, (*C.uint8_t)(unsafe.Pointer(&space[0])), chunk)
+		if n < 0 {
+			if err := r.failure(n); !errors.Is(err, io.EOF) || r.c.single == 0 || r.jpegs.number > 1 {
+				return err
+			}
+			return ErrOnePicture
+		}
+		r.jpegs.grow(int(n))
+	}
 }
 
 // size is the size of the upright picture that Next decoded.
@@ -152,7 +194,7 @@ func (r *Reader) RGB(dst []byte) error {
 // Time is the time of the picture that Next decoded, counted from the start of the stream; ok is false when the picture
 // has none.
 func (r *Reader) Time() (t time.Duration, ok bool) {
-	if r.c == nil || r.c.frame.best_effort_timestamp == C.nopts() {
+	if r.c == nil || r.c.stream == nil || r.c.frame.best_effort_timestamp == C.nopts() {
 		return 0, false
 	}
 	pts := r.c.frame.best_effort_timestamp
@@ -175,7 +217,7 @@ func (r *Reader) Packets() (all, keys uint64) {
 
 // Rate is the nominal number of pictures per second, 0 when unknown.
 func (r *Reader) Rate() float64 {
-	if r.c == nil {
+	if r.c == nil || r.c.stream == nil {
 		return 0
 	}
 	if rate := float64(C.rate(r.c)); rate > 0 { // not NaN
@@ -213,6 +255,8 @@ func (r *Reader) failure(code C.int) error {
 	switch code {
 	case C.AVERROR_EOF:
 		return io.EOF
+	case C.OODCAST_ONE_PICTURE:
+		return ErrOnePicture
 	case C.AVERROR_STREAM_NOT_FOUND:
 		return errNoTrack
 	case C.again():
@@ -220,6 +264,9 @@ func (r *Reader) failure(code C.int) error {
 	}
 	var text [C.AV_ERROR_MAX_STRING_SIZE]C.char
 	C.av_strerror(code, &text[0], C.AV_ERROR_MAX_STRING_SIZE)
+	if reason := C.GoString(&r.c.reason[0]); reason != "" && !r.live {
+		return fmt.Errorf("%s: %s", C.GoString(&text[0]), reason)
+	}
 	return errors.New(C.GoString(&text[0]))
 }
 

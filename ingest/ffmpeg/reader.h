@@ -17,8 +17,12 @@ typedef struct {
 	int64_t deadline; // of the running call, on av_gettime_relative's clock; 0: none
 	int expired;      // a call has exceeded its deadline
 	AVFormatContext *format;
+	AVIOContext *http; // of an address of HTTP
+	int pictures;      // http sends JPEG pictures, which the caller takes apart: see oodcast_av_read and oodcast_av_decode
+	int single;        // it may be one picture: the server does not call them parts
+	char reason[160];  // what FFmpeg logged when it failed to open, "" when it logged nothing
 	AVCodecContext *codec;
-	AVStream *stream; // belongs to format
+	AVStream *stream; // belongs to format; NULL for pictures
 	int track, tracks; // number of the stream among the video tracks, and how many there are
 	AVPacket *packet;
 	AVFrame *frame; // the picture decoded last
@@ -44,6 +48,15 @@ int oodcast_av_open(oodcast_av *r, const char *url, const char *options, int tra
 // oodcast_av_next decodes the next picture into frame; AVERROR_EOF at the end. Of an endless stream it reads no more
 // than one packet, and returns AVERROR(EAGAIN) when that did not complete a picture.
 int oodcast_av_next(oodcast_av *r);
+
+// OODCAST_ONE_PICTURE is the error of an address that holds a single picture.
+enum { OODCAST_ONE_PICTURE = FFERRTAG('1', 'P', 'I', 'C') };
+
+// oodcast_av_read reads from http and returns how many bytes it has read, or an AVERROR. It waits up to the time-out.
+int oodcast_av_read(oodcast_av *r, uint8_t *dst, int size);
+
+// oodcast_av_decode decodes a JPEG picture into frame; AVERROR(EAGAIN) when it cannot be decoded.
+int oodcast_av_decode(oodcast_av *r, const uint8_t *jpeg, int size);
 
 // The orientation of a picture: what makes it upright. The picture is mirrored left to right, then top to bottom, and then its
 // rows become columns.

@@ -16,6 +16,7 @@ import (
 type capture struct {
 	src    *source
 	reader reader
+	live   bool // the stream has no end of its own
 	frames chan *ingest.Frame
 	ended  chan struct{} // closed when run has returned; err is final then
 	err    error
@@ -36,14 +37,11 @@ type capture struct {
 
 func newCapture(s *source, r reader) *capture {
 	c := &capture{
-		src: s, reader: r,
+		src: s, reader: r, live: s.uri.Live(),
 		frames: make(chan *ingest.Frame), ended: make(chan struct{}),
 	}
 	if s.cfg.MaxFPS > 0 {
 		c.limit.interval = time.Duration(float64(time.Second) / s.cfg.MaxFPS)
-	}
-	if s.opens.Load() > 0 && !s.uri.Live() {
-		c.base = s.pts + s.interval(0)
 	}
 	return c
 }
@@ -72,7 +70,12 @@ func (c *capture) readAll(ctx context.Context) error {
 	if err := c.open(ctx); err != nil {
 		return err
 	}
-	c.src.opens.Add(1)
+	if f, ok := c.reader.(*film); ok {
+		c.live = !f.finite()
+	}
+	if c.src.opens.Add(1) > 1 && !c.live {
+		c.base = c.src.pts + c.src.interval(0)
+	}
 	for ctx.Err() == nil {
 		var width, height int
 		err := c.timed(false, func() (err error) {
@@ -142,7 +145,8 @@ func (c *capture) pass(ctx context.Context, width, height int) error {
 	s.seq++
 	s.read.Add(1)
 	pts := c.stamp(now)
-	if s.cfg.Realtime && !s.uri.Live() {
+	// A film over the network is played at its own speed, unless it may wait as a file may.
+	if atOwnSpeed := s.cfg.Realtime || s.uri.Live() && !s.mayWait; atOwnSpeed && !c.live {
 		if now = c.pace.wait(ctx, pts, s.interval(c.reader.Rate())); now.IsZero() {
 			return nil
 		}
@@ -155,7 +159,7 @@ func (c *capture) pass(ctx context.Context, width, height int) error {
 		width, height = s.cfg.Width, s.cfg.Height
 	}
 	if err := s.pool.Fits(width, height); err != nil {
-		if !s.uri.Live() {
+		if !c.live {
 			err = fmt.Errorf("%w: %w", ingest.ErrUnreadable, err) // trying again does not help
 		}
 		return fmt.Errorf("read %q: %w", c.name(), err)
@@ -196,7 +200,7 @@ func (c *capture) frame(ctx context.Context, width, height int) *ingest.Frame {
 // stamp returns the stream time of the picture that was just read and remembers it.
 func (c *capture) stamp(now time.Time) time.Duration {
 	s := c.src
-	if s.uri.Live() {
+	if c.live {
 		if s.first.IsZero() {
 			s.first = now
 		}
@@ -229,7 +233,7 @@ func (c *capture) rewind(ctx context.Context) (again bool, err error) {
 	s := c.src
 	name := ingest.RedactURI(s.cfg.URI)
 	switch {
-	case s.uri.Live():
+	case c.live:
 		return false, fmt.Errorf("read %q: %w", name, ingest.ErrDisconnected)
 	case c.got == 0 && c.skipped > 0:
 		return false, fmt.Errorf("read %q: %w: none of its %d pictures can be read", name, ingest.ErrUnreadable, c.skipped)

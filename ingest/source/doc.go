@@ -8,6 +8,9 @@
 //	camera:N                      opencv.Capture, Video4Linux
 //	gst:PIPELINE                  opencv.Capture, GStreamer
 //
+// A film over HTTP that says where it ends is read as a file, at its own speed. A stream of JPEG pictures over HTTP is taken
+// apart by package ffmpeg itself, because many cameras frame it badly.
+//
 // A reader reports the size of the next picture and then writes its pixels, packed RGB, straight into a frame of the pool, in
 // the size that the configuration wants. A picture that is dropped is never converted. To add a reader, implement the
 // interface reader, return it from newReader, and teach ingest.ParseURI its addresses; everything else (pace, rate limit,

@@ -61,9 +61,11 @@ func (v *film) Open(ctx context.Context) error {
 		return nil
 	case v.options.Live:
 		return fmt.Errorf("open %s %q: %w: %w", v.kind, v.name, v.refusal, err)
-	default: // FFmpeg's reasons for files are about details of the format
-		return fmt.Errorf("open %s %q: %w", v.kind, v.name, v.refusal)
 	}
+	if kind := opencv.PictureKind(strings.TrimPrefix(v.url, "file:")); kind != "" {
+		err = fmt.Errorf("it is %s: convert it to JPEG or PNG", kind)
+	}
+	return fmt.Errorf("open %s %q: %w: %w", v.kind, v.name, v.refusal, err)
 }
 
 // Next implements reader.
@@ -87,7 +89,7 @@ func (v *film) Next() (width, height int, err error) {
 
 // waiting is what a stream waits for that delivers packets and no picture.
 func (v *film) waiting() error {
-	if _, keys := v.r.Packets(); keys == 0 {
+	if all, keys := v.r.Packets(); all > 0 && keys == 0 {
 		return ingest.ErrNoKeyFrame
 	}
 	return ingest.ErrNoPicture
@@ -116,9 +118,12 @@ func (v *film) rgb(dst []byte, width, height int) error {
 	return opencv.Scale(dst, width, height, v.unscaled, v.width, v.height)
 }
 
+// finite reports whether the film has an end, as files do, over HTTP too.
+func (v *film) finite() bool { return v.r != nil && !v.r.Endless() }
+
 // Position implements reader. The pictures of a stream are stamped when they come.
 func (v *film) Position() (time.Duration, bool) {
-	if v.options.Live {
+	if !v.finite() {
 		return 0, false
 	}
 	return v.r.Time()
@@ -126,7 +131,7 @@ func (v *film) Position() (time.Duration, bool) {
 
 // Rate implements reader.
 func (v *film) Rate() float64 {
-	if v.options.Live {
+	if !v.finite() {
 		return 0
 	}
 	const slowest = 0.1 // slower rates come from files with gaps
@@ -148,12 +153,12 @@ func (v *film) Close() error {
 
 // streamOptions are the options that FFmpeg gets for network streams.
 //
-// TCP, because lost packets make a picture anomalous; no sound; a short probe, where there is one: the first frame is 0.2 s
+// TCP, because lost packets make a picture anomalous, and UDP only where the camera refuses TCP; no sound; a short probe, where there is one: the first frame is 0.2 s
 // old instead of 2 s, most of which FFmpeg would spend on measuring the frame rate. "nobuffer" is not among them: it breaks
 // VP8 over RTSP.
 func streamOptions(timeout time.Duration) string {
 	return strings.Join([]string{
-		"rtsp_transport;tcp", "allowed_media_types;video", "analyzeduration;500000", "probesize;65536", "fpsprobesize;0",
+		"rtsp_transport;tcp+udp", "rtsp_flags;prefer_tcp", "allowed_media_types;video", "analyzeduration;500000", "probesize;65536", "fpsprobesize;0",
 		fmt.Sprintf("timeout;%d", timeout.Microseconds()),
 	}, "|")
 }
