@@ -9,10 +9,11 @@ import (
 // jpegs takes a stream of bytes apart into the JPEG pictures that it contains. What is between them is passed over, whatever it
 // is: the boundaries and headers of a multipart stream are wrong in many cameras, and JPEG says itself where it begins and ends.
 type jpegs struct {
-	buf    []byte // from the beginning of the picture, or of what has not been looked at
+	store  []byte
+	buf    []byte // part of store: from the beginning of the picture, or of what has not been looked at
 	pos    int    // in buf: up to here the picture has been followed; 0 outside a picture
 	used   int    // length of the picture that next returned last, still at the beginning of buf
-	idle   int    // bytes since the last picture
+	idle   int    // bytes since decoded was called
 	ended  bool   // a picture of this stream had its end marker
 	number int    // of pictures so far
 }
@@ -25,14 +26,14 @@ const (
 
 var errNoJPEG = errors.New("no JPEG picture in the last 64 MB")
 
-// space returns where the next bytes of the stream are to be written; grow takes over the first n of them.
+// space returns where the next n bytes of the stream are to be written; grow takes over the first of them.
 func (j *jpegs) space(n int) []byte {
-	if j.used > 0 {
-		j.buf = j.buf[:copy(j.buf, j.buf[j.used:])]
-		j.used = 0
-	}
+	j.drop(j.used)
 	if cap(j.buf)-len(j.buf) < n {
-		j.buf = append(make([]byte, 0, 2*cap(j.buf)+n), j.buf...)
+		if len(j.store) < len(j.buf)+n {
+			j.store = make([]byte, 2*len(j.buf)+n)
+		}
+		j.buf = j.store[:copy(j.store, j.buf)]
 	}
 	return j.buf[len(j.buf) : len(j.buf)+n]
 }
@@ -45,7 +46,6 @@ func (j *jpegs) grow(n int) {
 // next returns the next picture, or nil when it is not complete. The picture is valid until the next call of a method.
 func (j *jpegs) next() ([]byte, error) {
 	j.drop(j.used)
-	j.used = 0
 	for {
 		if j.pos == 0 && !j.begin() {
 			break
@@ -60,7 +60,7 @@ func (j *jpegs) next() ([]byte, error) {
 			continue
 		}
 		j.ended = j.ended || whole
-		j.pos, j.used, j.idle = 0, length, 0
+		j.pos, j.used = 0, length
 		j.number++
 		return j.buf[:length], nil
 	}
@@ -73,8 +73,15 @@ func (j *jpegs) next() ([]byte, error) {
 	return nil, nil
 }
 
-// drop forgets the first n bytes, and the picture in them.
-func (j *jpegs) drop(n int) { j.buf, j.pos = j.buf[:copy(j.buf, j.buf[n:])], 0 }
+// decoded notes that the last picture was one.
+func (j *jpegs) decoded() { j.idle = 0 }
+
+// drop forgets the first n bytes, and the picture that begins with them if there are any.
+func (j *jpegs) drop(n int) {
+	if n > 0 {
+		j.buf, j.pos, j.used = j.buf[n:], 0, 0
+	}
+}
 
 const (
 	startOfImage, endOfImage = 0xD8, 0xD9

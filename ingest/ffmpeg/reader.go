@@ -149,6 +149,9 @@ func (r *Reader) nextJPEG() error {
 				break
 			}
 			err = r.failure(C.oodcast_av_decode(r.c, (*C.uint8_t)(unsafe.Pointer(&jpeg[0])), C.int(len(jpeg))))
+			if err == nil {
+				r.jpegs.decoded()
+			}
 			if !errors.Is(err, ErrNoPicture) {
 				return err
 			}

@@ -63,6 +63,8 @@ func (s *source) pathReader(name string) (reader, error) {
 		return &folder{dir: path, rate: s.cfg.FPS}, nil
 	case opencv.IsPicture(path):
 		return &folder{files: []string{path}, rate: s.cfg.FPS}, nil
+	case info.Mode().IsRegular() && info.Size() == 0:
+		return nil, fmt.Errorf("open video %q: %w: the file is empty", name, ingest.ErrUnreadable)
 	}
 	return fileFilm(name, path, s.cfg, s.log), nil
 }
