@@ -46,10 +46,7 @@ func (j *jpegs) grow(n int) {
 // next returns the next picture, or nil when it is not complete. The picture is valid until the next call of a method.
 func (j *jpegs) next() ([]byte, error) {
 	j.drop(j.used)
-	for {
-		if j.pos == 0 && !j.begin() {
-			break
-		}
+	for j.pos > 0 || j.begin() {
 		length, found := j.follow()
 		if !found {
 			break

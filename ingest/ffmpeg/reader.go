@@ -85,10 +85,10 @@ var ErrOnePicture = errors.New("it is a single picture, and http:// is for strea
 
 // noTrack says why a track was not found.
 func (r *Reader) noTrack(wanted int) error {
-	switch n := int(r.c.tracks); {
-	case n == 0:
+	switch n := int(r.c.tracks); n {
+	case 0:
 		return errNoTrack
-	case n == 1:
+	case 1:
 		return fmt.Errorf("it has one video track, with the number 0, and no track %d", wanted)
 	default:
 		return fmt.Errorf("it has %d video tracks, with the numbers 0 to %d, and no track %d", n, n-1, wanted)
