@@ -159,7 +159,7 @@ func (c *EvalCmd) openEvaluator(e *env) (_ *evaluator.Evaluator, err error) {
 func (c *EvalCmd) evalRows(e *env, ev *evaluator.Evaluator, d *dataset.Dataset, rows []method.Row) ([]*eval.Measured, error) {
 	bar := newImageBar(e, "images", len(d.Items))
 	defer bar.finish()
-	results, err := ev.Dataset(e, d, bar.reading(opencv.ReadImage), rows, c.measure())
+	results, err := ev.Dataset(e, d, bar.reading(opencv.ReadStored), rows, c.measure())
 	if c.Seed != nil {
 		for _, r := range results {
 			r.LatencyMS = nil

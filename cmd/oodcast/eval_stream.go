@@ -29,7 +29,7 @@ func (c *EvalCmd) evalStream(e *env) (err error) {
 	if err != nil {
 		return err
 	}
-	src, err := c.streamSource()
+	src, err := c.streamSource(e)
 	if err != nil {
 		return usageError{err}
 	}
@@ -88,7 +88,7 @@ func (c *EvalCmd) streamOptions() (stream.Options, error) {
 }
 
 // streamSource opens --stream without dropping frames.
-func (c *EvalCmd) streamSource() (ingest.Source, error) {
+func (c *EvalCmd) streamSource(e *env) (ingest.Source, error) {
 	cfg := ingest.DefaultConfig()
 	cfg.URI = c.Stream
 	if c.FPS > 0 {
@@ -101,5 +101,5 @@ func (c *EvalCmd) streamSource() (ingest.Source, error) {
 	if u.Live() {
 		return nil, fmt.Errorf("--stream %s: want a file or a folder of pictures: a live stream has no truth", ingest.RedactURI(c.Stream))
 	}
-	return source.New(cfg, ingest.NewPool(4), source.Settings{MayWait: true})
+	return source.New(cfg, ingest.NewPool(4), source.Settings{MayWait: true, Log: e.Log})
 }

@@ -60,7 +60,7 @@ func fitVars() map[string]string {
 
 // Run fits and writes the bundle.
 func (c *FitCmd) Run(e *env) error {
-	opt, err := c.options()
+	opt, err := c.options(e)
 	if err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func (c *FitCmd) Run(e *env) error {
 	return writeJSON(e, c.JSON, res)
 }
 
-func (c *FitCmd) options() (fit.Options, error) {
+func (c *FitCmd) options(e *env) (fit.Options, error) {
 	cfg := fit.DefaultConfig()
 	cfg.Steps, cfg.Batch, cfg.LR, cfg.Seed, cfg.Width = c.Steps, c.Batch, c.LR, c.Seed, c.Width
 	cfg.Denoiser = c.Denoiser
@@ -113,7 +113,7 @@ func (c *FitCmd) options() (fit.Options, error) {
 	}
 	pool := ingest.NewPool(8)
 	for _, uri := range c.Source {
-		s, live, err := footage(uri, pool)
+		s, live, err := footage(e, uri, pool)
 		if err != nil {
 			return fit.Options{}, err
 		}
@@ -127,10 +127,10 @@ func (c *FitCmd) options() (fit.Options, error) {
 }
 
 // footage opens a source that delivers every frame, and reports whether it is live and never ends.
-func footage(uri string, pool *ingest.Pool) (s ingest.Source, live bool, err error) {
+func footage(e *env, uri string, pool *ingest.Pool) (s ingest.Source, live bool, err error) {
 	cfg := ingest.DefaultConfig()
 	cfg.URI = uri
-	if s, err = source.New(cfg, pool, source.Settings{MayWait: true}); err != nil {
+	if s, err = source.New(cfg, pool, source.Settings{MayWait: true, Log: e.Log}); err != nil {
 		return nil, false, usageError{err}
 	}
 	u, err := ingest.ParseURI(uri)
