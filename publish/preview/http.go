@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/pprof"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -30,8 +31,9 @@ func (s *Server) Handler() http.Handler {
 	open.HandleFunc("GET /readyz", s.readyz)
 	open.HandleFunc("GET /healthz", s.readyz)
 	open.HandleFunc("OPTIONS /api/", apiOptions)
-	open.HandleFunc("OPTIONS /whep/{camera}", whepOptions)
-	open.HandleFunc("OPTIONS /whep/{camera}/{session}", whepOptions)
+	for _, place := range []string{"/whep/{camera}", "/whep/{camera}/{$}", "/whep/{camera}/{session}", "/whep/{camera}/{session}/{$}"} {
+		open.HandleFunc("OPTIONS "+place, whepOptions)
+	}
 
 	closed := http.NewServeMux()
 	closed.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}))
@@ -46,12 +48,16 @@ func (s *Server) Handler() http.Handler {
 		"GET /api/v1/cameras/{camera}/stream.mjpg":  s.streamMJPEG,
 		"GET /api/v1/cameras/{camera}/map.png":      s.mapPNG,
 		"GET /api/v1/cameras/{camera}/live":         s.liveEvents,
-		"HEAD /whep/{camera}":                       s.whepHead,
+		"GET /whep/{camera}":                        s.whepGet, // and HEAD
 		"POST /whep/{camera}":                       s.whepPost,
+		"GET /whep/{camera}/{session}":              s.whepGetSession,
 		"DELETE /whep/{camera}/{session}":           s.whepDelete,
 		"PATCH /whep/{camera}/{session}":            s.whepPatch,
 	} {
 		closed.HandleFunc(pattern, s.withCamera(h))
+		if strings.Contains(pattern, "/whep/") { // players append a slash
+			closed.HandleFunc(pattern+"/{$}", s.withCamera(h))
+		}
 	}
 	if s.cfg.Pprof {
 		profiles(closed)
