@@ -178,6 +178,14 @@ func restartOffer(old *sdp.SessionDescription, f fragment) (*sdp.SessionDescript
 	return offer, nil
 }
 
+// component returns the component of a candidate: 1, or 2 for RTCP on a port of its own.
+func component(candidate string) string {
+	if fields := strings.Fields(candidate); len(fields) > 1 {
+		return fields[1]
+	}
+	return ""
+}
+
 // answerFragment returns the credentials and addresses of an answer as a fragment.
 func answerFragment(answer string) (string, error) {
 	d := &sdp.SessionDescription{}
@@ -197,7 +205,7 @@ func answerFragment(answer string) (string, error) {
 		mid, _ := m.Attribute("mid")
 		fmt.Fprintf(&b, "m=%s\r\na=mid:%s\r\n", m.MediaName.String(), mid)
 		for _, a := range m.Attributes {
-			if a.IsICECandidate() {
+			if a.IsICECandidate() && component(a.Value) == "1" { // component 2 is RTCP, which shares the port
 				fmt.Fprintf(&b, "a=candidate:%s\r\n", a.Value)
 			}
 		}
