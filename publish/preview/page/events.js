@@ -68,7 +68,7 @@ function place(box) {
 
 // picture shows the thumbnail of an event. The file is written a moment after the message, so a failure is tried again.
 function picture(li, e, tries) {
-  const base = "api/v1/events/" + e.id + "/", img = new Image();
+  const base = "api/v1/events/" + encodeURIComponent(e.id) + "/", img = new Image();
   img.alt = "picture of the event";
   img.onload = () => li.shot.replaceChildren(img);
   img.onerror = () => {
