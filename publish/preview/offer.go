@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/pion/ice/v4"
@@ -24,10 +25,13 @@ func readOffer(text string) (*sdp.SessionDescription, error) {
 		return nil, fmt.Errorf("%w: %w", errOffer, err)
 	}
 	found := false
-	for _, m := range offer.MediaDescriptions {
+	for i, m := range offer.MediaDescriptions {
 		m.Attributes = slices.DeleteFunc(m.Attributes, func(a sdp.Attribute) bool {
 			return a.IsICECandidate() && !usable(a.Value)
 		})
+		if mid, _ := m.Attribute(sdp.AttrKeyMID); mid == "" { // pion needs one
+			m.Attributes = append(m.Attributes, sdp.NewAttribute(sdp.AttrKeyMID, unnamed+strconv.Itoa(i)))
+		}
 		if m.MediaName.Media == "application" {
 			continue
 		}
@@ -42,6 +46,9 @@ func readOffer(text string) (*sdp.SessionDescription, error) {
 	}
 	return offer, nil
 }
+
+// unnamed begins the names that we give to sections without one. Answers do not show them.
+const unnamed = "oodcast-unnamed-"
 
 // wantsVP8 reports whether a section asks to receive VP8, and writes the codec's name in capitals: encoding names are not
 // case-sensitive.
@@ -127,8 +134,19 @@ func finishAnswer(text string) (string, error) {
 		}
 		first.Attributes = slices.DeleteFunc(first.Attributes, isPath)
 	}
+	hideNames(answer)
 	b, err := answer.Marshal()
 	return string(b), err
+}
+
+func hideNames(answer *sdp.SessionDescription) {
+	ours := func(a sdp.Attribute) bool { return a.Key == sdp.AttrKeyMID && strings.HasPrefix(a.Value, unnamed) }
+	for _, m := range answer.MediaDescriptions {
+		if slices.ContainsFunc(m.Attributes, ours) {
+			m.Attributes = slices.DeleteFunc(m.Attributes, ours)
+			answer.Attributes = slices.DeleteFunc(answer.Attributes, func(a sdp.Attribute) bool { return a.Key == sdp.AttrKeyGroup })
+		}
+	}
 }
 
 func hasVP8(m *sdp.MediaDescription) bool {
