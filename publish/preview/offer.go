@@ -16,27 +16,29 @@ import (
 // and all other sections are inactive. Players may offer sendrecv, audio first, or several sections; the answer is
 // sendonly for the video and accepts the others as inactive, since rejecting the first section of a bundle would reject
 // its transport. Candidates that cannot be used are discarded, as the draft demands.
-func readOffer(text string) (*sdp.SessionDescription, error) {
+//
+// pion also needs names of sections and a bundle of them; an offer without gets them, and its answer hides them again.
+func readOffer(text string) (*offer, error) {
 	if !strings.HasPrefix(text, "v=0") {
 		return nil, errOffer
 	}
-	offer := &sdp.SessionDescription{}
-	if err := offer.UnmarshalString(text); err != nil {
+	o := &offer{SessionDescription: &sdp.SessionDescription{}}
+	if err := o.UnmarshalString(text); err != nil {
 		return nil, fmt.Errorf("%w: %w", errOffer, err)
 	}
 	found := false
-	for i, m := range offer.MediaDescriptions {
+	for i, m := range o.MediaDescriptions {
 		m.Attributes = slices.DeleteFunc(m.Attributes, func(a sdp.Attribute) bool {
 			return a.IsICECandidate() && !usable(a.Value)
 		})
-		if mid, _ := m.Attribute(sdp.AttrKeyMID); mid == "" { // pion needs one
+		if mid, _ := m.Attribute(sdp.AttrKeyMID); mid == "" {
 			m.Attributes = append(m.Attributes, sdp.NewAttribute(sdp.AttrKeyMID, unnamed+strconv.Itoa(i)))
 		}
 		if m.MediaName.Media == "application" {
 			continue
 		}
 		d := "inactive"
-		if !found && wantsVP8(m, offer) {
+		if !found && wantsVP8(m, o.SessionDescription) {
 			d, found = "recvonly", true
 		}
 		setDirection(m, d)
@@ -44,10 +46,25 @@ func readOffer(text string) (*sdp.SessionDescription, error) {
 	if !found {
 		return nil, errOffer
 	}
-	return offer, nil
+	if _, bundled := o.Attribute(sdp.AttrKeyGroup); !bundled {
+		o.single = true
+		group := "BUNDLE"
+		for _, m := range o.MediaDescriptions {
+			mid, _ := m.Attribute(sdp.AttrKeyMID)
+			group += " " + mid
+		}
+		o.Attributes = append(o.Attributes, sdp.NewAttribute(sdp.AttrKeyGroup, group))
+	}
+	return o, nil
 }
 
-// unnamed begins the names that we give to sections without one. Answers do not show them.
+// offer is a viewer's offer, as pion needs it.
+type offer struct {
+	*sdp.SessionDescription
+	single bool // it had no bundle of its sections
+}
+
+// unnamed begins the names that we give to sections without one.
 const unnamed = "oodcast-unnamed-"
 
 // wantsVP8 reports whether a section asks to receive VP8, and writes the codec's name in capitals: encoding names are not
@@ -106,7 +123,7 @@ func usable(candidate string) bool {
 
 // finishAnswer checks that an answer sends VP8, and puts our addresses into the first section that is accepted: pion
 // writes them into the first section, even when that one is rejected.
-func finishAnswer(text string) (string, error) {
+func finishAnswer(text string, o *offer) (string, error) {
 	answer := &sdp.SessionDescription{}
 	if err := answer.UnmarshalString(text); err != nil {
 		return "", err
@@ -134,18 +151,20 @@ func finishAnswer(text string) (string, error) {
 		}
 		first.Attributes = slices.DeleteFunc(first.Attributes, isPath)
 	}
-	hideNames(answer)
+	if o.single {
+		hideNames(answer)
+	}
 	b, err := answer.Marshal()
 	return string(b), err
 }
 
+// hideNames removes from an answer what its offer did not have.
 func hideNames(answer *sdp.SessionDescription) {
-	ours := func(a sdp.Attribute) bool { return a.Key == sdp.AttrKeyMID && strings.HasPrefix(a.Value, unnamed) }
+	answer.Attributes = slices.DeleteFunc(answer.Attributes, func(a sdp.Attribute) bool { return a.Key == sdp.AttrKeyGroup })
 	for _, m := range answer.MediaDescriptions {
-		if slices.ContainsFunc(m.Attributes, ours) {
-			m.Attributes = slices.DeleteFunc(m.Attributes, ours)
-			answer.Attributes = slices.DeleteFunc(answer.Attributes, func(a sdp.Attribute) bool { return a.Key == sdp.AttrKeyGroup })
-		}
+		m.Attributes = slices.DeleteFunc(m.Attributes, func(a sdp.Attribute) bool {
+			return a.Key == sdp.AttrKeyMID && strings.HasPrefix(a.Value, unnamed)
+		})
 	}
 }
 

@@ -78,6 +78,7 @@ func TestRawOffers(t *testing.T) {
 		{"many", plain + many.String(), 201},
 		{"no fingerprint", regexp.MustCompile(`a=fingerprint.*\r\n`).ReplaceAllString(plain, ""), 400},
 		{"no ufrag", strings.ReplaceAll(plain, "a=ice-ufrag:abcd\r\n", ""), 400},
+		{"no bundle", strings.ReplaceAll(plain, "a=group:BUNDLE 0\r\n", ""), 201},
 		{"no names of sections", strings.NewReplacer("a=mid:0\r\n", "", "a=group:BUNDLE 0\r\n", "").Replace(plain), 201},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -23,8 +23,8 @@ var (
 // negotiation is the state that a viewer's PATCH requests change.
 type negotiation struct {
 	sync.Mutex
-	offer *sdp.SessionDescription // in force; nil before the answer
-	etag  string                  // of the ICE session
+	offer *offer // in force; nil before the answer
+	etag  string // of the ICE session
 }
 
 func newETag() string {
@@ -93,7 +93,7 @@ func (s *sessions) update(ctx context.Context, v *session, ifMatch, body string)
 	if err != nil {
 		return "", "", err
 	}
-	ufrag, password := credentials(v.negotiation.offer)
+	ufrag, password := credentials(v.negotiation.offer.SessionDescription)
 	if f.ufrag != "" && (f.ufrag != ufrag || f.password != "" && f.password != password) {
 		return s.restart(ctx, v, pc, f)
 	}
@@ -110,11 +110,11 @@ func (s *sessions) restart(ctx context.Context, v *session, pc *webrtc.PeerConne
 	if f.password == "" {
 		return "", "", fmt.Errorf("%w: want a=ice-pwd with a new a=ice-ufrag", errFragment)
 	}
-	offer, err := restartOffer(v.negotiation.offer, f)
+	o, err := restartOffer(v.negotiation.offer, f)
 	if err != nil {
 		return "", "", err
 	}
-	text, err := negotiate(ctx, pc, offer)
+	text, err := negotiate(ctx, pc, o)
 	if err != nil {
 		return "", "", err
 	}
@@ -122,7 +122,7 @@ func (s *sessions) restart(ctx context.Context, v *session, pc *webrtc.PeerConne
 	if err != nil {
 		return "", "", err
 	}
-	v.negotiation.offer, v.negotiation.etag = offer, newETag()
+	v.negotiation.offer, v.negotiation.etag = o, newETag()
 	s.log.Debug("viewer restarted ICE", "camera", v.stream.cam.Name())
 	return ours, v.negotiation.etag, nil
 }
@@ -144,16 +144,16 @@ func credentials(d *sdp.SessionDescription) (ufrag, password string) {
 }
 
 // restartOffer returns a copy of an offer with other credentials and addresses.
-func restartOffer(old *sdp.SessionDescription, f fragment) (*sdp.SessionDescription, error) {
+func restartOffer(old *offer, f fragment) (*offer, error) {
 	b, err := old.Marshal()
 	if err != nil {
 		return nil, err
 	}
-	offer := &sdp.SessionDescription{}
-	if err := offer.Unmarshal(b); err != nil {
+	o := &offer{SessionDescription: &sdp.SessionDescription{}, single: old.single}
+	if err := o.Unmarshal(b); err != nil {
 		return nil, err
 	}
-	offer.Origin.SessionVersion++
+	o.Origin.SessionVersion++
 	replace := func(attributes []sdp.Attribute) []sdp.Attribute {
 		attributes = slices.DeleteFunc(attributes, func(a sdp.Attribute) bool {
 			return a.IsICECandidate() || a.Key == sdp.AttrKeyEndOfCandidates
@@ -168,14 +168,14 @@ func restartOffer(old *sdp.SessionDescription, f fragment) (*sdp.SessionDescript
 		}
 		return attributes
 	}
-	offer.Attributes = replace(offer.Attributes)
-	for _, m := range offer.MediaDescriptions {
+	o.Attributes = replace(o.Attributes)
+	for _, m := range o.MediaDescriptions {
 		m.Attributes = replace(m.Attributes)
 		for _, c := range f.candidates { // pion reads those of the bundle's section
 			m.Attributes = append(m.Attributes, sdp.NewAttribute("candidate", c))
 		}
 	}
-	return offer, nil
+	return o, nil
 }
 
 // component returns the component of a candidate: 1, or 2 for RTCP on a port of its own.

@@ -70,7 +70,7 @@ func newSessions(cfg Config, log *slog.Logger, slots *slots) (*sessions, error) 
 
 // join answers a viewer's offer. The session lives until leave is called or the viewer is gone.
 func (s *sessions) join(ctx context.Context, st *stream, text string) (_ *session, answer string, err error) {
-	offer, err := readOffer(text)
+	o, err := readOffer(text)
 	if err != nil {
 		return nil, "", err
 	}
@@ -100,10 +100,10 @@ func (s *sessions) join(ctx context.Context, st *stream, text string) (_ *sessio
 	pc.OnConnectionStateChange(func(state webrtc.PeerConnectionState) { s.connectionChanged(v, state) })
 	v.negotiation.Lock()
 	defer v.negotiation.Unlock()
-	if answer, err = negotiate(ctx, pc, offer); err != nil {
+	if answer, err = negotiate(ctx, pc, o); err != nil {
 		return nil, "", err
 	}
-	v.negotiation.offer = offer
+	v.negotiation.offer = o
 	return v, answer, nil
 }
 

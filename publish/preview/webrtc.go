@@ -12,7 +12,6 @@ import (
 
 	"github.com/pion/ice/v4"
 	"github.com/pion/interceptor"
-	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
 )
 
@@ -102,8 +101,8 @@ func vp8Codec() webrtc.RTPCodecParameters {
 
 // negotiate answers an offer. It waits until the answer holds all our addresses; they are local, so that takes
 // milliseconds.
-func negotiate(ctx context.Context, pc *webrtc.PeerConnection, offer *sdp.SessionDescription) (string, error) {
-	text, err := offer.Marshal()
+func negotiate(ctx context.Context, pc *webrtc.PeerConnection, o *offer) (string, error) {
+	text, err := o.Marshal()
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", errOffer, err)
 	}
@@ -125,5 +124,5 @@ func negotiate(ctx context.Context, pc *webrtc.PeerConnection, offer *sdp.Sessio
 	case <-ctx.Done():
 		return "", fmt.Errorf("gather addresses: %w", ctx.Err())
 	}
-	return finishAnswer(pc.LocalDescription().SDP)
+	return finishAnswer(pc.LocalDescription().SDP, o)
 }
