@@ -195,6 +195,7 @@ func TestConnectionsOfOneAddress(t *testing.T) {
 		if err != nil || r.StatusCode != http.StatusOK {
 			t.Fatal(err)
 		}
+		t.Cleanup(func() { _ = r.Body.Close() })
 		streams = append(streams, r.Body)
 	}
 	if r, err := fresh().Get(s.URL() + "livez"); err == nil {

@@ -12,12 +12,16 @@ import (
 const (
 	guessBurst = 10               // wrong tokens that an address may send at once
 	guessEvery = 10 * time.Second // and one more after each such time
-	mostKnown  = 4096             // addresses that are remembered
+	joinBurst  = 40               // WebRTC sessions that an address may start at once
+	joinEvery  = 50 * time.Millisecond
+	mostKnown  = 4096 // addresses that are remembered
 )
 
-// guesses limits wrong tokens for each address. The zero value is ready for use.
-type guesses struct {
-	mu struct {
+// quotas limits how often each address may do something: burst times at once, and once more every so often.
+type quotas struct {
+	burst float64
+	every time.Duration
+	mu    struct {
 		sync.Mutex
 		used map[netip.Addr]used
 	}
@@ -29,15 +33,18 @@ type used struct {
 	at time.Time
 }
 
-func (u used) now(t time.Time) float64 { return max(0, u.n-float64(t.Sub(u.at))/float64(guessEvery)) }
+func (g *quotas) now(a netip.Addr, t time.Time) float64 {
+	u := g.mu.used[a]
+	return max(0, u.n-float64(t.Sub(u.at))/float64(g.every))
+}
 
 // take counts an attempt, and reports false when the address has none left.
-func (g *guesses) take(a netip.Addr) bool {
+func (g *quotas) take(a netip.Addr) bool {
 	a, now := network(a), time.Now()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	n := g.mu.used[a].now(now)
-	if n+1 > guessBurst {
+	n := g.now(a, now)
+	if n+1 > g.burst {
 		return false
 	}
 	if g.mu.used == nil {
@@ -48,12 +55,12 @@ func (g *guesses) take(a netip.Addr) bool {
 	return true
 }
 
-// giveBack takes back an attempt: the token was right.
-func (g *guesses) giveBack(a netip.Addr) {
+// giveBack takes back an attempt, because it does not count: the token was right.
+func (g *quotas) giveBack(a netip.Addr) {
 	a, now := network(a), time.Now()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if n := g.mu.used[a].now(now) - 1; n > 0 {
+	if n := g.now(a, now) - 1; n > 0 {
 		g.mu.used[a] = used{n: n, at: now}
 	} else {
 		delete(g.mu.used, a)
@@ -62,13 +69,13 @@ func (g *guesses) giveBack(a netip.Addr) {
 
 // forget makes room for another address: it removes those whose attempts no longer count, or else the one that has been
 // quiet longest.
-func (g *guesses) forget(now time.Time) {
+func (g *quotas) forget(now time.Time) {
 	if len(g.mu.used) < mostKnown {
 		return
 	}
 	var quiet netip.Addr
 	for a, u := range g.mu.used {
-		if u.now(now) == 0 {
+		if g.now(a, now) == 0 {
 			delete(g.mu.used, a)
 		} else if !quiet.IsValid() || u.at.Before(g.mu.used[quiet].at) {
 			quiet = a

@@ -353,7 +353,7 @@ func TestHosts(t *testing.T) {
 			}
 			for want, hosts := range map[int][]string{200: c.yes, 403: c.never} {
 				for _, host := range hosts {
-					r := httptest.NewRequest("GET", "/api/v1/info", nil)
+					r := httptest.NewRequest(http.MethodGet, "/api/v1/info", nil)
 					r.Host = host
 					r.Header.Set("Authorization", "Bearer "+testToken)
 					w := httptest.NewRecorder()

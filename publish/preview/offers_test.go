@@ -218,6 +218,34 @@ func restart(t *testing.T, p *player, place, before, answer, tag string) {
 	}
 }
 
+// TestJunkKeepsNobodyOut sends what is no offer, and then real offers, as fast as it can: viewers at other addresses join.
+func TestJunkKeepsNobodyOut(t *testing.T) {
+	cfg := testConfig()
+	cfg.MaxViewers = 200
+	s := start(t, cfg, []schema.Camera{newCamera("front")})
+	_, sdp := offer(t)
+	for range 200 {
+		if r := send(t, "POST", s.URL()+"whep/front", "application/sdp", "v=0\r\nhello", nil); r.code != http.StatusBadRequest {
+			t.Fatalf("junk: %d", r.code)
+		}
+	}
+	limited := false
+	for i := 0; i < 120 && !limited; i++ {
+		r := send(t, "POST", s.URL()+"whep/front", "application/sdp", sdp, nil)
+		if limited = r.code == http.StatusTooManyRequests; !limited {
+			send(t, "DELETE", resolve(t, s.URL()+"whep/front", r.header.Get("Location")), "", "", nil)
+		}
+	}
+	t.Logf("limited: %v", limited) // not on a machine that is too slow
+	r, err := from("127.0.0.2").Post(s.URL()+"whep/front", "application/sdp", strings.NewReader(sdp))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _ = r.Body.Close(); r.StatusCode != http.StatusCreated {
+		t.Errorf("another address: %d", r.StatusCode)
+	}
+}
+
 // TestHalfOpenMakeRoom fills all places with viewers that never connect: others get a place long before their time is
 // over.
 func TestHalfOpenMakeRoom(t *testing.T) {

@@ -15,7 +15,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/time/rate"
 
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/detector/events"
@@ -37,10 +36,10 @@ type Server struct {
 	metrics  *metrics
 	events   history
 	started  time.Time
-	joins    *rate.Limiter
+	joins    quotas
 	slots    *slots
 	auth     *auth
-	guesses  guesses
+	guesses  quotas // of tokens
 	registry *prometheus.Registry
 	checks   []func() error
 	evidence Evidence
@@ -61,7 +60,8 @@ func New(cfg Config, cameras []schema.Camera, opts ...Option) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg, site: "default", version: "dev", log: slog.Default(),
-		auth: newAuth(cfg), started: time.Now(), joins: rate.NewLimiter(20, 40), slots: newSlots(cfg.MaxViewers), ready: make(chan struct{}),
+		auth: newAuth(cfg), started: time.Now(), joins: quotas{burst: joinBurst, every: joinEvery}, guesses: quotas{burst: guessBurst, every: guessEvery},
+		slots: newSlots(cfg.MaxViewers), ready: make(chan struct{}),
 	}
 	for _, o := range opts {
 		o(s)

@@ -69,11 +69,7 @@ func newSessions(cfg Config, log *slog.Logger, slots *slots) (*sessions, error) 
 }
 
 // join answers a viewer's offer. The session lives until leave is called or the viewer is gone.
-func (s *sessions) join(ctx context.Context, st *stream, text string) (_ *session, answer string, err error) {
-	o, err := readOffer(text)
-	if err != nil {
-		return nil, "", err
-	}
+func (s *sessions) join(ctx context.Context, st *stream, o *offer) (_ *session, answer string, err error) {
 	v, err := s.admit(st)
 	if err != nil {
 		return nil, "", err

@@ -51,12 +51,17 @@ func (s *Server) whepPost(w http.ResponseWriter, r *http.Request, st *stream) {
 		fault(w, http.StatusUnsupportedMediaType, errors.New("want an SDP offer with Content-Type application/sdp"))
 		return
 	}
-	if !s.joins.Allow() {
-		busy(w, http.StatusTooManyRequests, errors.New("too many new sessions per second"))
+	body, ok := readBody(w, r, maxOffer)
+	if !ok {
 		return
 	}
-	offer, ok := readBody(w, r, maxOffer)
-	if !ok {
+	offer, err := readOffer(string(body))
+	if err != nil { // it cost us little, and does not count
+		fault(w, http.StatusBadRequest, err)
+		return
+	}
+	if !s.joins.take(s.clientAddr(r)) {
+		busy(w, http.StatusTooManyRequests, errors.New("too many new sessions per second from this address"))
 		return
 	}
 	sessions := s.sessions()
@@ -64,7 +69,7 @@ func (s *Server) whepPost(w http.ResponseWriter, r *http.Request, st *stream) {
 		busy(w, http.StatusServiceUnavailable, errClosing)
 		return
 	}
-	v, sdp, err := sessions.join(r.Context(), st, string(offer))
+	v, sdp, err := sessions.join(r.Context(), st, offer)
 	switch {
 	case errors.Is(err, errBusy), errors.Is(err, errClosing):
 		busy(w, http.StatusServiceUnavailable, err)
