@@ -1,6 +1,7 @@
 package preview_test
 
 import (
+	"net"
 	"net/http"
 	"regexp"
 	"strings"
@@ -268,5 +269,45 @@ func TestHalfOpenMakeRoom(t *testing.T) {
 	}
 	if n := s.Viewers("front"); n != 1 {
 		t.Errorf("Viewers() = %d: the one that watches must stay", n)
+	}
+}
+
+// TestSilentViewerMakesRoom cuts off a viewer without a word, as a crash of its browser does: while others wait it has its
+// place for a few seconds, not until ICE gives up after 18.
+func TestSilentViewerMakesRoom(t *testing.T) {
+	cfg := testConfig()
+	cfg.MaxViewers = 1
+	s := start(t, cfg, []schema.Camera{newCamera("front")})
+	still(s, "front", 320, 240).Release()
+	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var settings webrtc.SettingEngine
+	settings.SetIncludeLoopbackCandidate(true)
+	settings.SetICEUDPMux(webrtc.NewICEUDPMux(nil, conn))
+	pc, err := webrtc.NewAPI(webrtc.WithSettingEngine(settings)).NewPeerConnection(webrtc.Configuration{})
+	if err == nil {
+		err = add("video recvonly")(pc)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = pc.GracefulClose() })
+	p := &player{pc: pc}
+	r := send(t, "POST", s.URL()+"whep/front", "application/sdp", p.offer(t, nil, func(text string) string { return text }), nil)
+	p.accept(t, r.body)
+	wait(t, "the viewer", func() bool { return s.Viewers("front") == 1 })
+	_, sdp := offer(t)
+	if r := send(t, "POST", s.URL()+"whep/front", "application/sdp", sdp, nil); r.code != http.StatusServiceUnavailable {
+		t.Fatalf("while the viewer watches: %d", r.code)
+	}
+	_ = conn.Close()
+	begin := time.Now()
+	wait(t, "its place", func() bool {
+		return send(t, "POST", s.URL()+"whep/front", "application/sdp", sdp, nil).code == http.StatusCreated
+	})
+	if d := time.Since(begin); d > 14*time.Second {
+		t.Errorf("its place is free after %v", d)
 	}
 }
