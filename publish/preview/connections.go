@@ -75,10 +75,11 @@ func (c *connections) Accept() (net.Conn, error) {
 }
 
 func (c *connections) admit(conn net.Conn) bool {
-	addr := network(addrOf(conn.RemoteAddr().String()))
+	client := addrOf(conn.RemoteAddr().String())
+	addr := network(client)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.mu.from[addr] >= c.perAddress && !c.isProxy(addr) &&
+	if c.mu.from[addr] >= c.perAddress && !c.isProxy(client) &&
 		!c.makeRoom(func(o *connection) bool { return o.addr == addr }) {
 		return false
 	}
