@@ -317,7 +317,7 @@ func TestApplyEnvToOneCamera(t *testing.T) {
 func TestPrintHidesSecrets(t *testing.T) {
 	c, err := configs.Parse([]byte(`
 publish: {url: "nats://hunter1@a:4222,nats://u:hunter2@b:4222", user: u, password: hunter3, token: hunter4}
-preview: {token: hunter5hunter5hunter5}
+preview: {token: hunter5hunter5hunter5, viewer_token: hunter8hunter8hunter8}
 cameras: [{name: a, uri: "rtsp://u:hunter6@host/x?token=hunter7", detector: {timesteps: 3}}]
 `))
 	if err != nil {

@@ -18,7 +18,7 @@ func Print(c Config) ([]byte, error) {
 
 // redact returns a copy of c without secrets.
 func (c Config) redact() Config {
-	for _, secret := range []*string{&c.Publish.Password, &c.Publish.Token, &c.Preview.Token} {
+	for _, secret := range []*string{&c.Publish.Password, &c.Publish.Token, &c.Preview.Token, &c.Preview.ViewerToken} {
 		if *secret != "" {
 			*secret = redacted
 		}
