@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -204,9 +205,31 @@ func (m *Manifest) Marshal() ([]byte, error) {
 }
 
 var (
-	namePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`)
-	filePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]*$`)
+	namePattern     = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`)
+	filePattern     = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]*$`)
+	otherCharacters = regexp.MustCompile(`[^a-z0-9_-]+`)
 )
+
+// NameOf returns the name of a bundle in the given folder: the folder's name in lower case, with a hyphen for each stretch
+// of other characters than letters, digits, - and _.
+func NameOf(folder string) string {
+	if abs, err := filepath.Abs(folder); err == nil {
+		folder = abs // such as "."
+	}
+	name := strings.Trim(otherCharacters.ReplaceAllString(strings.ToLower(filepath.Base(folder)), "-"), "-_")
+	if name == "" {
+		return "bundle"
+	}
+	return name
+}
+
+// CheckName returns an error unless name can be the name of a bundle.
+func CheckName(name string) error {
+	if !namePattern.MatchString(name) {
+		return fmt.Errorf("models.name: got %q, want lower case letters, digits, - and _, such as %q", name, NameOf(name))
+	}
+	return nil
+}
 
 // faults collects faults, one line each.
 type faults []error

@@ -68,7 +68,7 @@ func (c *ImportEfficientViTCmd) Run(e *env) error {
 
 // ImportONNXCmd imports any segmentation network that was exported to ONNX.
 type ImportONNXCmd struct {
-	Model    string `arg:"" name:"file" help:"ONNX file, operator set 13 or later, weights inside." placeholder:"FILE"`
+	Model    string `arg:"" name:"file" help:"ONNX file, operator set 13 or later; files with its weights must lie beside it." placeholder:"FILE"`
 	Features string `required:"" help:"Tensor that holds the features: [1,C,h,w], [1,h,w,C] or tokens [1,N,C]." placeholder:"TENSOR"`
 	Logits   string `help:"Tensor with the class scores before softmax, [1,K,h,w]. Default: the only output, or computed from the masks." placeholder:"TENSOR"`
 

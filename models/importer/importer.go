@@ -4,9 +4,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/oodcast/oodcast/models"
 )
@@ -21,7 +21,7 @@ type Runner interface {
 type Options struct {
 	// Out is the folder of the new bundle.
 	Out string
-	// Name is the name of the bundle; "" stands for the folder's name in lower case.
+	// Name is the name of the bundle; "" stands for [models.NameOf] the folder.
 	Name string
 	// Size is the working size.
 	Size models.Size
@@ -53,8 +53,9 @@ func badInput(path string, err error) error {
 
 // network is an encoder that is ready to be written.
 type network struct {
-	source  string // the file with the weights
-	model   []byte // encoder.onnx
+	source  string   // the file with the weights
+	beside  []string // other files with weights, relative to the folder of source
+	model   []byte   // encoder.onnx
 	spec    models.EncoderSpec
 	classes int
 	summary string
@@ -66,14 +67,10 @@ func (o Options) write(n network) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	raw, err := os.ReadFile(n.source)
-	if err != nil {
+	if m.Provenance, err = n.provenance(); err != nil {
 		return nil, fmt.Errorf("import %q: %w", n.source, err)
 	}
-	sum := sha256.Sum256(raw)
-	m.Provenance = map[string]any{
-		"weights": filepath.Base(n.source), "weights_sha256": hex.EncodeToString(sum[:]), "program": o.Program,
-	}
+	m.Provenance["program"] = o.Program
 	golden, err := o.golden(n.model, m.Encoder.SizeMultiple())
 	if err != nil {
 		return nil, fmt.Errorf("import %q: %w", n.source, err)
@@ -92,12 +89,43 @@ func (o Options) write(n network) (*Result, error) {
 	return &Result{Manifest: m, Summary: n.summary}, nil
 }
 
+// provenance returns the names and checksums of the files with the weights.
+func (n network) provenance() (map[string]any, error) {
+	sum, err := fileSum(n.source)
+	if err != nil {
+		return nil, err
+	}
+	p := map[string]any{"weights": filepath.Base(n.source), "weights_sha256": sum}
+	sums := map[string]string{}
+	for _, name := range n.beside {
+		if sums[name], err = fileSum(filepath.Join(filepath.Dir(n.source), name)); err != nil {
+			return nil, err
+		}
+		p["weights_files"] = sums
+	}
+	return p, nil
+}
+
+// fileSum returns the SHA-256 of a file.
+func fileSum(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
 // manifest returns the manifest of the bundle, without provenance.
 func (o Options) manifest(n network) (models.Manifest, error) {
 	m := models.DefaultManifest()
 	m.Name = o.Name
 	if m.Name == "" {
-		m.Name = strings.ToLower(filepath.Base(filepath.Clean(o.Out)))
+		m.Name = models.NameOf(o.Out)
 	}
 	m.Encoder = n.spec
 	m.Encoder.Size = o.Size

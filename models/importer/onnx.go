@@ -3,8 +3,10 @@ package importer
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/oodcast/oodcast/models"
+	"github.com/oodcast/oodcast/models/graph"
 	"github.com/oodcast/oodcast/models/nets"
 )
 
@@ -14,9 +16,9 @@ const defaultMultiple = 32
 // ONNX imports any segmentation network from the ONNX file at path. It runs the network once to learn the shapes of its
 // tensors, and then adds the inputs and outputs of an encoder. multiple must divide both sides of every working size.
 func ONNX(path string, cfg nets.ForeignConfig, multiple int, opt Options) (*Result, error) {
-	raw, err := os.ReadFile(path)
+	raw, beside, err := readONNX(path)
 	if err != nil {
-		return nil, fmt.Errorf("import: %w", err)
+		return nil, err
 	}
 	shape, err := opt.probe(path, raw, cfg)
 	if err != nil {
@@ -34,9 +36,32 @@ func ONNX(path string, cfg nets.ForeignConfig, multiple int, opt Options) (*Resu
 		spec.Multiple = multiple
 	}
 	return opt.write(network{
-		source: path, model: model, classes: layout.Classes, spec: spec,
+		source: path, beside: beside, model: model, classes: layout.Classes, spec: spec,
 		summary: fmt.Sprintf("features %s (%s), %.1f MB", cfg.Features, layout.Kind, float64(len(raw))/1e6),
 	})
+}
+
+// readONNX reads a model with the weights that it keeps in files beside it, and returns the names of those files.
+func readONNX(path string) (model []byte, beside []string, err error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil, nil, fmt.Errorf("import: %w", err)
+	}
+	if beside, err = graph.External(raw); err != nil {
+		return nil, nil, badInput(path, err)
+	}
+	if len(beside) == 0 {
+		return raw, nil, nil
+	}
+	dir, err := os.OpenRoot(filepath.Dir(path))
+	if err != nil {
+		return nil, nil, fmt.Errorf("import: %w", err)
+	}
+	defer dir.Close()
+	if model, err = graph.Inline(raw, dir.FS()); err != nil {
+		return nil, nil, badInput(path, err)
+	}
+	return model, beside, nil
 }
 
 // probe runs the network on the golden picture at the working size and returns the shapes of its tensors.
