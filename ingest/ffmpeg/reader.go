@@ -156,9 +156,14 @@ func (r *Reader) failure(code C.int) error {
 	if code == C.AVERROR_EOF {
 		return io.EOF
 	}
+	return errors.New(reasonOf(code))
+}
+
+// reasonOf is FFmpeg's text for an AVERROR.
+func reasonOf(code C.int) string {
 	var text [C.AV_ERROR_MAX_STRING_SIZE]C.char
 	C.av_strerror(code, &text[0], C.AV_ERROR_MAX_STRING_SIZE)
-	return errors.New(C.GoString(&text[0]))
+	return C.GoString(&text[0])
 }
 
 // Silence stops FFmpeg from logging to stderr, in the whole process: its lines contain addresses with their credentials.
