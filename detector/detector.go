@@ -250,7 +250,7 @@ func (d *Detector) ScoreEncoding(enc *Encoding) (*Map, error) {
 func (d *Detector) Forget() { d.held.forget.Store(true) }
 
 // WorkingSize returns the size at which a frame is encoded: as configured, or the frame's aspect ratio with no more
-// pixels than the bundle was made for, never enlarged, in multiples of what the encoder needs.
+// pixels than the bundle was made for, enlarged only if the bundle wants that, in multiples of what the encoder needs.
 func (d *Detector) WorkingSize(width, height int) (w, h int) {
 	if d.cfg.Width > 0 {
 		return d.cfg.Width, d.cfg.Height
@@ -261,7 +261,9 @@ func (d *Detector) WorkingSize(width, height int) (w, h int) {
 // FitSize returns the working size for a frame of width × height.
 func FitSize(width, height int, e models.EncoderSpec) (w, h int) {
 	scale := math.Sqrt(float64(e.Size.Width) * float64(e.Size.Height) / (float64(width) * float64(height)))
-	scale = min(scale, 1)
+	if !e.Enlarge {
+		scale = min(scale, 1)
+	}
 	step := float64(e.SizeMultiple())
 	round := func(v int) int { return int(max(2, math.Round(float64(v)*scale/step)) * step) }
 	return round(width), round(height)

@@ -338,3 +338,32 @@ func TestNameOf(t *testing.T) {
 		t.Errorf("CheckName() = %v", err)
 	}
 }
+
+// CheckFolder refuses what Write would refuse, and leaves nothing.
+func TestCheckFolder(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	full := filepath.Join(dir, "full")
+	if err := os.Mkdir(full, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(full, "notes"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for out, want := range map[string]string{
+		filepath.Join(dir, "file"): "not a directory", filepath.Join(dir, "file", "x"): "not a directory",
+		full: "holds no bundle", "/proc/none/x": "no such file",
+	} {
+		if err := CheckFolder(out); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), out) {
+			t.Errorf("CheckFolder(%q) = %v, want %q", out, err, want)
+		}
+	}
+	if err := CheckFolder(filepath.Join(dir, "deep", "new")); err != nil {
+		t.Error(err)
+	}
+	if left, err := os.ReadDir(filepath.Join(dir, "deep")); err != nil || len(left) > 0 {
+		t.Errorf("left %v, %v", left, err)
+	}
+}

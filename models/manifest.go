@@ -61,6 +61,8 @@ type EncoderSpec struct {
 	Classes []string `yaml:"classes,flow" json:"classes"`
 	// Size is the working size that the bundle was made for; other sizes work, but their statistics differ.
 	Size Size `yaml:"size,flow" json:"size"`
+	// Enlarge has frames with fewer pixels than Size enlarged to about as many; without it no frame is enlarged.
+	Enlarge bool `yaml:"enlarge,omitempty" json:"enlarge,omitempty"`
 	// Multiple divides both sides of every working size; 0 stands for 32.
 	Multiple int `yaml:"multiple,omitempty" json:"multiple,omitempty"`
 }

@@ -40,6 +40,10 @@ func Run(ctx context.Context, opt Options) (*Result, error) {
 	if opt.CalibrateOnly && opt.Bundle.EncoderOnly() {
 		return nil, fmt.Errorf("fit: calibrate only: %w", models.ErrEncoderOnly)
 	}
+	manifest, err := opt.prepare()
+	if err != nil {
+		return nil, err
+	}
 	if opt.Progress == nil {
 		opt.Progress = func(Progress) {}
 	}
@@ -47,12 +51,33 @@ func Run(ctx context.Context, opt Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &run{opt: opt, begun: time.Now(), manifest: opt.Bundle.Manifest}
+	r := &run{opt: opt, begun: time.Now(), manifest: manifest}
 	err = r.run(ctx)
 	if err := errors.Join(err, runtime.Close()); err != nil {
 		return nil, err
 	}
 	return &r.result, nil
+}
+
+// prepare returns the manifest that the fit begins with, after finding out whatever would make it fail at its end.
+func (o *Options) prepare() (models.Manifest, error) {
+	m := o.Bundle.Manifest
+	if o.Name != "" {
+		m.Name = o.Name
+	}
+	if o.Size != (models.Size{}) {
+		m.Encoder.Size, m.Encoder.Enlarge = o.Size, true
+	}
+	if err := m.Validate(); err != nil {
+		return m, fmt.Errorf("fit: %w", err)
+	}
+	if err := models.CheckFolder(o.Out); err != nil {
+		return m, fmt.Errorf("fit: %w", err)
+	}
+	if err := checkState(o.Out); err != nil {
+		return m, fmt.Errorf("fit: write state: %w", err)
+	}
+	return m, nil
 }
 
 func (r *run) run(ctx context.Context) error {
@@ -245,9 +270,6 @@ func (r *run) write(cal detector.Calibration) error {
 		return err
 	}
 	r.provenance()
-	if r.opt.Name != "" {
-		r.manifest.Name = r.opt.Name
-	}
 	files[models.CardFile] = r.card(files[models.CardFile], cal)
 	if err := models.Write(r.opt.Out, r.manifest, files); err != nil {
 		return err

@@ -14,7 +14,7 @@ import (
 func TestEfficientViTWrapped(t *testing.T) {
 	data := os.Getenv("OODCAST_DATA")
 	if data == "" {
-		t.Skip("OODCAST_DATA names no folder with the published weights")
+		t.Skip("SKIPPED: OODCAST_DATA is not set, the published weights were not imported")
 	}
 	ts, _, err := checkpoint.OpenTorch(filepath.Join(data, "encoders", "efficientvit_seg_b0_cityscapes.pt"))
 	if err != nil {
