@@ -75,7 +75,7 @@ type ImportONNXCmd struct {
 	ClassLogits string `help:"Mask-classification networks: tensor with the classes of the queries, [1,Q,K+1]." placeholder:"TENSOR"`
 	MaskLogits  string `help:"Mask-classification networks: tensor with the masks of the queries, [1,Q,h,w]." placeholder:"TENSOR"`
 
-	Input    string    `help:"Tensor for the picture, float32 [1,3,H,W]. Default: the only input." placeholder:"TENSOR"`
+	Input    string    `help:"Tensor for the picture, [1,3,H,W], float32, float16 or double. Default: the only input." placeholder:"TENSOR"`
 	Mean     []float64 `help:"Mean of red, green and blue in pixels scaled to 0..1. Default: ImageNet's." placeholder:"R,G,B"`
 	Std      []float64 `help:"Standard deviation of red, green and blue. Default: ImageNet's." placeholder:"R,G,B"`
 	Multiple int       `default:"32" help:"Both sides of a working size must be multiples of this."`

@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -82,5 +83,22 @@ func (o Options) probe(path string, raw []byte, cfg nets.ForeignConfig) (nets.Fo
 		shape.ClassLogits, shape.MaskLogits = out[t.ClassLogits].Shape, out[t.MaskLogits].Shape
 		return nil
 	})
-	return shape, err
+	return shape, precisionHint(path, raw, err)
+}
+
+// precisionHint adds to the runtime's reason what to do about a network that does not compute in float32.
+func precisionHint(path string, model []byte, err error) error {
+	var told *InputError
+	if err == nil || errors.As(err, &told) {
+		return err
+	}
+	m, parseErr := graph.Parse(model)
+	if parseErr != nil {
+		return err
+	}
+	if is := nets.Precision(m); is != graph.Float32 {
+		return fmt.Errorf("import %q: the network computes in %s, for which ONNX Runtime lacks operators: export it in float32 "+
+			"(model.float()): %w", path, is, err)
+	}
+	return err
 }
