@@ -147,3 +147,22 @@ func TestScoreIntoItsInput(t *testing.T) {
 		t.Errorf("files: %q, want %q", got, first)
 	}
 }
+
+// A disk that is full ends the work with exit code 1, and nothing that it leaves looks whole.
+func TestScoreDiskFull(t *testing.T) {
+	for _, format := range []string{"overlay", "npy"} {
+		out := t.TempDir()
+		full := command(t, "score", demoClip(t), "--out", out, "--format", format, "--timesteps", "1", "--size", "64x64")
+		full.Args = append([]string{"sh", "-c", "ulimit -f 40; exec \"$0\" \"$@\"", full.Path}, full.Args[1:]...) // 20 kB
+		full.Path = "/bin/sh"
+		var stderr strings.Builder
+		full.Stderr = &stderr
+		err := full.Run()
+		if full.ProcessState.ExitCode() != exitFailed || !strings.Contains(stderr.String(), "vtest_") || strings.Count(stderr.String(), "\n") != 1 {
+			t.Errorf("%s: %v, %q", format, err, stderr.String())
+		}
+		if left := folderNames(t, out); len(left) > 0 {
+			t.Errorf("%s: left %q", format, left)
+		}
+	}
+}

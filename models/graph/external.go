@@ -364,7 +364,7 @@ func (x *inliner) open(location string) (*weightFile, error) {
 			"(torch.onnx.export(..., external_data=False))", location)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%q: %w", location, pathReason(err))
+		return nil, fmt.Errorf("%q: %w: it must lie in the model's folder itself, not behind a link", location, pathReason(err))
 	}
 	info, err := f.Stat()
 	r, ok := f.(io.ReaderAt)

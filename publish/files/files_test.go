@@ -257,12 +257,12 @@ func TestOverlayPlaysAtItsSpeed(t *testing.T) {
 	w := writer(t)
 	w.Formats = []string{files.Overlay}
 	dir := t.TempDir()
-	make := func(name, times string) {
+	video := func(name, times string) {
 		ffmpeg(t, dir, "-f", "lavfi", "-i", "testsrc=s=64x64:r=30:d=1.5", "-vf", "setpts="+times, "-vsync", "vfr", name)
 	}
-	make("cfr30.mkv", "PTS")
-	make("first.mp4", "'if(eq(N,0),0,2/TB+(N-1)/30/TB)'")
-	make("slower.mkv", "'if(lt(N,30),N/30/TB,(1+(N-30)/5)/TB)'")
+	video("cfr30.mkv", "PTS")
+	video("first.mp4", "'if(eq(N,0),0,2/TB+(N-1)/30/TB)'")
+	video("slower.mkv", "'if(lt(N,30),N/30/TB,(1+(N-30)/5)/TB)'")
 	for name, tolerance := range map[string]float64{"cfr30.mkv": 0.034, "first.mp4": 0.034, "slower.mkv": 0.201} {
 		in := filepath.Join(dir, name)
 		sum, err := w.Score(t.Context(), in)
