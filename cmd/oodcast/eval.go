@@ -72,6 +72,9 @@ func (c *EvalCmd) run(e *env) error {
 	if c.OODValue > 255 {
 		return usagef("--ood-value: got %d, want 0 to 255", c.OODValue)
 	}
+	if err := checkOutputs(c.JSON, c.PerImage); err != nil {
+		return err
+	}
 	switch {
 	case c.Stream != "":
 		return c.evalStream(e)

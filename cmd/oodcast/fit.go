@@ -63,6 +63,9 @@ func (c *FitCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
+	if err := checkOutputs(c.JSON); err != nil {
+		return err
+	}
 	bar := newFitBar(e)
 	opt.Progress = bar.show
 	res, err := fit.Run(e, opt)
