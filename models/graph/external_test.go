@@ -143,6 +143,11 @@ func TestInlineRefuses(t *testing.T) {
 			t.Errorf("%s: External() = %q, %v", tt.name, names, err)
 		}
 	}
+	// Protocol buffers keep 32 bits of an enumeration: this is EXTERNAL too.
+	long := msg(7, msg(5, slices.Concat(num(1, 4), num(2, 1), num(14, 1<<32|1))))
+	if names, err := graph.External(long); err != nil || len(names) != 1 {
+		t.Errorf("a long location: External() = %q, %v", names, err)
+	}
 	huge := msg(7, msg(5, slices.Concat(num(1, 1<<40), outside("w", 1<<40, "location", "w"))))
 	if _, err := graph.Inline(huge, root.FS()); !errors.Is(err, graph.ErrExternal) {
 		t.Errorf("huge shape: %v", err)
