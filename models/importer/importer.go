@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 
 	"github.com/oodcast/oodcast/models"
 )
@@ -147,7 +148,7 @@ func (o Options) manifest(n network) (models.Manifest, error) {
 // golden runs the encoder and returns golden.json.
 func (o Options) golden(model []byte, multiple int) ([]byte, error) {
 	var raw []byte
-	err := o.Runner.Run(model, func(encode models.EncodeFunc) error {
+	err := o.run(model, func(encode models.EncodeFunc) error {
 		g, err := models.NewGolden(encode, multiple)
 		if err == nil {
 			raw, err = g.Marshal()
@@ -155,4 +156,10 @@ func (o Options) golden(model []byte, multiple int) ([]byte, error) {
 		return err
 	})
 	return raw, err
+}
+
+// run runs a model. The runtime makes its own copies of the weights, so those that making the model left are freed first.
+func (o Options) run(model []byte, f func(models.EncodeFunc) error) error {
+	debug.FreeOSMemory()
+	return o.Runner.Run(model, f)
 }

@@ -72,7 +72,7 @@ func (o Options) probe(path string, raw []byte, cfg nets.ForeignConfig) (nets.Fo
 	if err != nil {
 		return shape, badInput(path, err)
 	}
-	err = o.Runner.Run(probe, func(encode models.EncodeFunc) error {
+	err = o.run(probe, func(encode models.EncodeFunc) error {
 		const width, height = 160, 100
 		out, err := encode(models.GoldenImage(width, height), width, height, o.Size)
 		if err != nil {
