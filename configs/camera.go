@@ -13,16 +13,16 @@ import (
 	"github.com/oodcast/oodcast/pipeline"
 )
 
-// Camera is one stream. A key that its entry leaves out has its default; bundle, detector and events have what all cameras
-// have.
+// Camera is one stream. Keys of ingest and of its queue that its entry leaves out have their defaults. Keys of bundle, detector and
+// events that it leaves out have the values for all cameras.
 type Camera struct {
 	ingest.Config        `yaml:",inline"`
 	pipeline.QueueConfig `yaml:",inline"`
-	// Bundle scores this camera; "" takes the one for all. Default "".
+	// Bundle scores this camera; "" stands for the bundle of all cameras. Default "".
 	Bundle string `yaml:"bundle,omitempty"`
-	// Detector are the keys of detector that are different for this camera.
+	// Detector holds the keys of detector that differ for this camera.
 	Detector Override[detector.Config] `yaml:"detector,omitempty"`
-	// Events are the keys of events that are different for this camera.
+	// Events holds the keys of events that differ for this camera.
 	Events Override[events.Config] `yaml:"events,omitempty"`
 }
 
@@ -44,16 +44,16 @@ func (c *Config) bundleOf(cam Camera) string {
 	return c.Bundle
 }
 
-// detectorOf returns what is in force for cam: its own keys over those for all cameras.
+// detectorOf returns the effective detector configuration of cam: its own keys override the keys for all cameras.
 func (c *Config) detectorOf(cam Camera) detector.Config {
 	all := c.Detector
 	if cam.Detector.has("timesteps") {
-		all.List = nil // a number for this camera goes before a list for all
+		all.List = nil // a number for this camera overrides a list for all
 	}
 	return cam.Detector.Over(all)
 }
 
-// eventsOf returns what is in force for cam: its own keys over those for all cameras.
+// eventsOf returns the effective event configuration of cam: its own keys override the keys for all cameras.
 func (c *Config) eventsOf(cam Camera) events.Config { return cam.Events.Over(c.Events) }
 
 // Override holds some of T's keys. The zero Override holds none.
@@ -61,7 +61,7 @@ type Override[T any] struct {
 	node *yaml.Node
 }
 
-// keep checks the node as a T and remembers it.
+// keep checks that the node is a valid T and stores it.
 func (o *Override[T]) keep(d *decoder, path string, node *yaml.Node) {
 	var scratch T
 	before := len(d.faults)
@@ -74,13 +74,13 @@ func (o *Override[T]) keep(d *decoder, path string, node *yaml.Node) {
 	for key := range pairs(added) {
 		names = append(names, key.Value)
 	}
-	if rest := o.Without(names...); rest.node != nil { // the environment adds to the file
+	if rest := o.Without(names...); rest.node != nil { // keys from the environment are added to keys from the file
 		added.Content = append(rest.node.Content, added.Content...)
 	}
 	o.node = added
 }
 
-// plain copies a node that has been read without a fault, with what its aliases and merges stand for in their place.
+// plain copies a node that was read without a fault, and replaces aliases and merges by the content they refer to.
 func plain(node *yaml.Node) *yaml.Node {
 	if node.Kind == yaml.AliasNode {
 		return plain(node.Alias)
@@ -105,7 +105,7 @@ func plain(node *yaml.Node) *yaml.Node {
 			for k, v := range pairs(plain(source)) {
 				if !own[k.Value] {
 					out.Content = append(out.Content, k, v)
-					own[k.Value] = true // of a list, the first counts most
+					own[k.Value] = true // in a list of merges, the first has priority
 				}
 			}
 		}
@@ -113,7 +113,7 @@ func plain(node *yaml.Node) *yaml.Node {
 	return out
 }
 
-// merged returns the mappings that the value of << names: one, or a list of them.
+// merged returns the mappings that the value of << refers to: one mapping, or a list of them.
 func merged(node *yaml.Node) []*yaml.Node {
 	if node.Kind == yaml.AliasNode {
 		node = node.Alias
@@ -124,7 +124,7 @@ func merged(node *yaml.Node) []*yaml.Node {
 	return []*yaml.Node{node}
 }
 
-// Over returns base with the override's keys in place of its own.
+// Over returns base with the override's keys applied.
 func (o Override[T]) Over(base T) T {
 	if o.node != nil {
 		(&decoder{}).value("", o.node, reflect.ValueOf(&base).Elem())
@@ -132,7 +132,7 @@ func (o Override[T]) Over(base T) T {
 	return base
 }
 
-// Without returns the override without these keys, for what is said with more weight elsewhere.
+// Without returns the override without these keys, for keys that are set elsewhere with higher priority.
 func (o Override[T]) Without(keys ...string) Override[T] {
 	if o.node == nil || o.node.Kind != yaml.MappingNode {
 		return o
@@ -159,8 +159,8 @@ func (o Override[T]) has(name string) bool {
 	return false
 }
 
-// IsZero reports that there is no key.
+// IsZero reports whether the override has no keys.
 func (o Override[T]) IsZero() bool { return o.node == nil || len(o.node.Content) == 0 }
 
-// MarshalYAML writes the keys as they were read.
+// MarshalYAML writes the keys in the form in which they were read.
 func (o Override[T]) MarshalYAML() (any, error) { return o.node, nil }

@@ -23,41 +23,41 @@ var ErrInvalid = errors.New("configuration")
 //go:embed default.yaml
 var files embed.FS // go:embed needs a package variable
 
-// Config is a whole configuration.
+// Config is the complete configuration.
 type Config struct {
 	// Bundle is the name of an embedded bundle or the path of a folder. Default roadscene.
 	Bundle string `yaml:"bundle"`
-	// Provider says what computes.
+	// Provider selects the hardware that computes the scores.
 	Provider Provider `yaml:"provider"`
 	// Detector holds |T|, threshold and working size.
 	Detector detector.Config `yaml:"detector"`
-	// Events says when a region above the threshold becomes an event.
+	// Events determines when a region above the threshold becomes an event.
 	Events events.Config `yaml:"events"`
-	// Publish is where maps and events go.
+	// Publish configures the NATS server that receives maps and events.
 	Publish publish.Config `yaml:"publish"`
-	// Archive is where evidence of events is kept.
+	// Archive configures where evidence of events is kept.
 	Archive archive.Config `yaml:"archive"`
-	// Outputs are further places for events and scores.
+	// Outputs are further destinations for events and scores.
 	Outputs Outputs `yaml:"outputs"`
-	// Preview is the page, the WebRTC preview and the API.
+	// Preview configures the page, the WebRTC preview and the API.
 	Preview preview.Config `yaml:"preview"`
 	// Cameras are the streams to watch; each needs name and uri.
 	Cameras []Camera `yaml:"cameras"`
 }
 
-// Provider says what computes, and which frames it computes together.
+// Provider selects the hardware that computes the scores, and the frames that it processes together.
 type Provider struct {
 	ort.Config `yaml:",inline"`
-	// Batch says which frames are computed together.
+	// Batch determines which frames are processed together.
 	Batch pipeline.Batch `yaml:"batch"`
 }
 
 // Validate reports every fault.
 func (p Provider) Validate() error { return errors.Join(p.Config.Validate(), p.Batch.Validate()) }
 
-// Outputs are further places for events and scores.
+// Outputs are further destinations for events and scores.
 type Outputs struct {
-	// JSONL is a file to which one JSON line is appended for each event and score; "-" is standard output. Default "": none.
+	// JSONL is a file to which one JSON line per event and score is appended; "-" is standard output. Default "": none.
 	JSONL string `yaml:"jsonl"`
 }
 
@@ -83,8 +83,8 @@ func DefaultYAML() []byte {
 	return raw
 }
 
-// Read puts a whole configuration together: the file at path (none if empty) over the defaults, the environment (as
-// os.Environ returns it) over the file, and what flags changes over all. It reports the faults of all of them at once.
+// Read assembles the configuration: the file at path (none if empty) overrides the defaults, the environment (as os.Environ
+// returns it) overrides the file, and flags overrides everything. Read reports the faults of all sources at once.
 func Read(path string, environ []string, flags func(*Config) error) (Config, error) {
 	c, err := Default(), error(nil)
 	if path != "" {
@@ -103,7 +103,8 @@ func Read(path string, environ []string, flags func(*Config) error) (Config, err
 	return c, errors.Join(append(faults, err)...)
 }
 
-// Load reads the file at path over the defaults. With an error about its content comes what could be read of it.
+// Load reads the file at path over the defaults. If the content is faulty, it returns an error together with everything that
+// could be read.
 func Load(path string) (Config, error) {
 	raw, err := os.ReadFile(path)
 	if err != nil {
@@ -116,14 +117,15 @@ func Load(path string) (Config, error) {
 	return c, nil
 }
 
-// Parse reads YAML over the defaults. Keys that nobody knows and values of the wrong kind are errors, all reported at
-// once, each with its path; whatever else there is comes with them. Values are not judged, see [Config.Validate].
+// Parse reads YAML over the defaults. Unknown keys and values of the wrong kind are errors, all reported at once, each with
+// its path; everything else is returned together with the error. Parse does not check the range of values, see
+// [Config.Validate].
 func Parse(raw []byte) (Config, error) {
 	c := Default()
 	return c, invalid(decode(raw, &c))
 }
 
-// invalid joins faults under ErrInvalid; nil when there is none.
+// invalid joins faults under ErrInvalid; it returns nil if there are none.
 func invalid(faults []error) error {
 	if len(faults) == 0 {
 		return nil

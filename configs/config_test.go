@@ -29,7 +29,7 @@ func TestDefaultYAMLIsDefault(t *testing.T) {
 func TestShippedFilesAreValid(t *testing.T) {
 	paths, err := filepath.Glob("*.yaml")
 	if err != nil || len(paths) < 4 {
-		t.Fatalf("%v, %v", paths, err)
+		t.Fatalf("files %v, error %v, want at least 4", paths, err)
 	}
 	for _, path := range paths {
 		c, err := configs.Load(path)
@@ -37,8 +37,8 @@ func TestShippedFilesAreValid(t *testing.T) {
 			t.Errorf("%s: %v", path, err)
 			continue
 		}
-		if path == "docker.yaml" { // its token comes from outside
-			c.Preview.Token = "0123456789abcdef"
+		if path == "docker.yaml" { // its tokens come from the environment
+			c.Preview.Token, c.Publish.Token = "0123456789abcdef", "0123456789abcdef"
 		}
 		if err := c.Validate(); err != nil {
 			t.Errorf("%s: %v", path, err)
@@ -66,7 +66,7 @@ func TestFaultsAreNamed(t *testing.T) {
 			"a key in the wrong place", "threshold: 5",
 			"configuration: threshold: unknown key, did you mean detector.threshold? (line 1)",
 		},
-		{"like no other", "zebra: 5", "configuration: zebra: unknown key (line 1)"},
+		{"no similar key", "zebra: 5", "configuration: zebra: unknown key (line 1)"},
 		{
 			"wrong kinds", "detector: {timesteps: many, width: 1.5}\nevents: {hold: long}\npublish: {compress: 3}\n" +
 				"cameras: {a: b}\npreview: 8080",
@@ -76,14 +76,14 @@ func TestFaultsAreNamed(t *testing.T) {
 				`publish.compress: got "3", want true or false (line 3)` + "\n" +
 				"cameras: want a list (line 4)\npreview: want keys with values (line 5)",
 		},
-		{"twice", "bundle: a\nbundle: b", "configuration: bundle: twice (line 2)"},
-		{"a secret in the wrong place", "preview: {token: [hunter2]}", "configuration: preview.token: want one text (line 1)"},
+		{"duplicate key", "bundle: a\nbundle: b", "configuration: bundle: duplicate key (line 2)"},
+		{"a secret in the wrong place", "preview: {token: [hunter2]}", "configuration: preview.token: want a string (line 1)"},
 		{
 			"two documents", "bundle: a\n---\nbundle: b",
-			"configuration: the file: want one document, without a second one behind --- (line 2)",
+			"configuration: the file: want one document, without a second one after --- (line 2)",
 		},
 		{
-			"one fault for all is told once", "detector: {width: 33, height: 32}\n" + cam + "detector: {timesteps: 2}, events: {exit: 2}}",
+			"a fault of all cameras is reported once", "detector: {width: 33, height: 32}\n" + cam + "detector: {timesteps: 2}, events: {exit: 2}}",
 			"configuration: detector.width: got 33, want 0 or a multiple of 32 up to 8192\n" +
 				"cameras[1].events.exit: got 2, want more than 0, at most 1",
 		},
@@ -99,7 +99,7 @@ func TestFaultsAreNamed(t *testing.T) {
 				"provider.threads: got -1, want 0 (one per core) or more\n" +
 				"detector.width: got 33, want 0 or a multiple of 32 up to 8192\n" +
 				`cameras[0].name: got "A", want lower-case letters, digits and _, a letter first` + "\n" +
-				`cameras[2].name: got "b" twice, want a name of its own`,
+				`cameras[2].name: got "b" twice, want unique names`,
 		},
 		{
 			"values of one camera", cam + "detector: {width: 33, height: 32}, events: {exit: 2}}",
@@ -120,7 +120,7 @@ func TestFaultsAreNamed(t *testing.T) {
 	}
 }
 
-// A file's unknown keys and bad values, a wrong variable and what flags break come in one go.
+// Read reports unknown keys and invalid values in the file, a wrong environment variable and an invalid flag all at once.
 func TestReadReportsEverything(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "run.yaml")
 	if err := os.WriteFile(path, []byte("detector: {timestep: 5, width: 33, height: 32}"), 0o600); err != nil {
@@ -131,7 +131,7 @@ func TestReadReportsEverything(t *testing.T) {
 		return nil
 	})
 	if !errors.Is(err, configs.ErrInvalid) {
-		t.Fatalf("got %v", err)
+		t.Fatalf("Read() = %v, want %v", err, configs.ErrInvalid)
 	}
 	for _, part := range []string{
 		"detector.timestep: unknown key", "detector.width: got 33", "OODCAST_EVENTS__HOLDS: events.holds: unknown key, did you mean hold?",
@@ -143,7 +143,7 @@ func TestReadReportsEverything(t *testing.T) {
 	}
 }
 
-// A camera's own keys go before those for all, key by key; anchors and merges say the same as writing it out.
+// A camera's own keys override the keys for all cameras one by one. Anchors and merges are equivalent to writing the keys out.
 func TestCameraOverrides(t *testing.T) {
 	c, err := configs.Parse([]byte(`
 bundle: all
@@ -194,7 +194,7 @@ cameras:
 	}
 }
 
-// What a camera's entry leaves out has ingest's defaults, not zeros.
+// Keys that a camera's entry leaves out have the defaults of ingest, not zeros.
 func TestCameraDefaults(t *testing.T) {
 	c, err := configs.Parse([]byte("cameras:\n- {name: front, uri: camera:0}"))
 	if err != nil {
@@ -212,7 +212,7 @@ func TestLoadMissingFile(t *testing.T) {
 	}
 }
 
-// A folder in place of the file is one fault, not one for each default.
+// A folder in place of the file is a single fault, without one for each default.
 func TestReadOfAFolder(t *testing.T) {
 	_, err := configs.Read(t.TempDir(), nil, nil)
 	if !errors.Is(err, configs.ErrInvalid) || strings.Contains(err.Error(), "provider") {
@@ -220,7 +220,7 @@ func TestReadOfAFolder(t *testing.T) {
 	}
 }
 
-// timesteps: auto is written as it is meant, from every side.
+// timesteps: auto has the same form in the file, in the environment and in printed output.
 func TestTimestepsAuto(t *testing.T) {
 	c, err := configs.Parse([]byte("detector: {latency_budget: 120ms}\ncameras: [{name: a, uri: camera:0, detector: {timesteps: auto}}]"))
 	if err != nil {
@@ -236,12 +236,12 @@ func TestTimestepsAuto(t *testing.T) {
 	if err != nil || strings.Count(string(raw), "timesteps: auto") != 2 {
 		t.Errorf("printed %v\n%s", err, raw)
 	}
-	if err := judge(t, compileSchema(t), raw); err != nil {
-		t.Errorf("the schema: %v", err)
+	if err := validate(t, compileSchema(t), raw); err != nil {
+		t.Errorf("the schema rejects the printed configuration: %v", err)
 	}
 }
 
-// Whatever parses can be judged, and what is judged valid survives being judged again.
+// Every input that parses can be printed and validated, and validating it twice gives the same verdict.
 func FuzzParse(f *testing.F) {
 	f.Add(configs.DefaultYAML())
 	f.Add([]byte("cameras:\n- &a {name: a, uri: camera:0}\n- *a"))
@@ -256,11 +256,11 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			return
 		}
-		// Judging a host name looks it up, which takes its time.
+		// Validating a host name would look it up, which takes time.
 		c.Publish.URL, c.Preview.Listen, c.Preview.WebRTC.ListenUDP = "off", "off", ""
 		first, second := c.Validate(), c.Validate()
 		if (first == nil) != (second == nil) {
-			t.Errorf("judged %v, then %v", first, second)
+			t.Errorf("Validate() = %v, then %v", first, second)
 		}
 	})
 }
@@ -290,12 +290,12 @@ func TestApplyEnv(t *testing.T) {
 			t.Errorf("%s: got %v", bad, err)
 		}
 		if err != nil && strings.Contains(err.Error(), "secret") {
-			t.Errorf("the value is in the message: %v", err)
+			t.Errorf("the message contains the value: %v", err)
 		}
 	}
 }
 
-// What is secret or differs by machine about a camera can come from outside the file.
+// Keys of a camera that are secret or specific to a machine can come from the environment.
 func TestApplyEnvToOneCamera(t *testing.T) {
 	c, err := configs.Parse([]byte("cameras:\n- {name: front, uri: camera:0, detector: {timesteps: 3}}\n- {name: back, uri: camera:1}"))
 	if err != nil {
@@ -338,11 +338,11 @@ cameras: [{name: a, uri: "rtsp://u:hunter6@host/x?token=hunter7", detector: {tim
 		t.Fatalf("%v in\n%s", err, raw)
 	}
 	if got := again.Pipeline().Cameras[0].Detector; got.Timesteps != 3 {
-		t.Errorf("what is printed reads as %+v", got)
+		t.Errorf("the printed configuration reads as %+v", got)
 	}
 }
 
-// Secrets come from the environment where the file says so, and no fault shows them.
+// Values can refer to secrets in the environment, and no fault quotes them.
 func TestReferences(t *testing.T) {
 	t.Setenv("CAM_PASSWORD", "hunter2")
 	t.Setenv("CAM_WIDTH", "640")
@@ -363,7 +363,7 @@ cameras:
 	}
 	_, err = configs.Parse([]byte("cameras: [{name: front, width: \"${CAM_PASSWORD}\", uri: \"${NOT_SET}\"}]"))
 	want := "configuration: cameras[0].width: want a whole number (line 1)\n" +
-		"cameras[0].uri: environment variable NOT_SET is not set; ${NOT_SET:-…} gives a default (line 1)"
+		"cameras[0].uri: environment variable NOT_SET is not set; ${NOT_SET:-…} provides a default (line 1)"
 	if err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
@@ -382,7 +382,7 @@ func TestReload(t *testing.T) {
 	b.Detector.ROI.Include = []detector.Polygon{{{0, 0}, {1, 0}, {1, 1}}}
 	b.Archive.Clip.FPS = 0
 	b.Cameras = []configs.Camera{{Bundle: "x"}}
-	want := b // what follows needs a restart
+	want := b // the changes below need a restart
 	b.Provider.Threads, b.Publish.Site, b.Archive.Dir, b.Preview.WebRTC.ListenUDP = 3, "yard", "x", ":8189"
 	got, restart := a.Reload(b)
 	if diff := cmp.Diff(want, got, overrides()); diff != "" {
@@ -394,7 +394,7 @@ func TestReload(t *testing.T) {
 	}
 }
 
-// overrides compares what cameras say differently by what it makes of an empty section.
+// overrides compares the overrides of cameras by their effect on an empty section.
 func overrides() cmp.Options {
 	return cmp.Options{
 		cmp.Comparer(func(a, b configs.Override[detector.Config]) bool {

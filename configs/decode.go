@@ -15,18 +15,18 @@ import (
 	"github.com/oodcast/oodcast/detector"
 )
 
-// decoder reads YAML into structs, over what is there, and collects every fault with its path instead of stopping at the
-// first: what is faulty keeps its value.
+// decoder reads YAML into structs over their existing values. It collects every fault with its path instead of stopping at
+// the first one; a key with a fault keeps its previous value.
 type decoder struct {
 	faults []error
-	quiet  bool // from the environment: there are no lines, and values may be secrets
-	secret bool // the value that is read has some of the environment in it
+	quiet  bool // the values come from the environment: they have no line numbers and may be secret
+	secret bool // the current value contains text from the environment
 }
 
-// defaulter is what elements of a list implement that do not start from zero.
+// defaulter is implemented by list elements that do not start from zero.
 type defaulter interface{ setDefaults() }
 
-// layer is what a type implements that keeps a node for later; see Override.
+// layer is implemented by types that store their node for later; see Override.
 type layer interface {
 	keep(d *decoder, path string, node *yaml.Node)
 }
@@ -43,7 +43,7 @@ func decode(raw []byte, into any) []error {
 	}
 	d := &decoder{}
 	if dec.Decode(&more) == nil {
-		d.fault("", &more, "want one document, without a second one behind ---")
+		d.fault("", &more, "want one document, without a second one after ---")
 	}
 	d.value("", doc.Content[0], reflect.ValueOf(into).Elem())
 	return d.faults
@@ -60,7 +60,7 @@ func (d *decoder) fault(path string, node *yaml.Node, format string, args ...any
 	d.faults = append(d.faults, errors.New(msg))
 }
 
-// value reads node into v. Null leaves v as it is.
+// value reads node into v. Null leaves v unchanged.
 func (d *decoder) value(path string, node *yaml.Node, v reflect.Value) {
 	if node.Kind == yaml.AliasNode {
 		node = node.Alias
@@ -75,11 +75,11 @@ func (d *decoder) value(path string, node *yaml.Node, v reflect.Value) {
 		d.secret = true
 		line := node.Line
 		if node = (&yaml.Node{Kind: yaml.ScalarNode, Value: text, Line: line}); v.Kind() == reflect.String {
-			node.Tag = "!!str" // also what looks like a number
+			node.Tag = "!!str" // even if it looks like a number
 		}
 	}
 	if node.Kind == yaml.ScalarNode && node.ShortTag() == "!!null" && (!d.quiet || v.Kind() != reflect.String) {
-		return // an empty environment variable is an empty text
+		return // in contrast, an empty environment variable is an empty string
 	}
 	if l, ok := v.Addr().Interface().(layer); ok {
 		l.keep(d, path, node)
@@ -98,7 +98,7 @@ func (d *decoder) value(path string, node *yaml.Node, v reflect.Value) {
 	}
 }
 
-// fields reads a mapping into a struct: first what it merges (<<), then its own keys.
+// fields reads a mapping into a struct: first its merges (<<), then its own keys.
 func (d *decoder) fields(path string, node *yaml.Node, v reflect.Value) {
 	if node.Kind != yaml.MappingNode {
 		d.fault(path, node, "want keys with values")
@@ -118,7 +118,7 @@ func (d *decoder) fields(path string, node *yaml.Node, v reflect.Value) {
 		field, ok := fieldOf(v, key.Value)
 		switch {
 		case seen[key.Value]:
-			d.fault(at, key, "twice")
+			d.fault(at, key, "duplicate key")
 		case !ok:
 			d.fault(at, key, "unknown key%s", suggest(key.Value, v.Type(), path))
 		default:
@@ -128,7 +128,7 @@ func (d *decoder) fields(path string, node *yaml.Node, v reflect.Value) {
 	}
 }
 
-// merge reads what << names: an anchor, or a list of them of which the first counts most.
+// merge reads the value of <<: an anchor, or a list of anchors of which the first has priority.
 func (d *decoder) merge(path string, node *yaml.Node, v reflect.Value) {
 	for _, source := range slices.Backward(merged(node)) {
 		if source.Kind == yaml.AliasNode {
@@ -138,11 +138,11 @@ func (d *decoder) merge(path string, node *yaml.Node, v reflect.Value) {
 	}
 }
 
-// flat reads the keys of a merged mapping, which must not merge further: it might merge itself.
+// flat reads the keys of a merged mapping. It must not contain merges itself, because they could be recursive.
 func (d *decoder) flat(path string, node *yaml.Node, v reflect.Value) {
 	for key := range pairs(node) {
 		if key.ShortTag() == "!!merge" {
-			d.fault(path, key, "<< inside of what << names")
+			d.fault(path, key, "<< inside a mapping that << refers to")
 			return
 		}
 	}
@@ -150,7 +150,7 @@ func (d *decoder) flat(path string, node *yaml.Node, v reflect.Value) {
 }
 
 func (d *decoder) list(path string, node *yaml.Node, v reflect.Value) {
-	if node.Kind == yaml.ScalarNode { // an environment variable: a list in one line
+	if node.Kind == yaml.ScalarNode { // from an environment variable: a list on one line
 		var doc yaml.Node
 		if yaml.Unmarshal([]byte(node.Value), &doc) == nil && len(doc.Content) == 1 {
 			node = doc.Content[0]
@@ -161,7 +161,7 @@ func (d *decoder) list(path string, node *yaml.Node, v reflect.Value) {
 		return
 	}
 	out := reflect.New(v.Type()).Elem()
-	if v.Kind() == reflect.Slice && len(node.Content) > 0 { // an empty list is none: equal settings are equal values
+	if v.Kind() == reflect.Slice && len(node.Content) > 0 { // an empty list stays nil, so that equal settings are equal values
 		out.Set(reflect.MakeSlice(v.Type(), len(node.Content), len(node.Content)))
 	}
 	if out.Len() != len(node.Content) {
@@ -181,8 +181,8 @@ func (d *decoder) list(path string, node *yaml.Node, v reflect.Value) {
 func (d *decoder) leaf(path string, node *yaml.Node, v reflect.Value) {
 	into := reflect.New(v.Type())
 	err := node.Decode(into.Interface())
-	cut := v.CanInt() && node.ShortTag() == "!!float" // the parser would take 1.5 for 1
-	if err == nil && !cut {
+	truncated := v.CanInt() && node.ShortTag() == "!!float" // the parser would read 1.5 as 1
+	if err == nil && !truncated {
 		v.Set(into.Elem())
 		return
 	}
@@ -198,7 +198,7 @@ func (d *decoder) leaf(path string, node *yaml.Node, v reflect.Value) {
 	d.fault(path, node, "%swant %s", got, want)
 }
 
-// wanted says in words what a value must be; empty for types that judge for themselves.
+// wanted describes the values that a type accepts; it is empty for types that report their own errors.
 func wanted(t reflect.Type) string {
 	switch {
 	case reflect.PointerTo(t).Implements(reflect.TypeFor[yaml.Unmarshaler]()):
@@ -210,7 +210,7 @@ func wanted(t reflect.Type) string {
 	case t.Kind() == reflect.Bool:
 		return "true or false"
 	case t.Kind() == reflect.String:
-		return "one text"
+		return "a string"
 	case t.Kind() >= reflect.Int && t.Kind() <= reflect.Uint64:
 		return "a whole number"
 	case t.Kind() == reflect.Float32, t.Kind() == reflect.Float64:
@@ -246,8 +246,8 @@ func fieldOf(v reflect.Value, key string) (reflect.Value, bool) {
 	return reflect.Value{}, false
 }
 
-// keyOf returns the key of a struct's field, or that its own fields stand in its place. Both are empty for a field that
-// is no key.
+// keyOf returns the key of a struct's field, or that the field is inlined. Both results are empty for a field that is not
+// part of the configuration.
 func keyOf(f reflect.StructField) (name string, inline bool) {
 	tag, ok := f.Tag.Lookup("yaml")
 	if !ok || tag == "-" || !f.IsExported() {
@@ -264,7 +264,7 @@ func join(path, key string) string {
 	return path + "." + key
 }
 
-// oneLine turns the parser's list of faults into one line.
+// oneLine joins the parser's list of faults into one line.
 func oneLine(err error) string {
 	return strings.Join(strings.Fields(strings.TrimPrefix(err.Error(), "yaml: ")), " ")
 }

@@ -1,6 +1,6 @@
-// Package configs is what an operator writes: one YAML file that holds every package's Config.
+// Package configs defines the configuration file: one YAML file that holds every package's Config.
 //
-// [Default] is the whole truth about defaults; default.yaml is the same, written out with comments, and a test holds the
-// two together. A key that nobody knows is an error, and all faults are reported at once, each with its path, the value
-// found and what is wanted.
+// [Default] is the authoritative source of the defaults. default.yaml lists the same defaults with comments, and a test
+// keeps the two in agreement. An unknown key is an error. All faults are reported at once, each with its path, the value
+// found and the value wanted.
 package configs

@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// reference matches ${NAME} and ${NAME:-default}; $${…} stands for itself.
+// reference matches ${NAME} and ${NAME:-default}, and the escaped form $${…}.
 var reference = regexp.MustCompile(`\$?\$\{([A-Za-z_][A-Za-z0-9_]*)(:-[^}]*)?\}`)
 
-// expand puts environment variables into a value, so that secrets need not be in the file: ${NAME}, or ${NAME:-default}
-// for one that may be unset or empty.
+// expand replaces references to environment variables in a value, so that secrets need not be in the file: ${NAME}, or
+// ${NAME:-default} for a variable that may be unset or empty. $${…} yields ${…}.
 func expand(value string) (string, error) {
 	var missing error
 	out := reference.ReplaceAllStringFunc(value, func(ref string) string {
@@ -24,7 +24,7 @@ func expand(value string) (string, error) {
 			return m[2][2:]
 		}
 		if !ok {
-			missing = fmt.Errorf("environment variable %s is not set; ${%s:-…} gives a default", m[1], m[1])
+			missing = fmt.Errorf("environment variable %s is not set; ${%s:-…} provides a default", m[1], m[1])
 		}
 		return v
 	})

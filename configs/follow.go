@@ -12,15 +12,15 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// Editors write a file in several steps, so it is read when its folder has been quiet for quietTime. Where something else
-// writes into the folder all the time, it is read busyTime after the change.
+// Editors write a file in several steps, so the file is read once its folder has been quiet for quietTime. If another
+// program writes to the folder all the time, the file is read busyTime after the change.
 const (
 	quietTime = 300 * time.Millisecond
 	busyTime  = 2 * time.Second
 )
 
-// Follow calls changed whenever the content of the file at path has become another one, or reread receives, until ctx is
-// done. Calls do not overlap. Where changes cannot be noticed it logs a warning, and reread is what is left.
+// Follow calls changed whenever the content of the file at path has changed or reread receives, until ctx is done. Calls do
+// not overlap. If the file cannot be watched, Follow logs a warning and reacts to reread only.
 func Follow(ctx context.Context, path string, reread <-chan os.Signal, log *slog.Logger, changed func()) {
 	var (
 		events <-chan fsnotify.Event
@@ -33,12 +33,12 @@ func Follow(ctx context.Context, path string, reread <-chan os.Signal, log *slog
 		events, faults = w.Events, w.Errors
 	}
 	if err != nil {
-		log.Warn("changes of the configuration are not noticed: send SIGHUP", "file", path, "err", err)
+		log.Warn("cannot watch the configuration: send SIGHUP after a change", "file", path, "err", err)
 	}
 	last := digest(path)
 	timer := time.NewTimer(time.Hour)
 	timer.Stop()
-	var since time.Time // of the first event that has not been dealt with; zero: none
+	var since time.Time // time of the first unhandled event; zero: none
 	for {
 		select {
 		case <-events:
@@ -48,11 +48,11 @@ func Follow(ctx context.Context, path string, reread <-chan os.Signal, log *slog
 			timer.Reset(min(quietTime, busyTime-time.Since(since)))
 			continue
 		case err := <-faults:
-			log.Warn("changes of the configuration may go unnoticed: send SIGHUP", "file", path, "err", err)
+			log.Warn("changes of the configuration may go unnoticed: send SIGHUP after a change", "file", path, "err", err)
 			continue
 		case <-timer.C:
 			since = time.Time{}
-			if now := digest(path); now == last || now == "" { // another file in the folder; or the file is away
+			if now := digest(path); now == last || now == "" { // another file in the folder changed, or the file is missing
 				continue
 			}
 		case <-reread:
@@ -64,7 +64,7 @@ func Follow(ctx context.Context, path string, reread <-chan os.Signal, log *slog
 	}
 }
 
-// digest identifies the content of a file; it is empty when there is none.
+// digest returns a hash of the content of a file; it is empty if the file cannot be read.
 func digest(path string) string {
 	raw, err := os.ReadFile(path)
 	if err != nil {

@@ -16,11 +16,11 @@ func live(path string) bool {
 	return false
 }
 
-// Reload returns c with the live keys of next, and the paths of the other keys that differ, in the order of default.yaml:
-// those need a restart.
-func (c Config) Reload(next Config) (inForce Config, needRestart []string) {
-	inForce = c
-	visit("", reflect.ValueOf(&inForce).Elem(), reflect.ValueOf(next), func(path string, into, from reflect.Value) {
+// Reload returns c with the live keys of next. It also returns the paths of the other keys that differ, in the order of
+// default.yaml; changing them needs a restart.
+func (c Config) Reload(next Config) (effective Config, needRestart []string) {
+	effective = c
+	visit("", reflect.ValueOf(&effective).Elem(), reflect.ValueOf(next), func(path string, into, from reflect.Value) {
 		switch {
 		case live(path):
 			into.Set(from)
@@ -28,10 +28,10 @@ func (c Config) Reload(next Config) (inForce Config, needRestart []string) {
 			needRestart = append(needRestart, path)
 		}
 	})
-	return inForce, needRestart
+	return effective, needRestart
 }
 
-// visit calls f with every key of two structs of one type that has no keys of its own.
+// visit calls f for every leaf key of two structs of the same type.
 func visit(path string, into, from reflect.Value, f func(path string, into, from reflect.Value)) {
 	for _, key := range fields(into.Type()) {
 		at, a, b := join(path, key.key), into.FieldByIndex(key.index), from.FieldByIndex(key.index)

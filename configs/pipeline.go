@@ -2,7 +2,7 @@ package configs
 
 import "github.com/oodcast/oodcast/pipeline"
 
-// Pipeline resolves c: every camera gets its own keys over those for all cameras.
+// Pipeline resolves c: a camera's own keys override the keys for all cameras.
 func (c *Config) Pipeline() pipeline.Config {
 	out := pipeline.Config{Site: c.Publish.Site, Provider: c.Provider.Options(), Batch: c.Provider.Batch}
 	for _, cam := range c.Cameras {

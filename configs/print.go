@@ -11,7 +11,7 @@ import (
 
 const redacted = "***"
 
-// Print returns c as YAML, with *** in place of passwords, tokens and the credentials in addresses.
+// Print returns c as YAML, with passwords, tokens and the credentials in addresses replaced by ***.
 func Print(c Config) ([]byte, error) {
 	return yaml.Marshal(c.redact())
 }
@@ -38,7 +38,7 @@ func (c Config) redact() Config {
 	return c
 }
 
-// redactURL hides the user part of an address, which for NATS may be a token.
+// redactURL hides the user part of an address, which may be a token in the case of NATS.
 func redactURL(addr string) string {
 	u, err := url.Parse(addr)
 	if err != nil {

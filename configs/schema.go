@@ -17,7 +17,7 @@ import (
 )
 
 // Schema returns a JSON Schema (draft 2020-12) of the configuration file, for editors: every key with its type, its
-// default and what default.yaml says about it.
+// default and its comment in default.yaml.
 func Schema() ([]byte, error) {
 	var doc yaml.Node
 	if err := yaml.Unmarshal(ExampleYAML(), &doc); err != nil {
@@ -30,20 +30,20 @@ func Schema() ([]byte, error) {
 	return json.MarshalIndent(root, "", "  ")
 }
 
-// commented matches a line of default.yaml that is a key in a comment, or the list of cameras, which has its only entry
-// in comments.
+// commented matches a commented-out key in default.yaml. noCameras matches the empty list of cameras, whose example entry is
+// commented out.
 var (
 	commented = regexp.MustCompile(`(?m)^( *)# ( *(?:- )?[a-z_]+:(?: .*)?)$`)
 	noCameras = regexp.MustCompile(`(?m)^cameras: \[\]$`)
 )
 
-// ExampleYAML returns default.yaml with the keys that it has in comments: a camera and what is empty by default.
+// ExampleYAML returns default.yaml with its commented-out keys enabled: an example camera and the keys without a default.
 func ExampleYAML() []byte {
 	raw := noCameras.ReplaceAll(DefaultYAML(), []byte("cameras:"))
 	return commented.ReplaceAll(raw, []byte("$1$2"))
 }
 
-// The values of keys that have a fixed set of them, by path.
+// values returns the allowed values of the key at path if it has a fixed set; nil otherwise.
 func values(path string) []any {
 	switch path {
 	case "provider.name":
@@ -58,10 +58,10 @@ func values(path string) []any {
 	return nil
 }
 
-// duration matches what time.ParseDuration takes.
+// duration matches the strings that time.ParseDuration accepts.
 const duration = `^[-+]?(0|([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+$`
 
-// schemaOf describes t, whose default is def (invalid: none), with the comments of node (nil: none).
+// schemaOf returns the schema of t with the default def (invalid: none) and the comments of node (nil: none).
 func schemaOf(t reflect.Type, def reflect.Value, node *yaml.Node, path string) map[string]any {
 	s := map[string]any{}
 	if all := values(path); all != nil {
@@ -72,12 +72,12 @@ func schemaOf(t reflect.Type, def reflect.Value, node *yaml.Node, path string) m
 		s["anyOf"] = []any{map[string]any{"type": "string", "pattern": duration}, map[string]any{"const": 0}}
 	case t == reflect.TypeFor[detector.Timesteps]():
 		s["anyOf"] = []any{map[string]any{"type": "integer"}, map[string]any{"const": "auto"}}
-	case t == reflect.TypeFor[Override[detector.Config]](): // keys of the whole, none with a default
+	case t == reflect.TypeFor[Override[detector.Config]](): // the keys of the section, without defaults
 		return overrideSchema(reflect.TypeFor[detector.Config](), "detector", path)
 	case t == reflect.TypeFor[Override[events.Config]]():
 		return overrideSchema(reflect.TypeFor[events.Config](), "events", path)
 	case reflect.PointerTo(t).Implements(reflect.TypeFor[yaml.Unmarshaler]()):
-		return s // judged by its own code
+		return s // the type's own code checks it
 	case t.Kind() == reflect.Struct:
 		return structSchema(t, def, node, path)
 	case t.Kind() == reflect.Slice, t.Kind() == reflect.Array:
@@ -109,7 +109,7 @@ func schemaOf(t reflect.Type, def reflect.Value, node *yaml.Node, path string) m
 	return s
 }
 
-// defaultOf returns what an element of a list starts from, if it says so.
+// defaultOf returns the defaults of a list element; invalid if it has none.
 func defaultOf(t reflect.Type) reflect.Value {
 	v := reflect.New(t)
 	if d, ok := v.Interface().(defaulter); ok {
@@ -140,15 +140,15 @@ func structSchema(t reflect.Type, def reflect.Value, node *yaml.Node, path strin
 	return s
 }
 
-// overrideSchema describes some keys of the section that is named.
+// overrideSchema returns the schema of a camera's override of a section.
 func overrideSchema(t reflect.Type, section, path string) map[string]any {
 	var doc yaml.Node
-	_ = yaml.Unmarshal(ExampleYAML(), &doc) // Schema has read it before
+	_ = yaml.Unmarshal(ExampleYAML(), &doc) // cannot fail: Schema has parsed it before
 	_, node := comment(doc.Content[0], section)
 	return structSchema(t, reflect.Value{}, node, path)
 }
 
-// comment returns what a mapping says about a key, and the key's value; both empty when it does not have the key.
+// comment returns the comment on a key of a mapping, and the key's value; both are empty if the mapping lacks the key.
 func comment(node *yaml.Node, key string) (text string, val *yaml.Node) {
 	if node == nil {
 		return "", nil

@@ -14,7 +14,7 @@ import (
 	"github.com/oodcast/oodcast/configs"
 )
 
-// compileSchema is our schema as an independent validator understands it.
+// compileSchema compiles our schema with an independent validator.
 func compileSchema(t *testing.T) *jsonschema.Schema {
 	t.Helper()
 	raw, err := configs.Schema()
@@ -36,8 +36,8 @@ func compileSchema(t *testing.T) *jsonschema.Schema {
 	return s
 }
 
-// judge validates YAML as an editor would.
-func judge(t *testing.T, s *jsonschema.Schema, raw []byte) error {
+// validate validates YAML in the way an editor does.
+func validate(t *testing.T, s *jsonschema.Schema, raw []byte) error {
 	t.Helper()
 	var v any
 	if err := yaml.Unmarshal(raw, &v); err != nil {
@@ -57,24 +57,24 @@ func TestSchemaAcceptsShippedFiles(t *testing.T) {
 	s := compileSchema(t)
 	paths, err := filepath.Glob("*.yaml")
 	if err != nil || len(paths) < 4 {
-		t.Fatalf("%v, %v", paths, err)
+		t.Fatalf("files %v, error %v, want at least 4", paths, err)
 	}
 	for _, path := range paths {
 		raw, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := judge(t, s, raw); err != nil {
+		if err := validate(t, s, raw); err != nil {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
-	if err := judge(t, s, configs.ExampleYAML()); err != nil {
-		t.Errorf("the example: %v", err)
+	if err := validate(t, s, configs.ExampleYAML()); err != nil {
+		t.Errorf("example: %v", err)
 	}
 }
 
-// The schema and the parser refuse the same.
-func TestSchemaRefusesWhatParseRefuses(t *testing.T) {
+// The schema and the parser reject the same files.
+func TestSchemaAndParserAgree(t *testing.T) {
 	s := compileSchema(t)
 	for _, c := range []struct{ yaml, where string }{
 		{"detector: {timestep: 5}", "timestep"},
@@ -90,14 +90,14 @@ func TestSchemaRefusesWhatParseRefuses(t *testing.T) {
 		if parseErr == nil {
 			parseErr = cfg.Validate()
 		}
-		err := judge(t, s, []byte(c.yaml))
+		err := validate(t, s, []byte(c.yaml))
 		if err == nil || parseErr == nil || !strings.Contains(err.Error(), c.where) {
-			t.Errorf("%s: schema says %v, parser %v", c.yaml, err, parseErr)
+			t.Errorf("%s: schema error %v, parser error %v, want both to reject it", c.yaml, err, parseErr)
 		}
 	}
 }
 
-// The keys that default.yaml has in comments are right too, and no key lacks an explanation.
+// The commented-out keys of default.yaml are valid, and every key has a description.
 func TestExampleIsComplete(t *testing.T) {
 	c, err := configs.Parse(configs.ExampleYAML())
 	if err != nil {
@@ -117,20 +117,20 @@ func TestExampleIsComplete(t *testing.T) {
 	if err := json.Unmarshal(raw, &root); err != nil {
 		t.Fatal(err)
 	}
-	undescribed(t, root, "")
+	checkDescriptions(t, root, "")
 }
 
-func undescribed(t *testing.T, schema map[string]any, path string) {
+func checkDescriptions(t *testing.T, schema map[string]any, path string) {
 	t.Helper()
 	properties, _ := schema["properties"].(map[string]any)
 	for key, p := range properties {
 		property := p.(map[string]any)
 		if text, _ := property["description"].(string); text == "" {
-			t.Errorf("%s%s: default.yaml does not say what it is", path, key)
+			t.Errorf("%s%s: default.yaml has no comment on this key", path, key)
 		}
-		undescribed(t, property, path+key+".")
+		checkDescriptions(t, property, path+key+".")
 		if items, ok := property["items"].(map[string]any); ok {
-			undescribed(t, items, path+key+"[].")
+			checkDescriptions(t, items, path+key+"[].")
 		}
 	}
 }

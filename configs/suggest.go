@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// suggest returns ", did you mean …?" for a key that nobody knows in a struct of type t at path: the key of the same
-// struct that is spelt most like it, or a place elsewhere where there is such a key; or nothing.
+// suggest returns ", did you mean …?" for an unknown key in a struct of type t at path. It names the key of the same struct
+// with the most similar spelling or, failing that, the path of this key in another section. It returns "" if neither exists.
 func suggest(key string, t reflect.Type, path string) string {
 	best, least := "", (len(key)+2)/3+1
 	for _, k := range keysOf(t) {
@@ -40,7 +40,7 @@ type field struct {
 	index []int // for reflect's FieldByIndex
 }
 
-// fields returns the keys of a struct, those of inlined structs in their place.
+// fields returns the keys of a struct, including the keys of inlined structs.
 func fields(t reflect.Type) []field {
 	var all []field
 	for i := range t.NumField() {
@@ -61,7 +61,7 @@ func fields(t reflect.Type) []field {
 
 var inList = regexp.MustCompile(`\[\d+\]`)
 
-// elsewhere finds the path of a key of that name in another section, the nearest below path first.
+// elsewhere returns the path of the first key of that name in another section.
 func elsewhere(key, path string) string {
 	found := ""
 	var look func(t reflect.Type, at string)
@@ -83,8 +83,8 @@ func elsewhere(key, path string) string {
 	return found
 }
 
-// distance is the least number of letters to insert, delete, replace or swap with the next one to get from a to b
-// (optimal string alignment).
+// distance returns the smallest number of insertions, deletions, replacements and swaps of adjacent letters that turn a into
+// b (optimal string alignment).
 func distance(a, b string) int {
 	x, y := []rune(a), []rune(b)
 	d := make([][]int, len(x)+1)

@@ -23,24 +23,24 @@ func (c *Config) Validate() error {
 	in("", c.Publish.Validate())
 	in("", c.Archive.Validate())
 	if c.Archive.ObjectStore && c.Publish.Off() {
-		errs = append(errs, errors.New("archive.object_store: got true, want publish.url to name a server: the store is in NATS"))
+		errs = append(errs, errors.New("archive.object_store: got true, want publish.url to name a server, because the store is in NATS"))
 	}
 	in("", c.Preview.Validate())
 	seen := map[string]bool{}
 	for i, cam := range c.Cameras {
 		path := fmt.Sprintf("cameras[%d].", i)
 		in(path, cam.Validate())
-		in(path, beyond(c.Detector.Validate(), c.detectorOf(cam).Validate()))
-		in(path, beyond(c.Events.Validate(), c.eventsOf(cam).Validate()))
+		in(path, without(c.Detector.Validate(), c.detectorOf(cam).Validate()))
+		in(path, without(c.Events.Validate(), c.eventsOf(cam).Validate()))
 		if seen[cam.Name] {
-			errs = append(errs, fmt.Errorf("%sname: got %q twice, want a name of its own", path, cam.Name))
+			errs = append(errs, fmt.Errorf("%sname: got %q twice, want unique names", path, cam.Name))
 		}
 		seen[cam.Name] = true
 	}
 	return invalid(errs)
 }
 
-// flatten takes apart what errors.Join put together.
+// flatten returns the errors that errors.Join has joined.
 func flatten(err error) []error {
 	if err == nil {
 		return nil
@@ -55,11 +55,11 @@ func flatten(err error) []error {
 	return []error{err}
 }
 
-// beyond returns the faults of a camera that those for all cameras have not told already.
-func beyond(all, one error) error {
-	told := map[string]bool{}
+// without returns the faults of one camera except those that were already reported for all cameras.
+func without(all, one error) error {
+	reported := map[string]bool{}
 	for _, e := range flatten(all) {
-		told[e.Error()] = true
+		reported[e.Error()] = true
 	}
-	return errors.Join(slices.DeleteFunc(flatten(one), func(e error) bool { return told[e.Error()] })...)
+	return errors.Join(slices.DeleteFunc(flatten(one), func(e error) bool { return reported[e.Error()] })...)
 }

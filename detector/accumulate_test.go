@@ -8,11 +8,11 @@ import (
 	"github.com/oodcast/oodcast/models"
 )
 
-// accumulating returns a detector that scores n timesteps a frame and combines frames.
+// accumulating returns a detector that scores n timesteps per frame and combines the given number of frames.
 func accumulating(t *testing.T, n, frames int, edit func(*Config)) *Detector {
 	t.Helper()
 	return testDetector(t, func(c *Config, m *models.Manifest, _ *Calibration) {
-		m.Compound.Upsample = models.UpsampleBilinear // cells far from an object's border know nothing of its outside
+		m.Compound.Upsample = models.UpsampleBilinear // cells far inside an object do not depend on its surroundings
 		c.Timesteps, c.Accumulate = Timesteps(n), frames
 		if edit != nil {
 			edit(c)
@@ -20,7 +20,7 @@ func accumulating(t *testing.T, n, frames int, edit func(*Config)) *Detector {
 	})
 }
 
-func greatest(a, b []float32) float64 {
+func maxDifference(a, b []float32) float64 {
 	most := 0.0
 	for i := range a {
 		most = max(most, math.Abs(float64(a[i]-b[i])))
@@ -28,8 +28,8 @@ func greatest(a, b []float32) float64 {
 	return most
 }
 
-// On a still picture, frames of |T|=1 add up to exactly what the same number of timesteps give on one frame, on the way
-// there too, and whatever the odd rectangle is.
+// On a still picture, frames of |T|=1 combine to exactly the map that the same number of timesteps gives on one frame. This
+// also holds before all frames are filled, and with or without an odd rectangle.
 func TestAccumulatedIsExactOnAStillPicture(t *testing.T) {
 	for _, part := range []string{PartCompound, PartDiffusion} {
 		for _, odd := range []cells{{}, {64, 16, 96, 48}} {
@@ -49,7 +49,7 @@ func TestAccumulatedIsExactOnAStillPicture(t *testing.T) {
 				if !slices.Equal(m.Timesteps, want) || m.Scored != 1 {
 					t.Fatalf("frame %d: timesteps %v, %d scored, want %v and 1", i, m.Timesteps, m.Scored, want)
 				}
-				if f := greatest(m.Values, p.Values); f > 1e-4 {
+				if f := maxDifference(m.Values, p.Values); f > 1e-4 {
 					t.Errorf("%s, frame %d: differs by %v from |T|=%d on one frame", part, i, f, held)
 				}
 			}
@@ -57,7 +57,8 @@ func TestAccumulatedIsExactOnAStillPicture(t *testing.T) {
 	}
 }
 
-// Where something comes or goes, the map is that of the newest frame alone at once; elsewhere it goes on.
+// Where an object appears or disappears, the map immediately depends on the newest frame alone; elsewhere frames still
+// accumulate.
 func TestAccumulatedForgetsWhatMoved(t *testing.T) {
 	d := accumulating(t, 1, 5, func(c *Config) { c.Part = PartDiffusion })
 	for range 5 {
@@ -71,7 +72,7 @@ func TestAccumulatedForgetsWhatMoved(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// What the timestep of this frame alone says.
+		// The map from the timestep of this frame alone.
 		alone := accumulating(t, 0, 0, func(c *Config) { c.Part, c.List = PartDiffusion, testOrder()[i:][:1] })
 		a, err := alone.Score(t.Context(), noiseFrame(3, frame))
 		if err != nil {
@@ -83,9 +84,9 @@ func TestAccumulatedForgetsWhatMoved(t *testing.T) {
 			left := i > 0 && x >= odd.x0 && x < odd.x1 && y >= odd.y0 && y < odd.y1
 			switch {
 			case inside && math.Abs(float64(m.Values[j]-a.Values[j])) > 1e-3:
-				t.Errorf("frame %d: cell %d,%d of the object is %v, alone %v", i, x, y, m.Values[j], a.Values[j])
+				t.Errorf("frame %d: cell %d,%d of the object = %v, want %v as on the frame alone", i, x, y, m.Values[j], a.Values[j])
 			case left && m.Values[j] > 6:
-				t.Errorf("frame %d: cell %d,%d still is %v after the object has left", i, x, y, m.Values[j])
+				t.Errorf("frame %d: cell %d,%d is still %v after the object has left", i, x, y, m.Values[j])
 			}
 		}
 	}
@@ -119,11 +120,11 @@ func TestAccumulationStartsAgain(t *testing.T) {
 	if err := d.Control().Set(Knob{List: testOrder()[2:4]}); err != nil {
 		t.Fatal(err)
 	}
-	held(2) // named timesteps are not combined
+	held(2) // explicitly listed timesteps are not combined
 	held(2)
 	if err := d.Control().Set(Knob{Timesteps: 4}); err != nil {
 		t.Fatal(err)
 	}
-	held(4) // there are no four more
+	held(4) // the order has no four further timesteps
 	held(4)
 }

@@ -9,19 +9,19 @@ import (
 	"github.com/oodcast/oodcast/ingest"
 )
 
-// Job is a frame that waits to be scored by a detector.
+// Job is a frame to be scored by a detector.
 type Job struct {
 	Detector *Detector
 	Frame    *ingest.Frame
 }
 
-// ScoreAll makes the maps of frames whose detectors are different ones of one encoder and one scorer. Frames of one working
-// size are encoded together, and those of them that are to be scored at the same tokens and timesteps are scored together,
-// the fewest timesteps first: a map is what Detector.Score makes of the frame. done gets each map, or why there is none, as
-// soon as it is made. A frame that cannot be scored leaves the others alone.
+// ScoreAll makes the maps of several frames. Each job has its own detector, and all detectors use the same encoder and
+// scorer. Frames of one working size are encoded together. Those that need the same tokens and timesteps are also scored
+// together, the fewest timesteps first. Every map equals the one that Detector.Score makes of the frame. ScoreAll calls done
+// with each map, or with the error, as soon as it is ready. A frame that cannot be scored does not affect the others.
 //
-// ScoreAll takes over a reference to each frame and releases it as soon as the frame is encoded. The latencies of a map are
-// the frame's: as long as it had to wait for those it was scored with.
+// ScoreAll takes over a reference to each frame and releases it as soon as the frame is encoded. The latencies of a map
+// include the time that its frame waited for the frames it was encoded and scored with.
 func ScoreAll(ctx context.Context, jobs []Job, done func(i int, m *Map, err error)) {
 	var sizes [][2]int
 	parts := map[[2]int][]*picture{}
@@ -31,36 +31,36 @@ func ScoreAll(ctx context.Context, jobs []Job, done func(i int, m *Map, err erro
 		if parts[size] == nil {
 			sizes = append(sizes, size)
 		}
-		parts[size] = append(parts[size], &picture{number: i, det: j.Detector, frame: j.Frame, done: done})
+		parts[size] = append(parts[size], &picture{index: i, det: j.Detector, frame: j.Frame, done: done})
 	}
 	for _, size := range sizes {
 		scoreSize(ctx, parts[size], size[0], size[1])
 	}
 }
 
-// picture is a frame on its way to a map.
+// picture is a frame that is being turned into a map.
 type picture struct {
-	number int
-	det    *Detector
-	frame  *ingest.Frame
-	done   func(i int, m *Map, err error)
+	index int // of the job
+	det   *Detector
+	frame *ingest.Frame
+	done  func(i int, m *Map, err error)
 
-	m      *Map
-	enc    *Encoding
-	fresh  []int // timesteps to score; nil: none
-	held   bool  // the scores of earlier frames count too
-	tokens []int // to score; nil: all
-	scores []float32
+	m           *Map
+	enc         *Encoding
+	timesteps   []int // to score on this frame; nil: none
+	accumulates bool  // the map also uses the scores of earlier frames
+	tokens      []int // to score; nil: all
+	scores      []float32
 
-	begun, encoded time.Time
-	engine         time.Duration // that it cost: its part of what was done together
+	started, encoded time.Time
+	engineTime       time.Duration // its share of the time spent on the whole batch
 }
 
 // scoreSize scores frames of one working size.
 func scoreSize(ctx context.Context, all []*picture, w, h int) {
 	begin := time.Now()
 	encodings, err := encode(ctx, all, w, h)
-	if err != nil && len(all) > 1 && ctx.Err() == nil { // one of them is to blame
+	if err != nil && len(all) > 1 && ctx.Err() == nil { // retry one by one: a single frame may be the cause
 		for _, p := range all {
 			scoreSize(ctx, []*picture{p}, w, h)
 		}
@@ -71,18 +71,18 @@ func scoreSize(ctx context.Context, all []*picture, w, h int) {
 	for i, p := range all {
 		fault := err
 		if err == nil {
-			p.enc, p.begun, p.encoded, p.engine = encodings[i], begin, encoded, encoded.Sub(begin)/time.Duration(len(all))
-			p.open()
+			p.enc, p.started, p.encoded, p.engineTime = encodings[i], begin, encoded, encoded.Sub(begin)/time.Duration(len(all))
+			p.newMap()
 			fault = p.prepare()
 		}
 		p.frame.Release()
 		if fault != nil {
-			p.done(p.number, nil, fault)
+			p.done(p.index, nil, fault)
 			continue
 		}
 		ready = append(ready, p)
 	}
-	for _, group := range groups(ready) {
+	for _, group := range groupSameWork(ready) {
 		scoreTogether(group)
 	}
 }
@@ -105,11 +105,12 @@ func encode(ctx context.Context, all []*picture, w, h int) ([]*Encoding, error) 
 	return batch.EncodeAll(ctx, frames, w, h)
 }
 
-// groups returns the pictures that can be scored together, the fewest timesteps first: whoever wants few is in a hurry.
-func groups(all []*picture) (groups [][]*picture) {
-	slices.SortStableFunc(all, func(p, q *picture) int { return len(p.fresh) - len(q.fresh) })
+// groupSameWork groups the pictures that can be scored together, the fewest timesteps first: few timesteps mean that the
+// camera needs its map soon.
+func groupSameWork(all []*picture) (groups [][]*picture) {
+	slices.SortStableFunc(all, func(p, q *picture) int { return len(p.timesteps) - len(q.timesteps) })
 	for _, p := range all {
-		at := slices.IndexFunc(groups, func(g []*picture) bool { return g[0].batches() && p.alike(g[0]) })
+		at := slices.IndexFunc(groups, func(g []*picture) bool { return g[0].batchable() && p.sameWork(g[0]) })
 		if at < 0 {
 			groups = append(groups, []*picture{p})
 		} else {
@@ -119,20 +120,20 @@ func groups(all []*picture) (groups [][]*picture) {
 	return groups
 }
 
-// batches reports that the picture can be scored together with others: a denoiser with a window takes one at a time.
-func (p *picture) batches() bool {
+// batchable reports whether the picture can be scored together with others: a denoiser with a window takes one at a time.
+func (p *picture) batchable() bool {
 	_, ok := p.det.scorer.(BatchScorer)
 	grid, isGrid := p.det.scorer.(GridScorer)
 	return ok && (!isGrid || grid.Window() == 0)
 }
 
-// alike reports that both want the same tokens scored at the same timesteps.
-func (p *picture) alike(q *picture) bool {
-	return p.enc.Width == q.enc.Width && p.enc.Height == q.enc.Height && slices.Equal(p.fresh, q.fresh) &&
+// sameWork reports whether both pictures need the same tokens scored at the same timesteps.
+func (p *picture) sameWork(q *picture) bool {
+	return p.enc.Width == q.enc.Width && p.enc.Height == q.enc.Height && slices.Equal(p.timesteps, q.timesteps) &&
 		(p.tokens == nil) == (q.tokens == nil) && slices.Equal(p.tokens, q.tokens)
 }
 
-// scoreTogether makes the maps of pictures that are alike.
+// scoreTogether makes the maps of pictures with the same work.
 func scoreTogether(group []*picture) {
 	begin := time.Now()
 	err := scoreGroup(group)
@@ -145,42 +146,42 @@ func scoreTogether(group []*picture) {
 	scored := time.Now()
 	for _, p := range group {
 		if err != nil {
-			p.done(p.number, nil, err)
+			p.done(p.index, nil, err)
 			continue
 		}
 		from := time.Now()
-		fault := p.finish()
-		p.engine += scored.Sub(begin)/time.Duration(len(group)) + time.Since(from)
-		p.end(fault)
+		fault := p.compute()
+		p.engineTime += scored.Sub(begin)/time.Duration(len(group)) + time.Since(from)
+		p.deliver(fault)
 	}
 }
 
-// scoreGroup computes the scores of pictures that are alike.
+// scoreGroup computes the scores of pictures with the same work.
 func scoreGroup(group []*picture) error {
 	first := group[0]
-	if first.fresh == nil {
+	if first.timesteps == nil {
 		return nil
 	}
 	n := first.enc.Width * first.enc.Height
-	if !first.batches() {
-		first.scores = first.det.scores.room(n, nil, first.fresh)
-		return ScoreEncoding(first.det.scorer, first.scores, first.enc, first.fresh)
+	if !first.batchable() {
+		first.scores = first.det.scores.buffer(n, nil, first.timesteps)
+		return ScoreEncoding(first.det.scorer, first.scores, first.enc, first.timesteps)
 	}
 	dst, features := make([][]float32, len(group)), make([][]float32, len(group))
 	for i, p := range group {
-		dst[i], features[i] = p.det.scores.room(n, p.tokens, p.fresh), p.enc.Features
+		dst[i], features[i] = p.det.scores.buffer(n, p.tokens, p.timesteps), p.enc.Features
 	}
-	if err := first.det.scorer.(BatchScorer).ScoreAllTo(dst, features, first.tokens, first.fresh); err != nil {
+	if err := first.det.scorer.(BatchScorer).ScoreAllTo(dst, features, first.tokens, first.timesteps); err != nil {
 		return err
 	}
 	for _, p := range group {
-		p.scores = p.det.scores.spread(n, p.tokens, p.fresh)
+		p.scores = p.det.scores.scatter(n, p.tokens, p.timesteps)
 	}
 	return nil
 }
 
-// open begins the map of the frame.
-func (p *picture) open() {
+// newMap creates the map and copies the frame's metadata to it.
+func (p *picture) newMap() {
 	f, d := p.frame, p.det
 	p.m = &Map{
 		Camera: f.Camera, FrameSeq: f.Seq, Captured: f.Captured, PTS: f.PTS, ImageWidth: f.Width, ImageHeight: f.Height,
@@ -188,34 +189,34 @@ func (p *picture) open() {
 	}
 }
 
-// prepare asks the knob and the region of interest what is to be scored.
+// prepare determines the timesteps and tokens to score from the knob and the region of interest.
 func (p *picture) prepare() error {
 	d, m, enc := p.det, p.m, p.enc
 	knob := d.control.Get()
 	m.Timesteps, m.Choice = d.timesteps(knob)
 	m.Threshold = knob.Threshold
 	m.Width, m.Height = enc.LogitsWidth, enc.LogitsHeight
-	if err := d.judged.fit(enc); err != nil {
+	if err := d.roi.rasterise(enc); err != nil {
 		return err
 	}
-	m.ROI, p.tokens = d.judged.mask, d.judged.tokens
+	m.ROI, p.tokens = d.roi.mask, d.roi.tokens
 	m.Scored = len(m.Timesteps)
-	p.held = d.cfg.Accumulate >= 2 && len(knob.List) == 0
+	p.accumulates = d.cfg.Accumulate >= 2 && len(knob.List) == 0
 	switch {
 	case d.cfg.Part == PartLSE:
-	case p.held:
-		p.fresh = d.held.plan(d.control.order, m.Scored, enc.Width*enc.Height)
+	case p.accumulates:
+		p.timesteps = d.accumulator.plan(d.control.order, m.Scored, enc.Width*enc.Height)
 	default:
-		p.fresh = m.Timesteps
+		p.timesteps = m.Timesteps
 	}
 	return nil
 }
 
-// finish computes the values of the map from the scores, of which there are more when frames accumulate.
-func (p *picture) finish() (err error) {
+// compute computes the values of the map from the scores of this frame and, when frames accumulate, of earlier ones.
+func (p *picture) compute() (err error) {
 	m, d := p.m, p.det
-	if p.fresh != nil && p.held {
-		if p.scores, m.Timesteps, err = d.held.combine(p.scores, p.enc); err != nil {
+	if p.timesteps != nil && p.accumulates {
+		if p.scores, m.Timesteps, err = d.accumulator.combine(p.scores, p.enc); err != nil {
 			return err
 		}
 	}
@@ -225,20 +226,20 @@ func (p *picture) finish() (err error) {
 	return m.summarise()
 }
 
-// end hands the map out.
-func (p *picture) end(err error) {
+// deliver completes the map and passes it, or the error, to done.
+func (p *picture) deliver(err error) {
 	if err != nil {
-		p.done(p.number, nil, err)
+		p.done(p.index, nil, err)
 		return
 	}
 	m, d, now := p.m, p.det, time.Now()
-	m.Latency = Latency{Encode: p.encoded.Sub(p.begun), Score: now.Sub(p.encoded), Total: now.Sub(p.begun)}
+	m.Latency = Latency{Encode: p.encoded.Sub(p.started), Score: now.Sub(p.encoded), Total: now.Sub(p.started)}
 	if !m.Captured.IsZero() {
-		m.Latency.Wait, m.Latency.Total = p.begun.Sub(m.Captured), now.Sub(m.Captured)
+		m.Latency.Wait, m.Latency.Total = p.started.Sub(m.Captured), now.Sub(m.Captured)
 	}
-	d.account(m, now, p.engine)
+	d.recordCost(m, now, p.engineTime)
 	m.Drift = d.drift.update(m, p.enc.Guide)
 	m.Seq = d.next
 	d.next++
-	p.done(p.number, m, nil)
+	p.done(p.index, m, nil)
 }

@@ -14,10 +14,10 @@ import (
 
 var errTorn = errors.New("a torn frame")
 
-// batchEncoder is a meanEncoder for several frames, of which one may be torn.
+// batchEncoder is a meanEncoder for several frames. It can fail on one of them and records which frames it encodes together.
 type batchEncoder struct {
 	meanEncoder
-	torn uint64 // the number of a frame that cannot be encoded; 0: none
+	torn uint64 // sequence number of a frame that cannot be encoded; 0: none
 	runs [][]uint64
 }
 
@@ -42,21 +42,21 @@ func (e *batchEncoder) EncodeAll(ctx context.Context, frames []*ingest.Frame, w,
 	return all, nil
 }
 
-// pickBatches notes what was scored together.
-type pickBatches struct {
-	pickScorer
+// recordingScorer records which pictures and timesteps are scored together.
+type recordingScorer struct {
+	subsetScorer
 	pictures []int
 	steps    [][]int
 }
 
-func (s *pickBatches) ScoreAllTo(dst, features [][]float32, tokens, timesteps []int) error {
+func (s *recordingScorer) ScoreAllTo(dst, features [][]float32, tokens, timesteps []int) error {
 	s.pictures, s.steps = append(s.pictures, len(features)), append(s.steps, timesteps)
-	return s.pickScorer.ScoreAllTo(dst, features, tokens, timesteps)
+	return s.subsetScorer.ScoreAllTo(dst, features, tokens, timesteps)
 }
 
 func TestScoreAll(t *testing.T) {
-	cal, share := testCalibration(t), &Share{}
-	enc, scorer := &batchEncoder{}, &pickBatches{pickScorer: pickScorer{gaussScorer: gaussScorer{diffusion.NewSchedule()}}}
+	cal, load := testCalibration(t), &EngineLoad{}
+	enc, scorer := &batchEncoder{}, &recordingScorer{subsetScorer: subsetScorer{gaussScorer: gaussScorer{diffusion.NewSchedule()}}}
 	configs := []func(*Config){
 		func(c *Config) { c.Timesteps = 4 },
 		func(c *Config) { c.Timesteps = 2 },
@@ -65,7 +65,7 @@ func TestScoreAll(t *testing.T) {
 		func(c *Config) { c.Timesteps = 4; c.ROI = testROI() },
 		func(c *Config) { c.Part = PartLSE },
 		func(c *Config) { c.Timesteps = 4; c.Width, c.Height = 64, 32 },
-		func(c *Config) { // no cell of the map lies in it
+		func(c *Config) { // the region contains no cell of the map
 			c.ROI = ROI{Include: []Polygon{{{0.01, 0.01}, {0.05, 0.01}, {0.05, 0.05}, {0.01, 0.05}}}}
 		},
 	}
@@ -77,7 +77,7 @@ func TestScoreAll(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			d.ShareWith(share)
+			d.ShareEngine(load)
 			all = append(all, d)
 		}
 		return all
@@ -106,37 +106,37 @@ func TestScoreAll(t *testing.T) {
 	took := time.Since(begin)
 
 	if len(enc.runs) != 1 || !slices.Equal(enc.runs[0], []uint64{100, 101, 102, 103, 104, 105, 107}) {
-		t.Errorf("%v were encoded together, want all but the one of another size", enc.runs)
+		t.Errorf("frames encoded together: %v, want all but the one of another size", enc.runs)
 	}
 	if want := []int{1, 2, 2, 1}; !slices.Equal(scorer.pictures, want) {
-		t.Errorf("%v pictures were scored together, want %v", scorer.pictures, want)
+		t.Errorf("numbers of pictures scored together: %v, want %v", scorer.pictures, want)
 	}
 	if !slices.Equal(scorer.steps[0], together[1].control.order[:2]) {
-		t.Errorf("first those at %v, want the fewest timesteps", scorer.steps[0])
+		t.Errorf("timesteps %v are scored first, want the fewest", scorer.steps[0])
 	}
 	var engine time.Duration
 	for i, d := range alone {
 		f := noiseFrame(uint64(100+i), cells{80, 16, 112, 48})
 		want, err := d.Score(t.Context(), f)
-		if m := maps[i]; (err == nil) != (m != nil) || !errors.Is(errs[i], errUnwrap(err)) {
-			t.Errorf("job %d: %v, alone %v", i, errs[i], err)
+		if m := maps[i]; (err == nil) != (m != nil) || !errors.Is(errs[i], sentinelOf(err)) {
+			t.Errorf("job %d: error %v, want %v as for the frame alone", i, errs[i], err)
 			continue
 		} else if m == nil {
 			continue
 		} else if !slices.Equal(m.Values, want.Values) || m.FrameSeq != f.Seq || !slices.Equal(m.Timesteps, want.Timesteps) {
-			t.Errorf("job %d: the map is not that of the frame alone", i)
+			t.Errorf("job %d: the map differs from that of the frame alone", i)
 		}
 		l := maps[i].Latency
 		if l.Wait < 0 || l.Total != l.Wait+l.Encode+l.Score {
 			t.Errorf("job %d: latencies %+v do not add up", i, l)
 		}
-		engine += time.Duration(share.mu.work[together[i]].seconds * float64(time.Second))
+		engine += time.Duration(load.mu.usage[together[i]].seconds * float64(time.Second))
 	}
 	if engine <= 0 || engine > took {
-		t.Errorf("the detectors account for %v of the engine's time, of %v", engine, took)
+		t.Errorf("the detectors account for %v of engine time, want more than 0 and at most %v", engine, took)
 	}
 
-	// One that cannot be encoded spoils nobody else's map.
+	// A frame that cannot be encoded does not affect the map of another one.
 	again, err := pool.Get(t.Context(), 128, 64)
 	if err != nil {
 		t.Fatal(err)
@@ -144,34 +144,34 @@ func TestScoreAll(t *testing.T) {
 	again.Seq = 7
 	ScoreAll(t.Context(), []Job{jobs[len(configs)], {together[0], again}}, func(i int, m *Map, err error) { maps[i], errs[i] = m, err })
 	if !errors.Is(errs[0], errTorn) || errs[1] != nil || maps[1] == nil || maps[1].FrameSeq != 7 {
-		t.Errorf("beside a torn frame (%v): %v", errs[0], errs[1])
+		t.Errorf("torn frame: error %v, frame in the same batch: error %v", errs[0], errs[1])
 	}
 	if n := pool.InFlight(); n != 0 {
 		t.Errorf("%d frames were not released", n)
 	}
 }
 
-// errUnwrap is what an error is, for errors.Is: those of two detectors read the same.
-func errUnwrap(err error) error {
+// sentinelOf returns the sentinel that err wraps, or err itself, for comparing the errors of two detectors.
+func sentinelOf(err error) error {
 	if errors.Is(err, ErrSetting) {
 		return ErrSetting
 	}
 	return err
 }
 
-// A camera that leaves the choice of |T| to the detector may use as much of the engine's time in a batch as alone: what
-// counts against its rate is its part of what was done together.
-func TestBatchesCountOncePerRate(t *testing.T) {
+// A camera with an automatic |T| may use as much engine time in a batch as alone: only its share of the batch counts against
+// its rate.
+func TestBatchCountsOnlyTheShareOfEngineTime(t *testing.T) {
 	d := testDetector(t, func(c *Config, _ *models.Manifest, _ *Calibration) {
 		c.Timesteps, c.LatencyBudget = 0, time.Second
 	})
 	d.SetInterval(100 * time.Millisecond)
 	alone := d.limits(d.control.Get(), time.Now()).interval
-	for range budgetFrames {
+	for range budgetCostFrames {
 		m := &Map{Scored: 2, Latency: Latency{Encode: 60 * time.Millisecond, Score: 60 * time.Millisecond}}
-		d.account(m, time.Now(), 30*time.Millisecond)
+		d.recordCost(m, time.Now(), 30*time.Millisecond)
 	}
 	if got := d.limits(d.control.Get(), time.Now()).interval; alone != 100*time.Millisecond || got != 4*alone {
-		t.Errorf("four together may take %v, one %v", got, alone)
+		t.Errorf("interval of a frame in a batch of four = %v, alone %v, want 400ms and 100ms", got, alone)
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// machine is a simulated one on a clock of its own: every frame takes load · (encode + fixed + |T|·step), strayed from
-// log-normally and now and then by an outlier, as measured ones do.
+// machine is a simulated machine with its own clock. Every frame takes load · (encode + fixed + |T|·step) with log-normal
+// deviations and occasional outliers, like real measurements.
 type machine struct {
 	random *rand.Rand
 	now    time.Time
@@ -27,7 +27,7 @@ func newMachine(seed uint64, jitter float64) *machine {
 	return &machine{random: rand.New(rand.NewPCG(seed, 5)), now: time.Unix(1000, 0), load: 1, jitter: jitter}
 }
 
-// run scores a frame with n timesteps and returns what encoding and scoring took.
+// run simulates scoring a frame with n timesteps and returns the times for encoding and scoring.
 func (m *machine) run(n int) (encode, score time.Duration) {
 	stray := m.load * math.Exp(m.jitter*m.random.NormFloat64())
 	if m.random.Float64() < 0.005 {
@@ -40,23 +40,23 @@ func (m *machine) run(n int) (encode, score time.Duration) {
 	return encode, score
 }
 
-// ideal is the largest |T| that meets the budget in 97 of 100 frames, when load and spread are known.
+// ideal returns the largest |T| that meets the budget in 97 of 100 frames if the load and the spread are known.
 func (m *machine) ideal(limit time.Duration) int {
 	tail := math.Exp(1.88 * m.jitter * math.Hypot(1, 1./3))
 	return min(25, max(1, int((limit.Seconds()/tail/m.load-simEncode-simFixed)/simStep)))
 }
 
-// limit200 is a budget of 200 ms without a wanted rate.
+// limit200 returns limits with a budget of 200 ms and no wanted rate.
 func limit200() limits { return limits{latency: 200 * time.Millisecond, min: 1, max: 25} }
 
-// simulation is what came of a run.
+// simulation holds the results of a run.
 type simulation struct {
-	frames, met int
-	changes     []time.Time // of |T| at constant load
+	frames, met int         // frames, and frames within the budget
+	changes     []time.Time // changes of |T|
 	used, ideal float64     // sums of |T|
 }
 
-// drive runs a controller for a while with a camera of the given interval.
+// drive runs a controller for the given time with a camera that delivers a frame per interval.
 func drive(m *machine, b *budget, l limits, every, length time.Duration, sim *simulation) {
 	for end := m.now.Add(length); m.now.Before(end); {
 		begin, before := m.now, b.current
@@ -65,7 +65,7 @@ func drive(m *machine, b *budget, l limits, every, length time.Duration, sim *si
 			sim.changes = append(sim.changes, m.now)
 		}
 		encode, score := m.run(n)
-		b.measured(encode, score, n, l.latency)
+		b.record(encode, score, n, l.latency)
 		sim.frames++
 		if encode+score <= l.latency {
 			sim.met++
@@ -92,7 +92,7 @@ func TestBudgetIsMetWhileTheLoadDoublesAndHalves(t *testing.T) {
 					all.used, all.ideal = all.used+sim.used, all.ideal+sim.ideal
 				}
 				met, used := float64(all.met)/float64(all.frames), all.used/all.ideal
-				t.Logf("%.1f %% of %d frames within the budget, |T| %.0f %% of the ideal", 100*met, all.frames, 100*used)
+				t.Logf("%.1f %% of %d frames met the budget, |T| was %.0f %% of the ideal", 100*met, all.frames, 100*used)
 				if met < 0.95 {
 					t.Errorf("%.1f %% of the frames met the budget, want 95 %%", 100*met)
 				}
@@ -125,7 +125,7 @@ func TestBudgetDoesNotFlap(t *testing.T) {
 	}
 }
 
-// A load that doubles is answered within a few frames, one that halves after a while.
+// The controller reacts to a rising load within a few frames and to a falling one after some time.
 func TestBudgetIsQuickDownAndSlowUp(t *testing.T) {
 	m, b := newMachine(1, 0.1), newBudget()
 	var sim simulation
@@ -176,7 +176,7 @@ func TestBudgetReasonsAndBounds(t *testing.T) {
 	}
 }
 
-// A machine on which |T| above 8 costs more than its share must not lure the controller up again and again.
+// On a machine where |T| above 8 costs disproportionately more, the controller must not keep trying to rise.
 func TestBudgetLearnsPatience(t *testing.T) {
 	m, b, rises, last := newMachine(2, 0.05), newBudget(), 0, 0
 	for end := m.now.Add(5 * time.Minute); m.now.Before(end); {
@@ -190,19 +190,19 @@ func TestBudgetLearnsPatience(t *testing.T) {
 			score *= 3
 			m.now = m.now.Add(score * 2 / 3)
 		}
-		b.measured(encode, score, n, 200*time.Millisecond)
+		b.record(encode, score, n, 200*time.Millisecond)
 	}
 	if rises > 15 {
-		t.Errorf("|T| rose %d times in 5 min, want growing pauses", rises)
+		t.Errorf("|T| rose %d times in 5 min, want at most 15, with growing pauses", rises)
 	}
 }
 
 func TestWindow(t *testing.T) {
 	w := newWindow(5)
 	if w.quantile(0.5) != 0 || w.mean() != 0 {
-		t.Error("an empty window has values")
+		t.Error("an empty window has a quantile or mean other than 0")
 	}
-	for i := range 8 { // 3 … 7 stay
+	for i := range 8 { // 3 … 7 remain
 		w.add(float64(i))
 	}
 	if w.len() != 5 || w.quantile(0) != 3 || w.quantile(0.5) != 5 || w.quantile(1) != 7 || w.mean() != 5 {
@@ -211,35 +211,35 @@ func TestWindow(t *testing.T) {
 	w.keep(2)
 	w.add(1)
 	if w.len() != 3 || w.quantile(0) != 1 || w.quantile(0.5) != 6 || w.quantile(0.99) != 7 {
-		t.Errorf("after keep(2) and one more: %v", w.sorted)
+		t.Errorf("after keep(2) and add(1): %v", w.sorted)
 	}
 }
 
-// Two detectors share an engine: each may use what the other leaves, and at least half.
-func TestShareLeavesRoom(t *testing.T) {
-	var s Share
+// Two detectors share an engine: each may use the time that the other leaves, and at least half.
+func TestEngineLoad(t *testing.T) {
+	var s EngineLoad
 	a, b := &Detector{}, &Detector{}
 	now := time.Unix(1000, 0)
-	if got := s.left(a, now); got != 1 {
-		t.Errorf("alone: %v left, want 1", got)
+	if got := s.available(a, now); got != 1 {
+		t.Errorf("alone: %v available, want 1", got)
 	}
 	for range 300 { // 30 s; a works 20 % of the time, b 70 %
 		now = now.Add(100 * time.Millisecond)
-		s.worked(a, now, 20*time.Millisecond)
-		s.worked(b, now, 70*time.Millisecond)
+		s.add(a, now, 20*time.Millisecond)
+		s.add(b, now, 70*time.Millisecond)
 	}
-	if got := s.left(b, now); got < 0.77 || got > 0.83 {
-		t.Errorf("b: %v left, want 0.8", got)
+	if got := s.available(b, now); got < 0.77 || got > 0.83 {
+		t.Errorf("b: %v available, want 0.8", got)
 	}
-	if got := s.left(a, now); got != 0.5 {
-		t.Errorf("a: %v left, want half: b took more than its share", got)
+	if got := s.available(a, now); got != 0.5 {
+		t.Errorf("a: %v available, want half, because b used more than its share", got)
 	}
-	now = now.Add(time.Minute) // b has gone
-	s.worked(a, now, 200*time.Millisecond)
-	if len(s.mu.work) != 1 { // also where nobody asks what is left: |T| may be fixed
-		t.Errorf("%d detectors are kept, want 1", len(s.mu.work))
+	now = now.Add(time.Minute) // b no longer works
+	s.add(a, now, 200*time.Millisecond)
+	if len(s.mu.usage) != 1 { // even if available is never called because |T| is fixed
+		t.Errorf("%d detectors are kept, want 1", len(s.mu.usage))
 	}
-	if got := s.left(a, now); got != 1 {
-		t.Errorf("a: %v left, want 1", got)
+	if got := s.available(a, now); got != 1 {
+		t.Errorf("a: %v available, want 1", got)
 	}
 }

@@ -17,19 +17,21 @@ type Compound struct {
 	cal       Calibration
 	schedule  *diffusion.Schedule
 	guided    *guided
+	features  bool      // the encoder has no classes, and so no uncertainty
 	tokens    []float32 // reused between frames
 }
 
-// NewCompound joins the rules of a manifest with a calibration. Part is one of the Part constants.
+// NewCompound returns a Compound with the rules of a manifest and a calibration. Part is one of the Part constants.
 func NewCompound(m models.Manifest, cal Calibration, part string) *Compound {
 	return &Compound{
 		rules: m.Compound, aggregate: m.Diffusion.Aggregate, part: part, cal: cal, schedule: diffusion.NewSchedule(),
-		guided: newGuided(),
+		guided: newGuided(), features: m.Encoder.FeaturesOnly(),
 	}
 }
 
-// To stores the values of the map on the grid of the logits in dst and returns it; a short dst is replaced. Scores are
-// e_t of every token, one row a timestep; nil when only the uncertainty is shown.
+// To stores the values of the map on the grid of the logits in dst and returns it; a short dst is replaced. Scores holds
+// e_t of every token, one row per timestep; it is nil when the map shows only the uncertainty. For an encoder
+// without classes, the compound map is the diffusion score on the calibrated scale.
 func (c *Compound) To(dst, scores []float32, timesteps []int, enc *Encoding) ([]float32, error) {
 	dst = grow(dst, enc.LogitsWidth*enc.LogitsHeight)
 	clear(dst)
@@ -38,7 +40,7 @@ func (c *Compound) To(dst, scores []float32, timesteps []int, enc *Encoding) ([]
 			return nil, err
 		}
 	}
-	if c.part != PartDiffusion {
+	if c.part != PartDiffusion && !c.features {
 		c.addUncertainty(dst, enc)
 	}
 	if c.part == PartCompound {
@@ -72,14 +74,14 @@ func (c *Compound) diffusionTo(dst, scores []float32, timesteps []int, enc *Enco
 	resizeTo(dst, c.tokens, enc.Width, enc.Height, enc.LogitsWidth, enc.LogitsHeight)
 	if c.rules.Upsample == models.UpsampleGuided {
 		if len(enc.Guide) != 3*len(dst) {
-			return errors.New("detector: the encoder gives no colours for guided upsampling")
+			return errors.New("detector: the encoder provides no colours for guided upsampling")
 		}
 		c.guided.filter(dst, enc.Guide, enc.LogitsWidth, enc.LogitsHeight)
 	}
 	return nil
 }
 
-// standardise returns the line (v-shift)·scale of a compounding rule: deviations from the mean, or parts of the range.
+// standardise returns the line (v-shift)·scale of a compounding rule: deviations from the mean, or fractions of the range.
 func (m Moments) standardise(rule string) (scale, shift float32) {
 	if rule == models.RuleMinMax {
 		return float32(1 / max(m.Max-m.Min, 1e-9)), float32(m.Min)
@@ -87,18 +89,19 @@ func (m Moments) standardise(rule string) (scale, shift float32) {
 	return float32(1 / m.Std), float32(m.Mean)
 }
 
-// The gate of the gated rule: where the diffusion score is gateAt deviations above normal, half of the uncertainty counts,
-// and gateSlope says how fast that changes. Measured with EfficientViT-B0; it is flat around these values.
+// The gate of the gated rule. Where the diffusion score is gateCentre deviations above normal, half of the uncertainty
+// counts; gateSlope is the slope of the gate there. Measured with EfficientViT-B0; quality is flat around these values.
 const (
-	gateAt    = 1
-	gateSlope = 2
+	gateCentre = 1
+	gateSlope  = 2
 )
 
-// addUncertainty adds the weighted, standardised U = 1 - logsumexp to the diffusion score in dst. With U = 1 - L, mean and
-// range mirror.
+// addUncertainty adds the weighted, standardised U = 1 - L to the diffusion score in dst, where L is the logsumexp. The
+// mean and the range of U mirror those of L.
 //
-// Plain addition is a bad compromise: segmenters are unsure of hedges and kerbs, which are normal, and small obstacles,
-// which are not. The gated rule lets U count where the features are strange too: D + w·U·σ(gateSlope·(D - gateAt)).
+// Plain addition is a bad compromise: segmenters are unsure about hedges and kerbs, which are normal, and about small
+// obstacles, which are not. The gated rule counts U only where the features are strange too:
+// D + w·U·σ(gateSlope·(D - gateCentre)).
 func (c *Compound) addUncertainty(dst []float32, enc *Encoding) {
 	l := c.cal.LSE
 	u := Moments{Mean: 1 - l.Mean, Std: l.Std, Min: 1 - l.Max, Max: 1 - l.Min}
@@ -111,7 +114,7 @@ func (c *Compound) addUncertainty(dst []float32, enc *Encoding) {
 	for i, v := range enc.LSE {
 		part := weight * (1 - v - shift) * scale
 		if gated {
-			part *= float32(1 / (1 + math.Exp(-gateSlope*(float64(dst[i])-gateAt))))
+			part *= float32(1 / (1 + math.Exp(-gateSlope*(float64(dst[i])-gateCentre))))
 		}
 		dst[i] += part
 	}

@@ -10,35 +10,35 @@ import (
 	"github.com/oodcast/oodcast/detector/diffusion"
 )
 
-// ErrSetting says that a setting is out of the range that the bundle offers. Nothing was changed.
+// ErrSetting reports that a setting is outside the range that the bundle offers. Nothing was changed.
 var ErrSetting = errors.New("setting out of range")
 
-// Knob is what may be turned while a detector runs.
+// Knob holds the settings that may change while a detector runs.
 type Knob struct {
-	// Timesteps is |T|: the first so many of the bundle's order. 0 leaves the choice to Budget or List.
+	// Timesteps is |T|: the first |T| timesteps of the bundle's order are scored. 0 leaves the choice to Budget or List.
 	Timesteps int `json:"timesteps"`
-	// List names the timesteps instead.
+	// List names the timesteps explicitly.
 	List []int `json:"list,omitempty"`
-	// Budget, when Timesteps is 0 and List is empty, lets the detector choose the largest |T| whose encoding and
+	// Budget applies when Timesteps is 0 and List is empty: the detector chooses the largest |T| with which encoding and
 	// scoring stay below it.
 	Budget time.Duration `json:"latency_budget,omitempty"`
-	// Min and Max bound what the detector chooses; 0 stands for 1 and for all of the bundle's order.
+	// Min and Max bound the |T| that the detector chooses. 0 stands for 1 and for the length of the bundle's order.
 	Min int `json:"timesteps_min,omitempty"`
 	Max int `json:"timesteps_max,omitempty"`
-	// Threshold is the value above which a map is anomalous; 0 stands for the calibration's: in 95 % of normal frames
-	// nothing as large as an event reaches it. It holds for every |T|.
+	// Threshold is the value above which a map is anomalous, for every |T|. 0 stands for the threshold of the calibration: in
+	// 95 % of normal frames no region as large as an event reaches it.
 	Threshold float32 `json:"threshold"`
 }
 
-// Auto reports that the detector chooses |T|.
+// Auto reports whether the detector chooses |T|.
 func (k Knob) Auto() bool { return k.Timesteps == 0 && len(k.List) == 0 }
 
-// Control is the knob of one detector. It is safe for concurrent use.
+// Control holds the knob of one detector. It is safe for concurrent use.
 type Control struct {
 	knob      atomic.Pointer[Knob]
 	order     []int
 	threshold float32 // of the calibration
-	known     []int   // timesteps with a calibration
+	known     []int   // calibrated timesteps
 }
 
 func newControl(order, known []int, threshold float32, k Knob) (*Control, error) {
@@ -49,7 +49,7 @@ func newControl(order, known []int, threshold float32, k Knob) (*Control, error)
 // Order returns the bundle's timesteps: |T|=N takes the first N.
 func (c *Control) Order() []int { return slices.Clone(c.order) }
 
-// Get returns the knob as it is now; Threshold is never 0.
+// Get returns the current knob. Its Threshold is never 0.
 func (c *Control) Get() Knob {
 	k := *c.knob.Load()
 	k.List = slices.Clone(k.List)
@@ -59,7 +59,7 @@ func (c *Control) Get() Knob {
 	return k
 }
 
-// Set replaces the knob, or returns ErrSetting. The next frame uses it.
+// Set replaces the knob from the next frame on, or returns ErrSetting.
 func (c *Control) Set(k Knob) error {
 	switch {
 	case len(k.List) > 0:
@@ -100,7 +100,7 @@ func (c *Control) checkBounds(k Knob) error {
 	return nil
 }
 
-// Bounds returns the smallest and the largest |T| that may be chosen.
+// Bounds returns the smallest and the largest |T| that the detector may choose.
 func (c *Control) Bounds(k Knob) (least, most int) {
 	most = k.Max
 	if most == 0 {

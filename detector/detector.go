@@ -15,45 +15,45 @@ import (
 	"github.com/oodcast/oodcast/models"
 )
 
-// Config is what an operator chooses.
+// Config holds an operator's settings of a detector.
 type Config struct {
 	// Timesteps is |T|, the number of diffusion timesteps scored per frame: 1 … 25, or auto (0) to let latency_budget
 	// choose. Default 5.
 	Timesteps Timesteps `yaml:"timesteps"`
-	// List names the timesteps instead of counting them. Default none.
+	// List names the timesteps explicitly instead of by number. Default none.
 	List []int `yaml:"timestep_list,flow"`
 	// LatencyBudget is the time that encoding and scoring may take when timesteps is auto. Default 0: none.
 	LatencyBudget time.Duration `yaml:"latency_budget"`
 	// Min and Max bound |T| when timesteps is auto: 1 … 25; 0 is no bound. Default 0.
 	Min int `yaml:"timesteps_min"`
 	Max int `yaml:"timesteps_max"`
-	// TargetFPS is how many frames a second are to be scored when timesteps is auto, as far as the camera delivers them; 0 is
-	// all of them. A source that waits for the detector has no rate to keep up with. Default 0.
+	// TargetFPS is the number of frames to score per second when timesteps is auto, as far as the camera delivers them; 0 is
+	// all frames. It does not apply to a source that waits for the detector. Default 0.
 	TargetFPS float64 `yaml:"target_fps"`
 	// Threshold is the value above which a pixel counts as anomalous, in standard deviations of normal footage; 0
-	// takes the bundle's. Default 0.
+	// selects the bundle's threshold. Default 0.
 	Threshold float32 `yaml:"threshold"`
-	// FalseAlarms takes the threshold that normal footage exceeds so many times an hour, for a frame or some, as far as the
-	// bundle's calibration can tell: more than 0, less than 3600; 0 takes Threshold. Default 0.
+	// FalseAlarms selects the threshold that normal footage exceeds this many times per hour, for one frame or several, as
+	// far as the bundle's calibration can tell: more than 0, less than 3600; 0 selects Threshold. Default 0.
 	FalseAlarms float64 `yaml:"false_alarms_per_hour"`
-	// Width and Height are the working size in pixels, multiples of 32. 0: the frame's own aspect ratio at no more
-	// pixels than the bundle was made for. Default 0.
+	// Width and Height are the working size in pixels, multiples of 32. 0 keeps the frame's aspect ratio, with at most as
+	// many pixels as the bundle was made for. Default 0.
 	Width  int `yaml:"width"`
 	Height int `yaml:"height"`
-	// Paper takes the paper's choices: timesteps 0 … |T|-1, nearest upsampling, weight 1 for the uncertainty. Default
+	// Paper selects the paper's choices: timesteps 0 … |T|-1, nearest upsampling, weight 1 for the uncertainty. Default
 	// false.
 	Paper bool `yaml:"paper"`
-	// Part chooses what the map shows: compound, diffusion or lse. Default compound.
+	// Part selects the score that the map shows: compound, diffusion or lse. Default compound.
 	Part string `yaml:"part"`
-	// ROI is the part of the image that is judged: the rest has no share in peak, mean, area, events and drift, and its
-	// tokens are not scored. Default: the whole image.
+	// ROI is the region of interest. The rest of the image does not contribute to peak, mean, area, events and drift, and
+	// its tokens are not scored. Default: the whole image.
 	ROI ROI `yaml:"roi,omitempty"`
-	// Accumulate combines the scores of so many frames, each scored at timesteps of its own: on a fixed camera |T|=5 over 5
-	// frames comes close to |T|=25 at the price of |T|=5. What moves is judged by the newest frame alone. 0 or 1: off, up to
-	// 25. Default 0.
+	// Accumulate is the number of frames whose scores are combined, each scored at different timesteps: on a fixed camera
+	// |T|=5 over 5 frames comes close to |T|=25 at the cost of |T|=5. Moving objects are scored on the newest frame alone.
+	// 0 or 1: off, up to 25. Default 0.
 	Accumulate int `yaml:"accumulate"`
 	// DriftWindow is the time over which scores are averaged to notice that the camera was moved or that the light has
-	// changed; twice as long after the start the picture is learnt. 0: no watch. Default 1m.
+	// changed; the reference picture is learnt during twice this time after the start. 0 turns the watch off. Default 1m.
 	DriftWindow time.Duration `yaml:"drift_window"`
 }
 
@@ -68,7 +68,7 @@ func (t *Timesteps) UnmarshalText(text []byte) error {
 	}
 	n, err := strconv.Atoi(string(text))
 	if err != nil {
-		return errors.New("want a whole number or auto") // without the text: it may be a secret that got there
+		return errors.New("want a whole number or auto") // does not quote the text, which may be a misplaced secret
 	}
 	*t = Timesteps(n)
 	return nil
@@ -141,7 +141,7 @@ func (c Config) Validate() error {
 		bad("drift_window", c.DriftWindow, "0 to 24h")
 	}
 	if c.FalseAlarms != 0 && (!(c.FalseAlarms > 0 && c.FalseAlarms < secondsPerHour) || c.Threshold != 0) {
-		bad("false_alarms_per_hour", c.FalseAlarms, "more than 0, less than 3600, and no threshold beside it")
+		bad("false_alarms_per_hour", c.FalseAlarms, "more than 0, less than 3600, and no threshold with it")
 	}
 	errs = append(errs, c.ROI.Validate())
 	return errors.Join(errs...)
@@ -149,28 +149,28 @@ func (c Config) Validate() error {
 
 // Detector scores the frames of one camera.
 type Detector struct {
-	enc      Encoder
-	scorer   Scorer
-	manifest models.Manifest
-	compound *Compound
-	cfg      Config
-	control  *Control
-	provider string
-	note     string
-	budget   *budget
-	next     uint64
-	interval atomic.Int64 // ns between two frames that the camera delivers
-	share    *Share
-	together *window // latencies of the latest frames in parts of the engine's time that they cost
-	drift    *driftWatch
-	held     *accumulator
+	enc         Encoder
+	scorer      Scorer
+	manifest    models.Manifest
+	compound    *Compound
+	cfg         Config
+	control     *Control
+	provider    string
+	note        string
+	budget      *budget
+	next        uint64
+	interval    atomic.Int64 // ns between two frames of the camera
+	engine      *EngineLoad
+	batchDelay  *window // ratio of latency to engine time, of the latest frames
+	drift       *driftWatch
+	accumulator *accumulator
 
-	judged regionOfInterest
+	roi    regionOfInterest
 	scores tokenScores
 }
 
-// New joins an encoder and a scorer with a bundle's manifest and calibration. Provider is what the maps say computed
-// them. The detector owns neither enc nor scorer.
+// New returns a detector that combines an encoder and a scorer with a bundle's manifest and calibration. Provider is the
+// name that the maps report as their execution provider. The detector does not take ownership of enc and scorer.
 func New(enc Encoder, scorer Scorer, m models.Manifest, cal Calibration, provider string, cfg Config) (*Detector, error) {
 	if err := errors.Join(cfg.Validate(), cal.Validate()); err != nil {
 		return nil, err
@@ -183,16 +183,19 @@ func New(enc Encoder, scorer Scorer, m models.Manifest, cal Calibration, provide
 				"run oodcast fit --paper", ErrSetting)
 		}
 	}
+	if err := usable(m.Encoder, cfg.Part, &cal); err != nil {
+		return nil, err
+	}
 	d := &Detector{
 		enc: enc, scorer: scorer, manifest: m, compound: NewCompound(m, cal, cfg.Part), cfg: cfg, provider: provider,
-		budget: newBudget(), together: newWindow(budgetFrames), drift: newDriftWatch(cfg.DriftWindow, &cal),
-		judged: regionOfInterest{roi: cfg.ROI}, scores: tokenScores{cal: &cal},
+		budget: newBudget(), batchDelay: newWindow(budgetCostFrames), drift: newDriftWatch(cfg.DriftWindow, &cal),
+		roi: regionOfInterest{roi: cfg.ROI}, scores: tokenScores{cal: &cal},
 	}
-	d.held = &accumulator{frames: cfg.Accumulate, compound: d.compound}
+	d.accumulator = &accumulator{frames: cfg.Accumulate, compound: d.compound}
 	if _, err := d.compound.schedule.Weights(m.Diffusion.Aggregate, nil); err != nil {
 		return nil, err
 	}
-	// The bundle's order may list more timesteps than were calibrated, after a change of the manifest by hand.
+	// The bundle's order may list timesteps that are not calibrated if the manifest was edited by hand.
 	if _, err := cal.moments(m.Diffusion.Timesteps, make([]float64, len(m.Diffusion.Timesteps))); err != nil {
 		return nil, err
 	}
@@ -212,7 +215,20 @@ func New(enc Encoder, scorer Scorer, m models.Manifest, cal Calibration, provide
 	return d, nil
 }
 
-// paperOrder returns 0, 1, 2 … as far as they are calibrated.
+// usable returns an error if the part of the map needs classes that the encoder does not know, or if the calibration is
+// one of an encoder without classes but the encoder has some.
+func usable(e models.EncoderSpec, part string, cal *Calibration) error {
+	if e.FeaturesOnly() && part == PartLSE {
+		return fmt.Errorf("detector: %w: part lse needs classes, which this bundle's encoder does not know: use diffusion", ErrSetting)
+	}
+	if !e.FeaturesOnly() && cal.LSE == (Moments{}) {
+		return fmt.Errorf("detector: %w: the calibration does not describe the segmenter's uncertainty: run oodcast fit --calibrate-only",
+			ErrSetting)
+	}
+	return nil
+}
+
+// paperOrder returns the timesteps 0, 1, 2 … up to the last one that is calibrated.
 func paperOrder(known []int) []int {
 	var order []int
 	for t := 0; slices.Contains(known, t); t++ {
@@ -221,7 +237,7 @@ func paperOrder(known []int) []int {
 	return order
 }
 
-// Note is what an operator should know about the threshold; empty when there is nothing.
+// Note returns a remark about the threshold for the operator; empty if there is none.
 func (d *Detector) Note() string { return d.note }
 
 // Control returns the detector's knob.
@@ -233,8 +249,8 @@ func (d *Detector) Score(ctx context.Context, f *ingest.Frame) (m *Map, err erro
 	return m, err
 }
 
-// ScoreEncoding makes the map of a picture that is encoded already, for an evaluation that shares one encoding between
-// detectors. The map names no frame.
+// ScoreEncoding makes the map of a picture that is already encoded, for an evaluation that shares one encoding between
+// detectors. The map does not refer to a frame.
 func (d *Detector) ScoreEncoding(enc *Encoding) (*Map, error) {
 	p := &picture{det: d, enc: enc, m: &Map{Bundle: d.manifest.Name, Provider: d.provider}}
 	if err := p.prepare(); err != nil {
@@ -243,14 +259,15 @@ func (d *Detector) ScoreEncoding(enc *Encoding) (*Map, error) {
 	if err := scoreGroup([]*picture{p}); err != nil {
 		return nil, err
 	}
-	return p.m, p.finish()
+	return p.m, p.compute()
 }
 
-// Forget drops what was held of earlier frames, when the stream is another one. It is safe for concurrent use.
-func (d *Detector) Forget() { d.held.forget.Store(true) }
+// Forget drops the scores of earlier frames, for example when the stream is another one. It is safe for concurrent use.
+func (d *Detector) Forget() { d.accumulator.forget.Store(true) }
 
-// WorkingSize returns the size at which a frame is encoded: as configured, or the frame's aspect ratio with no more
-// pixels than the bundle was made for, enlarged only if the bundle wants that, in multiples of what the encoder needs.
+// WorkingSize returns the size at which a frame is encoded: the configured size or, by default, a size with the frame's
+// aspect ratio, at most as many pixels as the bundle was made for, and larger than the frame only if the bundle enlarges. It
+// is a multiple of the encoder's step.
 func (d *Detector) WorkingSize(width, height int) (w, h int) {
 	if d.cfg.Width > 0 {
 		return d.cfg.Width, d.cfg.Height

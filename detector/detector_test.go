@@ -13,7 +13,7 @@ import (
 	"github.com/oodcast/oodcast/models"
 )
 
-func TestScoreFindsWhatIsOdd(t *testing.T) {
+func TestScoreFindsAnAnomaly(t *testing.T) {
 	d := testDetector(t, nil)
 	odd := cells{64, 16, 96, 48}
 	m, err := d.Score(t.Context(), noiseFrame(100, odd))
@@ -34,13 +34,32 @@ func TestScoreFindsWhatIsOdd(t *testing.T) {
 		}
 	}
 	if inside < 10 || outside > 6 {
-		t.Errorf("the odd rectangle scores at least %v, the rest at most %v", inside, outside)
+		t.Errorf("the odd rectangle scores at least %v and the rest at most %v, want 10 and 6", inside, outside)
 	}
 	if m.Peak < inside || m.Camera != "yard" || m.FrameSeq != 100 || m.Bundle != "test" || m.Provider != "cpu" {
 		t.Errorf("map = %+v", m)
 	}
 	if !slices.Equal(m.Timesteps, testOrder()) || m.Threshold != 4 {
 		t.Errorf("timesteps %v, threshold %v", m.Timesteps, m.Threshold)
+	}
+}
+
+// Without classes, the compound map is the diffusion score on the calibrated scale: a rule that weighs the uncertainty
+// changes nothing.
+func TestScoreWithoutClasses(t *testing.T) {
+	var maps [2]*Map
+	for i, weight := range []float64{0, 5} {
+		d := testDetector(t, func(_ *Config, m *models.Manifest, c *Calibration) {
+			m.Encoder.Classes, m.Compound.LSEWeight, c.LSE = nil, weight, Moments{}
+		})
+		m, err := d.Score(t.Context(), noiseFrame(100, cells{64, 16, 96, 48}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		maps[i] = m
+	}
+	if !slices.Equal(maps[0].Values, maps[1].Values) || maps[0].Peak < 6 {
+		t.Errorf("peak %v without, %v with a weight of the uncertainty", maps[0].Peak, maps[1].Peak)
 	}
 }
 
@@ -59,7 +78,7 @@ func TestScoreIsDeterministicAndCounts(t *testing.T) {
 			first = m
 		}
 		if !slices.Equal(m.Values, first.Values) {
-			t.Error("the same frame gives another map")
+			t.Error("the same frame gives a different map")
 		}
 	}
 }
@@ -81,7 +100,7 @@ func TestScoreReleasesTheFrame(t *testing.T) {
 	}
 }
 
-func TestScoreRefusesWhatIsNotFinite(t *testing.T) {
+func TestScoreRefusesMapsThatAreNotFinite(t *testing.T) {
 	d := testDetector(t, nil)
 	d.enc = &meanEncoder{broken: true}
 	if _, err := d.Score(t.Context(), noiseFrame(1, cells{})); !errors.Is(err, ErrNotFinite) {
@@ -90,11 +109,11 @@ func TestScoreRefusesWhatIsNotFinite(t *testing.T) {
 	d.enc = &meanEncoder{}
 	m, err := d.Score(t.Context(), noiseFrame(1, cells{}))
 	if err != nil || m.Seq != 0 {
-		t.Errorf("after a broken frame: map %v, %v, want Seq 0", m, err)
+		t.Errorf("after a broken frame: map %v, error %v, want Seq 0", m, err)
 	}
 }
 
-// Whatever subset of the timesteps is in use, the diffusion part has mean 0 and deviation 1 on the calibration footage.
+// For every subset of the timesteps, the diffusion part has mean 0 and deviation 1 on the calibration footage.
 func TestAnySubsetIsStandardised(t *testing.T) {
 	order := testOrder()
 	for _, list := range [][]int{order[:1], order[:2], order, {order[3], order[1]}, {order[4]}} {
@@ -110,7 +129,7 @@ func TestAnySubsetIsStandardised(t *testing.T) {
 				}
 				all = append(all, m.Values...)
 			}
-			// Exact but for float32 rounding: 1e-4.
+			// Exact except for float32 rounding: 1e-4.
 			if m, s := mean(all), math.Sqrt(covariance(all, all)); math.Abs(m) > 1e-4 || math.Abs(s-1) > 1e-3 {
 				t.Errorf("timesteps %v, %s: mean %v, deviation %v, want 0 and 1", list, rule, m, s)
 			}
@@ -127,19 +146,19 @@ func TestScaleIsTheSameForEveryT(t *testing.T) {
 	for _, l := range c.Levels {
 		a, b := c.scale(l.Timesteps)
 		if got := a*quantile(l.Values, middleP) + b; math.Abs(got) > 1e-12 {
-			t.Errorf("|T|=%d: middle at %v, want 0", l.Timesteps, got)
+			t.Errorf("|T|=%d: the middle is at %v, want 0", l.Timesteps, got)
 		}
 		if got := a*quantile(l.Values, tailP) + b; math.Abs(got-tailZ) > 1e-12 {
-			t.Errorf("|T|=%d: tail at %v, want %v", l.Timesteps, got, tailZ)
+			t.Errorf("|T|=%d: the tail is at %v, want %v", l.Timesteps, got, tailZ)
 		}
 	}
 	a1, _ := c.scale(1)
 	a3, _ := c.scale(3)
 	if a, _ := c.scale(2); math.Abs(a-(a1+a3)/2) > 1e-12 {
-		t.Errorf("|T|=2 has slope %v, want the middle of %v and %v", a, a1, a3)
+		t.Errorf("|T|=2: slope %v, want the mean of %v and %v", a, a1, a3)
 	}
 	if a, b := c.scale(9); a != tailZ/2 || b != 0 {
-		t.Errorf("above the last level: %v, %v, want the last level's line", a, b)
+		t.Errorf("above the last level: slope %v, offset %v, want those of the last level", a, b)
 	}
 	// Peaks at 2, 1.5 and 1.5 times the tail.
 	if got, want := c.DefaultThreshold(), float32(1.5*tailZ); got != want {
@@ -170,7 +189,7 @@ func TestParts(t *testing.T) {
 	}
 	rule = models.RuleGated
 	for i, v := range values(part(PartCompound)) {
-		gate := 1 / (1 + math.Exp(-gateSlope*(float64(d[i])-gateAt)))
+		gate := 1 / (1 + math.Exp(-gateSlope*(float64(d[i])-gateCentre)))
 		if want := float64(d[i]) + 0.5*gate*float64(u[i]); math.Abs(float64(v)-want) > 1e-4 {
 			t.Fatalf("gated value %d = %v, want %v", i, v, want)
 		}
@@ -180,7 +199,7 @@ func TestParts(t *testing.T) {
 	})
 	cal := testCalibration(t)
 	for i, v := range minMax {
-		// Both rules are straight lines in the same quantity.
+		// Both rules are linear functions of the same quantity.
 		want := (float64(u[i])*cal.LSE.Std + (1 - cal.LSE.Mean) - (1 - cal.LSE.Max)) / (cal.LSE.Max - cal.LSE.Min)
 		if math.Abs(float64(v)-want) > 1e-4 {
 			t.Fatalf("min_max value %d = %v, want %v", i, v, want)
@@ -223,7 +242,7 @@ func TestControlRefuses(t *testing.T) {
 		}
 	}
 	if after := d.Control().Get(); after.Timesteps != before.Timesteps || after.Threshold != before.Threshold {
-		t.Errorf("a refused knob changed %+v to %+v", before, after)
+		t.Errorf("a rejected knob changed the settings from %+v to %+v", before, after)
 	}
 }
 
@@ -264,6 +283,13 @@ func TestNewRefuses(t *testing.T) {
 		}, "timestep 1 is not calibrated"},
 		{"aggregate", func(_ *Config, m *models.Manifest, _ *Calibration) { m.Diffusion.Aggregate = "x" }, "aggregate"},
 		{"calibration", func(_ *Config, _ *models.Manifest, c *Calibration) { c.LSE.Std = 0 }, "calibration.lse"},
+		{
+			"calibrated without classes", func(_ *Config, _ *models.Manifest, c *Calibration) { c.LSE = Moments{} },
+			"does not describe the segmenter's uncertainty",
+		},
+		{"part without classes", func(cfg *Config, m *models.Manifest, _ *Calibration) {
+			cfg.Part, m.Encoder.Classes = PartLSE, nil
+		}, "part lse needs classes"},
 	} {
 		cfg, m, c := DefaultConfig(), testManifest(), cal
 		tt.edit(&cfg, &m, &c)

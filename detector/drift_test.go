@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// yard makes maps and pictures of a place: every cell has a score and a brightness of its own, and a little noise.
+// yard generates maps and pictures of a scene: every cell has its own score and brightness, plus a little noise.
 type yard struct {
 	random *rand.Rand
 	own    []float32
@@ -30,37 +30,37 @@ func newYard(window time.Duration) *yard {
 	return y
 }
 
-// pass lets a while pass with a map a second; edit changes the scores of what the camera sees, and look its brightness. It
-// returns all that was said.
-func (y *yard) pass(length time.Duration, edit, look func(values []float32)) (said []Drift) {
+// pass simulates a period with one map per second. editScores changes the scores of the scene, editLight its brightness.
+// It returns the drift after each map.
+func (y *yard) pass(length time.Duration, editScores, editLight func(values []float32)) (all []Drift) {
 	for end := y.now.Add(length); y.now.Before(end); y.now = y.now.Add(time.Second) {
 		m := &Map{
 			Captured: y.now, Width: yardWidth, Height: yardHeight, Values: slices.Clone(y.own), Timesteps: []int{1, 2},
 			ROI: y.roi,
 		}
-		if edit != nil {
-			edit(m.Values)
+		if editScores != nil {
+			editScores(m.Values)
 		}
 		bright, guide := slices.Clone(y.bright), []float32(nil)
-		if look != nil {
-			look(bright)
+		if editLight != nil {
+			editLight(bright)
 		}
 		for i := range m.Values {
 			m.Values[i] += float32(0.3 * y.random.NormFloat64())
 			v := bright[i] + 0.05*y.random.Float32()
 			guide = append(guide, v, v, v)
 		}
-		said = append(said, y.watch.update(m, guide))
+		all = append(all, y.watch.update(m, guide))
 	}
-	return said
+	return all
 }
 
-// shift is a camera that has been turned by some cells.
+// shift simulates a camera that was turned by some cells.
 func shift(by int) func([]float32) {
 	return func(v []float32) { copy(v, append(slices.Clone(v[by:]), v[:by]...)) }
 }
 
-// object fills a share of the picture with a score, or a brightness.
+// object fills a share of the picture with a score or a brightness.
 func object(share float64, value float32) func([]float32) {
 	return func(v []float32) {
 		for i := range int(share * float64(len(v))) {
@@ -75,31 +75,31 @@ func brighter(v []float32) {
 	}
 }
 
-func drifts(said []Drift) bool {
-	return slices.ContainsFunc(said, func(d Drift) bool { return d.State == DriftDrifting })
+func drifts(all []Drift) bool {
+	return slices.ContainsFunc(all, func(d Drift) bool { return d.State == DriftDrifting })
 }
 
 func TestDriftSeesAMovedCamera(t *testing.T) {
 	y := newYard(time.Minute)
-	if said := y.pass(10*time.Minute, nil, nil); drifts(said) {
-		t.Fatalf("undisturbed: %+v", said[len(said)-1])
+	if all := y.pass(10*time.Minute, nil, nil); drifts(all) {
+		t.Fatalf("undisturbed: %+v", all[len(all)-1])
 	}
 	moved := y.now
-	said := y.pass(3*time.Minute, shift(3), shift(3))
-	last := said[len(said)-1]
+	all := y.pass(3*time.Minute, shift(3), shift(3))
+	last := all[len(all)-1]
 	if last.State != DriftDrifting || !strings.Contains(last.Hint, "camera moved") || !strings.Contains(last.Hint, "since 1") {
 		t.Fatalf("moved: %+v", last)
 	}
 	if after := last.Since.Sub(moved); after <= 0 || after > 2*time.Minute {
 		t.Errorf("noticed after %v, want within two windows", after)
 	}
-	said = y.pass(5*time.Minute, nil, nil) // set right again
-	if last := said[len(said)-1]; last.State != DriftOK || last.Hint != "" {
-		t.Errorf("set right: %+v", last)
+	all = y.pass(5*time.Minute, nil, nil) // the camera is moved back
+	if last := all[len(all)-1]; last.State != DriftOK || last.Hint != "" {
+		t.Errorf("moved back: %+v", last)
 	}
 	changes := 0
-	for i := 1; i < len(said); i++ {
-		if said[i].State != said[i-1].State {
+	for i := 1; i < len(all); i++ {
+		if all[i].State != all[i-1].State {
 			changes++
 		}
 	}
@@ -111,19 +111,19 @@ func TestDriftSeesAMovedCamera(t *testing.T) {
 func TestDriftSeesRisenScores(t *testing.T) {
 	y := newYard(time.Minute)
 	y.pass(3*time.Minute, nil, nil)
-	said := y.pass(4*time.Minute, brighter, nil)
-	if last := said[len(said)-1]; last.State != DriftDrifting || last.Level < 1 {
-		t.Errorf("scores 1.2 higher everywhere: %+v", last)
+	all := y.pass(4*time.Minute, brighter, nil)
+	if last := all[len(all)-1]; last.State != DriftDrifting || last.Level < 1 {
+		t.Errorf("scores higher by 1.2 everywhere: %+v", last)
 	}
-	// From the start it is the bundle that does not fit.
+	// Scores that are high from the start mean that the bundle does not fit.
 	y = newYard(time.Minute)
-	said = y.pass(time.Minute, brighter, nil)
-	if last := said[len(said)-1]; last.State != DriftDrifting || !strings.Contains(last.Hint, "fit it to this camera") {
+	all = y.pass(time.Minute, brighter, nil)
+	if last := all[len(all)-1]; last.State != DriftDrifting || !strings.Contains(last.Hint, "fit it to this camera") {
 		t.Errorf("high from the start: %+v", last)
 	}
 }
 
-// A day's light is no drift; night is.
+// Changes of daylight are no drift; night is.
 func TestDriftSeesLight(t *testing.T) {
 	y := newYard(time.Minute)
 	y.pass(3*time.Minute, nil, nil)
@@ -134,24 +134,24 @@ func TestDriftSeesLight(t *testing.T) {
 			}
 		}
 	}
-	if said := y.pass(10*time.Minute, nil, dim(0.5)); drifts(said) {
-		t.Errorf("half of the light: %+v", said[len(said)-1])
+	if all := y.pass(10*time.Minute, nil, dim(0.5)); drifts(all) {
+		t.Errorf("half the light: %+v", all[len(all)-1])
 	}
-	said := y.pass(4*time.Minute, nil, dim(0.05))
-	if last := said[len(said)-1]; last.State != DriftDrifting || last.Light > -1.5 || !strings.Contains(last.Hint, "light") {
+	all := y.pass(4*time.Minute, nil, dim(0.05))
+	if last := all[len(all)-1]; last.State != DriftDrifting || last.Light > -1.5 || !strings.Contains(last.Hint, "light") {
 		t.Errorf("a twentieth of the light: %+v", last)
 	}
 }
 
-// One big object is an anomaly, not drift, however long it stays.
+// A large object is an anomaly, not drift, however long it stays.
 func TestDriftIgnoresAnObject(t *testing.T) {
 	y := newYard(time.Minute)
 	y.pass(3*time.Minute, nil, nil)
-	if said := y.pass(20*time.Minute, object(0.4, 20), object(0.4, 0.9)); drifts(said) {
-		t.Errorf("an object over 40 %% of the picture: %+v", said[len(said)-1])
+	if all := y.pass(20*time.Minute, object(0.4, 20), object(0.4, 0.9)); drifts(all) {
+		t.Errorf("an object over 40 %% of the picture: %+v", all[len(all)-1])
 	}
-	if said := y.pass(20*time.Minute, object(0.7, 20), object(0.7, 0.9)); !drifts(said) {
-		t.Errorf("something over 70 %% of the picture: %+v, want drift", said[len(said)-1])
+	if all := y.pass(20*time.Minute, object(0.7, 20), object(0.7, 0.9)); !drifts(all) {
+		t.Errorf("an object over 70 %% of the picture: %+v, want drift", all[len(all)-1])
 	}
 }
 
@@ -159,23 +159,23 @@ func TestDriftLooksOnlyAtTheRegion(t *testing.T) {
 	y := newYard(time.Minute)
 	y.roi = ROI{Include: []Polygon{{{0, 0.5}, {1, 0.5}, {1, 1}, {0, 1}}}}.Mask(yardWidth, yardHeight)
 	y.pass(3*time.Minute, nil, nil)
-	if said := y.pass(10*time.Minute, object(0.5, 20), object(0.5, 0.9)); drifts(said) { // the upper half
-		t.Errorf("outside of the region: %+v", said[len(said)-1])
+	if all := y.pass(10*time.Minute, object(0.5, 20), object(0.5, 0.9)); drifts(all) { // the upper half
+		t.Errorf("object outside the region: %+v", all[len(all)-1])
 	}
 }
 
 func TestDriftIsSilentWithoutWindowAndWhileItLearns(t *testing.T) {
 	y := newYard(0)
-	if said := y.pass(5*time.Minute, brighter, nil); drifts(said) {
-		t.Error("a watch without a window says something")
+	if all := y.pass(5*time.Minute, brighter, nil); drifts(all) {
+		t.Error("a watch without a window reports drift")
 	}
 	y = newYard(time.Minute)
-	if said := y.pass(15*time.Second, brighter, nil); drifts(said) {
-		t.Error("15 maps are too few to say something")
+	if all := y.pass(15*time.Second, brighter, nil); drifts(all) {
+		t.Error("the watch reports drift after 15 maps, want at least 20")
 	}
 }
 
-// Maps may be rarer than windows, and without colours: then there is no layout.
+// Maps may come less often than once per window, and without colours. Then layout and light stay 0.
 func TestDriftOfRareMapsAndWithoutColours(t *testing.T) {
 	y := newYard(time.Minute)
 	for i := range 100 {
@@ -189,12 +189,12 @@ func TestDriftOfRareMapsAndWithoutColours(t *testing.T) {
 	}
 }
 
-// A camera that always moves has no layout to lose.
+// A camera that always moves has no layout that could change.
 func TestDriftOfAMovingCamera(t *testing.T) {
 	y := newYard(time.Minute)
 	i := 0
-	pan := func(v []float32) { i++; shift(i / 8 % len(v))(v) } // is called twice a map
-	if said := y.pass(20*time.Minute, pan, pan); drifts(said) {
-		t.Errorf("a camera on the move: %+v", said[len(said)-1])
+	pan := func(v []float32) { i++; shift(i / 8 % len(v))(v) } // called twice per map
+	if all := y.pass(20*time.Minute, pan, pan); drifts(all) {
+		t.Errorf("moving camera: %+v", all[len(all)-1])
 	}
 }

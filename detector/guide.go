@@ -2,13 +2,13 @@ package detector
 
 import "math"
 
-// The joint bilateral filter of guided upsampling (Kopf et al., Joint Bilateral Upsampling, SIGGRAPH 2007): a cell becomes
-// the mean of the cells around it, weighted by how near they are and how much they look like it. Measured in
-// docs/ablations.md; it is flat around these values.
+// The joint bilateral filter of guided upsampling (Kopf et al., Joint Bilateral Upsampling, SIGGRAPH 2007) replaces a cell
+// by the mean of the cells around it, weighted by their distance and by the similarity of their colours. Measured in
+// docs/ablations.md; quality is flat around these values.
 const (
-	guideRadius = 4    // cells
-	guideNear   = 3.0  // deviation of the weight over distance, in cells
-	guideAlike  = 0.07 // deviation of the weight over the difference of colours, each channel 0 … 1
+	guideRadius        = 4    // cells
+	guideDistanceSigma = 3.0  // deviation of the weight over distance, in cells
+	guideColourSigma   = 0.07 // deviation of the weight over the difference of colours, each channel 0 … 1
 )
 
 // GuideTo stores the mean colours of a packed RGB picture over a grid of w × h cells in dst, w·h·3 values of 0 … 1, and
@@ -44,7 +44,7 @@ func GuideTo(dst []float32, pix []byte, width, height, w, h int) []float32 {
 	return dst
 }
 
-// span is the range of pixels of cell i of n; at least one pixel where cells are smaller than pixels.
+// span returns the range of pixels of cell i of n; at least one pixel if cells are smaller than pixels.
 func span(i, n, pixels int) (from, to int) {
 	from = i * pixels / n
 	return from, max(from+1, (i+1)*pixels/n)
@@ -52,21 +52,21 @@ func span(i, n, pixels int) (from, to int) {
 
 // guided filters maps along the colours of a picture. It is not safe for concurrent use.
 type guided struct {
-	sum, weight []float32 // reused between frames
-	alike       []float32 // weight by the squared difference of colours, in steps of alikeStep
+	sum, weight  []float32 // reused between frames
+	colourWeight []float32 // weight by the squared difference of colours, in steps of colourStep
 }
 
-// The table of weights ends where they are below e⁻⁸; within a step they change by less than 1 %.
+// The table of weights ends where they fall below e⁻⁸. Within a step they change by less than 1 %.
 const (
-	alikeEnd  = 8 * 2 * guideAlike * guideAlike
-	alikeSize = 1024
-	alikeStep = alikeEnd / alikeSize
+	colourEnd   = 8 * 2 * guideColourSigma * guideColourSigma
+	colourSteps = 1024
+	colourStep  = colourEnd / colourSteps
 )
 
 func newGuided() *guided {
-	g := &guided{alike: make([]float32, alikeSize)}
-	for i := range g.alike {
-		g.alike[i] = float32(math.Exp(-(float64(i) + 0.5) * alikeStep / (2 * guideAlike * guideAlike)))
+	g := &guided{colourWeight: make([]float32, colourSteps)}
+	for i := range g.colourWeight {
+		g.colourWeight[i] = float32(math.Exp(-(float64(i) + 0.5) * colourStep / (2 * guideColourSigma * guideColourSigma)))
 	}
 	return g
 }
@@ -81,11 +81,11 @@ func (g *guided) filter(values, guide []float32, w, h int) {
 	for i := range g.weight {
 		g.weight[i] = 1
 	}
-	// Every pair of cells once, from the one that comes first in reading order.
+	// Visit every pair of cells once, from the one that comes first in reading order.
 	for dy := 0; dy <= guideRadius; dy++ {
 		for dx := -guideRadius; dx <= guideRadius; dx++ {
 			if dy > 0 || dx > 0 {
-				near := math.Exp(-float64(dx*dx+dy*dy) / (2 * guideNear * guideNear))
+				near := math.Exp(-float64(dx*dx+dy*dy) / (2 * guideDistanceSigma * guideDistanceSigma))
 				g.pairs(values, guide, w, h, dx, dy, float32(near))
 			}
 		}
@@ -95,7 +95,7 @@ func (g *guided) filter(values, guide []float32, w, h int) {
 	}
 }
 
-// pairs adds every pair of cells that lie (dx, dy) apart to both cells' means.
+// pairs adds every pair of cells at an offset of (dx, dy) to the means of both cells.
 func (g *guided) pairs(values, guide []float32, w, h, dx, dy int, near float32) {
 	for y := range h - dy {
 		for x := max(0, -dx); x < min(w, w-dx); x++ {
@@ -103,11 +103,11 @@ func (g *guided) pairs(values, guide []float32, w, h, dx, dy int, near float32) 
 			j := i + dy*w + dx
 			p, q := guide[3*i:][:3], guide[3*j:][:3]
 			r, s, t := p[0]-q[0], p[1]-q[1], p[2]-q[2]
-			at := int((r*r + s*s + t*t) * (1 / alikeStep))
-			if uint(at) >= alikeSize {
+			at := int((r*r + s*s + t*t) * (1 / colourStep))
+			if uint(at) >= colourSteps {
 				continue
 			}
-			weight := near * g.alike[at]
+			weight := near * g.colourWeight[at]
 			g.sum[i] += weight * values[j]
 			g.sum[j] += weight * values[i]
 			g.weight[i] += weight

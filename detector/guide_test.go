@@ -9,7 +9,7 @@ import (
 	"github.com/oodcast/oodcast/models"
 )
 
-// guidedReference is the joint bilateral filter as its formula stands: every cell from all of its neighbours.
+// guidedReference is a literal implementation of the joint bilateral filter: every cell from all of its neighbours.
 func guidedReference(values, guide []float32, w, h int) []float64 {
 	out := make([]float64, w*h)
 	for i := range out {
@@ -21,7 +21,7 @@ func guidedReference(values, guide []float32, w, h int) []float64 {
 				for c := range 3 {
 					alike += math.Pow(float64(guide[3*(y*w+x)+c]-guide[3*i+c]), 2)
 				}
-				k := math.Exp(-near/(2*guideNear*guideNear) - alike/(2*guideAlike*guideAlike))
+				k := math.Exp(-near/(2*guideDistanceSigma*guideDistanceSigma) - alike/(2*guideColourSigma*guideColourSigma))
 				sum, weight = sum+k*float64(values[y*w+x]), weight+k
 			}
 		}
@@ -44,14 +44,14 @@ func TestGuidedFilter(t *testing.T) {
 		want := guidedReference(values, guide, w, h)
 		newGuided().filter(values, guide, w, h)
 		for i, v := range values {
-			if math.Abs(float64(v)-want[i]) > 0.01 { // the table of weights is good to 1 %
+			if math.Abs(float64(v)-want[i]) > 0.01 { // the table of weights is accurate to 1 %
 				t.Fatalf("%dx%d: cell %d = %v, want %v", w, h, i, v, want[i])
 			}
 		}
 	}
 }
 
-// Across an edge of the picture nothing is mixed; away from it noise is smoothed.
+// The filter does not mix values across an edge of the picture, and smooths noise away from edges.
 func TestGuidedKeepsEdges(t *testing.T) {
 	const w, h = 40, 20
 	r := rand.New(rand.NewPCG(2, 1))
@@ -99,11 +99,11 @@ func TestGuidedNeedsColours(t *testing.T) {
 	enc.Guide = nil
 	scores := make([]float32, enc.Width*enc.Height)
 	if _, err := c.To(nil, scores, testOrder()[:1], enc); err == nil || !strings.Contains(err.Error(), "no colours") {
-		t.Errorf("without colours: %v", err)
+		t.Errorf("without colours: error %v, want one about the missing colours", err)
 	}
 	m.Compound.Upsample = models.UpsampleBilinear
 	if _, err := NewCompound(m, testCalibration(t), PartCompound).To(nil, scores, testOrder()[:1], enc); err != nil {
-		t.Errorf("bilinear: %v", err)
+		t.Errorf("bilinear without colours: %v", err)
 	}
 }
 

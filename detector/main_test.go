@@ -18,14 +18,15 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
-	testTile   = 16 // pixels of a token
-	testLogits = 8  // pixels of a logit
+	testTile   = 16 // pixels per token
+	testLogits = 8  // pixels per logit
 )
 
-// meanEncoder is a small but real encoder: a token is the mean colour of a tile, the uncertainty is its brightness.
+// meanEncoder is a small but real encoder: a token is the mean colour of a tile, and the uncertainty depends on its
+// brightness.
 type meanEncoder struct {
 	enc    Encoding
-	broken bool // answers with NaN
+	broken bool // return NaN
 }
 
 func (e *meanEncoder) Encode(ctx context.Context, f *ingest.Frame, w, h int) (*Encoding, error) {
@@ -71,8 +72,8 @@ func means(f *ingest.Frame, w, h int) []float32 {
 	return out
 }
 
-// gaussScorer scores with the exact denoiser of standard normal features, ε̂ = √(1-ᾱ)·x_t: what training converges to
-// when normal footage is Gaussian.
+// gaussScorer scores with the exact denoiser of standard normal features, ε̂ = √(1-ᾱ)·x_t. Training converges to it if the
+// features of normal footage are Gaussian.
 type gaussScorer struct{ schedule *diffusion.Schedule }
 
 func (s gaussScorer) ScoreTo(dst, features []float32, n int, timesteps []int) error {
@@ -111,7 +112,7 @@ func testManifest() models.Manifest {
 	return m
 }
 
-// noiseFrame is grey with noise, and the given rectangle in another colour.
+// noiseFrame returns a grey frame with noise and the given rectangle in another colour.
 func noiseFrame(seed uint64, odd cells) *ingest.Frame {
 	r := rand.New(rand.NewPCG(seed, 0))
 	f := ingest.NewFrame(128, 64)
@@ -127,7 +128,7 @@ func noiseFrame(seed uint64, odd cells) *ingest.Frame {
 	return f
 }
 
-// testCalibration measures the test detector on its own normal frames.
+// testCalibration calibrates the test detector on normal frames.
 func testCalibration(t *testing.T) Calibration {
 	t.Helper()
 	order := testOrder()

@@ -6,30 +6,30 @@ import (
 	"time"
 )
 
-// Latency is where the time of a frame went.
+// Latency is the time that a frame spent in each stage.
 type Latency struct {
-	Wait   time.Duration // from the capture until the detector took the frame
+	Wait   time.Duration // from the capture until the detector started on the frame
 	Encode time.Duration
 	Score  time.Duration // denoiser, compound and map
 	Total  time.Duration // from the capture until the map was ready
 }
 
-// Map is the anomaly map of one frame. It is read-only for everyone who receives it.
+// Map is the anomaly map of one frame. It is read-only for all receivers.
 type Map struct {
 	Camera                  string
 	Seq                     uint64 // counts maps from 0, without gaps
-	FrameSeq                uint64 // the frame's own number, with gaps where frames were dropped
+	FrameSeq                uint64 // sequence number of the frame, with gaps where frames were dropped
 	Captured                time.Time
 	PTS                     time.Duration // position in the stream
 	Width, Height           int           // grid of Values
 	ImageWidth, ImageHeight int           // size of the frame
 	Values                  []float32     // Height × Width, row-major; standardised, higher is more anomalous
-	ROI                     *Mask         // the cells that are judged; nil: all. Others hold the smallest value of these
-	Timesteps               []int         // the timesteps behind the values
-	Scored                  int           // how many of them were scored on this frame; others on earlier ones
-	Choice                  *Choice       // why so many; nil when the knob says how many
-	Threshold               float32       // values above count as anomalous
-	Drift                   Drift         // how the picture stands against normal footage, over the last minutes
+	ROI                     *Mask         // cells that are judged; nil: all. The others hold the smallest judged value
+	Timesteps               []int         // timesteps behind the values
+	Scored                  int           // number of timesteps scored on this frame; the others were on earlier frames
+	Choice                  *Choice       // how |T| was chosen; nil if the knob fixes it
+	Threshold               float32       // values above it count as anomalous
+	Drift                   Drift         // drift over the last minutes
 	Peak, Mean              float32
 	Latency                 Latency
 	Bundle, Provider        string
@@ -41,7 +41,7 @@ func (m *Map) ResizeTo(dst []float32, width, height int) []float32 {
 	return resizeTo(dst, m.Values, m.Width, m.Height, width, height)
 }
 
-// Judged reports that cell i lies in the region of interest.
+// Judged reports whether cell i lies in the region of interest.
 func (m *Map) Judged(i int) bool { return m.ROI == nil || m.ROI.Inside[i] }
 
 // JudgedCells returns the number of cells in the region of interest.
@@ -63,8 +63,8 @@ func (m *Map) AboveThreshold() float64 {
 	return float64(n) / float64(max(1, m.JudgedCells()))
 }
 
-// summarise sets Peak and Mean over the judged cells and gives the others their smallest value. It fails when a value is
-// not finite.
+// summarise sets Peak and Mean over the judged cells and sets the other cells to the smallest judged value. It fails if a
+// value is not finite.
 func (m *Map) summarise() error {
 	sum, peak, least := 0.0, float32(math.Inf(-1)), float32(math.Inf(1))
 	for i, v := range m.Values {

@@ -2,7 +2,7 @@ package detector
 
 import "fmt"
 
-// Mask says which cells of a grid lie in the region of interest. It is read-only, and shared by the maps of one camera.
+// Mask marks the cells of a grid that lie in the region of interest. It is read-only and shared by the maps of one camera.
 type Mask struct {
 	Width, Height int
 	Inside        []bool // Height × Width, row-major
@@ -12,7 +12,7 @@ type Mask struct {
 // Count returns the number of cells inside.
 func (m *Mask) Count() int { return m.count }
 
-// Bits returns the mask with one bit a cell, row-major, the first cell in the lowest bit of the first byte.
+// Bits returns the mask with one bit per cell, row-major, the first cell in the lowest bit of the first byte.
 func (m *Mask) Bits() []byte {
 	bits := make([]byte, (len(m.Inside)+7)/8)
 	for i, in := range m.Inside {
@@ -36,10 +36,10 @@ func (r ROI) Mask(width, height int) *Mask {
 	return m
 }
 
-// tokens returns the tokens of a grid of w × h whose scores reach a cell inside, in ascending order.
+// tokens returns the tokens of a grid of w × h whose scores contribute to a cell inside, in ascending order.
 func (m *Mask) tokens(w, h int) []int {
 	needed := make([]bool, w*h)
-	// Guided upsampling reads the cells around a cell, and each of them the next token in each direction.
+	// Guided upsampling reads the cells around a cell, and each of these reads the next token in each direction.
 	reachX, reachY := (guideRadius*w+m.Width-1)/m.Width+1, (guideRadius*h+m.Height-1)/m.Height+1
 	for i, in := range m.Inside {
 		if !in {
@@ -61,7 +61,7 @@ func (m *Mask) tokens(w, h int) []int {
 	return list
 }
 
-// regionOfInterest is a ROI on the grids of the newest encoding.
+// regionOfInterest is an ROI on the grids of the newest encoding.
 type regionOfInterest struct {
 	roi           ROI
 	mask          *Mask // nil: the whole image
@@ -69,8 +69,8 @@ type regionOfInterest struct {
 	tokens        []int // to score; nil: all
 }
 
-// fit rasterises the region when the grids have changed. A region without a cell is an error.
-func (r *regionOfInterest) fit(enc *Encoding) error {
+// rasterise updates the mask and the tokens if the grids have changed. A region without a cell is an error.
+func (r *regionOfInterest) rasterise(enc *Encoding) error {
 	if r.roi.Empty() {
 		return nil
 	}
@@ -81,7 +81,7 @@ func (r *regionOfInterest) fit(enc *Encoding) error {
 	}
 	mask := r.roi.Mask(enc.LogitsWidth, enc.LogitsHeight)
 	if mask.count == 0 {
-		return fmt.Errorf("%w: roi: holds no cell of the map's %d×%d: make it larger, or the working size",
+		return fmt.Errorf("%w: roi: contains no cell of the map's %d×%d: enlarge it or the working size",
 			ErrSetting, enc.LogitsWidth, enc.LogitsHeight)
 	}
 	r.mask, r.width, r.height, r.tokens = mask, enc.Width, enc.Height, mask.tokens(enc.Width, enc.Height)

@@ -1,6 +1,6 @@
 package detector
 
-// axis is the bilinear weights of one direction: dst[i] = (1-w[i])·src[at[i]] + w[i]·src[at[i]+1].
+// axis holds the bilinear weights of one direction: dst[i] = (1-w[i])·src[at[i]] + w[i]·src[at[i]+1].
 type axis struct {
 	at []int
 	w  []float32
@@ -48,7 +48,7 @@ func resizeTo(dst, src []float32, sw, sh, w, h int) []float32 {
 	return dst
 }
 
-// nearestTo is resizeTo with the rule of the reference code: src = ⌊dst·in/out⌋.
+// nearestTo is resizeTo with the nearest-neighbour rule of the reference code: src = ⌊dst·in/out⌋.
 func nearestTo(dst, src []float32, sw, sh, w, h int) []float32 {
 	if len(src) != sw*sh || sw < 1 || sh < 1 || w < 1 || h < 1 {
 		panic("detector: resize: sizes do not match")

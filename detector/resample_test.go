@@ -14,8 +14,8 @@ func TestResizeTo(t *testing.T) {
 		want         []float32
 	}{
 		{"same", []float32{1, 2, 3, 4}, 2, 2, 2, 2, []float32{1, 2, 3, 4}},
-		// Half-pixel centres: 0.25 and 0.75 of the way, clamped at the borders. PyTorch's interpolate(bilinear,
-		// align_corners=False) gives the same.
+		// Half-pixel centres: samples at 0.25 and 0.75 of the way, clamped at the borders. PyTorch's interpolate(bilinear,
+		// align_corners=False) gives the same result.
 		{"twice", []float32{0, 4}, 2, 1, 4, 1, []float32{0, 1, 3, 4}},
 		{"half", []float32{0, 2, 4, 6}, 4, 1, 2, 1, []float32{1, 5}},
 		{"column", []float32{0, 4}, 1, 2, 1, 4, []float32{0, 1, 3, 4}},

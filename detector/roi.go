@@ -5,15 +5,15 @@ import (
 	"fmt"
 )
 
-// Point is a place in the image: x and y in parts of its width and height, 0 … 1 from the top left. It makes a picture of
-// any size.
+// Point is a position in the image: x and y as fractions of its width and height, 0 … 1 from the top left. It is
+// independent of the size of the picture.
 type Point [2]float64
 
 // Polygon is a closed outline; its last corner is joined to its first. Its edges must not cross.
 type Polygon []Point
 
-// ROI is the region of interest: the part of the image that is judged. It is what lies in one of the Include polygons (in
-// the whole image, when there are none) and in none of the Exclude polygons.
+// ROI is the region of interest: the part of the image that is judged. It consists of the points in any of the Include
+// polygons (in the whole image if there are none) and in none of the Exclude polygons.
 type ROI struct {
 	// Include holds polygons of three corners or more, [[x, y], …] with 0 ≤ x, y ≤ 1. Default none: the whole image.
 	Include []Polygon `yaml:"include,omitempty,flow" json:"include,omitempty"`
@@ -25,14 +25,14 @@ type ROI struct {
 const (
 	maxPolygons = 64
 	maxCorners  = 256 // of one polygon
-	// minPolygonArea is the smallest area of a polygon, in parts of the image: less is a slip of the pen.
+	// minPolygonArea is the smallest area of a polygon, as a fraction of the image: less is a mistake.
 	minPolygonArea = 1e-5
-	// roiProbe is the side of the grid on which Validate looks whether anything is left: less than a cell of it is less
+	// roiProbe is the side of the grid on which Validate checks that anything is left: less than one of its cells is less
 	// than a detector sees.
 	roiProbe = 32
 )
 
-// Empty reports that the whole image is judged.
+// Empty reports whether the ROI is the whole image.
 func (r ROI) Empty() bool { return len(r.Include) == 0 && len(r.Exclude) == 0 }
 
 // Validate reports all faults at once.
@@ -64,7 +64,7 @@ func (p Polygon) validate() error {
 	}
 	for i, c := range p {
 		if !(c[0] >= 0 && c[0] <= 1 && c[1] >= 0 && c[1] <= 1) { // NaN too
-			return fmt.Errorf("corner %d: got [%v, %v], want parts of the width and height, 0..1", i, c[0], c[1])
+			return fmt.Errorf("corner %d: got [%v, %v], want fractions of the width and height, 0..1", i, c[0], c[1])
 		}
 	}
 	if i, j, crossing := p.crossing(); crossing {
@@ -76,7 +76,7 @@ func (p Polygon) validate() error {
 	return nil
 }
 
-// area is the shoelace formula.
+// area returns the area by the shoelace formula.
 func (p Polygon) area() float64 {
 	sum := 0.0
 	for i, a := range p {
@@ -86,13 +86,13 @@ func (p Polygon) area() float64 {
 	return max(sum, -sum) / 2
 }
 
-// crossing returns the first two edges that are not neighbours and cross.
+// crossing returns the first two edges that cross without being neighbours.
 func (p Polygon) crossing() (first, second int, found bool) {
 	n := len(p)
 	for i := range n {
 		for j := i + 2; j < n; j++ {
 			if i == 0 && j == n-1 {
-				continue // neighbours around the end
+				continue // the last and the first edge are neighbours
 			}
 			if crosses(p[i], p[i+1], p[j], p[(j+1)%n]) {
 				return i, j, true
@@ -102,15 +102,15 @@ func (p Polygon) crossing() (first, second int, found bool) {
 	return 0, 0, false
 }
 
-// crosses reports that the segments ab and cd have an inner point in common; touching is not crossing.
+// crosses reports whether the segments ab and cd have an inner point in common; touching is not crossing.
 func crosses(a, b, c, d Point) bool {
 	return side(a, b, c)*side(a, b, d) < 0 && side(c, d, a)*side(c, d, b) < 0
 }
 
-// side is positive when c lies to one side of the line from a to b, negative on the other, 0 on it.
+// side is positive if c lies on one side of the line from a to b, negative on the other side, and 0 on the line.
 func side(a, b, c Point) float64 { return (b[0]-a[0])*(c[1]-a[1]) - (b[1]-a[1])*(c[0]-a[0]) }
 
-// contains is the even-odd rule: how often a ray to the right crosses the outline.
+// contains applies the even-odd rule: it counts how often a ray to the right crosses the outline.
 func (p Polygon) contains(x, y float64) bool {
 	inside := false
 	for i, a := range p {

@@ -9,7 +9,7 @@ import (
 	"github.com/oodcast/oodcast/detector/diffusion"
 )
 
-// leftHalf and a hole in it.
+// testROI is the left half of the image with a hole in it.
 func testROI() ROI {
 	return ROI{
 		Include: []Polygon{{{0, 0}, {0.5, 0}, {0.5, 1}, {0, 1}}},
@@ -32,12 +32,12 @@ func TestROIValidate(t *testing.T) {
 		{
 			"outside",
 			ROI{Exclude: []Polygon{square, {{0, 0}, {1, 0}, {640, 480}}}},
-			"detector.roi.exclude[1]: corner 2: got [640, 480], want parts of the width and height, 0..1",
+			"detector.roi.exclude[1]: corner 2: got [640, 480], want fractions of the width and height, 0..1",
 		},
 		{
 			"NaN",
 			ROI{Include: []Polygon{{{0, 0}, {1, nan}, {1, 1}}}},
-			"detector.roi.include[0]: corner 1: got [1, NaN], want parts of the width and height, 0..1",
+			"detector.roi.include[0]: corner 1: got [1, NaN], want fractions of the width and height, 0..1",
 		},
 		{
 			"line",
@@ -84,15 +84,15 @@ func TestROIMask(t *testing.T) {
 	if got, want := m.Bits(), []byte{0x0f, 0x03, 0x03, 0x0f}; !slices.Equal(got, want) {
 		t.Errorf("Bits() = %x, want %x", got, want)
 	}
-	// The area of a polygon and its share of cells agree the better the finer the grid.
+	// On a fine grid, the share of cells inside approaches the area of the polygon.
 	triangle := ROI{Include: []Polygon{{{0.1, 0.2}, {0.9, 0.4}, {0.3, 0.95}}}}
 	fine := triangle.Mask(400, 300)
 	if got, want := float64(fine.Count())/(400*300), triangle.Include[0].area(); math.Abs(got-want) > 0.002 {
-		t.Errorf("share of cells %.4f, area %.4f", got, want)
+		t.Errorf("share of cells %.4f, want the area %.4f", got, want)
 	}
 }
 
-// Every token from which bilinear upsampling reads for a cell inside must be scored.
+// Every token that bilinear upsampling reads for a cell inside must be scored.
 func TestROITokensCoverTheMask(t *testing.T) {
 	for _, grid := range [][4]int{{16, 8, 8, 4}, {60, 34, 30, 17}, {128, 64, 64, 32}, {17, 5, 17, 5}, {9, 9, 40, 30}} {
 		w, h := grid[2], grid[3]
@@ -113,13 +113,13 @@ func TestROITokensCoverTheMask(t *testing.T) {
 	}
 }
 
-// pickScorer is a gaussScorer that can leave tokens out, and counts what it scores.
-type pickScorer struct {
+// subsetScorer is a gaussScorer that can leave tokens out and counts the scores that it computes.
+type subsetScorer struct {
 	gaussScorer
 	rows int
 }
 
-func (s *pickScorer) ScoreAllTo(dst, features [][]float32, tokens, timesteps []int) error {
+func (s *subsetScorer) ScoreAllTo(dst, features [][]float32, tokens, timesteps []int) error {
 	for p := range features {
 		n := len(features[p]) / 3
 		all := make([]float32, n*len(timesteps))
@@ -146,7 +146,7 @@ func TestROIJudgesOnlyTheInside(t *testing.T) {
 		t.Fatal(err)
 	}
 	cal := testCalibration(t)
-	scorer := &pickScorer{gaussScorer: gaussScorer{diffusion.NewSchedule()}}
+	scorer := &subsetScorer{gaussScorer: gaussScorer{diffusion.NewSchedule()}}
 	cfg := DefaultConfig()
 	cfg.ROI = testROI()
 	d, err := New(&meanEncoder{}, scorer, testManifest(), cal, "cpu", cfg)
@@ -158,7 +158,7 @@ func TestROIJudgesOnlyTheInside(t *testing.T) {
 		t.Fatal(err)
 	}
 	if scorer.rows == 0 || scorer.rows >= 32*len(testOrder()) {
-		t.Errorf("%d of %d rows were scored, want only those that reach the region", scorer.rows, 32*len(testOrder()))
+		t.Errorf("%d of %d rows were scored, want only those that contribute to the region", scorer.rows, 32*len(testOrder()))
 	}
 	least, peak, sum := float32(math.Inf(1)), float32(math.Inf(-1)), 0.0
 	for i, v := range m.Values {
@@ -166,7 +166,7 @@ func TestROIJudgesOnlyTheInside(t *testing.T) {
 			continue
 		}
 		if v != whole.Values[i] {
-			t.Errorf("cell %d inside = %v, without a region of interest %v", i, v, whole.Values[i])
+			t.Errorf("cell %d inside = %v, want %v as without a region of interest", i, v, whole.Values[i])
 		}
 		least, peak, sum = min(least, v), max(peak, v), sum+float64(v)
 	}
@@ -181,7 +181,7 @@ func TestROIJudgesOnlyTheInside(t *testing.T) {
 	}
 	again, err := d.Score(t.Context(), noiseFrame(101, odd))
 	if err != nil || again.ROI != m.ROI {
-		t.Errorf("%v: the mask is rasterised for every frame, want once for each size", err)
+		t.Errorf("error %v, or the mask was rasterised again: want once per size", err)
 	}
 }
 
@@ -193,6 +193,6 @@ func TestROIWithoutACell(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := d.Score(t.Context(), noiseFrame(1, cells{})); !errors.Is(err, ErrSetting) {
-		t.Errorf("Score() = %v, want %v: no cell of 16×8 lies in the region", err, ErrSetting)
+		t.Errorf("Score() = %v, want %v, because the region contains no cell of 16×8", err, ErrSetting)
 	}
 }

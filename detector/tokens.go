@@ -2,26 +2,26 @@ package detector
 
 import "slices"
 
-// tokenScores holds e_t of the tokens that matter. Its buffers are reused.
+// tokenScores holds the scores e_t of the tokens that must be scored. Its buffers are reused.
 type tokenScores struct {
-	cal  *Calibration
-	all  []float32
-	some []float32
+	cal      *Calibration
+	all      []float32
+	selected []float32 // of the tokens that were scored
 }
 
-// room returns where the scorer shall store len(timesteps) rows of the scores of some of n tokens; nil: of all.
-func (s *tokenScores) room(n int, tokens, timesteps []int) []float32 {
+// buffer returns the slice in which the scorer stores len(timesteps) rows of scores for the given tokens of n; nil: for all.
+func (s *tokenScores) buffer(n int, tokens, timesteps []int) []float32 {
 	s.all = grow(s.all, n*len(timesteps))
 	if tokens == nil {
 		return s.all
 	}
-	s.some = grow(s.some, len(tokens)*len(timesteps))
-	return s.some
+	s.selected = grow(s.selected, len(tokens)*len(timesteps))
+	return s.selected
 }
 
-// spread returns len(timesteps) rows of the scores of all n tokens when room is filled. Tokens that were left out score as
-// normal footage does on average. The result is valid until the next call.
-func (s *tokenScores) spread(n int, tokens, timesteps []int) []float32 {
+// scatter expands the filled buffer to len(timesteps) rows of scores for all n tokens. Tokens that were left out get the mean
+// score of normal footage. The result is valid until the next call.
+func (s *tokenScores) scatter(n int, tokens, timesteps []int) []float32 {
 	if tokens == nil {
 		return s.all
 	}
@@ -32,7 +32,7 @@ func (s *tokenScores) spread(n int, tokens, timesteps []int) []float32 {
 			row[i] = normal
 		}
 		for i, token := range tokens {
-			row[token] = s.some[k*len(tokens)+i]
+			row[token] = s.selected[k*len(tokens)+i]
 		}
 	}
 	return s.all

@@ -4,7 +4,7 @@ import "slices"
 
 // window holds the latest values of a quantity, for their quantiles.
 type window struct {
-	values []float64 // a ring, in the order of their coming from at on
+	values []float64 // ring buffer; at is the index of the oldest value once it is full
 	at     int
 	sorted []float64
 }
@@ -15,7 +15,7 @@ func newWindow(size int) *window {
 
 func (w *window) len() int { return len(w.values) }
 
-// add takes a value in, for the oldest when the window is full.
+// add appends a value and drops the oldest one if the window is full.
 func (w *window) add(v float64) {
 	if len(w.values) < cap(w.values) {
 		w.values = append(w.values, v)
@@ -29,7 +29,7 @@ func (w *window) add(v float64) {
 	w.sorted = slices.Insert(w.sorted, place, v)
 }
 
-// keep forgets all but the n newest values.
+// keep drops all but the n newest values.
 func (w *window) keep(n int) {
 	ordered := append(slices.Clone(w.values[w.at:]), w.values[:w.at]...)
 	w.values, w.sorted, w.at = w.values[:0], w.sorted[:0], 0
@@ -38,7 +38,7 @@ func (w *window) keep(n int) {
 	}
 }
 
-// quantile returns the value that a share p of the values does not reach; 0 without values.
+// quantile returns the p-quantile: a share p of the values is smaller. It returns 0 without values.
 func (w *window) quantile(p float64) float64 {
 	if len(w.sorted) == 0 {
 		return 0

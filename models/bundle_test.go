@@ -123,6 +123,48 @@ func TestEncoderOnly(t *testing.T) {
 	}
 }
 
+// A bundle whose denoiser has no calibration opens if its manifest says why, and its calibration is an error.
+func TestUncalibrated(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "bundle")
+	m, files := complete(t)
+	delete(files, CalibrationFile)
+	m.Uncalibrated = "no light"
+	if err := Write(dir, m, files); err != nil {
+		t.Fatal(err)
+	}
+	b, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Denoiser(); err != nil {
+		t.Errorf("Denoiser(): %v", err)
+	}
+	if _, err := b.Calibration(); !errors.Is(err, ErrUncalibrated) || !strings.Contains(err.Error(), "no light") {
+		t.Errorf("Calibration(): %v, want ErrUncalibrated and the reason", err)
+	}
+}
+
+func TestMapStride(t *testing.T) {
+	for stride, want := range map[int]int{4: 4, 8: 8, 14: 14, 16: 8, 32: 8} {
+		if got := MapStride(stride); got != want {
+			t.Errorf("MapStride(%d) = %d, want %d", stride, got, want)
+		}
+	}
+}
+
+func TestAbout(t *testing.T) {
+	m := manifest()
+	m.Provenance = map[string]any{
+		PurposeKey: "a yard", LicenceKey: "MIT", "fit": map[string]any{"sources": []any{"a.mp4", "b/"}}, TrainedOnKey: 3,
+	}
+	if got, want := m.About().String(), "for: a yard; fitted on: a.mp4, b/; licence: MIT"; got != want {
+		t.Errorf("About() = %q, want %q", got, want)
+	}
+	if b, err := Open(Default); err != nil || b.About().Purpose == "" || b.About().Licence == "" || b.About().TrainedOn == "" {
+		t.Errorf("the default bundle does not say what it is: %+v, %v", b.About(), err)
+	}
+}
+
 func TestOpenRefuses(t *testing.T) {
 	edit := func(name, was, now string) func(*testing.T, string) {
 		return func(t *testing.T, dir string) {
@@ -219,6 +261,12 @@ func TestValidate(t *testing.T) {
 			"noise", func(m *Manifest) { m.Diffusion.Noise = "loud" },
 			`models.diffusion.noise: got "loud", want antithetic or independent or shared`,
 		},
+		{"one class", func(m *Manifest) { m.Encoder.Classes = []string{"road"} }, "models.encoder.classes: got 1, want at least 2 names, or none"},
+		{"no classes", func(m *Manifest) { m.Encoder.Classes = nil }, ""},
+		{"no classes, other maps", func(m *Manifest) {
+			m.Encoder.Classes, m.Encoder.LogitsStride = nil, 4
+		}, "models.encoder.logits_stride: got 4, want 8 without classes"},
+		{"uncalibrated", func(m *Manifest) { m.Uncalibrated = "why" }, `models.uncalibrated: got "why", want nothing without a denoiser`},
 		{"weight", func(m *Manifest) { m.Compound.LSEWeight = -1 }, "models.compound.lse_weight: got -1, want 0 to 1000"},
 		{"channels", func(m *Manifest) {
 			m.Denoiser = &DenoiserConfig{Channels: 64, Width: 64, Groups: 8, Blocks: [3]int{1, 0, 1}, Time: "scalar"}

@@ -95,7 +95,7 @@ func (p *Pipeline) newCamera(site string, cfg CameraConfig) (_ *camera, err erro
 func (p *Pipeline) newDetector(e *engine, cfg detector.Config) (*detector.Detector, error) {
 	det, err := e.newDetector(cfg)
 	if err == nil {
-		det.ShareWith(&p.share)
+		det.ShareEngine(&p.share)
 	}
 	return det, err
 }

@@ -52,6 +52,12 @@ type Display interface {
 	Snapshot(camera string) (jpeg []byte, captured time.Time, err error)
 }
 
+// Checker is what an Outlet also implements that must not lose what it is given.
+type Checker interface {
+	// Check returns why the outlet is losing what it is given, nil when it is not. It answers at once.
+	Check() error
+}
+
 // Outlets are several outlets as one. Everything reaches them in order.
 type Outlets []Outlet
 
@@ -142,6 +148,17 @@ func (o Outlets) FramesHeld() int {
 		n += outlet.FramesHeld()
 	}
 	return n
+}
+
+// Check joins the reasons of all outlets.
+func (o Outlets) Check() error {
+	var errs []error
+	for _, outlet := range o {
+		if c, ok := outlet.(Checker); ok {
+			errs = append(errs, c.Check())
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Viewers is the sum over the outlets that show pictures.

@@ -28,7 +28,7 @@ type Pipeline struct {
 
 	engines *engines // under changing
 	turns   *turns   // of the cameras
-	share   detector.Share
+	share   detector.EngineLoad
 	ended   chan struct{} // receives when a camera may have ended
 	ready   chan struct{} // closed when the cameras have been started
 
@@ -148,6 +148,9 @@ func (p *Pipeline) Provider() ort.Provider { return p.cameras()[0].engine.provid
 
 // Ready is closed when the outlets are ready and the cameras have been started.
 func (p *Pipeline) Ready() <-chan struct{} { return p.ready }
+
+// Check returns why an outlet is losing what it is given; nil if none is.
+func (p *Pipeline) Check() error { return p.outlets.Check() }
 
 // Summary is the state of all cameras in a few words.
 func (p *Pipeline) Summary() string {

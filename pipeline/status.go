@@ -125,7 +125,7 @@ func (c *camera) stats() schema.Stats {
 		s.Reconnects += n
 	}
 	s.Waiting, s.WaitingMax, s.FrameBytes = c.frames.Len(), c.frames.Cap(), c.pool.Bytes()
-	chosen := c.settings.detector.Load().Chosen()
+	chosen := c.settings.detector.Load().ChoiceCounts()
 	s.BudgetMisses, s.TimestepsChanges = chosen.Misses, chosen.Changes
 	for reason, n := range map[string]uint64{
 		"capture:pool": src.DroppedPool, "capture:rate": src.DroppedRate,

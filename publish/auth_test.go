@@ -18,7 +18,7 @@ import (
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
-// syncBuffer collects a log.
+// syncBuffer collects a log that several goroutines write.
 type syncBuffer struct {
 	mu  sync.Mutex
 	buf strings.Builder
@@ -36,115 +36,115 @@ func (b *syncBuffer) String() string {
 	return b.buf.String()
 }
 
-// option makes a publisher log here, everything.
+// option makes a publisher log all levels to b.
 func (b *syncBuffer) option() publish.Option {
 	return publish.WithLogger(slog.New(slog.NewJSONHandler(b, &slog.HandlerOptions{Level: slog.LevelDebug})))
 }
 
-// lock is a server that asks who is there, and what opens it.
-type lock struct {
+// authCase is a server that requires authentication, with right and wrong credentials.
+type authCase struct {
 	options server.Options
 	scheme  string                // default nats
-	open    func(*publish.Config) // the right credentials
-	pick    func(*publish.Config) // wrong ones
-	refusal string                // what is said then, behind the address
-	secrets []string              // what must never be logged
+	right   func(*publish.Config) // sets the right credentials
+	wrong   func(*publish.Config) // sets wrong credentials
+	refusal string                // part of the error for wrong credentials
+	secrets []string              // must not appear in the log or in an error
 }
 
-// TestAuth opens every kind of lock, and is refused by it with one line that tells no secret.
+// TestAuth connects with every kind of right credentials. With wrong ones it gets an error of one line without secrets.
 func TestAuth(t *testing.T) {
 	const credentials = ": check publish.user and password, token, nkey_file or creds_file"
-	for name, forge := range map[string]func(*testing.T) lock{
-		"user": func(*testing.T) lock {
-			return lock{
+	for name, newCase := range map[string]func(*testing.T) authCase{
+		"user": func(*testing.T) authCase {
+			return authCase{
 				options: server.Options{Username: "me", Password: "s3cret-password"},
-				open:    func(c *publish.Config) { c.User, c.Password = "me", "s3cret-password" },
-				pick:    func(c *publish.Config) { c.User, c.Password = "me", "wr0ng-password" },
+				right:   func(c *publish.Config) { c.User, c.Password = "me", "s3cret-password" },
+				wrong:   func(c *publish.Config) { c.User, c.Password = "me", "wr0ng-password" },
 				refusal: "nats: Authorization Violation" + credentials,
 				secrets: []string{"s3cret-password", "wr0ng-password"},
 			}
 		},
-		"user in the address": func(*testing.T) lock {
-			return lock{
+		"user in the address": func(*testing.T) authCase {
+			return authCase{
 				options: server.Options{Username: "me", Password: "s3cret-password"},
-				open:    func(c *publish.Config) { c.URL = strings.Replace(c.URL, "://", "://me:s3cret-password@", 1) },
-				pick:    func(c *publish.Config) { c.URL = strings.Replace(c.URL, "://", "://me:wr0ng-password@", 1) },
+				right:   func(c *publish.Config) { c.URL = strings.Replace(c.URL, "://", "://me:s3cret-password@", 1) },
+				wrong:   func(c *publish.Config) { c.URL = strings.Replace(c.URL, "://", "://me:wr0ng-password@", 1) },
 				refusal: "nats: Authorization Violation" + credentials,
 				secrets: []string{"s3cret-password", "wr0ng-password"},
 			}
 		},
-		"token": func(*testing.T) lock {
-			return lock{
+		"token": func(*testing.T) authCase {
+			return authCase{
 				options: server.Options{Authorization: "s3same"},
-				open:    func(c *publish.Config) { c.Token = "s3same" },
-				pick:    func(c *publish.Config) { c.Token = "0pen" },
+				right:   func(c *publish.Config) { c.Token = "s3same" },
+				wrong:   func(c *publish.Config) { c.Token = "0pen" },
 				refusal: "nats: Authorization Violation" + credentials,
 				secrets: []string{"s3same", "0pen"},
 			}
 		},
-		"nkey":        nkeyLock,
-		"credentials": credentialsLock,
-		"tls": func(t *testing.T) lock {
+		"nkey":        nkeyCase,
+		"credentials": credentialsCase,
+		"tls": func(t *testing.T) authCase {
 			ours, theirs := newAuthority(t, "ours"), newAuthority(t, "theirs")
-			return lock{
+			return authCase{
 				options: server.Options{TLS: true, TLSConfig: &tls.Config{Certificates: []tls.Certificate{ours.issue(t, "server").pair}}},
 				scheme:  "tls",
-				open:    func(c *publish.Config) { c.CAFile = ours.file },
-				pick:    func(c *publish.Config) { c.CAFile = theirs.file },
+				right:   func(c *publish.Config) { c.CAFile = ours.file },
+				wrong:   func(c *publish.Config) { c.CAFile = theirs.file },
 				refusal: "certificate signed by unknown authority",
 			}
 		},
-		"mutual tls": func(t *testing.T) lock {
+		"mutual tls": func(t *testing.T) authCase {
 			ours, theirs := newAuthority(t, "ours"), newAuthority(t, "theirs")
 			good, bad := ours.issue(t, "camera"), theirs.issue(t, "camera")
-			return lock{
+			return authCase{
 				options: server.Options{TLS: true, TLSConfig: &tls.Config{
 					Certificates: []tls.Certificate{ours.issue(t, "server").pair},
 					ClientAuth:   tls.RequireAndVerifyClientCert, ClientCAs: ours.pool(),
 				}},
 				scheme:  "tls",
-				open:    func(c *publish.Config) { c.CAFile, c.CertFile, c.KeyFile = ours.file, good.cert, good.key },
-				pick:    func(c *publish.Config) { c.CAFile, c.CertFile, c.KeyFile = ours.file, bad.cert, bad.key },
+				right:   func(c *publish.Config) { c.CAFile, c.CertFile, c.KeyFile = ours.file, good.cert, good.key },
+				wrong:   func(c *publish.Config) { c.CAFile, c.CertFile, c.KeyFile = ours.file, bad.cert, bad.key },
 				refusal: "the server does not accept our certificate: check publish.cert_file and key_file",
 				secrets: []string{"PRIVATE KEY"},
 			}
 		},
 	} {
-		t.Run(name, func(t *testing.T) { forge(t).try(t) })
+		t.Run(name, func(t *testing.T) { newCase(t).run(t) })
 	}
 }
 
-func (l lock) try(t *testing.T) {
-	l.options.Port = -1
-	s := runServer(t, l.options)
+func (c authCase) run(t *testing.T) {
+	c.options.Port = -1
+	s := runServer(t, c.options)
 	cfg := remote(t, s.ClientURL())
-	if l.scheme != "" {
-		cfg.URL = l.scheme + "://" + s.Addr().String()
+	if c.scheme != "" {
+		cfg.URL = c.scheme + "://" + s.Addr().String()
 	}
 	plain := cfg.URL
 	var log syncBuffer
-	open, pick := cfg, cfg
-	l.open(&open)
-	l.pick(&pick)
-	pick.StateDir = t.TempDir()
+	right, wrong := cfg, cfg
+	c.right(&right)
+	c.wrong(&wrong)
+	wrong.StateDir = t.TempDir()
 
-	p := start(t, open, []schema.Camera{newCamera("front")}, log.option())
-	sub := subscribe(t, dial(t, open), "oodcast.v1.default.front.map")
+	p := start(t, right, []schema.Camera{newCamera("front")}, log.option())
+	sub := subscribe(t, dial(t, right), "oodcast.v1.default.front.map")
 	p.Map(testMap("front", 0, 4, 4))
 	next(t, sub)
 
-	err := refusal(t, pick, &log)
+	err := runRefused(t, wrong, &log)
 	text := ""
 	if err != nil {
 		text = err.Error()
 	}
-	if !strings.HasPrefix(text, "nats "+strings.Replace(plain, "://", at(pick.URL), 1)+": ") ||
-		!strings.Contains(text, l.refusal) || strings.Contains(text, "\n") {
-		t.Errorf("Run() = %q, want nats %s: … %s, in one line", text, plain, l.refusal)
+	if !strings.HasPrefix(text, "nats "+strings.Replace(plain, "://", redactedSeparator(wrong.URL), 1)+": ") ||
+		!strings.Contains(text, c.refusal) || strings.Contains(text, "\n") {
+		t.Errorf("Run() = %q, want nats %s: … %s, in one line", text, plain, c.refusal)
 	}
-	for _, secret := range l.secrets {
+	for _, secret := range c.secrets {
 		if strings.Contains(text, secret) || strings.Contains(log.String(), secret) {
-			t.Errorf("%q is told:\n%s\n%s", secret, text, log.String())
+			t.Errorf("%q appears in the error or the log:\n%s\n%s", secret, text, log.String())
 		}
 	}
 	if log.String() == "" {
@@ -152,7 +152,7 @@ func (l lock) try(t *testing.T) {
 	}
 }
 
-// dial connects as a program beside the publisher does, with the same settings.
+// dial connects with the same settings as the publisher.
 func dial(t *testing.T, cfg publish.Config) *nats.Conn {
 	t.Helper()
 	nc, err := publish.Dial(cfg)
@@ -163,16 +163,16 @@ func dial(t *testing.T, cfg publish.Config) *nats.Conn {
 	return nc
 }
 
-// at is how the separator of an address looks when credentials were taken out of it.
-func at(url string) string {
+// redactedSeparator returns the separator of an address after its credentials were removed.
+func redactedSeparator(url string) string {
 	if strings.Contains(url, "@") {
 		return "://***@"
 	}
 	return "://"
 }
 
-// refusal runs a publisher that must give up by itself.
-func refusal(t *testing.T, cfg publish.Config, log *syncBuffer) error {
+// runRefused runs a publisher that must end with an error.
+func runRefused(t *testing.T, cfg publish.Config, log *syncBuffer) error {
 	t.Helper()
 	p, err := publish.New(cfg, nil, log.option())
 	if err != nil {
@@ -183,20 +183,20 @@ func refusal(t *testing.T, cfg publish.Config, log *syncBuffer) error {
 	return p.Run(ctx)
 }
 
-func nkeyLock(t *testing.T) lock {
+func nkeyCase(t *testing.T) authCase {
 	good, goodSeed := newKey(t)
 	_, badSeed := newKey(t)
 	goodFile, badFile := write(t, "good.nk", goodSeed), write(t, "bad.nk", badSeed)
-	return lock{
+	return authCase{
 		options: server.Options{Nkeys: []*server.NkeyUser{{Nkey: good}}},
-		open:    func(c *publish.Config) { c.NKeyFile = goodFile },
-		pick:    func(c *publish.Config) { c.NKeyFile = badFile },
+		right:   func(c *publish.Config) { c.NKeyFile = goodFile },
+		wrong:   func(c *publish.Config) { c.NKeyFile = badFile },
 		refusal: "nats: Authorization Violation",
 		secrets: []string{string(goodSeed), string(badSeed)},
 	}
 }
 
-// newKey returns the public key of a user and its seed.
+// newKey returns the public key and the seed of a new user.
 func newKey(t *testing.T) (public string, seed []byte) {
 	t.Helper()
 	k, err := nkeys.CreateUser()
@@ -212,8 +212,8 @@ func newKey(t *testing.T) (public string, seed []byte) {
 	return public, seed
 }
 
-// credentialsLock is an operator with an account; only users that the account signed may come in.
-func credentialsLock(t *testing.T) lock {
+// credentialsCase is an operator with an account; only users whose credentials the account signed may connect.
+func credentialsCase(t *testing.T) authCase {
 	operator, account, stranger := newSigner(t, nkeys.CreateOperator), newSigner(t, nkeys.CreateAccount), newSigner(t, nkeys.CreateAccount)
 	claims := jwt.NewAccountClaims(account.public)
 	token, err := claims.Encode(operator.pair)
@@ -226,18 +226,18 @@ func credentialsLock(t *testing.T) lock {
 	}
 	good, goodSeed := account.user(t)
 	bad, badSeed := stranger.user(t)
-	return lock{
+	return authCase{
 		options: server.Options{
 			TrustedOperators: []*jwt.OperatorClaims{jwt.NewOperatorClaims(operator.public)}, AccountResolver: resolver,
 		},
-		open:    func(c *publish.Config) { c.CredsFile = good },
-		pick:    func(c *publish.Config) { c.CredsFile = bad },
+		right:   func(c *publish.Config) { c.CredsFile = good },
+		wrong:   func(c *publish.Config) { c.CredsFile = bad },
 		refusal: "nats: Authorization Violation",
 		secrets: []string{goodSeed, badSeed},
 	}
 }
 
-// signer is a key that signs what is below it.
+// signer is the key of an operator or an account, which signs accounts or users.
 type signer struct {
 	pair   nkeys.KeyPair
 	public string
@@ -256,7 +256,7 @@ func newSigner(t *testing.T, create func() (nkeys.KeyPair, error)) signer {
 	return signer{pair, public}
 }
 
-// user returns a credentials file of a new user of the account, and the seed in it.
+// user returns the credentials file of a new user of the account, and its seed.
 func (s signer) user(t *testing.T) (file, seed string) {
 	t.Helper()
 	public, key := newKey(t)
@@ -271,8 +271,8 @@ func (s signer) user(t *testing.T) (file, seed string) {
 	return write(t, "user.creds", creds), string(key)
 }
 
-// TestCredentialsThatAreNone has files with something else in them.
-func TestCredentialsThatAreNone(t *testing.T) {
+// TestInvalidCredentialFiles uses files that do not contain credentials.
+func TestInvalidCredentialFiles(t *testing.T) {
 	s := runServer(t, server.Options{Port: -1, Username: "me", Password: "s3cret"})
 	junk := write(t, "junk", []byte("-----BEGIN s3cret-----\n"))
 	for name, c := range map[string]struct {
@@ -288,20 +288,20 @@ func TestCredentialsThatAreNone(t *testing.T) {
 			cfg := remote(t, s.ClientURL())
 			c.edit(&cfg)
 			var log syncBuffer
-			err := refusal(t, cfg, &log)
+			err := runRefused(t, cfg, &log)
 			if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("Run() = %v, want one line about %s", err, c.want)
 			}
 			if err != nil && strings.Contains(err.Error()+log.String(), "s3cret") {
-				t.Errorf("the file is quoted: %v\n%s", err, log.String())
+				t.Errorf("the content of the file appears in the error or the log: %v\n%s", err, log.String())
 			}
 		})
 	}
 }
 
-// TestCredentialsExchanged lets a server come back with another password: the publisher goes on trying, and is back
-// when the old one counts again.
-func TestCredentialsExchanged(t *testing.T) {
+// TestCredentialsReplaced restarts a server with another password: the publisher keeps trying, and reconnects when the old
+// password is valid again.
+func TestCredentialsReplaced(t *testing.T) {
 	opts := server.Options{Port: -1, Username: "me", Password: "s3cret"}
 	first := runServer(t, opts)
 	opts.Port = port(first)
@@ -341,13 +341,13 @@ func TestEmbeddedAuth(t *testing.T) {
 				nc.Close()
 				t.Error("connected without credentials")
 			}
-			open := cfg
-			open.URL = strings.Replace(p.URL(), "nats://", "embedded://", 1)
-			sub := subscribe(t, dial(t, open), "oodcast.>")
+			running := cfg
+			running.URL = strings.Replace(p.URL(), "nats://", "embedded://", 1)
+			sub := subscribe(t, dial(t, running), "oodcast.>")
 			p.Map(testMap("front", 0, 4, 4))
 			next(t, sub)
 			if strings.Contains(log.String()+p.URL(), "s3same") {
-				t.Errorf("the secret is told:\n%s", log.String())
+				t.Errorf("the secret appears in the log:\n%s", log.String())
 			}
 		})
 	}

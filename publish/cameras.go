@@ -1,7 +1,6 @@
 package publish
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"sync"
@@ -12,18 +11,28 @@ import (
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
-// cameras are those that the publisher speaks for, in the order in which they came.
+// cameras are the cameras that the publisher publishes, in the order in which they were added.
 type cameras struct {
 	mu struct {
 		sync.Mutex
-		list  []*member
-		gone  []string        // their presence is to be taken back
-		stale []micro.Service // of cameras that went while the server was away
-		nc    *nats.Conn      // while Run runs
+		list            []*publishedCamera
+		removed         []string        // names whose presence is still to be deleted
+		removedServices []micro.Service // services of cameras that were removed while the server was away
+		nc              *nats.Conn      // set while Run runs
 	}
 }
 
-// AddCamera makes the publisher speak for one more camera: state, presence, control and metrics.
+// publishedCamera is a camera with its control service and its last status.
+type publishedCamera struct {
+	schema.Camera
+	service    micro.Service // set while Run runs
+	lastStatus schema.Status // the status published last; only the status loop uses it
+}
+
+// serviceFunc starts the control service of a camera on a connection.
+type serviceFunc func(*nats.Conn, schema.Camera) (micro.Service, error)
+
+// AddCamera adds a camera: from now on the publisher sends its state, presence and metrics, and answers its control requests.
 func (p *Publisher) AddCamera(cam schema.Camera) error {
 	name := cam.Name()
 	if err := schema.CheckName(name); err != nil {
@@ -37,8 +46,8 @@ func (p *Publisher) AddCamera(cam schema.Camera) error {
 	return nil
 }
 
-// RemoveCamera makes the publisher forget a camera: its control service ends, its presence is taken back and its series
-// leave the metrics. Maps and events that were handed over before are still sent.
+// RemoveCamera removes a camera: its control service ends, its presence is deleted and its series leave the metrics. Maps and
+// events that were handed over earlier are still sent.
 func (p *Publisher) RemoveCamera(name string) error {
 	if err := p.cameras.remove(name); err != nil {
 		return err
@@ -48,152 +57,111 @@ func (p *Publisher) RemoveCamera(name string) error {
 	return nil
 }
 
-// member is a camera and what the publisher keeps about it.
-type member struct {
-	schema.Camera
-	service micro.Service // while Run runs
-	last    schema.Status // as published last; only the status loop touches it
-}
-
-// add appends a camera and, while connected, makes its control service.
-func (c *cameras) add(cam schema.Camera, serve func(*nats.Conn, schema.Camera) (micro.Service, error)) error {
+// add appends a camera and starts its control service if Run runs.
+func (c *cameras) add(cam schema.Camera, create serviceFunc) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, m := range c.mu.list {
-		if m.Name() == cam.Name() {
+	for _, other := range c.mu.list {
+		if other.Name() == cam.Name() {
 			return fmt.Errorf("publish: two cameras are named %q", cam.Name())
 		}
 	}
-	m := &member{Camera: cam}
+	added := &publishedCamera{Camera: cam}
 	if c.mu.nc != nil {
 		var err error
-		if m.service, err = serve(c.mu.nc, cam); err != nil {
+		if added.service, err = create(c.mu.nc, cam); err != nil {
 			return err
 		}
 	}
-	c.mu.list = append(c.mu.list, m)
+	c.mu.list = append(c.mu.list, added)
 	return nil
 }
 
-// remove takes a camera out and ends its control service: while the server is away, as soon as it is back, because
-// subscriptions that end in between are made again on the server and take requests that nobody answers (nats.go 1.55).
+// remove removes a camera and stops its control service. While the server is away, the service is stopped on reconnection:
+// a subscription that ends during an outage is made again on the server and takes requests that nothing answers (nats.go
+// 1.55).
 func (c *cameras) remove(name string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	i := slices.IndexFunc(c.mu.list, func(m *member) bool { return m.Name() == name })
+	i := slices.IndexFunc(c.mu.list, func(cam *publishedCamera) bool { return cam.Name() == name })
 	if i < 0 {
 		return fmt.Errorf("publish: no camera is named %q", name)
 	}
 	if s := c.mu.list[i].service; s != nil {
-		c.mu.stale = append(c.mu.stale, s)
+		c.mu.removedServices = append(c.mu.removedServices, s)
 		if c.mu.nc.IsConnected() {
-			c.endStale()
+			c.stopRemovedLocked()
 		}
 	}
 	c.mu.list = slices.Delete(c.mu.list, i, i+1)
-	c.mu.gone = append(c.mu.gone, name)
+	c.mu.removed = append(c.mu.removed, name)
 	return nil
 }
 
-// endStale ends the services of cameras that went. The caller holds the lock.
-func (c *cameras) endStale() {
-	for _, s := range c.mu.stale {
-		_ = s.Stop() // only fails on a connection that is closed already
-	}
-	c.mu.stale = nil
-}
-
-// connected says that the server is there, maybe again.
-func (c *cameras) connected() {
+// stopRemoved stops the services of removed cameras. The server must be connected.
+func (c *cameras) stopRemoved() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.endStale()
+	c.stopRemovedLocked()
 }
 
-// all returns the cameras of now.
-func (c *cameras) all() []*member {
+func (c *cameras) stopRemovedLocked() {
+	for _, s := range c.mu.removedServices {
+		_ = s.Stop() // fails only on a closed connection
+	}
+	c.mu.removedServices = nil
+}
+
+// all returns the current cameras.
+func (c *cameras) all() []*publishedCamera {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.mu.list)
 }
 
-// takeGone returns the names of cameras that were removed since the last call and did not come back.
-func (c *cameras) takeGone() []string {
+// takeRemoved returns the names of the cameras that were removed since the last call and were not added again.
+func (c *cameras) takeRemoved() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	gone := slices.DeleteFunc(c.mu.gone, func(name string) bool {
-		return slices.ContainsFunc(c.mu.list, func(m *member) bool { return m.Name() == name })
+	removed := slices.DeleteFunc(c.mu.removed, func(name string) bool {
+		return slices.ContainsFunc(c.mu.list, func(cam *publishedCamera) bool { return cam.Name() == name })
 	})
-	c.mu.gone = nil
-	return gone
+	c.mu.removed = nil
+	return removed
 }
 
-// has tells whether a control service is one of ours.
-func (c *cameras) has(service string) bool {
+// ownsService reports whether this publisher runs the control service with this id.
+func (c *cameras) ownsService(id string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return slices.ContainsFunc(c.mu.list, func(m *member) bool {
-		return m.service != nil && m.service.Info().ID == service
+	return slices.ContainsFunc(c.mu.list, func(cam *publishedCamera) bool {
+		return cam.service != nil && cam.service.Info().ID == id
 	})
 }
 
-// findTwins asks who is on the bus, and warns when another process speaks for a camera of the same site and name: subscribers
-// would see the maps of both in turn, and a request would reach one of them. Answers come on one subscription for the life
-// of the connection, which outlasts servers.
-func (s *statusSender) findTwins() {
-	var err error
-	if s.inbox == "" {
-		inbox := s.nc.NewInbox()
-		if _, err = s.nc.Subscribe(inbox, s.p.twin); err == nil {
-			s.inbox = inbox
-		}
-	}
-	if err == nil {
-		err = s.nc.PublishRequest("$SRV.PING.oodcast", s.inbox, nil)
-	}
-	if err != nil {
-		s.p.faults.Warn(s.p.log, "nats", err)
-	}
-}
-
-// twin looks at the answer of one control service.
-func (p *Publisher) twin(m *nats.Msg) {
-	var there micro.Ping
-	if json.Unmarshal(m.Data, &there) != nil || there.Metadata["prefix"] != p.cfg.Prefix ||
-		there.Metadata["site"] != p.cfg.Site || p.cameras.has(there.ID) {
-		return
-	}
-	for _, cam := range p.cameras.all() {
-		if cam.Name() == there.Metadata["camera"] {
-			p.faults.Warn(p.log, "two oodcast publish the same camera", fmt.Errorf(
-				"another one has %s: give one of them another publish.site or camera name", p.subjects.Of(cam.Name(), "*")))
-		}
-	}
-}
-
-// serve makes the control services of all cameras on nc, and from now on those of cameras that are added.
-func (c *cameras) serve(nc *nats.Conn, serve func(*nats.Conn, schema.Camera) (micro.Service, error)) (err error) {
+// startServices starts the control services of all cameras on nc. Cameras that are added later start theirs at once.
+func (c *cameras) startServices(nc *nats.Conn, create serviceFunc) (err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.mu.nc = nc
-	for _, m := range c.mu.list {
-		if m.service, err = serve(nc, m.Camera); err != nil {
+	for _, cam := range c.mu.list {
+		if cam.service, err = create(nc, cam.Camera); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// stop ends all control services.
-func (c *cameras) stop() {
+// stopServices stops all control services.
+func (c *cameras) stopServices() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.mu.nc = nil
-	c.endStale()
-	for _, m := range c.mu.list {
-		if m.service != nil {
-			_ = m.service.Stop() // only fails on a connection that is closed already
-			m.service = nil
+	c.stopRemovedLocked()
+	for _, cam := range c.mu.list {
+		if cam.service != nil {
+			_ = cam.service.Stop() // fails only on a closed connection
+			cam.service = nil
 		}
 	}
 }

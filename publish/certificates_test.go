@@ -20,7 +20,7 @@ import (
 type authority struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
-	file string // its certificate, PEM
+	file string // PEM file with the certificate
 }
 
 // certificate is a key pair, in memory and as PEM files.
@@ -61,7 +61,7 @@ func (a *authority) pool() *x509.CertPool {
 	return p
 }
 
-// issue signs a certificate.
+// issue returns a signed certificate.
 func (a *authority) issue(t *testing.T, name string) certificate {
 	t.Helper()
 	key := newECDSA(t)
@@ -96,7 +96,7 @@ func writePEM(t *testing.T, name, kind string, der []byte) string {
 	return write(t, name, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
 }
 
-// write makes a file with this content and returns its path.
+// write creates a file with this content and returns its path.
 func write(t *testing.T, name string, b []byte) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), name)

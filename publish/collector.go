@@ -12,12 +12,12 @@ import (
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
-// states are those that a camera's metrics tell of.
+// states are the values of the label state.
 var states = []string{
 	schema.StateConnecting, schema.StateLive, schema.StateStalled, schema.StateDown, schema.StateEnded, schema.StatePaused,
 }
 
-// collector turns each camera's Status into metrics when Prometheus asks.
+// collector turns the Status of each camera into metrics when Prometheus collects them.
 type collector struct {
 	mu struct {
 		sync.Mutex
@@ -42,22 +42,22 @@ func newCollector(cameras []schema.Camera) *collector {
 		misses:   desc("oodcast_budget_misses_total", "Frames whose encoding and scoring took longer than the latency budget."),
 		changes:  desc("oodcast_inference_steps_changes_total", "Changes of |T| to meet the latency budget."),
 		up:       desc("oodcast_source_up", "1 while the source delivers."),
-		fps:      desc("oodcast_camera_fps", "Frames a second read from the source."),
+		fps:      desc("oodcast_camera_fps", "Frames per second read from the source."),
 
 		state:      desc("oodcast_source_state", "1 for the state that the source is in, 0 for the others.", "state"),
-		reconnects: desc("oodcast_source_reconnects_total", "Tries to open the source after the first, by reason.", "reason"),
-		abandoned:  desc("oodcast_captures_abandoned_total", "Captures that hung and were given up."),
-		hanging:    desc("oodcast_captures_hanging", "Captures that were given up and still hold a thread."),
-		waiting:    desc("oodcast_queue_length", "Frames that wait.", "queue"),
-		capacity:   desc("oodcast_queue_capacity", "Frames that may wait.", "queue"),
-		model:      desc("oodcast_model_info", "1; the labels say which bundle scores, and where.", "model", "version", "provider"),
-		bytes:      desc("oodcast_frame_bytes", "What all frames of the camera take."),
+		reconnects: desc("oodcast_source_reconnects_total", "Attempts to open the source after the first, by reason.", "reason"),
+		abandoned:  desc("oodcast_captures_abandoned_total", "Captures that hung and were abandoned."),
+		hanging:    desc("oodcast_captures_hanging", "Abandoned captures that still hold a thread."),
+		waiting:    desc("oodcast_queue_length", "Frames in the queue.", "queue"),
+		capacity:   desc("oodcast_queue_capacity", "Frames that the queue can hold.", "queue"),
+		model:      desc("oodcast_model_info", "Always 1; the labels name the bundle in use and its provider.", "model", "version", "provider"),
+		bytes:      desc("oodcast_frame_bytes", "Memory of all frames of the camera, in bytes."),
 	}
 	c.mu.cameras = slices.Clone(cameras)
 	return c
 }
 
-// add appends a camera, unless one of its name is there.
+// add appends a camera unless one of the same name exists.
 func (c *collector) add(cam schema.Camera) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -66,7 +66,7 @@ func (c *collector) add(cam schema.Camera) {
 	}
 }
 
-// remove takes a camera out.
+// remove removes a camera.
 func (c *collector) remove(name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -89,7 +89,7 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	}
 }
 
-// Collect asks every camera for its Status.
+// Collect sends the metrics of every camera, from its Status.
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	for _, cam := range c.all() {
 		s, name := cam.Status(), cam.Name()
@@ -129,7 +129,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// slowConsumers counts the subscribers that the embedded server cut off because they did not read.
+// slowConsumers counts the subscribers that the embedded server disconnected because they did not read.
 type slowConsumers struct {
 	prometheus.CounterFunc
 	server atomic.Pointer[server.Server]
@@ -139,7 +139,7 @@ func newSlowConsumers() *slowConsumers {
 	s := &slowConsumers{}
 	s.CounterFunc = prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "oodcast_nats_slow_consumers_total",
-		Help: "Subscribers that the embedded server cut off because they did not read.",
+		Help: "Subscribers that the embedded server disconnected because they did not read.",
 	}, func() float64 {
 		if srv := s.server.Load(); srv != nil {
 			return float64(srv.NumSlowConsumers())

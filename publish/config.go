@@ -12,7 +12,7 @@ import (
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
-// Config is what an operator may choose.
+// Config is the section "publish" of the configuration.
 type Config struct {
 	// URL of the server: "embedded" (127.0.0.1:4222), "embedded://HOST:PORT" (port 0: any free one), "nats://…",
 	// "tls://…" (several with commas), or "off". Default "embedded".
@@ -20,25 +20,25 @@ type Config struct {
 	// Prefix and Site are the first and third token of every subject. Default "oodcast", "default".
 	Prefix string `yaml:"prefix"`
 	Site   string `yaml:"site"`
-	// StateDir is where the embedded server keeps its streams. Default "state".
+	// StateDir is the folder of the event spool and of the embedded server's streams. Default "state".
 	StateDir string `yaml:"state_dir"`
 	// Encoding of a value in a map: "u8" or "u16". Default "u16".
 	Encoding string `yaml:"encoding"`
-	// Compress maps with zstd when that saves at least a tenth. Default true.
+	// Compress compresses maps with zstd if that saves at least a tenth. Default true.
 	Compress bool `yaml:"compress"`
-	// MapStream keeps the last 30 maps of each camera in a memory stream, for those who join late. Default false.
+	// MapStream keeps the last 30 maps of each camera in a memory stream, for late subscribers. Default false.
 	MapStream bool `yaml:"map_stream"`
-	// StatusInterval is how often presence is refreshed and statistics go out; 1 s to 1 h. A camera counts as gone
-	// after three intervals. Default 10s.
+	// StatusInterval is how often presence is refreshed and statistics are sent; 1 s to 1 h. The presence of a camera
+	// expires after three intervals. Default 10s.
 	StatusInterval time.Duration `yaml:"status_interval"`
-	// User and Password, Token, NKeyFile (a user's seed) or CredsFile (a JWT and its seed) authenticate; for an embedded
-	// server User and Password or Token are what it asks for.
+	// User and Password, Token, NKeyFile (a user's seed) or CredsFile (a JWT and its seed) authenticate oodcast to the
+	// server. An embedded server requires User and Password, or Token, from its clients.
 	User      string `yaml:"user,omitempty"`
 	Password  string `yaml:"password,omitempty"`
 	Token     string `yaml:"token,omitempty"`
 	NKeyFile  string `yaml:"nkey_file,omitempty"`
 	CredsFile string `yaml:"creds_file,omitempty"`
-	// CAFile verifies the server, CertFile and KeyFile are shown to it. PEM files.
+	// CAFile verifies the server; CertFile and KeyFile are the client certificate. PEM files.
 	CAFile   string `yaml:"ca_file,omitempty"`
 	CertFile string `yaml:"cert_file,omitempty"`
 	KeyFile  string `yaml:"key_file,omitempty"`
@@ -52,15 +52,15 @@ func DefaultConfig() Config {
 	}
 }
 
-// Off says that nothing is to be published.
+// Off reports whether publishing is switched off.
 func (c Config) Off() bool { return c.URL == "off" }
 
-// Embedded says that the server runs in this process.
+// Embedded reports whether the server runs in this process.
 func (c Config) Embedded() bool {
 	return c.URL == "embedded" || strings.HasPrefix(c.URL, "embedded://")
 }
 
-// Validate reports every fault.
+// Validate returns all faults of the configuration.
 func (c Config) Validate() error {
 	var errs []error
 	bad := func(key string, got any, want string) {
@@ -82,14 +82,14 @@ func (c Config) Validate() error {
 		bad("user", c.User, "user and password together")
 	}
 	if c.Token != "" && c.User != "" {
-		errs = append(errs, errors.New("publish.token: set together with publish.user, want one of them"))
+		errs = append(errs, errors.New("publish.token: set together with publish.user, want only one of them"))
 	}
 	if c.NKeyFile != "" && c.CredsFile != "" {
-		errs = append(errs, errors.New("publish.nkey_file: set together with publish.creds_file, want one of them"))
+		errs = append(errs, errors.New("publish.nkey_file: set together with publish.creds_file, want only one of them"))
 	}
 	if c.Embedded() && (c.NKeyFile != "" || c.CredsFile != "" || c.CAFile != "" || c.CertFile != "") {
-		errs = append(errs, errors.New("publish.url: the embedded server knows user and password or token only: "+
-			"nkey_file, creds_file, ca_file and cert_file are for a server elsewhere"))
+		errs = append(errs, errors.New("publish.url: the embedded server supports only user and password, or token: "+
+			"nkey_file, creds_file, ca_file and cert_file are for an external server"))
 	}
 	if (c.CertFile == "") != (c.KeyFile == "") {
 		bad("cert_file", c.CertFile, "cert_file and key_file together")
@@ -99,7 +99,7 @@ func (c Config) Validate() error {
 		"cert_file": c.CertFile, "key_file": c.KeyFile,
 	} {
 		if _, err := os.Stat(file); file != "" && err != nil {
-			bad(key, file, "a file that can be read")
+			bad(key, file, "a readable file")
 		}
 	}
 	if err := c.checkURL(); err != nil {
@@ -122,14 +122,14 @@ func (c Config) checkURL() error {
 			return fmt.Errorf("publish.url: got %q, want %s", c.URL, want)
 		}
 		if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) && c.Token == "" && c.User == "" {
-			return fmt.Errorf("publish.url: %q lets the network in: set publish.token, or user and password", c.URL)
+			return fmt.Errorf("publish.url: %q is open to the network: set publish.token, or user and password", c.URL)
 		}
 		return nil
 	}
 	for one := range strings.SplitSeq(c.URL, ",") {
 		u, err := url.Parse(strings.TrimSpace(one))
 		if err != nil {
-			return fmt.Errorf("publish.url: not a URL, want %s", want) // without it: what has a secret cannot be told
+			return fmt.Errorf("publish.url: not a URL, want %s", want) // without the value: it may contain a secret
 		}
 		if u.Host == "" || !isNATS(u.Scheme) {
 			return fmt.Errorf("publish.url: got %q, want %s", redact(one), want)
@@ -142,7 +142,7 @@ func isNATS(scheme string) bool {
 	return scheme == "nats" || scheme == "tls" || scheme == "ws" || scheme == "wss"
 }
 
-// EmbeddedAddr returns where the embedded server listens.
+// EmbeddedAddr returns the address on which the embedded server listens.
 func (c Config) EmbeddedAddr() (host string, port int, err error) {
 	addr := strings.TrimPrefix(strings.TrimPrefix(c.URL, "embedded"), "://")
 	if addr == "" {

@@ -14,19 +14,19 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// connect returns a connection that finds its way back by itself. closed receives why it ended for good.
+// connect returns a connection that reconnects automatically. When it is permanently closed, closed receives the reason.
 func (p *Publisher) connect(srv *embedded, closed chan<- error) (*nats.Conn, error) {
 	opts := []nats.Option{
 		nats.Name("oodcast"),
 		nats.MaxReconnects(-1), nats.RetryOnFailedConnect(true), nats.IgnoreAuthErrorAbort(),
 		nats.ReconnectWait(250 * time.Millisecond), nats.ReconnectJitter(250*time.Millisecond, 500*time.Millisecond),
-		nats.ReconnectBufSize(-1), // a map that is late is worthless; events have their own queue
+		nats.ReconnectBufSize(-1), // late maps are worthless, and events have their own queue
 		nats.Timeout(2 * time.Second), nats.PingInterval(5 * time.Second), nats.MaxPingsOutstanding(2),
 		nats.FlusherTimeout(2 * time.Second),
 		nats.ConnectHandler(func(*nats.Conn) { p.connected() }),
 		nats.ReconnectHandler(func(*nats.Conn) { p.connected() }),
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { p.away(err) }),
-		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { p.away(err) }),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { p.disconnected(err) }),
+		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { p.disconnected(err) }),
 		nats.ClosedHandler(func(c *nats.Conn) {
 			err := c.LastError()
 			if err == nil {
@@ -47,12 +47,12 @@ func (p *Publisher) connect(srv *embedded, closed chan<- error) (*nats.Conn, err
 	}
 	nc, err := nats.Connect(addr, append(opts, auth...)...)
 	if err != nil {
-		return nil, p.cfg.refused(err)
+		return nil, p.cfg.explain(err)
 	}
 	return nc, nil
 }
 
-// authenticate returns what shows a server who we are.
+// authenticate returns the options with the credentials and certificates.
 func (c Config) authenticate() ([]nats.Option, error) {
 	var opts []nats.Option
 	if c.User != "" {
@@ -64,7 +64,7 @@ func (c Config) authenticate() ([]nats.Option, error) {
 	if c.NKeyFile != "" {
 		o, err := nats.NkeyOptionFromSeed(c.NKeyFile)
 		if err != nil {
-			return nil, fmt.Errorf("publish.nkey_file %q: no NKey seed of a user in it", c.NKeyFile)
+			return nil, fmt.Errorf("publish.nkey_file %q: no user NKey seed in it", c.NKeyFile)
 		}
 		opts = append(opts, o)
 	}
@@ -90,7 +90,7 @@ func (c Config) authenticate() ([]nats.Option, error) {
 	return opts, nil
 }
 
-// connected takes note of a new connection: everything that the server may have forgotten is told again.
+// connected records a new connection. The states are sent again, because the server may have lost them.
 func (p *Publisher) connected() {
 	p.metrics.connected.Set(1)
 	p.online.Store(true)
@@ -102,48 +102,48 @@ func (p *Publisher) connected() {
 	p.StatusChanged()
 }
 
-// away takes note of a connection that broke off, or could not be made.
-func (p *Publisher) away(err error) {
+// disconnected records a broken connection or a failed attempt to connect.
+func (p *Publisher) disconnected(err error) {
 	p.metrics.connected.Set(0)
 	p.online.Store(false)
 	if err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
-		p.faults.Warn(p.log, "nats away", p.cfg.refused(err))
+		p.faults.Warn(p.log, "nats disconnected", p.cfg.explain(err))
 	}
 }
 
-// guard waits for the end of the connection. Before the first success it also ends with a refusal that trying again
-// will not change: wrong credentials, or certificates that one side does not accept. Later on those are waited out,
-// because servers and credentials are exchanged while cameras run.
-func (p *Publisher) guard(ctx context.Context, nc *nats.Conn, closed chan error) error {
+// watchConnection waits until the connection is closed. Before the first successful connection, it also returns an error that
+// retrying cannot fix: wrong credentials, or certificates that one side does not accept. After it, such errors are retried,
+// because servers and credentials are replaced while cameras run.
+func (p *Publisher) watchConnection(ctx context.Context, nc *nats.Conn, closed chan error) error {
 	tick := time.NewTicker(changeInterval)
 	defer tick.Stop()
 	for {
 		select {
 		case err := <-closed:
-			closed <- err // for Run, which waits for it too
-			return p.cfg.refused(err)
+			closed <- err // Run waits for it too
+			return p.cfg.explain(err)
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 		}
 		if err := nc.LastError(); err != nil && !nc.IsConnected() {
 			if p.connections.Load() == 0 && advice(err) != "" {
-				return p.cfg.refused(err)
+				return p.cfg.explain(err)
 			}
-			p.away(err)
+			p.disconnected(err)
 		}
 	}
 }
 
-// refused says in one line, without secrets, which server said no and what an operator can do about it.
-func (c Config) refused(err error) error {
+// explain adds the server's address and advice for the operator to err, in one line without secrets.
+func (c Config) explain(err error) error {
 	if a := advice(err); a != "" {
 		return fmt.Errorf("nats %s: %w: %s", redact(c.URL), err, a)
 	}
 	return fmt.Errorf("nats %s: %w", redact(c.URL), err)
 }
 
-// advice says what would make a server accept us, or "" for errors that may pass by themselves.
+// advice returns what the operator can do about err, or "" for an error that may pass without intervention.
 func advice(err error) string {
 	var untrusted *tls.CertificateVerificationError
 	var alert tls.AlertError
@@ -156,7 +156,7 @@ func advice(err error) string {
 	case errors.As(err, &alert), strings.Contains(err.Error(), "remote error: tls:"):
 		return "the server does not accept our certificate: check publish.cert_file and key_file"
 	case errors.Is(err, nats.ErrSecureConnRequired), errors.Is(err, nats.ErrSecureConnWanted):
-		return "one side wants TLS and the other does not: check the scheme (tls:// or nats://) and publish.ca_file"
+		return "only one side uses TLS: check the scheme (tls:// or nats://) and publish.ca_file"
 	case errors.Is(err, nats.ErrNkeysNotSupported), strings.Contains(err.Error(), "nkeys:"):
 		return "check publish.nkey_file or creds_file"
 	default:
@@ -164,14 +164,14 @@ func advice(err error) string {
 	}
 }
 
-// redact takes the credentials out of server addresses, which may be several with commas.
+// redact removes the credentials from server addresses, which are separated by commas.
 func redact(addrs string) string {
 	list := strings.Split(addrs, ",")
 	for i, one := range list {
 		u, err := url.Parse(strings.TrimSpace(one))
 		switch {
 		case err != nil:
-			list[i] = "an address that is no URL"
+			list[i] = "(invalid address)"
 		case u.User != nil:
 			u.User = nil
 			list[i] = strings.Replace(u.String(), "://", "://***@", 1)

@@ -14,25 +14,20 @@ import (
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
-// Snapshot is the answer to a snapshot request: where the JPEG was published, and what it shows.
+// Snapshot is the answer to a snapshot request: the subject on which the JPEG was published, its size and its capture time.
 type Snapshot struct {
 	Subject  string    `json:"subject"`
 	Bytes    int       `json:"bytes"`
 	Captured time.Time `json:"captured"`
 }
 
-// serveControl answers ….ctl.{get|set|pause|resume|snapshot} of every camera. Each answer is the Status in force, or a
-// schema.Fault that says what would be right.
-func (p *Publisher) serveControl(nc *nats.Conn) error { return p.cameras.serve(nc, p.newService) }
-
-func (p *Publisher) stopControl() { p.cameras.stop() }
-
-// newService makes the control service of one camera. Each camera is an instance of the service "oodcast" of its own, so
-// that cameras can come and go while others are asked.
+// newService starts the control service of one camera, on ….ctl.{get|set|pause|resume|snapshot}. An answer is the Status in
+// force, or a schema.Fault that says what would be valid. Each camera is an instance of the service "oodcast", so that one can
+// be added or removed while the others answer requests.
 func (p *Publisher) newService(nc *nats.Conn, cam schema.Camera) (micro.Service, error) {
 	svc, err := micro.AddService(nc, micro.Config{
 		Name: "oodcast", Version: semver(p.version),
-		Description: "settings of a camera of an oodcast process",
+		Description: "settings of one camera of an oodcast process",
 		Metadata:    map[string]string{"prefix": p.cfg.Prefix, "site": p.cfg.Site, "camera": cam.Name()},
 	})
 	if err != nil {
@@ -55,7 +50,7 @@ func (p *Publisher) newService(nc *nats.Conn, cam schema.Camera) (micro.Service,
 	return svc, nil
 }
 
-// semver returns v when micro accepts it as a version, else 0.0.0 with v behind it.
+// semver returns v if micro accepts it as a version, otherwise 0.0.0 followed by v.
 func semver(v string) string {
 	v = strings.TrimPrefix(v, "v")
 	if regexp.MustCompile(`^\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$`).MatchString(v) {
@@ -93,7 +88,7 @@ func (p *Publisher) apply(cam schema.Camera, r micro.Request, u schema.Update) {
 func (p *Publisher) snapshot(nc *nats.Conn, cam schema.Camera, r micro.Request) {
 	shot, ok := cam.(schema.Snapshotter)
 	if !ok {
-		p.refuse(r, "501", fmt.Errorf("camera %s takes no snapshots", cam.Name()))
+		p.refuse(r, "501", fmt.Errorf("camera %s cannot take snapshots", cam.Name()))
 		return
 	}
 	jpeg, captured, err := shot.Snapshot()
@@ -122,19 +117,19 @@ func (p *Publisher) answer(r micro.Request, v any) {
 		return
 	}
 	if err := r.Respond(b, micro.WithHeaders(jsonHeader())); err != nil {
-		p.log.Warn("control reply", "subject", r.Subject(), "err", err)
+		p.faults.Warn(p.log, "cannot send control reply", err, "subject", r.Subject())
 	}
 }
 
 func jsonHeader() micro.Headers { return micro.Headers{schema.HeaderType: {schema.JSONType}} }
 
-// refuse replies with a Fault, and with the headers that micro clients look for.
+// refuse replies with a Fault and with the error headers that micro clients read.
 func (p *Publisher) refuse(r micro.Request, code string, cause error) {
 	b, err := json.Marshal(schema.Fault{Error: cause.Error()})
 	if err == nil {
 		err = r.Error(code, cause.Error(), b, micro.WithHeaders(jsonHeader()))
 	}
 	if err != nil {
-		p.log.Warn("control reply", "subject", r.Subject(), "err", err)
+		p.faults.Warn(p.log, "cannot send control reply", err, "subject", r.Subject())
 	}
 }

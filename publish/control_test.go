@@ -14,6 +14,7 @@ import (
 
 	"github.com/oodcast/oodcast/publish"
 	"github.com/oodcast/oodcast/publish/schema"
+	"github.com/oodcast/oodcast/publish/schema/schematest"
 )
 
 // ask sends a control request to a camera.
@@ -29,7 +30,7 @@ func ask(t *testing.T, nc *nats.Conn, camera, verb, body string) *nats.Msg {
 	return r
 }
 
-// checkFault wants an answer that says no, to programs and to people, and what the state in force still is.
+// checkFault checks that an answer is a refusal, both in its headers and in its body.
 func checkFault(t *testing.T, r *nats.Msg, code, want string) {
 	t.Helper()
 	var f schema.Fault
@@ -41,7 +42,7 @@ func checkFault(t *testing.T, r *nats.Msg, code, want string) {
 	}
 }
 
-// TestControl uses every verb. Each answer is the state in force; a request that is refused changes nothing.
+// TestControl uses every verb. An answer is the state in force, and a refused request changes nothing.
 func TestControl(t *testing.T) {
 	p := start(t, embeddedConfig(t), []schema.Camera{newCamera("front")})
 	nc := connect(t, p.URL())
@@ -72,7 +73,7 @@ func TestControl(t *testing.T) {
 		{"set", `{"latency_budget":"soon"}`, "", `duration: got "soon", want a string such as "120ms"`},
 		{"set", `{"timesteps_min":2.5}`, "", "timesteps_min: got a number 2.5, want a whole number"},
 		{"set", `{"steps":3}`, "", `unknown field "steps"`},
-		{"set", `{"timesteps":3}{"timesteps":4}`, "", "request has something behind its JSON object"},
+		{"set", `{"timesteps":3}{"timesteps":4}`, "", "request has data after its JSON object"},
 		{"set", `[3]`, "", "request is a JSON array, want an object"},
 		{"set", `nonsense`, "", `request is not JSON: want an object such as {"timesteps": 5}`},
 		{"set", "\x00\xff\n", "", `request is not JSON: want an object such as {"timesteps": 5}`},
@@ -99,19 +100,19 @@ func TestControl(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got := fmt.Sprintf("%s %v %v", steps, s.Threshold, s.Paused); got != c.want {
-				t.Errorf("in force: %s, want %s", got, c.want)
+				t.Errorf("settings in force: %s, want %s", got, c.want)
 			}
 		})
 	}
 	if _, err := nc.Request("oodcast.v1.default.front.ctl.explode", nil, time.Second); !errors.Is(err, nats.ErrNoResponders) {
-		t.Errorf("an unknown verb: %v, want ErrNoResponders", err)
+		t.Errorf("request with an unknown verb: %v, want ErrNoResponders", err)
 	}
 	if _, err := nc.Request("oodcast.v1.default.rear.ctl.get", nil, time.Second); !errors.Is(err, nats.ErrNoResponders) {
-		t.Errorf("an unknown camera: %v, want ErrNoResponders", err)
+		t.Errorf("request to an unknown camera: %v, want ErrNoResponders", err)
 	}
 }
 
-// TestDiscovery finds the service of each camera as any NATS tool does.
+// TestDiscovery finds the service of each camera as NATS tools do.
 func TestDiscovery(t *testing.T) {
 	p := start(t, embeddedConfig(t), []schema.Camera{newCamera("front"), newCamera("rear")}, publish.WithVersion("v1.2.3"))
 	nc := connect(t, p.URL())
@@ -119,26 +120,26 @@ func TestDiscovery(t *testing.T) {
 	ask(t, nc, "front", "set", "junk")
 	for range 2 {
 		for _, subject := range []string{"$SRV.PING", "$SRV.PING.oodcast"} {
-			pings := everyone[micro.Ping](t, nc, subject, 2)
+			pings := askServices[micro.Ping](t, nc, subject, 2)
 			if front := pings["front"]; front.Name != "oodcast" || front.Version != "1.2.3" || pings["rear"].Name != "oodcast" {
 				t.Errorf("%s: %+v", subject, pings)
 			}
 		}
 	}
-	info := everyone[micro.Info](t, nc, "$SRV.INFO.oodcast", 2)["front"]
+	info := askServices[micro.Info](t, nc, "$SRV.INFO.oodcast", 2)["front"]
 	verbs := map[string]string{}
 	for _, e := range info.Endpoints {
 		verbs[e.Metadata["verb"]] = e.Subject
 	}
 	for _, verb := range []string{"get", "set", "snapshot", "pause", "resume"} {
 		if verbs[verb] != "oodcast.v1.default.front.ctl."+verb {
-			t.Errorf("%s is on %q", verb, verbs[verb])
+			t.Errorf("%s has the subject %q", verb, verbs[verb])
 		}
 	}
 	if len(info.Endpoints) != 5 || info.Metadata["site"] != "default" || info.Metadata["prefix"] != "oodcast" {
 		t.Errorf("info %+v", info)
 	}
-	for _, e := range everyone[micro.Stats](t, nc, "$SRV.STATS.oodcast", 2)["front"].Endpoints {
+	for _, e := range askServices[micro.Stats](t, nc, "$SRV.STATS.oodcast", 2)["front"].Endpoints {
 		want := map[string][2]int{"front_get": {1, 0}, "front_set": {1, 1}}[e.Name]
 		if e.NumRequests != want[0] || e.NumErrors != want[1] {
 			t.Errorf("%s: %d requests, %d errors, want %v", e.Name, e.NumRequests, e.NumErrors, want)
@@ -146,8 +147,8 @@ func TestDiscovery(t *testing.T) {
 	}
 }
 
-// everyone asks a question that n services answer, and returns the answers by camera.
-func everyone[T any](t *testing.T, nc *nats.Conn, subject string, n int) map[string]T {
+// askServices sends a request that n services answer, and returns the answers by camera.
+func askServices[T any](t *testing.T, nc *nats.Conn, subject string, n int) map[string]T {
 	t.Helper()
 	sub := subscribe(t, nc, nats.NewInbox())
 	if err := nc.PublishRequest(subject, sub.Subject, nil); err != nil {
@@ -156,40 +157,28 @@ func everyone[T any](t *testing.T, nc *nats.Conn, subject string, n int) map[str
 	answers := map[string]T{}
 	for range n {
 		data := next(t, sub).Data
-		var who struct {
+		var service struct {
 			Metadata map[string]string `json:"metadata"`
 		}
 		var v T
-		if err := errors.Join(json.Unmarshal(data, &who), json.Unmarshal(data, &v)); err != nil {
+		if err := errors.Join(json.Unmarshal(data, &service), json.Unmarshal(data, &v)); err != nil {
 			t.Fatalf("%s: %v", data, err)
 		}
-		answers[who.Metadata["camera"]] = v
+		answers[service.Metadata["camera"]] = v
 	}
 	return answers
 }
 
-// blind is a camera that cannot show itself.
-type blind struct{ schema.Camera }
-
-// shy is a camera whose snapshot is not to be had, or too large.
-type shy struct {
-	schema.Camera
-	jpeg []byte
-	err  error
-}
-
-func (s shy) Snapshot() ([]byte, time.Time, error) { return s.jpeg, time.Now(), s.err }
-
 func TestSnapshotRefused(t *testing.T) {
 	s := runServer(t, server.Options{Port: -1, MaxPayload: 4 << 10})
 	start(t, remote(t, s.ClientURL()), []schema.Camera{
-		blind{newCamera("blind")},
-		shy{Camera: newCamera("shy"), err: errors.New("no frame yet")},
-		shy{Camera: newCamera("large"), jpeg: make([]byte, 8<<10)},
+		schematest.NewCamera("none"),
+		schematest.SnapshotCamera{Camera: schematest.NewCamera("failing"), Err: errors.New("no frame yet")},
+		schematest.SnapshotCamera{Camera: schematest.NewCamera("large"), JPEG: make([]byte, 8<<10)},
 	})
 	nc := connect(t, s.ClientURL())
-	checkFault(t, ask(t, nc, "blind", "snapshot", ""), "501", "camera blind takes no snapshots")
-	checkFault(t, ask(t, nc, "shy", "snapshot", ""), "503", "no frame yet")
+	checkFault(t, ask(t, nc, "none", "snapshot", ""), "501", "camera none cannot take snapshots")
+	checkFault(t, ask(t, nc, "failing", "snapshot", ""), "503", "no frame yet")
 	checkFault(t, ask(t, nc, "large", "snapshot", ""), "503", "publish snapshot: nats: maximum payload exceeded")
 }
 

@@ -8,8 +8,8 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Dial connects to the server that c names, as a program beside the service does: with c's credentials and certificates,
-// to an embedded server at its address. The error does not show credentials.
+// Dial connects another program to the server that c describes, with c's credentials and certificates. An embedded server is
+// reached at its listening address. Errors do not contain credentials.
 func Dial(c Config, opts ...nats.Option) (*nats.Conn, error) {
 	url := c.URL
 	if c.Embedded() {
@@ -25,7 +25,7 @@ func Dial(c Config, opts ...nats.Option) (*nats.Conn, error) {
 	}
 	nc, err := nats.Connect(url, append(opts, auth...)...)
 	if err != nil {
-		return nil, c.refused(err)
+		return nil, c.explain(err)
 	}
 	return nc, nil
 }

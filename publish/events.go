@@ -2,7 +2,6 @@ package publish
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -16,60 +15,62 @@ import (
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
-// Event takes over an event: when it returns, the event is in a file and is sent sooner or later, however this process
-// ends. It waits for the disk as well, as far as that takes less than a tenth of a second; and until Run, which must have
-// been called, has opened the files. An event that the spool does not take is logged and counted as lost.
+// Event hands over an event. When it returns, the event is in a file, and it will be sent however this process ends. Event
+// first waits until Run has opened the files, so Run must have been called, and then up to 100 ms for the disk. An event that
+// the spool does not accept is logged and counted as lost.
 func (p *Publisher) Event(e events.Event) {
 	p.metrics.events.WithLabelValues(e.Camera, string(e.Type)).Inc()
 	if p.cfg.Off() {
 		return
 	}
-	<-p.opened
+	<-p.spoolReady
 	synced, err := p.spool.add(message.Event(p.cfg.Site, e))
 	if err != nil {
 		p.count(schema.KindEvent, resultSpool)
 		p.faults.Warn(p.log, "event lost", err, "camera", e.Camera)
+		p.loss.Store(&err)
 		return
 	}
+	p.loss.Store(nil)
 	p.metrics.spooled.Inc()
 	p.metrics.spool.Set(float64(p.spool.pending()))
-	patience := time.NewTimer(syncWait)
-	defer patience.Stop()
+	timeout := time.NewTimer(syncWait)
+	defer timeout.Stop()
 	select {
 	case <-synced:
-	case <-patience.C:
+	case <-timeout.C:
 	}
 }
 
-// endInterrupted ends the events that the process before could not: it was killed, or the machine stopped.
+// endInterrupted ends the events that the previous process left open because it was killed or the machine stopped.
 func (p *Publisher) endInterrupted() {
 	n, err := p.spool.endInterrupted()
 	if err != nil {
-		p.log.Warn("events of the run before stay open", "err", err)
+		p.log.Warn("cannot end the events of the previous run", "err", err)
 	} else if n > 0 {
-		p.log.Info("events of the run before have ended with it", "events", n)
+		p.log.Info("ended the events of the previous run", "events", n)
 	}
 }
 
-// syncEvents brings the events of the spool to the disk until ctx is done. Cameras whose events come while it waits for
-// the disk share the next turn.
+// syncEvents writes the events in the spool to the disk until ctx is done. All events that are added during one sync share the
+// next one.
 func (p *Publisher) syncEvents(ctx context.Context) error {
-	for on := true; on; {
+	for running := true; running; {
 		select {
-		case <-p.spool.dirty:
+		case <-p.spool.unsynced:
 		case <-ctx.Done():
-			on = false
+			running = false
 		}
 		if err := p.spool.sync(); err != nil {
-			p.faults.Warn(p.log, "events do not reach the disk, a power cut may take them", err)
+			p.faults.Warn(p.log, "cannot sync events to the disk, a power cut may lose them", err)
 		}
 	}
 	return nil
 }
 
-// sendEvents sends what is in the spool, in order, until ctx is done, and then what is left, for a second at most; the
-// rest waits for the next start. An event that JetStream has not acknowledged is sent again: its id makes sure that it
-// counts once.
+// sendEvents sends the events in the spool, in order, until ctx is done, and then the remaining ones for at most a second.
+// Events that are still left wait for the next start. An event that JetStream has not acknowledged is sent again; its id
+// prevents a duplicate.
 func (p *Publisher) sendEvents(ctx context.Context, nc *nats.Conn) error {
 	s := &eventSender{p: p, nc: nc}
 	rest, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -82,13 +83,13 @@ func (p *Publisher) sendEvents(ctx context.Context, nc *nats.Conn) error {
 			return err
 		}
 		select {
-		case <-p.spool.more:
+		case <-p.spool.added:
 		case <-ctx.Done():
 		}
 	}
 }
 
-// sendAll empties the spool, as far as ctx allows.
+// sendAll sends all events in the spool, or stops when ctx is done.
 func (s *eventSender) sendAll(ctx context.Context) error {
 	sp := s.p.spool
 	for {
@@ -97,39 +98,39 @@ func (s *eventSender) sendAll(ctx context.Context) error {
 			return err
 		}
 		if err := sp.done(e, size); err != nil {
-			return fmt.Errorf("spool of events: %w", err)
+			return fmt.Errorf("event spool: %w", err)
 		}
 		s.p.metrics.spool.Set(float64(sp.pending()))
 	}
 }
 
-// eventSender knows what the server has.
+// eventSender sends events and keeps what is known about the server.
 type eventSender struct {
 	p          *Publisher
 	nc         *nats.Conn
-	js         jetstream.JetStream // nil: not asked yet on this connection
-	connection uint64              // that js and plain belong to
-	plain      bool                // no JetStream there: core NATS
-	sure       bool                // the stream has no event of the spool yet
+	js         jetstream.JetStream // nil: not prepared on this connection
+	connection uint64              // number of the connection that js and coreOnly belong to
+	coreOnly   bool                // the server has no JetStream: publish on core NATS
+	noneStored bool                // the stream certainly has none of the events in the spool
 }
 
-// send tries until the event is acknowledged, refused for good, or ctx is done; then it returns false.
+// send retries until the event is acknowledged or permanently refused. It returns false if ctx is done first.
 func (s *eventSender) send(ctx context.Context, e schema.Event) bool {
 	pause := 100 * time.Millisecond
 	for {
-		err := s.try(ctx, e)
-		s.sure = err == nil
+		err := s.trySend(ctx, e)
+		s.noneStored = err == nil
 		if err == nil {
 			s.p.count(schema.KindEvent, resultSent)
 			return true
 		}
-		if refused(err) {
+		if isPermanent(err) {
 			s.p.count(schema.KindEvent, resultRefused)
 			s.p.faults.Warn(s.p.log, "event refused", err, "camera", e.Camera)
 			return true
 		}
 		if ctx.Err() == nil {
-			s.p.faults.Warn(s.p.log, "events wait for nats", err)
+			s.p.faults.Warn(s.p.log, "events are waiting for nats", err)
 		}
 		select {
 		case <-time.After(pause):
@@ -140,14 +141,14 @@ func (s *eventSender) send(ctx context.Context, e schema.Event) bool {
 	}
 }
 
-// refused says that the server will never take this event: it is in the way of the others.
-func refused(err error) bool {
+// isPermanent reports whether the server will never accept this event, which would hold up all others.
+func isPermanent(err error) bool {
 	var api *jetstream.APIError
 	return errors.Is(err, nats.ErrMaxPayload) || errors.As(err, &api) && api.Code == http.StatusBadRequest
 }
 
-// try sends an event once. It returns nil when the stream has it.
-func (s *eventSender) try(ctx context.Context, e schema.Event) error {
+// trySend sends an event once. It returns nil when the stream has the event.
+func (s *eventSender) trySend(ctx context.Context, e schema.Event) error {
 	if !s.nc.IsConnected() {
 		return nats.ErrDisconnected
 	}
@@ -156,40 +157,34 @@ func (s *eventSender) try(ctx context.Context, e schema.Event) error {
 	if err := s.prepare(ctx); err != nil {
 		return err
 	}
-	data, err := json.Marshal(e)
+	msg, err := jsonMessage(s.p.subjects.Event(e.Camera, e.Type), e, schema.TraceParent(e.Site, e.Camera, e.Time))
 	if err != nil {
-		return fmt.Errorf("marshal event: %w", err)
+		return err
 	}
 	id := messageID(e)
-	msg := &nats.Msg{
-		Subject: s.p.subjects.Event(e.Camera, e.Type), Data: data,
-		Header: nats.Header{
-			schema.HeaderType: {schema.JSONType}, nats.MsgIdHdr: {id},
-			schema.HeaderTrace: {schema.TraceParent(e.Site, e.Camera, e.Time)},
-		},
-	}
-	if s.plain {
+	msg.Header[nats.MsgIdHdr] = []string{id}
+	if s.coreOnly {
 		if err := s.nc.PublishMsg(msg); err != nil {
 			return err
 		}
 		return s.nc.FlushWithContext(ctx)
 	}
-	if !s.sure {
-		if has, err := s.stored(ctx, msg.Subject, id); has || err != nil {
+	if !s.noneStored {
+		if stored, err := s.isStored(ctx, msg.Subject, id); stored || err != nil {
 			return err
 		}
 	}
 	_, err = s.js.PublishMsg(ctx, msg, jetstream.WithRetryAttempts(0))
 	if errors.Is(err, jetstream.ErrNoStreamResponse) {
-		s.js = nil // somebody deleted the stream: make it again
+		s.js = nil // the stream was deleted: create it again
 	}
 	return err
 }
 
-// stored tells whether the stream has the event already: it was sent, but this process or the one before did not live
-// to see the answer. The server recognises repetitions by their id only for two minutes; this holds however long the
-// answer was lost, because nothing is sent behind an event before it is done.
-func (s *eventSender) stored(ctx context.Context, subject, id string) (bool, error) {
+// isStored reports whether the stream already has the event, because this process or the previous one sent it and did not
+// receive the answer. The server detects duplicates by id for two minutes only. Looking at the last message of the subject has
+// no such limit, because no further event is sent before this one is done.
+func (s *eventSender) isStored(ctx context.Context, subject, id string) (bool, error) {
 	stream, err := s.js.Stream(ctx, schema.EventStream)
 	if err != nil {
 		s.js = nil
@@ -205,12 +200,12 @@ func (s *eventSender) stored(ctx context.Context, subject, id string) (bool, err
 	return last.Header.Get(nats.MsgIdHdr) == id, nil
 }
 
-// prepare finds out, once for each connection, whether there is JetStream, and makes the stream of events.
+// prepare determines, once per connection, whether the server has JetStream, and creates the event stream.
 func (s *eventSender) prepare(ctx context.Context) error {
 	if n := s.p.connections.Load(); n != s.connection {
-		s.connection, s.js, s.plain = n, nil, false
+		s.connection, s.js, s.coreOnly = n, nil, false
 	}
-	if s.js != nil || s.plain {
+	if s.js != nil || s.coreOnly {
 		return nil
 	}
 	js, err := jetstream.New(s.nc)
@@ -218,9 +213,9 @@ func (s *eventSender) prepare(ctx context.Context) error {
 		return err
 	}
 	err = s.p.ensureStream(ctx, js, s.p.eventStream())
-	if withoutJetStream(s.nc, err) {
+	if lacksJetStream(s.nc, err) {
 		s.p.faults.Warn(s.p.log, "events are not stored", errNoJetStream)
-		s.plain = true
+		s.coreOnly = true
 		return nil
 	}
 	if err != nil {

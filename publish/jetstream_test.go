@@ -14,17 +14,17 @@ import (
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
-// once wants a line in a log, and one only.
-func once(t *testing.T, log *syncBuffer, what string) {
+// wantOneLine waits for a line in a log and checks that it is the only one.
+func wantOneLine(t *testing.T, log *syncBuffer, what string) {
 	t.Helper()
 	wait(t, what, func() bool { return strings.Contains(log.String(), what) })
 	if n := strings.Count(log.String(), what); n != 1 {
-		t.Errorf("%d lines about %q, want 1:\n%s", n, what, log.String())
+		t.Errorf("%d lines with %q, want 1:\n%s", n, what, log.String())
 	}
 }
 
-// TestOtherLimits has a stream and a bucket that somebody made with other limits: they are used as they are, and one line
-// each says how they differ.
+// TestOtherLimits has an existing stream and bucket with other limits: the publisher uses them unchanged, and logs once for
+// each of them how they differ.
 func TestOtherLimits(t *testing.T) {
 	s := runServer(t, server.Options{Port: -1, JetStream: true, StoreDir: t.TempDir()})
 	js, err := jetstream.New(connect(t, s.ClientURL()))
@@ -45,16 +45,17 @@ func TestOtherLimits(t *testing.T) {
 	p := start(t, remote(t, s.ClientURL()), []schema.Camera{newCamera("front")}, option, log.option())
 	p.Event(event("e", 1))
 	wait(t, "the event", func() bool { return metric(t, reg, "oodcast_nats_publish_total", "event", "sent") == 1 })
-	once(t, &log, "EVENTS has max_age 1h0m0s, max_bytes 0, max_msgs_per_subject 0, retention Limits, discard DiscardOld, "+
-		"storage Memory, ours would have max_age 168h0m0s, max_bytes 268435456,")
-	once(t, &log, "bucket oodcast_status was made without expiry: delete it, and it is made again")
+	wantOneLine(t, &log, "EVENTS has max_age 1h0m0s, max_bytes 0, max_msgs_per_subject 0, retention Limits, discard DiscardOld, "+
+		"storage Memory; oodcast would set max_age 168h0m0s, max_bytes 268435456,")
+	wantOneLine(t, &log, "bucket oodcast_status has no expiry: delete it, and oodcast creates it again")
 	stream, err := js.Stream(t.Context(), schema.EventStream)
 	if err != nil || stream.CachedInfo().Config.MaxAge != time.Hour {
 		t.Errorf("the stream was changed: %+v, %v", stream.CachedInfo().Config, err)
 	}
 }
 
-// TestAccountWithoutJetStream has a server that stores messages, though not for us: events go out as plain messages.
+// TestAccountWithoutJetStream has a server with JetStream, but not for the account of the publisher: events are sent as core
+// NATS messages.
 func TestAccountWithoutJetStream(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "nats.conf")
 	err := os.WriteFile(file, []byte(`
@@ -83,11 +84,11 @@ func TestAccountWithoutJetStream(t *testing.T) {
 		next(t, sub)
 	}
 	wait(t, "the events", func() bool { return metric(t, reg, "oodcast_nats_publish_total", "event", "sent") == 3 })
-	once(t, &log, "the server, or our account there, has no JetStream")
+	wantOneLine(t, &log, "the server or its account for oodcast has no JetStream")
 }
 
-// TestPermissionsDenied has a user who may not speak to JetStream: the log names the subject, maps go out, and events wait
-// until it is allowed.
+// TestPermissionsDenied has a user without permission to use JetStream: the log names the subject, maps are sent, and events
+// wait for the permission.
 func TestPermissionsDenied(t *testing.T) {
 	user := func(allowed ...string) []*server.User {
 		return []*server.User{{Username: "me", Password: "secret", Permissions: &server.Permissions{
@@ -106,10 +107,10 @@ func TestPermissionsDenied(t *testing.T) {
 	p.Map(testMap("front", 1, 8, 8))
 	next(t, sub)
 	const denied = `Permissions Violation for Publish to \"$JS.API.STREAM.INFO.EVENTS\"`
-	wait(t, "the subject that is denied", func() bool { return strings.Contains(log.String(), denied) })
-	wait(t, "what that means", func() bool { return strings.Contains(log.String(), "events wait for nats") })
+	wait(t, "the denied subject", func() bool { return strings.Contains(log.String(), denied) })
+	wait(t, "the consequence", func() bool { return strings.Contains(log.String(), "events are waiting for nats") })
 	if got := metric(t, reg, "oodcast_nats_publish_total", "event", "sent"); got != 0 {
-		t.Errorf("%v events sent", got)
+		t.Errorf("%v events sent, want 0", got)
 	}
 	opts.Host, opts.NoSigs, opts.NoLog, opts.Port = "127.0.0.1", true, true, port(s)
 	opts.Users = user("$JS.API.>", "$KV.>")
@@ -119,21 +120,21 @@ func TestPermissionsDenied(t *testing.T) {
 	wait(t, "the event", func() bool { return metric(t, reg, "oodcast_nats_publish_total", "event", "sent") == 1 })
 }
 
-// TestTwins has two publishers of one camera: the second one warns. Another site is another camera.
-func TestTwins(t *testing.T) {
+// TestConflict has two publishers of one camera: the second one warns. The same name in another site is another camera.
+func TestConflict(t *testing.T) {
 	s := runServer(t, server.Options{Port: -1, JetStream: true, StoreDir: t.TempDir()})
 	var first, second, elsewhere syncBuffer
 	cams := func() []schema.Camera { return []schema.Camera{newCamera("front"), newCamera("rear")} }
 	start(t, remote(t, s.ClientURL()), cams(), first.option())
-	wait(t, "the first to have looked around", present(t, connect(t, s.ClientURL()), "default.rear"))
+	wait(t, "the first publisher to have looked for others", present(t, connect(t, s.ClientURL()), "default.rear"))
 	start(t, remote(t, s.ClientURL()), cams()[:1], second.option())
 	cfg := remote(t, s.ClientURL())
 	cfg.Site = "lab"
 	start(t, cfg, cams(), elsewhere.option())
-	once(t, &second, "another one has oodcast.v1.default.front.*: give one of them another publish.site or camera name")
+	wantOneLine(t, &second, "oodcast.v1.default.front.*: change publish.site or the camera's name in one of them")
 	for _, log := range []*syncBuffer{&first, &elsewhere} {
-		if strings.Contains(log.String(), "two oodcast") {
-			t.Errorf("a warning for nothing:\n%s", log.String())
+		if strings.Contains(log.String(), "publishes the same camera") {
+			t.Errorf("a needless warning:\n%s", log.String())
 		}
 	}
 }

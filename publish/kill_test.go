@@ -18,19 +18,18 @@ import (
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
-// nobody is an address where no server is.
-const nobody = "nats://127.0.0.1:1"
+// noServer is an address without a server.
+const noServer = "nats://127.0.0.1:1"
 
-// TestKilledWhileNATSIsAway kills a publisher with SIGKILL while it writes, three times, and damages the end of its
-// spool as a write that was cut off does. Every event that Event had returned for is in the stream in the end: once, and in
-// order.
+// TestKilledWhileNATSIsAway kills a publisher with SIGKILL while it writes, three times, and damages the end of its spool as an
+// interrupted write does. In the end, every event for which Event had returned is in the stream, once and in order.
 func TestKilledWhileNATSIsAway(t *testing.T) {
 	state := t.TempDir()
-	taken := map[string]int{}
+	accepted := map[string]int{}
 	for round := range 3 {
 		id := fmt.Sprintf("round%d", round)
-		p := launch(t, "publisher", nobody, state, id)
-		taken[id] = killAfter(t, p, 200)
+		p := launch(t, "publisher", noServer, state, id)
+		accepted[id] = killAfter(t, p, 200)
 		file, err := os.OpenFile(filepath.Join(state, "spool", "events.jsonl"), os.O_APPEND|os.O_WRONLY, 0)
 		if err != nil {
 			t.Fatal(err)
@@ -42,14 +41,14 @@ func TestKilledWhileNATSIsAway(t *testing.T) {
 	}
 	s := runServer(t, server.Options{Port: -1, JetStream: true, StoreDir: t.TempDir()})
 	drain(t, s.ClientURL(), state)
-	checkStream(t, s.ClientURL(), taken)
+	checkStream(t, s.ClientURL(), accepted)
 }
 
-// TestKilledWhileSending kills the publisher, and then the server, while a backlog goes out.
+// TestKilledWhileSending kills the publisher, and then the server, while a backlog is being sent.
 func TestKilledWhileSending(t *testing.T) {
 	state, store := t.TempDir(), t.TempDir()
-	p := launch(t, "publisher", nobody, state, "backlog")
-	taken := map[string]int{"backlog": killAfter(t, p, 600)}
+	p := launch(t, "publisher", noServer, state, "backlog")
+	accepted := map[string]int{"backlog": killAfter(t, p, 600)}
 
 	srv, url := launchServer(t, -1, store)
 	port, err := strconv.Atoi(url[strings.LastIndex(url, ":")+1:])
@@ -58,39 +57,39 @@ func TestKilledWhileSending(t *testing.T) {
 	}
 	p = launch(t, "publisher", url, state, "second")
 	waitStored(t, url, 100)
-	taken["second"] = atLeast(p.kill())
+	accepted["second"] = acceptedCount(p.kill())
 	p = launch(t, "publisher", url, state, "third")
 	waitStored(t, url, 250)
 	srv.kill()
 	launchServer(t, port, store)
 	waitStored(t, url, 400)
-	taken["third"] = atLeast(p.kill())
+	accepted["third"] = acceptedCount(p.kill())
 	drain(t, url, state)
-	checkStream(t, url, taken)
+	checkStream(t, url, accepted)
 }
 
-// atLeast reads how many events a publisher said that were taken.
-func atLeast(line string) int {
+// acceptedCount parses a line of the publisher: the number of events that were accepted so far.
+func acceptedCount(line string) int {
 	n, err := strconv.Atoi(line)
 	if err != nil {
-		return 0 // it died before it said anything
+		return 0 // the publisher died before it printed a line
 	}
 	return n
 }
 
-// killAfter kills a publisher once n events were taken, and returns of how many it said that they were.
+// killAfter kills a publisher after n events were accepted, and returns the number that it had printed.
 func killAfter(t *testing.T, p *process, n int) int {
 	t.Helper()
-	said := 0
-	for said < n {
-		if said = atLeast(p.line()); said == 0 {
-			t.Fatal("the publisher ended")
+	printed := 0
+	for printed < n {
+		if printed = acceptedCount(p.line()); printed == 0 {
+			t.Fatal("the publisher ended early")
 		}
 	}
-	return max(said, atLeast(p.kill()))
+	return max(printed, acceptedCount(p.kill()))
 }
 
-// drain runs a publisher on a spool until everything in it is sent.
+// drain runs a publisher on a spool until all its events are sent.
 func drain(t *testing.T, url, state string) {
 	t.Helper()
 	reg, option := counted(t)
@@ -102,8 +101,8 @@ func drain(t *testing.T, url, state string) {
 	})
 }
 
-// stored reads the stream of events. It fails while there is no server, or no stream.
-func stored(t *testing.T, url string) (jetstream.Stream, *jetstream.StreamInfo, error) {
+// eventStream returns the event stream. It fails while the server or the stream does not exist.
+func eventStream(t *testing.T, url string) (jetstream.Stream, *jetstream.StreamInfo, error) {
 	t.Helper()
 	nc, err := nats.Connect(url)
 	if err != nil {
@@ -122,7 +121,7 @@ func stored(t *testing.T, url string) (jetstream.Stream, *jetstream.StreamInfo, 
 	return stream, info, err
 }
 
-// waitStored waits until the stream has n events.
+// waitStored waits until n events are in the stream.
 func waitStored(t *testing.T, url string, n uint64) {
 	t.Helper()
 	nc, err := nats.Connect(url, nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond))
@@ -140,11 +139,11 @@ func waitStored(t *testing.T, url string, n uint64) {
 	})
 }
 
-// checkStream wants, of every event id, the revisions from 1 without a gap, in order and once, at least as many as
-// were taken, then an end because of the interruption, and nothing else.
-func checkStream(t *testing.T, url string, taken map[string]int) {
+// checkStream checks that the stream has, for every event id, the revisions from 1 in order, without gaps and duplicates, at
+// least as many as were accepted, and then an end with the reason "interrupted". It must have nothing else.
+func checkStream(t *testing.T, url string, accepted map[string]int) {
 	t.Helper()
-	stream, info, err := stored(t, url)
+	stream, info, err := eventStream(t, url)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,31 +158,31 @@ func checkStream(t *testing.T, url string, taken map[string]int) {
 			t.Fatalf("%s: %v", raw.Data, err)
 		}
 		if want := newest[e.ID] + 1; e.Revision != want || reason[e.ID] != "" {
-			t.Fatalf("message %d is %s.%d, want %s.%d, or nothing after an end", seq, e.ID, e.Revision, e.ID, want)
+			t.Fatalf("message %d is %s.%d, want %s.%d, and nothing after an end", seq, e.ID, e.Revision, e.ID, want)
 		}
 		newest[e.ID], reason[e.ID] = e.Revision, e.Reason
 	}
-	for id, n := range taken {
+	for id, n := range accepted {
 		if newest[id] <= n || reason[id] != string(events.EndInterrupted) {
-			t.Errorf("%s: %d revisions in the stream, reason %q, %d were taken", id, newest[id], reason[id], n)
+			t.Errorf("%s: %d revisions in the stream, reason %q, %d were accepted", id, newest[id], reason[id], n)
 		}
 		delete(newest, id)
 	}
 	if len(newest) > 0 {
-		t.Errorf("events that nobody sent: %v", newest)
+		t.Errorf("unexpected events: %v", newest)
 	}
-	t.Logf("%d events, taken %v", info.State.Msgs, taken)
+	t.Logf("%d events, accepted %v", info.State.Msgs, accepted)
 }
 
-// TestAnswerLost has a publisher that died after the server took an event and before it noted that, for longer than the
-// server remembers ids. The event must not be there twice.
+// TestAnswerLost has a publisher that died after the server stored an event and before it recorded that, and restarted after
+// the server had forgotten the id. The stream must not have the event twice.
 func TestAnswerLost(t *testing.T) {
 	s := runServer(t, server.Options{Port: -1, JetStream: true, StoreDir: t.TempDir()})
 	js, err := jetstream.New(connect(t, s.ClientURL()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{ // somebody else's: it is left as it is
+	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{ // the publisher does not change an existing stream
 		Name: schema.EventStream, Subjects: []string{"oodcast.v1.*.*.event.>"}, Duplicates: 100 * time.Millisecond,
 		MaxAge: time.Hour,
 	}); err != nil {
@@ -196,7 +195,7 @@ func TestAnswerLost(t *testing.T) {
 		p.Event(event("e", 1))
 		wait(t, "the event", func() bool { return metric(t, reg, "oodcast_nats_publish_total", "event", "sent") == 1 })
 	})
-	// The spool as it was a moment before the end of the first publisher.
+	// The spool as it was just before the end of the first publisher.
 	e := schema.Event{ID: "e", Revision: 1, Type: "update", Site: "default", Camera: "front"}
 	line, err := json.Marshal(e)
 	if err != nil {
@@ -207,12 +206,12 @@ func TestAnswerLost(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	forgotten(t, js)
+	waitForgotten(t, js)
 	reg, option = counted(t)
 	p := start(t, cfg, nil, option)
 	p.Event(event("f", 1))
 	wait(t, "three events", func() bool { return metric(t, reg, "oodcast_nats_publish_total", "event", "sent") == 3 })
-	stream, info, err := stored(t, s.ClientURL())
+	stream, info, err := eventStream(t, s.ClientURL())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,13 +221,13 @@ func TestAnswerLost(t *testing.T) {
 			ids = append(ids, raw.Header.Get(nats.MsgIdHdr))
 		}
 	}
-	if got := strings.Join(ids, " "); got != "e.1 e.2 f.1" { // e.2 is the end, which the first publisher did not tell
+	if got := strings.Join(ids, " "); got != "e.1 e.2 f.1" { // e.2 is the end that the first publisher did not send
 		t.Errorf("stream has %s, want e.1 e.2 f.1", got)
 	}
 }
 
-// forgotten waits until the server takes a message of the same id again.
-func forgotten(t *testing.T, js jetstream.JetStream) {
+// waitForgotten waits until the server accepts a message with the same id again.
+func waitForgotten(t *testing.T, js jetstream.JetStream) {
 	t.Helper()
 	send := func() bool {
 		ack, err := js.Publish(t.Context(), "oodcast.v1.default.probe.event.update", nil, jetstream.WithMsgID("probe"))
@@ -238,7 +237,7 @@ func forgotten(t *testing.T, js jetstream.JetStream) {
 		return ack.Duplicate
 	}
 	if send() {
-		t.Fatal("the first message is a repetition")
+		t.Fatal("the first message is reported as a duplicate")
 	}
 	wait(t, "ids to be forgotten", func() bool { return !send() })
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
-// counted returns a registry and an option that makes a publisher count in it.
+// counted returns a registry, and an option that registers the metrics of a publisher there.
 func counted(t *testing.T) (*prometheus.Registry, publish.Option) {
 	t.Helper()
 	reg := prometheus.NewRegistry()
@@ -25,15 +25,15 @@ func counted(t *testing.T) (*prometheus.Registry, publish.Option) {
 	return reg, publish.WithMetrics(m)
 }
 
-// TestSmallPayloads has servers that take less and less: a map is reduced as little as possible, and every cell stays
-// at least as anomalous as the ones it stands for. One log line says so, however many maps there are.
+// TestSmallPayloads has servers with smaller and smaller limits: a map is reduced as little as possible, and every new cell is
+// at least as anomalous as those it replaces. The log has one line, however many maps are reduced.
 func TestSmallPayloads(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		limit    int32 // of the server
 		w, h     int
 		compress bool
-		flat     bool // a map that compresses well
+		flat     bool // the map compresses well
 		gotW     uint32
 		encoding schema.AnomalyMap_Encoding
 		reduced  string
@@ -62,30 +62,30 @@ func TestSmallPayloads(t *testing.T) {
 				}
 				p.Map(in)
 				if c.gotW == 0 {
-					wait(t, "a map too large", func() bool {
+					wait(t, "a map that is too large", func() bool {
 						return metric(t, reg, "oodcast_nats_publish_total", "map", "too_large") == float64(i+1)
 					})
 					continue
 				}
 				msg := next(t, sub)
 				if len(msg.Data) > int(c.limit) || len(msg.Data) > 128<<10 {
-					t.Errorf("payload of %d bytes", len(msg.Data))
+					t.Errorf("payload has %d bytes, too many", len(msg.Data))
 				}
 				checkReduced(t, msg.Data, in.Values, c.w, c.h, c.gotW, c.encoding)
 			}
 			if c.reduced != "" && c.gotW != 0 {
 				if got := metric(t, reg, "oodcast_nats_maps_reduced_total", c.reduced); got != n {
-					t.Errorf("reduced by %s: %v, want %d", c.reduced, got, n)
+					t.Errorf("%v maps reduced by %s, want %d", got, c.reduced, n)
 				}
 			}
 			if got := strings.Count(log.String(), "front"); c.reduced != "" && got != 1 {
-				t.Errorf("%d lines about it, want 1:\n%s", got, log.String())
+				t.Errorf("%d log lines about the reduction, want 1:\n%s", got, log.String())
 			}
 		})
 	}
 }
 
-// checkReduced decodes a payload and holds every cell that was sent against those of the map that it covers.
+// checkReduced decodes a payload and compares every cell with the original cells that it covers.
 func checkReduced(t *testing.T, payload []byte, in []float32, w, h int, wantW uint32, enc schema.AnomalyMap_Encoding) {
 	t.Helper()
 	dec, err := schema.NewDecoder()
@@ -107,10 +107,10 @@ func checkReduced(t *testing.T, payload []byte, in []float32, w, h int, wantW ui
 	gw, gh := int(m.GetWidth()), int(m.GetHeight())
 	for y := range h {
 		for x := range w {
-			// The cell of the reduced grid below the centre of this one.
+			// The cell of the reduced grid that covers the centre of this cell.
 			cell := values[(2*y+1)*gh/(2*h)*gw+(2*x+1)*gw/(2*w)]
 			if cell < in[y*w+x]-tol {
-				t.Fatalf("cell (%d, %d) was %v, what stands for it is %v", x, y, in[y*w+x], cell)
+				t.Fatalf("cell (%d, %d) was %v, its reduced cell is %v", x, y, in[y*w+x], cell)
 			}
 		}
 	}
@@ -119,8 +119,8 @@ func checkReduced(t *testing.T, payload []byte, in []float32, w, h int, wantW ui
 	}
 }
 
-// deaf subscribes to everything and never reads.
-func deaf(t *testing.T, url string) {
+// subscribeWithoutReading subscribes to everything and never reads.
+func subscribeWithoutReading(t *testing.T, url string) {
 	t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(url, "nats://"))
 	if err != nil {
@@ -135,28 +135,28 @@ func deaf(t *testing.T, url string) {
 	}
 }
 
-// TestSlowConsumer has a subscriber that never reads. The others get every map, none is lost, and the embedded server
-// cuts the slow one off and counts it.
+// TestSlowConsumer has a subscriber that never reads. The other one receives every map, and the embedded server disconnects and
+// counts the slow one.
 func TestSlowConsumer(t *testing.T) {
 	reg, option := counted(t)
 	p := start(t, embeddedConfig(t), nil, option)
-	deaf(t, p.URL())
-	hearAll(t, p, p.URL(), 2000) // 64 MB: more than the server keeps for one subscriber
-	// The last map may be heard before it is counted.
+	subscribeWithoutReading(t, p.URL())
+	receiveAll(t, p, p.URL(), 2000) // 64 MB: more than the server buffers for one subscriber
+	// The last map may be received before it is counted.
 	wait(t, "2000 maps sent", func() bool { return metric(t, reg, "oodcast_nats_publish_total", "map", "sent") == 2000 })
-	wait(t, "the slow one to be cut off", func() bool { return metric(t, reg, "oodcast_nats_slow_consumers_total") == 1 })
+	wait(t, "the slow subscriber to be disconnected", func() bool { return metric(t, reg, "oodcast_nats_slow_consumers_total") == 1 })
 }
 
-// TestSlowConsumerElsewhere has the same on a server that runs by itself, with the settings that servers come with.
-func TestSlowConsumerElsewhere(t *testing.T) {
+// TestSlowConsumerExternal has a subscriber that never reads on an external server with default settings.
+func TestSlowConsumerExternal(t *testing.T) {
 	_, url := launchServer(t, -1, t.TempDir())
 	p := start(t, remote(t, url), nil)
-	deaf(t, url)
-	hearAll(t, p, url, 1000)
+	subscribeWithoutReading(t, url)
+	receiveAll(t, p, url, 1000)
 }
 
-// hearAll hands over n maps of 32 KB and wants each of them to arrive at a subscriber that reads.
-func hearAll(t *testing.T, p *publish.Publisher, url string, n int) {
+// receiveAll hands over n maps of 32 KB and checks that each of them arrives at a subscriber that reads.
+func receiveAll(t *testing.T, p *publish.Publisher, url string, n int) {
 	t.Helper()
 	sub := subscribe(t, connect(t, url), "oodcast.v1.default.front.map")
 	m := testMap("front", 0, 128, 128)
@@ -170,8 +170,8 @@ func hearAll(t *testing.T, p *publish.Publisher, url string, n int) {
 	}
 }
 
-// TestWaitingMapsAreBounded hands over maps that nobody sends: their number is bounded, and so are their bytes.
-func TestWaitingMapsAreBounded(t *testing.T) {
+// TestQueuedMapsAreBounded hands over maps to a publisher that does not run: their number and their size are bounded.
+func TestQueuedMapsAreBounded(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		w, h, n  int

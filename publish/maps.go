@@ -2,8 +2,6 @@ package publish
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -15,10 +13,10 @@ import (
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
-// drainTime is how long the loops go on sending what waits after they were told to stop.
+// drainTime is how long the loops go on sending queued messages after ctx is done.
 const drainTime = time.Second
 
-// sendMaps sends maps and scores until ctx is done and what waited is sent.
+// sendMaps sends maps and scores until ctx is done, and then the queued ones for up to drainTime.
 func (p *Publisher) sendMaps(ctx context.Context, nc *nats.Conn) error {
 	pack, err := newPacker(p.cfg.Encoding, p.cfg.Compress)
 	if err != nil {
@@ -36,7 +34,7 @@ func (p *Publisher) sendMaps(ctx context.Context, nc *nats.Conn) error {
 	return nil
 }
 
-// sendMap sends one map and its score, and counts what became of them.
+// sendMap sends one map and its score, and counts the results.
 func (p *Publisher) sendMap(nc *nats.Conn, pack *packer, m *detector.Map) {
 	if !nc.IsConnected() {
 		p.count(schema.KindMap, resultAway)
@@ -50,31 +48,6 @@ func (p *Publisher) sendMap(nc *nats.Conn, pack *packer, m *detector.Map) {
 	p.metrics.age.WithLabelValues(m.Camera, "nats").Observe(time.Since(m.Captured).Seconds())
 }
 
-// count counts one message of a kind by what became of it.
-func (p *Publisher) count(kind, result string) {
-	p.metrics.published.WithLabelValues(kind, result).Inc()
-}
-
-// result names what became of a message, for the metric, and logs what an operator should know of.
-func (p *Publisher) result(err error) string {
-	switch {
-	case err == nil:
-		return resultSent
-	case errors.Is(err, nats.ErrMaxPayload):
-		p.faults.Warn(p.log, "publish", err)
-		return resultTooLarge
-	case errors.Is(err, nats.ErrReconnectBufExceeded), errors.Is(err, nats.ErrConnectionClosed),
-		errors.Is(err, nats.ErrDisconnected):
-		return resultAway
-	case errors.Is(err, schema.ErrNotFinite):
-		p.faults.Warn(p.log, "publish", err)
-		return resultNotFinite
-	default:
-		p.faults.Warn(p.log, "publish", err)
-		return resultError
-	}
-}
-
 func (p *Publisher) publishMap(nc *nats.Conn, pack *packer, m *detector.Map) error {
 	limit := int(min(nc.MaxPayload(), maxMapPayload)) - headerRoom
 	payload, how, err := pack.pack(p.cfg.Site, m, limit)
@@ -83,8 +56,8 @@ func (p *Publisher) publishMap(nc *nats.Conn, pack *packer, m *detector.Map) err
 	}
 	if how.reduced != "" {
 		p.metrics.reduced.WithLabelValues(how.reduced).Inc()
-		p.faults.Warn(p.log, "maps are reduced",
-			fmt.Errorf("%dx%d cells of %s do not fit into %d bytes: %s", m.Width, m.Height, m.Camera, limit, how.reduced))
+		p.faults.Warn(p.log, "maps are reduced to fit",
+			fmt.Errorf("%dx%d cells of %s exceed %d bytes: %s", m.Width, m.Height, m.Camera, limit, how.reduced))
 	}
 	out := &nats.Msg{
 		Subject: p.subjects.Of(m.Camera, schema.KindMap), Data: payload,
@@ -100,17 +73,4 @@ func (p *Publisher) publishMap(nc *nats.Conn, pack *packer, m *detector.Map) err
 		out.Header.Set(schema.HeaderEncoding, how.encoding)
 	}
 	return nc.PublishMsg(out)
-}
-
-// publishJSON sends v as JSON, with the trace that it belongs to; "" is none.
-func (p *Publisher) publishJSON(nc *nats.Conn, subject string, v any, trace string) error {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return fmt.Errorf("marshal %s: %w", subject, err)
-	}
-	header := nats.Header{schema.HeaderType: {schema.JSONType}}
-	if trace != "" {
-		header[schema.HeaderTrace] = []string{trace}
-	}
-	return nc.PublishMsg(&nats.Msg{Subject: subject, Data: b, Header: header})
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
-// Metrics are what Prometheus sees of the cameras and of NATS.
+// Metrics are the Prometheus metrics of the cameras and of NATS.
 type Metrics struct {
 	published *prometheus.CounterVec
 	events    *prometheus.CounterVec
@@ -34,19 +34,7 @@ type Metrics struct {
 	cameras    *collector
 }
 
-// Results of oodcast_nats_publish_total: what became of a message.
-const (
-	resultSent      = "sent"       // the server has it; an event: the stream has it
-	resultAway      = "away"       // dropped: no connection
-	resultOverflow  = "overflow"   // dropped: more came than could be sent
-	resultTooLarge  = "too_large"  // dropped: more than the server takes, however reduced
-	resultNotFinite = "not_finite" // dropped: NaN or infinity in a map
-	resultRefused   = "refused"    // dropped: the server will never take this event
-	resultSpool     = "spool"      // dropped: an event that the spool did not take, because it is full or the disk is
-	resultError     = "error"      // dropped: anything else, which is logged
-)
-
-// NewMetrics registers the metrics of this package and, for each camera, what its Status says.
+// NewMetrics registers the metrics of this package, including those that are read from the Status of each camera.
 func NewMetrics(reg prometheus.Registerer, cameras []schema.Camera) (*Metrics, error) {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
@@ -66,12 +54,12 @@ func NewMetrics(reg prometheus.Registerer, cameras []schema.Camera) (*Metrics, e
 		stage:     latency.Histogram("oodcast_stage_duration_seconds", "Time that a frame spends in a stage.", "stage"),
 		timesteps: gauge("oodcast_inference_steps", "Timesteps of the newest map, |T|."),
 		score: prometheus.NewSummaryVec(prometheus.SummaryOpts{
-			Name: "oodcast_anomaly_score", Help: "Peaks of the maps of the last minute, standard deviations.",
+			Name: "oodcast_anomaly_score", Help: "Peaks of the maps of the last minute, in standard deviations.",
 			Objectives: map[float64]float64{0.5: 0.05, 0.95: 0.01, 0.99: 0.001}, MaxAge: time.Minute,
 		}, []string{"camera"}),
-		drifting: gauge("oodcast_drift", "1 while the picture is not what the bundle knows, or not what it was."),
-		level:    gauge("oodcast_drift_level", "Middle score of the last minutes, 0 on normal footage."),
-		layout:   gauge("oodcast_drift_layout", "How much of the picture's edges is elsewhere since the start, 0 to 1."),
+		drifting: gauge("oodcast_drift", "1 while the picture differs from the footage of the bundle or from its own past."),
+		level:    gauge("oodcast_drift_level", "Median score of the last minutes; 0 on normal footage."),
+		layout:   gauge("oodcast_drift_layout", "Share of the picture's edges that have moved since the start, 0 to 1."),
 		area:     gauge("oodcast_anomaly_area_ratio", "Share of the newest map above the threshold."),
 		connected: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "oodcast_nats_connected", Help: "1 while connected to NATS.",
@@ -79,12 +67,12 @@ func NewMetrics(reg prometheus.Registerer, cameras []schema.Camera) (*Metrics, e
 		reconnects: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "oodcast_nats_reconnects_total", Help: "Connections to NATS after the first.",
 		}),
-		reduced: counter("oodcast_nats_maps_reduced_total", "Maps that were too large as configured, by what was done.", "how"),
+		reduced: counter("oodcast_nats_maps_reduced_total", "Maps that were too large as configured, by reduction.", "how"),
 		spooled: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "oodcast_nats_spooled_events_total", Help: "Events written to the spool on disk.",
 		}),
 		spool: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "oodcast_nats_spool_bytes", Help: "Events on disk that wait for NATS.",
+			Name: "oodcast_nats_spool_bytes", Help: "Events on disk that wait for NATS, in bytes.",
 		}),
 		slow:    newSlowConsumers(),
 		cameras: newCollector(cameras),
@@ -100,7 +88,7 @@ func NewMetrics(reg prometheus.Registerer, cameras []schema.Camera) (*Metrics, e
 	return m, nil
 }
 
-// observe counts one map when it is handed over.
+// observe records one map when it is handed over.
 func (m *Metrics) observe(d *detector.Map) {
 	m.maps.WithLabelValues(d.Camera).Inc()
 	m.timesteps.WithLabelValues(d.Camera).Set(float64(len(d.Timesteps)))
@@ -119,10 +107,10 @@ func (m *Metrics) observe(d *detector.Map) {
 	m.stage.WithLabelValues(d.Camera, "total").Observe(d.Latency.Total.Seconds())
 }
 
-// watch counts the slow consumers of an embedded server from now on.
-func (m *Metrics) watch(s *server.Server) { m.slow.server.Store(s) }
+// countSlowConsumers starts counting the slow consumers of an embedded server.
+func (m *Metrics) countSlowConsumers(s *server.Server) { m.slow.server.Store(s) }
 
-// forget removes everything about one camera, so that cameras that come and go leave nothing behind.
+// forget removes all series of one camera, so that removed cameras leave nothing behind.
 func (m *Metrics) forget(camera string) {
 	m.cameras.remove(camera)
 	about := prometheus.Labels{"camera": camera}

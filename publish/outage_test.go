@@ -18,7 +18,7 @@ import (
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
-// runServer starts a nats-server of its own; port −1 takes any.
+// runServer starts a nats-server; port −1 means any free port.
 func runServer(t *testing.T, o server.Options) *server.Server {
 	t.Helper()
 	o.Host, o.NoSigs, o.NoLog = "127.0.0.1", true, true
@@ -34,7 +34,7 @@ func runServer(t *testing.T, o server.Options) *server.Server {
 	return s
 }
 
-// port is where a server listens, for another one in its place. It is asked while the server runs.
+// port returns the port of a running server, for another server in its place.
 func port(s *server.Server) int {
 	_, p, err := net.SplitHostPort(strings.TrimPrefix(s.ClientURL(), "nats://"))
 	if err != nil {
@@ -63,7 +63,7 @@ func event(id string, revision int) events.Event {
 	return events.Event{ID: id, Revision: revision, Type: events.Update, Camera: "front", Time: time.Now()}
 }
 
-// TestOutage takes the server away: maps are dropped and counted, events wait and arrive once and in order.
+// TestOutage stops the server for a while: maps are dropped and counted, and events wait and arrive once and in order.
 func TestOutage(t *testing.T) {
 	dir := t.TempDir()
 	opts := server.Options{Port: -1, JetStream: true, StoreDir: dir}
@@ -93,8 +93,8 @@ func TestOutage(t *testing.T) {
 		p.Event(event("e", i))
 	}
 	wait(t, "all events", func() bool { return metric(t, reg, "oodcast_nats_publish_total", "event", "sent") == n })
-	p.Event(event("e", n-1)) // sent twice: counts once
-	wait(t, "the repetition", func() bool { return metric(t, reg, "oodcast_nats_publish_total", "event", "sent") == n+1 })
+	p.Event(event("e", n-1)) // a duplicate, which the stream drops
+	wait(t, "the duplicate", func() bool { return metric(t, reg, "oodcast_nats_publish_total", "event", "sent") == n+1 })
 
 	js, err := jetstream.New(connect(t, url))
 	if err != nil {
@@ -133,14 +133,14 @@ func wait(t *testing.T, what string, ok func() bool) {
 	deadline := time.Now().Add(time.Minute)
 	for tick := time.NewTicker(5 * time.Millisecond); !ok(); <-tick.C {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain for %s", what)
+			t.Fatalf("timed out waiting for %s", what)
 		}
 	}
 }
 
-// TestSubscriptionsStay restarts the server: what the publisher subscribes to does not grow with that, and presence is told
-// again long before it would be refreshed.
-func TestSubscriptionsStay(t *testing.T) {
+// TestRestartedServer restarts the server: the number of the publisher's subscriptions does not grow, and presence is restored
+// long before it would be refreshed.
+func TestRestartedServer(t *testing.T) {
 	opts := server.Options{Port: -1, JetStream: true, StoreDir: t.TempDir()}
 	s := runServer(t, opts)
 	opts.Port = port(s)
@@ -158,7 +158,7 @@ func TestSubscriptionsStay(t *testing.T) {
 			if err != nil {
 				return false
 			}
-			_, err = kv.Get(t.Context(), "default.front") // the bucket is gone with the server before
+			_, err = kv.Get(t.Context(), "default.front") // the previous server took the bucket with it
 			return err == nil
 		})
 		conns, err := s.Connz(nil)
@@ -174,12 +174,12 @@ func TestSubscriptionsStay(t *testing.T) {
 		s = runServer(t, opts)
 	}
 	if len(counts) != 4 || counts[1] != counts[3] {
-		t.Errorf("%v subscriptions after each start of the server", counts)
+		t.Errorf("%v subscriptions after the starts of the server, want no growth", counts)
 	}
 }
 
-// TestServerComesLate starts the publisher first.
-func TestServerComesLate(t *testing.T) {
+// TestLateServer starts the publisher before the server.
+func TestLateServer(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -190,7 +190,7 @@ func TestServerComesLate(t *testing.T) {
 	}
 	url := fmt.Sprintf("nats://127.0.0.1:%d", port)
 	p := start(t, remote(t, url), []schema.Camera{newCamera("front")})
-	runServer(t, server.Options{Port: port}) // and has no JetStream
+	runServer(t, server.Options{Port: port}) // without JetStream
 	nc := connect(t, url)
 	events := subscribe(t, nc, "oodcast.v1.default.front.event.>")
 	p.Event(event("late", 1))
@@ -202,10 +202,10 @@ func TestServerComesLate(t *testing.T) {
 	}
 }
 
-// TestEventsSurvive ends the publisher while NATS is away: the events that wait go out when the next one starts.
+// TestEventsSurvive ends the publisher while NATS is away: the next publisher sends the events.
 func TestEventsSurvive(t *testing.T) {
 	s := runServer(t, server.Options{Port: -1, JetStream: true, StoreDir: t.TempDir()})
-	cfg := remote(t, "nats://127.0.0.1:1") // nobody
+	cfg := remote(t, noServer)
 	t.Run("away", func(t *testing.T) {
 		p := start(t, cfg, nil)
 		for i := range 50 {

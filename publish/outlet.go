@@ -2,37 +2,46 @@ package publish
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/oodcast/oodcast/detector/events"
 	"github.com/oodcast/oodcast/ingest"
 )
 
-// remoteWait is how long a start waits for a NATS server that is not ours. Maps are dropped and events are spooled until it
-// answers.
-const remoteWait = time.Second
+// externalWait is how long a start waits for an external NATS server. Until the server answers, maps are dropped and events
+// are spooled.
+const externalWait = time.Second
 
-// WaitReady waits until the control service answers, but for a server elsewhere no longer than a second.
+// WaitReady waits until the control service answers, but no longer than a second for an external server.
 func (p *Publisher) WaitReady(ctx context.Context) error {
-	var enough <-chan time.Time
+	var timeout <-chan time.Time
 	if !p.cfg.Embedded() {
-		timer := time.NewTimer(remoteWait)
+		timer := time.NewTimer(externalWait)
 		defer timer.Stop()
-		enough = timer.C
+		timeout = timer.C
 	}
 	select {
 	case <-p.ready:
-	case <-enough:
+	case <-timeout:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 	return nil
 }
 
-// Frame releases the frame: pictures travel on NATS only when somebody asks for a snapshot.
+// Check returns why the newest event was lost. Events that wait for NATS on the disk are not lost.
+func (p *Publisher) Check() error {
+	if err := p.loss.Load(); err != nil {
+		return fmt.Errorf("events are being lost: %w", *err)
+	}
+	return nil
+}
+
+// Frame releases the frame: the publisher sends a picture only as a snapshot, which it gets from the camera.
 func (p *Publisher) Frame(f *ingest.Frame) { f.Release() }
 
-// Events takes over events, see Event.
+// Events hands over all events of an observation; see Event.
 func (p *Publisher) Events(seen events.Observation) []events.Event {
 	for _, e := range seen.Events {
 		p.Event(e)
@@ -40,5 +49,5 @@ func (p *Publisher) Events(seen events.Observation) []events.Event {
 	return seen.Events
 }
 
-// FramesHeld is 0.
+// FramesHeld returns 0.
 func (p *Publisher) FramesHeld() int { return 0 }

@@ -10,9 +10,9 @@ import (
 	"github.com/oodcast/oodcast/publish"
 )
 
-// A start does not wait longer than a second for a NATS server elsewhere, and for an embedded one as long as it takes.
+// WaitReady waits no longer than a second for an external server, and as long as necessary for an embedded one.
 func TestWaitReady(t *testing.T) {
-	for url, want := range map[string]error{"nats://127.0.0.1:1": nil, "embedded": context.DeadlineExceeded} {
+	for url, want := range map[string]error{noServer: nil, "embedded": context.DeadlineExceeded} {
 		synctest.Test(t, func(t *testing.T) {
 			cfg := publish.DefaultConfig()
 			cfg.URL = url

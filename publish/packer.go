@@ -12,79 +12,79 @@ import (
 )
 
 const (
-	// maxMapPayload is what we allow a map, bytes, whatever the server takes: brokers suffer from large messages.
+	// maxMapPayload is the largest payload of a map in bytes, even if the server accepts more: large messages burden brokers.
 	maxMapPayload = 128 << 10
-	// headerRoom is more than the headers of a map take; they count towards the server's limit.
+	// headerRoom is the space reserved for the headers of a map in bytes; they count towards the server's limit.
 	headerRoom = 512
 )
 
-// What is done to a map that does not fit, in the order in which it is tried.
+// Reductions of a map that does not fit, in the order in which they are tried.
 const (
 	reducedBits  = "u8"          // 8 bits instead of 16
-	reducedZstd  = "zstd"        // compressed, though that is switched off
-	reducedCells = "downsampled" // the largest of 2×2 cells, as often as it takes
+	reducedZstd  = "zstd"        // compressed although compression is off
+	reducedCells = "downsampled" // 2×2 cells become one with their maximum, repeatedly if necessary
 )
 
-// packer makes payloads that fit. It reuses its buffers and is not safe for concurrent use.
+// packer turns maps into payloads of a limited size. It reuses its buffers and is not safe for concurrent use.
 type packer struct {
-	encoding schema.AnomalyMap_Encoding
-	compress bool
-	asSet    *schema.Encoder
-	squeeze  *schema.Encoder // compresses whenever that saves something
+	encoding    schema.AnomalyMap_Encoding
+	compress    bool
+	configured  *schema.Encoder // compresses if compress is set
+	compressing *schema.Encoder // always compresses
 }
 
-// packed says what became of a map.
-type packed struct {
+// packing describes how a map was packed.
+type packing struct {
 	encoding string // Content-Encoding: "" or "zstd"
-	reduced  string // what had to be done beyond what is set, "" if nothing
+	reduced  string // one of the reductions above, or "" for none
 }
 
-// newPacker returns a packer for Config.Encoding and Config.Compress.
+// newPacker returns a packer for the values of Config.Encoding and Config.Compress.
 func newPacker(encoding string, compress bool) (*packer, error) {
 	p := &packer{encoding: schema.AnomalyMap_ENCODING_U16, compress: compress}
 	if encoding == "u8" {
 		p.encoding = schema.AnomalyMap_ENCODING_U8
 	}
 	var err error
-	if p.asSet, err = schema.NewEncoder(compress); err != nil {
+	if p.configured, err = schema.NewEncoder(compress); err != nil {
 		return nil, err
 	}
-	p.squeeze, err = schema.NewEncoder(true)
+	p.compressing, err = schema.NewEncoder(true)
 	return p, err
 }
 
-// pack returns the payload of m in at most limit bytes: as set, or reduced as little as possible. It wraps
-// nats.ErrMaxPayload when nothing helps. The payload is valid until the next call.
-func (p *packer) pack(site string, m *detector.Map, limit int) ([]byte, packed, error) {
+// pack returns the payload of m in at most limit bytes, as configured or else reduced as little as possible. The error wraps
+// nats.ErrMaxPayload if no reduction is enough. The payload is valid until the next call.
+func (p *packer) pack(site string, m *detector.Map, limit int) ([]byte, packing, error) {
 	msg, values := message.Map(site, p.encoding, m), m.Values
-	payload, how, err := p.asSet.Encode(msg, values)
+	payload, how, err := p.configured.Encode(msg, values)
 	if err != nil || len(payload) <= limit {
-		return payload, packed{encoding: how}, err
+		return payload, packing{encoding: how}, err
 	}
 	if p.encoding == schema.AnomalyMap_ENCODING_U16 {
 		msg.Encoding = schema.AnomalyMap_ENCODING_U8
-		if payload, how, err = p.asSet.Encode(msg, values); err != nil || len(payload) <= limit {
-			return payload, packed{how, reducedBits}, err
+		if payload, how, err = p.configured.Encode(msg, values); err != nil || len(payload) <= limit {
+			return payload, packing{how, reducedBits}, err
 		}
 	}
 	if !p.compress {
-		if payload, how, err = p.squeeze.Encode(msg, values); err != nil || len(payload) <= limit {
-			return payload, packed{how, reducedZstd}, err
+		if payload, how, err = p.compressing.Encode(msg, values); err != nil || len(payload) <= limit {
+			return payload, packing{how, reducedZstd}, err
 		}
 	}
 	for msg.GetWidth() > 1 || msg.GetHeight() > 1 {
 		values = halve(msg, values)
-		if payload, how, err = p.squeeze.Encode(msg, values); err != nil || len(payload) <= limit {
-			return payload, packed{how, reducedCells}, err
+		if payload, how, err = p.compressing.Encode(msg, values); err != nil || len(payload) <= limit {
+			return payload, packing{how, reducedCells}, err
 		}
 	}
-	return nil, packed{}, fmt.Errorf("%dx%d cells, even one of them, in %d bytes: %w",
+	return nil, packing{}, fmt.Errorf("%dx%d cells, even reduced to one, exceed %d bytes: %w",
 		m.Width, m.Height, limit, nats.ErrMaxPayload)
 }
 
-// halve joins about 2×2 cells into one with the largest of their values, so that no anomaly is lost, and adapts the size
-// and the region of interest in msg: a cell is judged when one of those in it is. Where the grid is odd the new cells
-// overlap old ones: all stay equally large.
+// halve merges blocks of about 2×2 cells into one cell with their largest value, so that no anomaly is lost, and adapts the
+// size and the region of interest in msg: a new cell is judged if one of its old cells is. On a grid with an odd side, new
+// cells share old ones, so that all new cells have the same size.
 func halve(msg *schema.AnomalyMap, values []float32) []float32 {
 	w, h := int(msg.GetWidth()), int(msg.GetHeight())
 	nw, nh := max(w/2, 1), max(h/2, 1)

@@ -13,13 +13,10 @@ import (
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
-// StatusBucket is the key-value bucket with one entry, {site}.{camera}, for each camera that is there.
-func (c Config) StatusBucket() string { return c.Prefix + "_status" }
-
-// changeInterval is how often cameras are asked whether their state changed, when nobody says so earlier.
+// changeInterval is how often the cameras' states are compared with those published, even without a call of StatusChanged.
 const changeInterval = 500 * time.Millisecond
 
-// sendStatus publishes each camera's state when it changes, and refreshes presence and statistics every StatusInterval.
+// sendStatus publishes each camera's state when it changes, and its statistics and presence every StatusInterval.
 func (p *Publisher) sendStatus(ctx context.Context, nc *nats.Conn) error {
 	s := &statusSender{p: p, nc: nc}
 	changes, refresh := time.NewTicker(changeInterval), time.NewTicker(p.cfg.StatusInterval)
@@ -27,70 +24,70 @@ func (p *Publisher) sendStatus(ctx context.Context, nc *nats.Conn) error {
 	defer refresh.Stop()
 	for {
 		if s.nc.IsConnected() {
-			s.meet(ctx)
-			s.changes(ctx)
-			s.farewell(ctx)
+			s.prepare(ctx)
+			s.publishChanges(ctx)
+			s.deleteRemoved(ctx)
 		}
 		select {
 		case <-changes.C:
-		case <-p.poke:
+		case <-p.statusChanged:
 		case <-refresh.C:
-			s.refresh(ctx)
+			s.publishStats(ctx)
 		case <-ctx.Done():
-			s.leave(ctx)
+			s.deleteAll(ctx)
 			return nil
 		}
 	}
 }
 
-// leave takes back the presence of all cameras.
-func (s *statusSender) leave(ctx context.Context) {
+// deleteAll deletes the presence of all cameras.
+func (s *statusSender) deleteAll(ctx context.Context) {
 	rest, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
 	for _, cam := range s.p.cameras.all() {
-		s.absent(rest, cam.Name())
+		s.deletePresence(rest, cam.Name())
 	}
 }
 
-// statusSender tells who is there.
+// statusSender publishes states, statistics and presence, and keeps what is known about the server.
 type statusSender struct {
-	p          *Publisher
-	nc         *nats.Conn
-	connection uint64             // that the rest belongs to
-	met        bool               // the streams are there
-	kv         jetstream.KeyValue // nil: to be opened
-	none       bool               // the server has no JetStream
-	inbox      string             // where control services answer; empty: not subscribed yet
+	p           *Publisher
+	nc          *nats.Conn
+	connection  uint64             // number of the connection that the next three fields belong to
+	prepared    bool               // the streams exist
+	kv          jetstream.KeyValue // nil: not opened
+	noJetStream bool
+	inbox       string // subject on which control services answer; empty: not subscribed yet
 }
 
-// meet makes the streams on a new connection, and has every state told again: a server that was restarted has lost what
-// it kept in memory.
-func (s *statusSender) meet(ctx context.Context) {
+// prepare creates the streams on a new connection, and makes publishChanges send every state again, because a restarted server
+// has lost everything in its memory.
+func (s *statusSender) prepare(ctx context.Context) {
 	if n := s.p.connections.Load(); n != s.connection {
-		s.connection, s.met, s.kv, s.none = n, false, nil, false
+		s.connection, s.prepared, s.kv, s.noJetStream = n, false, nil, false
 		for _, cam := range s.p.cameras.all() {
-			cam.last = schema.Status{}
+			cam.lastStatus = schema.Status{}
 		}
-		s.p.cameras.connected()
-		s.findTwins()
+		s.p.cameras.stopRemoved()
+		s.findConflicts()
 	}
-	if s.met || s.none {
+	if s.prepared || s.noJetStream {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
-	err := s.makeStreams(ctx)
+	err := s.createStreams(ctx)
 	switch {
-	case withoutJetStream(s.nc, err):
-		s.none = true
+	case lacksJetStream(s.nc, err):
+		s.noJetStream = true
 	case err != nil && ctx.Err() == nil:
 		s.p.faults.Warn(s.p.log, "nats", err)
 	default:
-		s.met = err == nil
+		s.prepared = err == nil
 	}
 }
 
-func (s *statusSender) makeStreams(ctx context.Context) error {
+func (s *statusSender) createStreams(ctx context.Context) error {
 	js, err := jetstream.New(s.nc)
 	if err != nil {
 		return err
@@ -101,24 +98,24 @@ func (s *statusSender) makeStreams(ctx context.Context) error {
 	return s.p.ensureStream(ctx, js, s.p.mapStream())
 }
 
-// changes publishes the cameras whose state or settings are news.
-func (s *statusSender) changes(ctx context.Context) {
+// publishChanges publishes the status of every camera whose state or settings have changed.
+func (s *statusSender) publishChanges(ctx context.Context) {
 	for _, cam := range s.p.cameras.all() {
 		now := cam.Status()
-		if sameState(now, cam.last) {
+		if sameState(now, cam.lastStatus) {
 			continue
 		}
 		err := s.p.publishJSON(s.nc, s.p.subjects.Of(cam.Name(), schema.KindStatus), now, "")
 		s.p.count(schema.KindStatus, s.p.result(err))
 		if err == nil {
-			cam.last = now
-			s.present(ctx, now)
+			cam.lastStatus = now
+			s.putPresence(ctx, now)
 		}
 	}
 }
 
-// refresh publishes statistics and keeps the presence entries alive.
-func (s *statusSender) refresh(ctx context.Context) {
+// publishStats publishes statistics and refreshes the presence entries.
+func (s *statusSender) publishStats(ctx context.Context) {
 	for _, cam := range s.p.cameras.all() {
 		if !s.nc.IsConnected() {
 			s.p.count(schema.KindStats, resultAway)
@@ -127,87 +124,87 @@ func (s *statusSender) refresh(ctx context.Context) {
 		now := cam.Status()
 		err := s.p.publishJSON(s.nc, s.p.subjects.Of(cam.Name(), schema.KindStats), now.Stats, "")
 		s.p.count(schema.KindStats, s.p.result(err))
-		s.present(ctx, now)
+		s.putPresence(ctx, now)
 	}
 }
 
-// farewell takes back the presence of cameras that were removed. When that is not possible now, it expires.
-func (s *statusSender) farewell(ctx context.Context) {
-	for _, name := range s.p.cameras.takeGone() {
-		s.absent(ctx, name)
+// deleteRemoved deletes the presence of removed cameras. An entry that cannot be deleted now expires.
+func (s *statusSender) deleteRemoved(ctx context.Context) {
+	for _, name := range s.p.cameras.takeRemoved() {
+		s.deletePresence(ctx, name)
 	}
 }
 
-// absent deletes a camera's entry in the bucket.
-func (s *statusSender) absent(ctx context.Context, camera string) {
+// deletePresence deletes a camera's entry in the bucket.
+func (s *statusSender) deletePresence(ctx context.Context, camera string) {
 	if s.kv == nil || !s.nc.IsConnected() {
-		return // nothing of ours is there, or it expires
+		return // there is no entry, or it expires
 	}
-	s.inBucket(ctx, func(ctx context.Context, kv jetstream.KeyValue) error {
-		return kv.Delete(ctx, s.p.cfg.Site+"."+camera)
+	s.withBucket(ctx, func(ctx context.Context, kv jetstream.KeyValue) error {
+		return kv.Delete(ctx, s.p.subjects.StatusKey(camera))
 	})
 }
 
-// present stores a status in the bucket, where it expires when it is not renewed.
-func (s *statusSender) present(ctx context.Context, st schema.Status) {
-	s.inBucket(ctx, func(ctx context.Context, kv jetstream.KeyValue) error {
+// putPresence stores a status in the bucket, where it expires unless it is refreshed.
+func (s *statusSender) putPresence(ctx context.Context, st schema.Status) {
+	s.withBucket(ctx, func(ctx context.Context, kv jetstream.KeyValue) error {
 		b, err := json.Marshal(st)
 		if err != nil {
 			return err
 		}
-		_, err = kv.Put(ctx, s.p.cfg.Site+"."+st.Camera, b)
+		_, err = kv.Put(ctx, s.p.subjects.StatusKey(st.Camera), b)
 		return err
 	})
 }
 
-// inBucket does something with the bucket of presence, which is made when it is not there, and counts how that went.
-func (s *statusSender) inBucket(ctx context.Context, do func(context.Context, jetstream.KeyValue) error) {
-	if s.none {
+// withBucket calls do with the presence bucket, which it creates if necessary, and counts the result.
+func (s *statusSender) withBucket(ctx context.Context, do func(context.Context, jetstream.KeyValue) error) {
+	if s.noJetStream {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	var err error
 	if s.kv == nil {
-		s.kv, err = s.bucket(ctx)
+		s.kv, err = s.openBucket(ctx)
 	}
 	if err == nil {
 		err = do(ctx, s.kv)
 	}
-	if withoutJetStream(s.nc, err) {
-		s.none = true
+	if lacksJetStream(s.nc, err) {
+		s.noJetStream = true
 		return
 	}
 	if err != nil {
-		s.kv = nil // opened anew next time
+		s.kv = nil // open it again next time
 	}
 	s.p.count("presence", s.p.result(err))
 }
 
-func (s *statusSender) bucket(ctx context.Context) (jetstream.KeyValue, error) {
+func (s *statusSender) openBucket(ctx context.Context) (jetstream.KeyValue, error) {
 	js, err := jetstream.New(s.nc)
 	if err != nil {
 		return nil, err
 	}
 	want := jetstream.KeyValueConfig{
-		Bucket: s.p.cfg.StatusBucket(), Description: "cameras that are there; entries expire",
+		Bucket: s.p.subjects.StatusBucket(), Description: "present cameras; entries expire",
 		History: 1, TTL: 3 * s.p.cfg.StatusInterval, Storage: jetstream.MemoryStorage, MaxBytes: 8 << 20,
 	}
 	kv, err := js.KeyValue(ctx, want.Bucket)
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
-		making, cancel := finishing(ctx)
+		creating, cancel := uninterrupted(ctx)
 		defer cancel()
-		kv, err = js.CreateKeyValue(making, want)
+		kv, err = js.CreateKeyValue(creating, want)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("bucket %s: %w", want.Bucket, err)
 	}
 	have, err := kv.Status(ctx)
 	if err == nil && have.TTL() == 0 {
-		s.p.faults.Warn(s.p.log, "cameras that are gone stay present", fmt.Errorf(
-			"bucket %s was made without expiry: delete it, and it is made again", want.Bucket))
+		s.p.faults.Warn(s.p.log, "presence does not expire", fmt.Errorf(
+			"bucket %s has no expiry: delete it, and oodcast creates it again", want.Bucket))
 	}
-	if err == nil && have.TTL() > 0 && have.TTL() < want.TTL { // of a site that refreshes more often: ours must not expire
+	if err == nil && have.TTL() > 0 && have.TTL() < want.TTL { // created by a site that refreshes more often: the entries of this one must not expire
 		kv, err = js.UpdateKeyValue(ctx, want)
 	}
 	if err != nil {
@@ -216,7 +213,7 @@ func (s *statusSender) bucket(ctx context.Context) (jetstream.KeyValue, error) {
 	return kv, nil
 }
 
-// sameState says that nothing but counters and times differs.
+// sameState reports whether a and b differ in nothing but counters and times.
 func sameState(a, b schema.Status) bool {
 	return a.State == b.State && a.Reason == b.Reason && a.Hint == b.Hint && a.Paused == b.Paused && a.Since.Equal(b.Since) &&
 		a.Threshold == b.Threshold && a.LatencyBudget == b.LatencyBudget &&

@@ -16,7 +16,7 @@ import (
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
-// present returns a function that tells whether a camera has an entry in the bucket of presence.
+// present returns a function that reports whether a camera has an entry in the presence bucket.
 func present(t *testing.T, nc *nats.Conn, key string) func() bool {
 	t.Helper()
 	js, err := jetstream.New(nc)
@@ -36,23 +36,23 @@ func present(t *testing.T, nc *nats.Conn, key string) func() bool {
 	}
 }
 
-func absent(there func() bool) func() bool { return func() bool { return !there() } }
+func absent(present func() bool) func() bool { return func() bool { return !present() } }
 
-// TestPresenceExpires kills a publisher: its camera is gone a few seconds later, though nobody said so.
+// TestPresenceExpires kills a publisher: the entry of its camera expires a few seconds later.
 func TestPresenceExpires(t *testing.T) {
 	s := runServer(t, server.Options{Port: -1, JetStream: true, StoreDir: t.TempDir()})
 	p := launch(t, "publisher", s.ClientURL(), t.TempDir(), "e")
-	there := present(t, connect(t, s.ClientURL()), "default.front")
-	wait(t, "the camera", there)
+	inBucket := present(t, connect(t, s.ClientURL()), "default.front")
+	wait(t, "the camera", inBucket)
 	p.kill()
-	if !there() {
-		t.Error("the entry went with the process: it must expire")
+	if !inBucket() {
+		t.Error("the entry disappeared with the process, want it to expire")
 	}
-	wait(t, "the entry to expire", absent(there))
+	wait(t, "the entry to expire", absent(inBucket))
 }
 
-// TestPresenceAfterRestart restarts the server, which kept presence in memory: state and entry come back by themselves,
-// and the stream of maps is there again.
+// TestPresenceAfterRestart restarts the server, which keeps presence in memory: the publisher restores state, entry and map
+// stream.
 func TestPresenceAfterRestart(t *testing.T) {
 	opts := server.Options{Port: -1, JetStream: true, StoreDir: t.TempDir()}
 	first := runServer(t, opts)
@@ -60,17 +60,17 @@ func TestPresenceAfterRestart(t *testing.T) {
 	cfg.MapStream, cfg.StatusInterval = true, time.Hour
 	p := start(t, cfg, []schema.Camera{newCamera("front")})
 	nc := connect(t, cfg.URL, nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond))
-	there := present(t, nc, "default.front")
-	wait(t, "the camera", there)
+	inBucket := present(t, nc, "default.front")
+	wait(t, "the camera", inBucket)
 	opts.Port = port(first)
 	stopServer(first)
 	runServer(t, opts)
-	wait(t, "the camera after the restart", there)
+	wait(t, "the camera after the restart", inBucket)
 	js, err := jetstream.New(nc)
 	if err != nil {
 		t.Fatal(err)
 	}
-	wait(t, "the stream of maps", func() bool { _, err := js.Stream(t.Context(), schema.MapStream); return err == nil })
+	wait(t, "the map stream", func() bool { _, err := js.Stream(t.Context(), schema.MapStream); return err == nil })
 	p.Map(testMap("front", 7, 8, 8))
 	wait(t, "the map in it", func() bool {
 		stream, err := js.Stream(t.Context(), schema.MapStream)
@@ -82,7 +82,7 @@ func TestPresenceAfterRestart(t *testing.T) {
 	})
 }
 
-// TestMapStream keeps the last maps of each camera before any event happened, and no more than that.
+// TestMapStream checks that the stream keeps the last maps of each camera, and no more, even before the first event.
 func TestMapStream(t *testing.T) {
 	cfg := embeddedConfig(t)
 	cfg.MapStream = true
@@ -112,8 +112,8 @@ func TestMapStream(t *testing.T) {
 	}
 }
 
-// TestForeignStream has a stream of our name that somebody made for something else: it is not touched, and the log says
-// what to do, once.
+// TestForeignStream has a stream of the same name that was created for other subjects: the publisher does not change it, and
+// logs once what to do.
 func TestForeignStream(t *testing.T) {
 	s := runServer(t, server.Options{Port: -1, JetStream: true, StoreDir: t.TempDir()})
 	js, err := jetstream.New(connect(t, s.ClientURL()))
@@ -128,8 +128,8 @@ func TestForeignStream(t *testing.T) {
 	reg, option := counted(t)
 	p := start(t, remote(t, s.ClientURL()), nil, option, log.option())
 	p.Event(event("e", 1))
-	const want = "stream EVENTS: it is there, but does not take oodcast.v1.*.*.event.>: add that subject to it, or delete it"
-	wait(t, "the advice", func() bool { return strings.Contains(log.String(), "events wait for nats") })
+	const want = "stream EVENTS: it exists but does not accept oodcast.v1.*.*.event.>: add that subject to it, or delete it"
+	wait(t, "the advice", func() bool { return strings.Contains(log.String(), "events are waiting for nats") })
 	if !strings.Contains(log.String(), want) {
 		t.Errorf("log:\n%s\nwant %q", log.String(), want)
 	}
@@ -140,8 +140,8 @@ func TestForeignStream(t *testing.T) {
 	wait(t, "the event", func() bool { return metric(t, reg, "oodcast_nats_publish_total", "event", "sent") == 1 })
 }
 
-// TestCamerasComeAndGo adds a camera while the publisher runs and removes it again, with everything that is about it.
-func TestCamerasComeAndGo(t *testing.T) {
+// TestAddAndRemoveCamera adds a camera to a running publisher and removes it again, together with everything about it.
+func TestAddAndRemoveCamera(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	metrics, err := publish.NewMetrics(reg, nil)
 	if err != nil {
@@ -150,7 +150,7 @@ func TestCamerasComeAndGo(t *testing.T) {
 	p := start(t, embeddedConfig(t), []schema.Camera{newCamera("front")}, publish.WithMetrics(metrics))
 	nc := connect(t, p.URL())
 	status := subscribe(t, nc, "oodcast.v1.default.rear.status")
-	there := present(t, nc, "default.rear")
+	inBucket := present(t, nc, "default.rear")
 	for range 3 {
 		if err := p.AddCamera(newCamera("rear")); err != nil {
 			t.Fatal(err)
@@ -159,38 +159,38 @@ func TestCamerasComeAndGo(t *testing.T) {
 			t.Errorf("AddCamera again = %v", err)
 		}
 		if err := p.AddCamera(newCamera("Rear")); err == nil {
-			t.Error("a bad name is taken")
+			t.Error("AddCamera accepts an invalid name")
 		}
 		var st schema.Status
 		if err := json.Unmarshal(next(t, status).Data, &st); err != nil || st.Camera != "rear" {
 			t.Fatalf("status %+v, %v", st, err)
 		}
 		ask(t, nc, "rear", "get", "")
-		wait(t, "its presence", there)
+		wait(t, "its presence", inBucket)
 		p.Map(testMap("rear", 0, 4, 4))
-		wait(t, "the age of its map, which is noted last", func() bool {
+		wait(t, "the age of its map, which is observed last", func() bool {
 			return series(t, reg, "rear", "oodcast_frame_age_seconds") == 1
 		})
 		if err := p.RemoveCamera("rear"); err != nil {
 			t.Fatal(err)
 		}
-		wait(t, "its presence to be taken back", absent(there))
+		wait(t, "its presence to be deleted", absent(inBucket))
 		wait(t, "its control service to end", func() bool {
 			_, err := nc.Request("oodcast.v1.default.rear.ctl.get", nil, time.Second)
 			return errors.Is(err, nats.ErrNoResponders)
 		})
 		if n := series(t, reg, "rear", ""); n != 0 {
-			t.Errorf("%d series about it are left", n)
+			t.Errorf("%d series of the removed camera are left", n)
 		}
 	}
 	if err := p.RemoveCamera("rear"); err == nil || err.Error() != `publish: no camera is named "rear"` {
 		t.Errorf("RemoveCamera again = %v", err)
 	}
 	ask(t, nc, "front", "get", "")
-	everyone[struct{}](t, nc, "$SRV.PING.oodcast", 1)
+	askServices[struct{}](t, nc, "$SRV.PING.oodcast", 1)
 }
 
-// series counts the series about a camera, in one family or in all ("").
+// series counts the series of a camera, in one family or in all ("").
 func series(t *testing.T, reg *prometheus.Registry, camera, family string) (n int) {
 	t.Helper()
 	all, err := reg.Gather()
@@ -212,16 +212,14 @@ func series(t *testing.T, reg *prometheus.Registry, camera, family string) (n in
 	return n
 }
 
-// TestPresence watches a camera's state on the subject and in the bucket, where it expires with the publisher.
+// TestPresence checks a camera's state on its subject and in the bucket, whose entries expire.
 func TestPresence(t *testing.T) {
 	cam := newCamera("front")
 	p := start(t, embeddedConfig(t), []schema.Camera{cam})
 	nc := connect(t, p.URL())
 	status := subscribe(t, nc, "oodcast.v1.default.front.status")
 	stats := subscribe(t, nc, "oodcast.v1.default.front.stats")
-	cam.mu.Lock()
-	cam.st.State, cam.st.Reason = schema.StateDown, "timed out"
-	cam.mu.Unlock()
+	cam.Edit(func(s *schema.Status) { s.State, s.Reason = schema.StateDown, "timed out" })
 	p.StatusChanged()
 	for {
 		var s schema.Status

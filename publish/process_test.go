@@ -20,7 +20,7 @@ import (
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
-// helper names the environment variable that turns the test binary into one of the programs below.
+// helper is the environment variable that turns the test binary into one of the programs below.
 const helper = "OODCAST_PUBLISH_TEST_HELPER"
 
 func TestMain(m *testing.M) {
@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 		exit(publisherProcess(os.Args[1:]))
 	}
 	goleak.VerifyTestMain(m,
-		// One clock a process, which the server's stores share; the last store to close does not wait for it.
+		// The server's stores share one clock per process, and the last store to close does not wait for it.
 		goleak.IgnoreTopFunction("github.com/nats-io/nats-server/v2/server/ats.Register.func1"))
 }
 
@@ -43,7 +43,7 @@ func exit(err error) {
 	os.Exit(0)
 }
 
-// serverProcess is a nats-server with JetStream: PORT DIR. It says where it is and runs until its input ends.
+// serverProcess is a nats-server with JetStream and the arguments PORT DIR. It prints its address and runs until its input ends.
 func serverProcess(args []string) error {
 	port, err := strconv.Atoi(args[0])
 	if err != nil {
@@ -65,11 +65,11 @@ func serverProcess(args []string) error {
 	return err
 }
 
-// maxEvents is how many events publisherProcess hands over at most.
+// maxEvents is the largest number of events that publisherProcess hands over.
 const maxEvents = 2000
 
-// publisherProcess is a publisher with the camera "front": URL STATEDIR ID. It hands over revisions of the event ID, from
-// 1, says of each that it was taken, and runs until its input ends or it is killed.
+// publisherProcess is a publisher with the camera "front" and the arguments URL STATEDIR ID. It hands over revisions of the event
+// ID from 1, prints each accepted revision, and runs until its input ends or it is killed.
 func publisherProcess(args []string) error {
 	cfg := publish.DefaultConfig()
 	cfg.URL, cfg.StateDir, cfg.StatusInterval = args[0], args[1], time.Second
@@ -92,14 +92,14 @@ func publisherProcess(args []string) error {
 	return <-done
 }
 
-// process is a helper that runs.
+// process is a running helper.
 type process struct {
 	cmd   *exec.Cmd
 	lines *bufio.Scanner
 	stdin io.Closer
 }
 
-// launch runs a helper with these arguments until the test ends.
+// launch runs a helper until the test ends.
 func launch(t *testing.T, name string, args ...string) *process {
 	t.Helper()
 	exe, err := os.Executable()
@@ -125,7 +125,7 @@ func launch(t *testing.T, name string, args ...string) *process {
 	return p
 }
 
-// line returns the next line that the helper prints, "" when it has ended.
+// line returns the next line that the helper prints, or "" after its end.
 func (p *process) line() string {
 	if !p.lines.Scan() {
 		return ""
@@ -133,7 +133,7 @@ func (p *process) line() string {
 	return strings.TrimSpace(p.lines.Text())
 }
 
-// kill sends SIGKILL and returns the last line that the helper printed before it died, "" if none was left to read.
+// kill sends SIGKILL and returns the last unread line of the helper, or "" if there is none.
 func (p *process) kill() (last string) {
 	_ = p.cmd.Process.Kill() // it may have ended
 	for l := p.line(); l != ""; l = p.line() {
@@ -143,7 +143,7 @@ func (p *process) kill() (last string) {
 	return last
 }
 
-// launchServer runs a nats-server as a process of its own and returns where it is.
+// launchServer runs a nats-server in a separate process and returns its address.
 func launchServer(t *testing.T, port int, dir string) (*process, string) {
 	t.Helper()
 	p := launch(t, "server", strconv.Itoa(port), dir)

@@ -9,7 +9,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"strconv"
-	"sync"
 	"testing"
 	"time"
 
@@ -21,50 +20,13 @@ import (
 	"github.com/oodcast/oodcast/detector/events"
 	"github.com/oodcast/oodcast/publish"
 	"github.com/oodcast/oodcast/publish/schema"
+	"github.com/oodcast/oodcast/publish/schema/schematest"
 )
 
-// camera is the smallest Camera: settings with a range, guarded by a lock.
-type camera struct {
-	name string
-	mu   sync.Mutex
-	st   schema.Status
-}
-
-func newCamera(name string) *camera {
-	return &camera{name: name, st: schema.Status{
-		Site: "default", Camera: name, State: schema.StateLive, Timesteps: schema.Timesteps{N: 5}, TimestepsMax: 25,
-		Threshold: 4, Bundle: "roadscene", Provider: "cpu",
-	}}
-}
-
-func (c *camera) Name() string { return c.name }
-
-func (c *camera) Status() schema.Status {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.st
-}
-
-func (c *camera) Apply(u schema.Update) (schema.Status, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if t := u.Timesteps; t != nil {
-		if !t.Auto && len(t.List) == 0 && (t.N < 1 || t.N > 25) {
-			return c.st, fmt.Errorf("timesteps: got %d, want 1..25", t.N)
-		}
-		c.st.Timesteps = *t
+func newCamera(name string) schematest.SnapshotCamera {
+	return schematest.SnapshotCamera{
+		Camera: schematest.NewCamera(name), JPEG: []byte("\xff\xd8 picture"), Captured: time.Unix(1700000000, 0),
 	}
-	if u.Threshold != nil {
-		c.st.Threshold = *u.Threshold
-	}
-	if u.Paused != nil {
-		c.st.Paused = *u.Paused
-	}
-	return c.st, nil
-}
-
-func (c *camera) Snapshot() ([]byte, time.Time, error) {
-	return []byte("\xff\xd8 picture"), time.Unix(1700000000, 0), nil
 }
 
 func testMap(camera string, seq uint64, w, h int) *detector.Map {
@@ -92,7 +54,7 @@ func embeddedConfig(t *testing.T) publish.Config {
 	return c
 }
 
-// start runs a publisher until the test ends and waits until it is ready.
+// start runs a publisher until the end of the test, and returns it when it is ready.
 func start(t *testing.T, cfg publish.Config, cams []schema.Camera, opts ...publish.Option) *publish.Publisher {
 	t.Helper()
 	opts = append([]publish.Option{publish.WithLogger(slog.New(slog.DiscardHandler))}, opts...)
@@ -111,7 +73,7 @@ func start(t *testing.T, cfg publish.Config, cams []schema.Camera, opts ...publi
 				t.Errorf("Run() = %v", err)
 			}
 		case <-time.After(time.Minute):
-			t.Error("Run does not end")
+			t.Error("Run does not return")
 		}
 	})
 	select {
@@ -155,7 +117,7 @@ func next(t *testing.T, sub *nats.Subscription) *nats.Msg {
 	return m
 }
 
-// TestSubscriberDecodesEveryMap publishes maps of two cameras and checks every one that a subscriber gets.
+// TestSubscriberDecodesEveryMap publishes maps of two cameras and checks every map that a subscriber receives.
 func TestSubscriberDecodesEveryMap(t *testing.T) {
 	for _, encoding := range []string{"u8", "u16"} {
 		t.Run(encoding, func(t *testing.T) {
@@ -194,7 +156,7 @@ func TestSubscriberDecodesEveryMap(t *testing.T) {
 					}
 					if trace := schema.TraceParent("default", name, in.Captured); msg.Header.Get("traceparent") != trace ||
 						score.Header.Get("traceparent") != trace {
-						t.Errorf("map and score of one frame: %v, %v, want %s", msg.Header, score.Header, trace)
+						t.Errorf("map and score of one frame have %v and %v, want traceparent %s", msg.Header, score.Header, trace)
 					}
 					if s.Camera != name || s.Seq != i || s.Peak != in.Peak || len(s.Timesteps) != 5 || s.LatencyMS.Encode != 20 {
 						t.Errorf("score = %+v", s)
@@ -245,7 +207,7 @@ func checkMap(t *testing.T, dec *schema.Decoder, msg *nats.Msg, in *detector.Map
 	}
 }
 
-func TestNotFiniteNeverGoesOut(t *testing.T) {
+func TestNotFiniteIsNotPublished(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	metrics, err := publish.NewMetrics(reg, nil)
 	if err != nil {
@@ -258,14 +220,14 @@ func TestNotFiniteNeverGoesOut(t *testing.T) {
 	p.Map(bad)
 	p.Map(testMap("front", 1, 8, 8))
 	if got := next(t, sub).Header.Get("X-Seq"); got != "1" {
-		t.Errorf("first map that arrives is %s, want 1", got)
+		t.Errorf("the first map that arrives is %s, want 1", got)
 	}
 	if got := metric(t, reg, "oodcast_nats_publish_total", "map", "not_finite"); got != 1 {
 		t.Errorf("not_finite = %v, want 1", got)
 	}
 }
 
-// metric returns the counter whose label values are these.
+// metric returns the value of the counter or gauge with these label values.
 func metric(t *testing.T, reg *prometheus.Registry, name string, labels ...string) float64 {
 	t.Helper()
 	all, err := reg.Gather()
@@ -289,9 +251,9 @@ func metric(t *testing.T, reg *prometheus.Registry, name string, labels ...strin
 	return 0
 }
 
-// TestNeverBlocks hands over more than any queue holds while there is no server.
+// TestNeverBlocks hands over more values than any queue holds, without a server.
 func TestNeverBlocks(t *testing.T) {
-	p := start(t, remote(t, nobody), nil)
+	p := start(t, remote(t, noServer), nil)
 	m := testMap("front", 0, 8, 8)
 	done := make(chan struct{})
 	go func() {
@@ -307,7 +269,7 @@ func TestNeverBlocks(t *testing.T) {
 	select {
 	case <-done:
 	case <-time.After(time.Minute): // waiting for NATS would never end
-		t.Error("handing over waits")
+		t.Error("handing over blocks")
 	}
 }
 
@@ -321,8 +283,8 @@ func TestPortTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = q.Run(t.Context())
-	want := "nats server on " + addr + ": the port is taken: give another one with --nats embedded://127.0.0.1:PORT, " +
-		"or use the server that is there with --nats nats://" + addr
+	want := "nats server on " + addr + ": the port is taken: choose another one with --nats embedded://127.0.0.1:PORT, " +
+		"or use the server on that port with --nats nats://" + addr
 	if !errors.Is(err, publish.ErrPortTaken) || err.Error() != want {
 		t.Errorf("Run() = %v, want %q", err, want)
 	}
@@ -368,7 +330,7 @@ func TestConfigValidate(t *testing.T) {
 		{"user", func(c *publish.Config) { c.User = "me" }, `publish.user: got "me", want user and password together`},
 		{
 			"ca", func(c *publish.Config) { c.URL, c.CAFile = "tls://h:4222", "/nowhere.pem" },
-			`publish.ca_file: got "/nowhere.pem", want a file that can be read`,
+			`publish.ca_file: got "/nowhere.pem", want a readable file`,
 		},
 		{
 			"port", func(c *publish.Config) { c.URL = "embedded://127.0.0.1:99999" },
@@ -376,23 +338,23 @@ func TestConfigValidate(t *testing.T) {
 		},
 		{
 			"open", func(c *publish.Config) { c.URL = "embedded://0.0.0.0:4222" },
-			`publish.url: "embedded://0.0.0.0:4222" lets the network in: set publish.token, or user and password`,
+			`publish.url: "embedded://0.0.0.0:4222" is open to the network: set publish.token, or user and password`,
 		},
 		{
 			"embedded tls", func(c *publish.Config) { c.CAFile = "publish_test.go" },
-			"publish.url: the embedded server knows user and password or token only: " +
-				"nkey_file, creds_file, ca_file and cert_file are for a server elsewhere",
+			"publish.url: the embedded server supports only user and password, or token: " +
+				"nkey_file, creds_file, ca_file and cert_file are for an external server",
 		},
 		{
 			"token and user", func(c *publish.Config) { c.Token, c.User, c.Password = "s3cret", "me", "s3cret" },
-			"publish.token: set together with publish.user, want one of them",
+			"publish.token: set together with publish.user, want only one of them",
 		},
 		{
 			"nkey and creds",
 			func(c *publish.Config) {
 				c.URL, c.NKeyFile, c.CredsFile = "nats://h:4222", "publish_test.go", "publish_test.go"
 			},
-			"publish.nkey_file: set together with publish.creds_file, want one of them",
+			"publish.nkey_file: set together with publish.creds_file, want only one of them",
 		},
 		{
 			"no url", func(c *publish.Config) { c.URL = "nats://me:s3 cret@h:1,nats://b:1" },

@@ -17,14 +17,13 @@ import (
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
-// Bounds of what waits for NATS in memory; events wait on disk behind that, see maxSpool.
+// Bounds of the maps that wait for NATS in memory. Events wait on disk, see maxSpool.
 const (
 	mapQueue = 64       // maps of all cameras
-	mapBytes = 16 << 20 // and their values; 64 maps on the usual grids are 2 MB
+	mapBytes = 16 << 20 // bytes of their values; 64 maps on the usual grids take 2 MB
 )
 
-// Publisher sends what the detector finds. It is safe for concurrent use. Map and StatusChanged
-// never wait; Event waits for the disk.
+// Publisher is the outlet to NATS. It is safe for concurrent use. Map and StatusChanged never wait; Event waits for the disk.
 type Publisher struct {
 	cfg      Config
 	subjects schema.Subjects
@@ -32,40 +31,41 @@ type Publisher struct {
 	metrics  *Metrics
 	version  string
 
-	cameras     cameras
-	maps        *queue.Queue[*detector.Map]
-	spool       *spool
-	opened      chan struct{} // the spool takes events, or never will
-	poke        chan struct{} // a state may have changed
-	faults      faultlog.Log
-	connections atomic.Uint64 // how often the server took us
-	online      atomic.Bool
+	cameras       cameras
+	maps          *queue.Queue[*detector.Map]
+	spool         *spool
+	spoolReady    chan struct{} // closed when the spool accepts events, or never will
+	statusChanged chan struct{} // signals that a state may have changed
+	faults        faultlog.Log
+	connections   atomic.Uint64 // successful connections so far
+	online        atomic.Bool
+	loss          atomic.Pointer[error] // why the newest event was lost; nil if it was not
 
 	ready chan struct{}
 	url   atomic.Pointer[string]
 }
 
-// Option is what code decides.
+// Option sets what the program decides rather than the operator.
 type Option func(*Publisher)
 
-// WithLogger sets where state changes are logged; default slog.Default.
+// WithLogger sets the log for changes of state and faults; the default is slog.Default.
 func WithLogger(l *slog.Logger) Option { return func(p *Publisher) { p.log = l } }
 
-// WithMetrics counts in m; default: nowhere.
+// WithMetrics sets the metrics to count in. By default nothing is exported.
 func WithMetrics(m *Metrics) Option { return func(p *Publisher) { p.metrics = m } }
 
 // WithVersion sets the version that the control service reports ("1.2.3").
 func WithVersion(v string) Option { return func(p *Publisher) { p.version = v } }
 
-// New checks cfg and returns a publisher for these cameras. Nothing happens before Run.
+// New checks cfg and returns a publisher for these cameras. It starts nothing; Run does.
 func New(cfg Config, cams []schema.Camera, opts ...Option) (*Publisher, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
 	p := &Publisher{
 		cfg: cfg, subjects: schema.Subjects{Prefix: cfg.Prefix, Site: cfg.Site},
-		log: slog.Default(), version: "0.0.0", poke: make(chan struct{}, 1), ready: make(chan struct{}),
-		spool: newSpool(maxSpool), opened: make(chan struct{}),
+		log: slog.Default(), version: "0.0.0", statusChanged: make(chan struct{}, 1), ready: make(chan struct{}),
+		spool: newSpool(maxSpool), spoolReady: make(chan struct{}),
 	}
 	for _, o := range opts {
 		o(p)
@@ -79,7 +79,7 @@ func New(cfg Config, cams []schema.Camera, opts ...Option) (*Publisher, error) {
 	}
 	p.maps = queue.New(mapQueue, queue.DropOldest, func(m *detector.Map) {
 		p.count(schema.KindMap, resultOverflow)
-	}, queue.Bytes(mapBytes, size))
+	}, queue.Bytes(mapBytes, mapSize))
 	for _, c := range cams {
 		if err := p.AddCamera(c); err != nil {
 			return nil, err
@@ -88,27 +88,25 @@ func New(cfg Config, cams []schema.Camera, opts ...Option) (*Publisher, error) {
 	return p, nil
 }
 
-// Map hands over a map, which must not change any more. The oldest waiting map is dropped when there are too many.
+// Map hands over a map, which must not change any more. If too many maps are queued, the oldest ones are dropped.
 func (p *Publisher) Map(m *detector.Map) {
 	p.metrics.observe(m)
 	if p.cfg.Off() {
 		return
 	}
-	_ = p.maps.Put(context.Background(), m) // closed after Run: the map is dropped, and that is right
+	_ = p.maps.Put(context.Background(), m) // after Run the queue is closed and drops the map, as it should
 }
 
-// size is the number of bytes that the values of a map take.
-func size(m *detector.Map) int { return 4 * len(m.Values) }
+// mapSize returns the size of a map's values in bytes.
+func mapSize(m *detector.Map) int { return 4 * len(m.Values) }
 
-// StatusChanged makes the publisher look at once whether a camera's state is news.
-func (p *Publisher) StatusChanged() {
-	poke(p.poke)
-}
+// StatusChanged makes the publisher compare the cameras' states with those it published, and send what differs.
+func (p *Publisher) StatusChanged() { notify(p.statusChanged) }
 
-// Ready is closed when the server, if it is embedded, accepts connections and the control service answers.
+// Ready is closed when an embedded server accepts connections and the control service answers.
 func (p *Publisher) Ready() <-chan struct{} { return p.ready }
 
-// URL is where subscribers connect, without credentials; empty before Ready.
+// URL returns the address for subscribers, without credentials. It is empty before Ready.
 func (p *Publisher) URL() string {
 	if u := p.url.Load(); u != nil {
 		return *u
@@ -116,15 +114,15 @@ func (p *Publisher) URL() string {
 	return ""
 }
 
-// Connected reports whether the server takes messages now.
+// Connected reports whether the server is connected.
 func (p *Publisher) Connected() bool { return p.online.Load() }
 
-// Run connects and publishes until ctx is done, then sends what waits, for a second at most. A NATS server that is away
-// is waited for; a port that is taken, a state directory in use or refused credentials are errors. Run runs once.
+// Run connects and publishes until ctx is done, then sends what is queued for at most a second. It waits for a NATS server
+// that is away; a port that is taken, a state directory in use and refused credentials are errors. Run runs once.
 func (p *Publisher) Run(ctx context.Context) error {
 	defer p.maps.Drain()
-	opened := sync.OnceFunc(func() { close(p.opened) })
-	defer opened()
+	spoolReady := sync.OnceFunc(func() { close(p.spoolReady) })
+	defer spoolReady()
 	if p.cfg.Off() {
 		close(p.ready)
 		<-ctx.Done()
@@ -137,7 +135,7 @@ func (p *Publisher) Run(ctx context.Context) error {
 			return err
 		}
 		defer srv.stop()
-		p.metrics.watch(srv.srv)
+		p.metrics.countSlowConsumers(srv.srv)
 	}
 	if err := p.spool.open(p.cfg.StateDir, p.log); err != nil {
 		return err
@@ -145,7 +143,7 @@ func (p *Publisher) Run(ctx context.Context) error {
 	defer p.spool.close()
 	p.endInterrupted()
 	p.metrics.spool.Set(float64(p.spool.pending()))
-	opened()
+	spoolReady()
 	closed := make(chan error, 1)
 	nc, err := p.connect(srv, closed)
 	if err != nil {
@@ -153,15 +151,15 @@ func (p *Publisher) Run(ctx context.Context) error {
 	}
 	defer func() {
 		nc.Close()
-		<-closed //nolint:errcheck // its goroutines have ended; Run tells errors itself
+		<-closed //nolint:errcheck // waits until its goroutines have ended; Run has its own error
 	}()
-	if err := p.serveControl(nc); err != nil {
+	if err := p.cameras.startServices(nc, p.newService); err != nil {
 		return err
 	}
-	defer p.stopControl()
-	if nc.IsConnected() { // the server must know our subscriptions before anybody is told that we answer
+	defer p.cameras.stopServices()
+	if nc.IsConnected() { // the server must know the subscriptions before Ready promises an answer
 		if err := nc.FlushTimeout(readyTimeout); err != nil {
-			p.log.Warn("nats does not answer yet", "err", err)
+			p.log.Warn("nats is not answering yet", "err", err)
 		}
 	}
 	url := redact(p.cfg.URL)
@@ -170,23 +168,23 @@ func (p *Publisher) Run(ctx context.Context) error {
 	}
 	p.url.Store(&url)
 	close(p.ready)
-	return p.pump(ctx, nc, closed)
+	return p.runLoops(ctx, nc, closed)
 }
 
-// readyTimeout is how long the start waits for a server that is connected but slow.
+// readyTimeout is how long a start waits for a server that is connected but slow.
 const readyTimeout = 2 * time.Second
 
-// pump runs the loops until ctx is done or the connection is closed for good.
-func (p *Publisher) pump(ctx context.Context, nc *nats.Conn, closed chan error) error {
+// runLoops runs the sending loops until ctx is done or the connection is permanently closed.
+func (p *Publisher) runLoops(ctx context.Context, nc *nats.Conn, closed chan error) error {
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return p.sendMaps(gctx, nc) })
 	g.Go(func() error { return p.syncEvents(gctx) })
 	g.Go(func() error { return p.sendEvents(gctx, nc) })
 	g.Go(func() error { return p.sendStatus(gctx, nc) })
-	g.Go(func() error { return p.guard(gctx, nc, closed) })
+	g.Go(func() error { return p.watchConnection(gctx, nc, closed) })
 	err := g.Wait()
 	if ctx.Err() != nil && nc.IsConnected() {
-		_ = nc.FlushTimeout(time.Second) // the loops have written all they had
+		_ = nc.FlushTimeout(time.Second) // the loops have handed over everything
 	}
 	return err
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/oodcast/oodcast/detector"
 )
 
-// When the queued maps take more than mapBytes, the oldest makes room for the newest.
+// If the queued maps exceed mapBytes, the oldest one is dropped.
 func TestMapsOverflowDropsTheOldest(t *testing.T) {
 	cfg := DefaultConfig()
 	cfg.URL = "nats://127.0.0.1:1" // Run is never called: nothing leaves the queue

@@ -17,10 +17,10 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// Errors of the embedded server that an operator can do something about.
+// Errors of the embedded server that an operator can fix.
 var (
 	ErrPortTaken = errors.New("the port is taken")
-	ErrStateBusy = errors.New("another process uses it")
+	ErrStateBusy = errors.New("another process is using it")
 )
 
 // embedded is a nats-server inside this process.
@@ -35,7 +35,7 @@ func startServer(ctx context.Context, cfg Config, log *slog.Logger) (_ *embedded
 	if err != nil {
 		return nil, fmt.Errorf("nats server: %w", err)
 	}
-	if err := portFree(ctx, host, port); err != nil {
+	if err := checkPortFree(ctx, host, port); err != nil {
 		return nil, err
 	}
 	if port == 0 {
@@ -53,10 +53,10 @@ func startServer(ctx context.Context, cfg Config, log *slog.Logger) (_ *embedded
 	}
 	opts := &server.Options{
 		ServerName: "oodcast", Host: host, Port: port, StoreDir: dir,
-		SyncAlways: true, // an event that is acknowledged is on the disk
+		SyncAlways: true, // an acknowledged event is on the disk
 		JetStream:  true, JetStreamMaxMemory: 128 << 20, JetStreamMaxStore: 2 << 30,
 		NoSigs: true, DisableJetStreamBanner: true,
-		// A subscriber that does not read is cut off; it must not slow the others or this process.
+		// A subscriber that does not read is disconnected, so that it slows neither the others nor this process.
 		NoFastProducerStall: true, WriteDeadline: 2 * time.Second, MaxPending: 16 << 20,
 		Username: cfg.User, Password: cfg.Password, Authorization: cfg.Token,
 	}
@@ -72,18 +72,18 @@ func startServer(ctx context.Context, cfg Config, log *slog.Logger) (_ *embedded
 		)
 	}
 	if !e.srv.JetStreamEnabled() {
-		return nil, fmt.Errorf("nats server: JetStream in %q: %s", dir, faults.last())
+		return nil, fmt.Errorf("nats server: no JetStream in %q: %s", dir, faults.last())
 	}
 	return e, nil
 }
 
-// portFree says in the operator's words that a port is taken; the server itself would only log it.
-func portFree(ctx context.Context, host string, port int) error {
+// checkPortFree returns an error that tells the operator what to do if the port is taken; the server would only log it.
+func checkPortFree(ctx context.Context, host string, port int) error {
 	addr := net.JoinHostPort(host, strconv.Itoa(port))
 	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("nats server on %s: %w: give another one with --nats embedded://127.0.0.1:PORT, "+
-			"or use the server that is there with --nats nats://%s", addr, ErrPortTaken, addr)
+		return fmt.Errorf("nats server on %s: %w: choose another one with --nats embedded://127.0.0.1:PORT, "+
+			"or use the server on that port with --nats nats://%s", addr, ErrPortTaken, addr)
 	}
 	if err != nil {
 		return fmt.Errorf("nats server on %s: %w", addr, err)
@@ -91,7 +91,7 @@ func portFree(ctx context.Context, host string, port int) error {
 	return ln.Close()
 }
 
-// lockDir makes dir and keeps other processes from running a server in it, which would destroy its streams.
+// lockDir creates and locks dir: a server in another process would destroy its streams.
 func lockDir(dir string) (*os.File, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("state directory: %w", err)
@@ -102,12 +102,12 @@ func lockDir(dir string) (*os.File, error) {
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		_ = f.Close()
-		return nil, fmt.Errorf("state directory %q: %w: give this one another publish.state_dir", dir, ErrStateBusy)
+		return nil, fmt.Errorf("state directory %q: %w: set another publish.state_dir", dir, ErrStateBusy)
 	}
 	return f, nil
 }
 
-// stop ends the server and waits for it. It works on a half-started one, and twice.
+// stop stops the server and waits for its end. It may be called on a half-started server, and twice.
 func (e *embedded) stop() {
 	if e.srv != nil {
 		e.srv.Shutdown()
@@ -120,7 +120,7 @@ func (e *embedded) stop() {
 	}
 }
 
-// serverLog passes the server's warnings and errors on to slog. Its notices are start-up chatter.
+// serverLog passes the server's warnings and errors on to slog. It drops notices, which the server prints at its start.
 type serverLog struct {
 	log *slog.Logger
 	mu  struct {
@@ -141,7 +141,7 @@ func (l *serverLog) last() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.mu.last == "" {
-		return "the server gave no reason"
+		return "no reason given"
 	}
 	return l.mu.last
 }

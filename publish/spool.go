@@ -13,44 +13,50 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/renameio/v2"
+
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
 const (
-	maxSpool = 64 << 20 // bytes of events that wait; some hundred thousand
+	maxSpool = 64 << 20 // bytes of unsent events; some hundred thousand
 	maxLine  = 64 << 10 // bytes of one event
 
 	// syncWait is how long an event may wait for the disk.
 	syncWait = 100 * time.Millisecond
 )
 
-// errSpoolFull means that events came for so long without NATS that there is no more room.
-var errSpoolFull = errors.New("the spool of events is full")
+// openFile is the name of the file with the open events.
+const openFile = "events.open"
 
-// spool keeps events on disk until JetStream has acknowledged them: one JSON line each in events.jsonl, in events.sent the
-// name of the last one that is done, and in events.open those that had not ended where events.jsonl begins. What add has
-// taken survives the death of the process; what sync has brought to the disk survives that of the machine. It is safe for
-// concurrent use, except that next and done belong to one goroutine.
+// errSpoolFull means that NATS was away for so long that the spool has no room for another event.
+var errSpoolFull = errors.New("the event spool is full")
+
+// spool keeps events on disk until JetStream has acknowledged them. It consists of three files: events.jsonl has one JSON
+// line per event, events.sent has the name of the last event that is done, and events.open has the events that were open
+// before the first line of events.jsonl. An event that add has accepted survives the death of the process; once sync has
+// written it to the disk, it survives the death of the machine. The spool is safe for concurrent use, except that next and
+// done belong to one goroutine.
 type spool struct {
-	limit int64
-	more  chan struct{} // an event was added
-	dirty chan struct{} // something is to be synced
-	mu    struct {
+	limit    int64
+	added    chan struct{} // signals that an event was added
+	unsynced chan struct{} // signals that there are events to sync
+	mu       struct {
 		sync.Mutex
 		lines, sent *os.File      // nil before open and after close
-		head, tail  int64         // done, and end of lines
-		batch       chan struct{} // closed when what was added since the last sync is on the disk; nil: nothing was
-		unended     unended       // after the last line
+		head, tail  int64         // end of the events that are done, and end of lines
+		synced      chan struct{} // closed when all events since the last sync are on the disk; nil: there are none
+		open        openEvents    // after the last line
 	}
 	lock *os.File
 }
 
-// newSpool returns a spool that is closed.
+// newSpool returns a closed spool.
 func newSpool(limit int64) *spool {
-	return &spool{limit: limit, more: make(chan struct{}, 1), dirty: make(chan struct{}, 1)}
+	return &spool{limit: limit, added: make(chan struct{}, 1), unsynced: make(chan struct{}, 1)}
 }
 
-// open uses the files in stateDir, or some that end with the process when those cannot be used.
+// open uses the files in stateDir. If it cannot, it uses temporary files that vanish with the process.
 func (s *spool) open(stateDir string, log *slog.Logger) error {
 	dir, err := filepath.Join(stateDir, "spool"), errors.New("publish.state_dir is empty")
 	if stateDir != "" {
@@ -62,46 +68,63 @@ func (s *spool) open(stateDir string, log *slog.Logger) error {
 	if err == nil {
 		return nil
 	}
-	log.Warn("events that wait for nats are lost when oodcast ends", "err", err)
+	log.Warn("unsent events will be lost when oodcast ends", "err", err)
 	s.close()
 	temp, err := os.MkdirTemp("", "oodcast")
 	if err != nil {
-		return fmt.Errorf("spool of events: %w", err)
+		return fmt.Errorf("event spool: %w", err)
 	}
-	err = errors.Join(s.openFiles(temp), os.RemoveAll(temp)) // the open files go on without a name
-	s.mu.unended.file = ""
+	err = errors.Join(s.openFiles(temp), os.RemoveAll(temp)) // open files stay usable without a name
+	s.mu.open.file = ""
 	return err
 }
 
 func (s *spool) openFiles(dir string) (err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("event spool: %w", err)
+		}
+	}()
 	open := func(name string) (*os.File, error) {
 		return os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_RDWR, 0o600)
 	}
 	if s.mu.lines, err = open("events.jsonl"); err != nil {
-		return fmt.Errorf("spool of events: %w", err)
+		return err
 	}
 	if s.mu.sent, err = open("events.sent"); err != nil {
-		return fmt.Errorf("spool of events: %w", err)
+		return err
 	}
-	if s.mu.tail, err = wholeLines(s.mu.lines); err != nil {
-		return fmt.Errorf("spool of events: %w", err)
+	if s.mu.tail, err = truncatePartialLine(s.mu.lines); err != nil {
+		return err
 	}
-	if s.mu.head, err = behind(s.mu.lines, s.mu.tail, firstLine(s.mu.sent)); err != nil {
-		return fmt.Errorf("spool of events: %w", err)
+	if s.mu.head, err = endOfEvent(s.mu.lines, s.mu.tail, firstLine(s.mu.sent)); err != nil {
+		return err
 	}
-	if s.mu.unended, err = readUnended(filepath.Join(dir, "events.open"), s.mu.lines, s.mu.tail); err != nil {
-		return fmt.Errorf("spool of events: %w", err)
+	if err := removeTemporary(dir); err != nil {
+		return err
 	}
-	poke(s.more)
+	if s.mu.open, err = readOpenEvents(filepath.Join(dir, openFile), s.mu.lines, s.mu.tail); err != nil {
+		return err
+	}
+	notify(s.added)
 	return nil
 }
 
-// messageID names an event: in the header Nats-Msg-Id and in events.sent.
+// removeTemporary removes the temporary files of a process that died while it replaced openFile.
+func removeTemporary(dir string) error {
+	left, err := filepath.Glob(filepath.Join(dir, "."+openFile+"*"))
+	for _, file := range left {
+		err = errors.Join(err, os.Remove(file))
+	}
+	return err
+}
+
+// messageID names an event in the header Nats-Msg-Id and in events.sent.
 func messageID(e schema.Event) string { return fmt.Sprintf("%s.%d", e.ID, e.Revision) }
 
-// firstLine returns the first line of a small file, "" if it has none.
+// firstLine returns the first line of a small file, or "" if it has no complete line.
 func firstLine(f *os.File) string {
 	b := make([]byte, 1<<10)
 	n, _ := f.ReadAt(b, 0)
@@ -112,9 +135,9 @@ func firstLine(f *os.File) string {
 	return string(line)
 }
 
-// behind returns where the line of the event of this name ends in the first size bytes of f. Without one nothing is done
-// yet: the last event that was done left with all others.
-func behind(f *os.File, size int64, name string) (int64, error) {
+// endOfEvent returns the offset behind the line of the event with this name in the first size bytes of f. Without such a line
+// it returns 0: the event that was done last was removed together with all others, so none of those in f is done.
+func endOfEvent(f *os.File, size int64, name string) (int64, error) {
 	if name == "" {
 		return 0, nil
 	}
@@ -135,8 +158,8 @@ func behind(f *os.File, size int64, name string) (int64, error) {
 	}
 }
 
-// wholeLines cuts off a last line that was being written when the process died, and returns the size that is left.
-func wholeLines(f *os.File) (int64, error) {
+// truncatePartialLine removes a last line that was cut off when the process died, and returns the remaining size.
+func truncatePartialLine(f *os.File) (int64, error) {
 	size, err := f.Seek(0, io.SeekEnd)
 	if err != nil {
 		return 0, err
@@ -155,15 +178,16 @@ func wholeLines(f *os.File) (int64, error) {
 	return 0, f.Truncate(0)
 }
 
-func poke(c chan struct{}) {
+// notify sends a signal on a channel of capacity 1, unless one is pending.
+func notify(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
 	default:
 	}
 }
 
-// add writes an event behind the others: from now on it survives the process. The channel is closed when a sync has
-// brought it to the disk.
+// add appends an event, which then survives the death of the process. The channel is closed when a sync has written the event
+// to the disk.
 func (s *spool) add(e schema.Event) (synced <-chan struct{}, err error) {
 	b, err := json.Marshal(e)
 	if err != nil {
@@ -182,30 +206,29 @@ func (s *spool) add(e schema.Event) (synced <-chan struct{}, err error) {
 		return nil, fmt.Errorf("spool event: %w", err)
 	}
 	s.mu.tail += int64(len(b))
-	s.mu.unended.follow(e)
-	if s.mu.batch == nil {
-		s.mu.batch = make(chan struct{})
-		poke(s.dirty)
+	s.mu.open.apply(e)
+	if s.mu.synced == nil {
+		s.mu.synced = make(chan struct{})
+		notify(s.unsynced)
 	}
-	poke(s.more)
-	return s.mu.batch, nil
+	notify(s.added)
+	return s.mu.synced, nil
 }
 
-// sync brings what was added to the disk: all of it at once, however many wait for it.
+// sync writes all added events to the disk with one system call, however many callers of add wait for it.
 func (s *spool) sync() error {
 	s.mu.Lock()
-	lines, batch := s.mu.lines, s.mu.batch
-	s.mu.batch = nil
+	lines, synced := s.mu.lines, s.mu.synced
+	s.mu.synced = nil
 	s.mu.Unlock()
-	if lines == nil || batch == nil {
+	if lines == nil || synced == nil {
 		return nil
 	}
-	defer close(batch)
+	defer close(synced)
 	return lines.Sync()
 }
 
-// next returns the first event that is not done and its size, or size 0 when there is none. Lines that are no events
-// are passed over.
+// next returns the first event that is not done and its size, or size 0 if there is none. It skips lines that are not events.
 func (s *spool) next() (e schema.Event, size int64, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -215,7 +238,7 @@ func (s *spool) next() (e schema.Event, size int64, err error) {
 	for s.mu.head+size < s.mu.tail {
 		b := make([]byte, min(s.mu.tail-s.mu.head-size, maxLine))
 		if _, err := s.mu.lines.ReadAt(b, s.mu.head+size); err != nil {
-			return e, 0, fmt.Errorf("spool: %w", err)
+			return e, 0, fmt.Errorf("event spool: %w", err)
 		}
 		line, _, found := bytes.Cut(b, []byte{'\n'})
 		size += int64(len(line))
@@ -226,22 +249,22 @@ func (s *spool) next() (e schema.Event, size int64, err error) {
 			return e, size, nil
 		}
 	}
-	s.mu.head += size // nothing to send: done already
+	s.mu.head += size // there was nothing to send in these lines
 	return schema.Event{}, 0, nil
 }
 
-// parseEvent reads a line of the spool, and tells whether it is an event that can be sent.
+// parseEvent reads a line of the spool and reports whether it is an event that can be sent.
 func parseEvent(line []byte) (e schema.Event, ok bool) {
 	ok = json.Unmarshal(line, &e) == nil && e.ID != "" && schema.CheckName(e.Camera) == nil
 	return e, ok
 }
 
-// done forgets the event that next returned, and its size bytes. Behind the last one the files start over.
+// done marks the event that next returned, of this size, as done. After the last event it empties the file.
 func (s *spool) done(e schema.Event, size int64) error {
 	if err := s.advance(e, size); err != nil {
 		return err
 	}
-	return s.startOver()
+	return s.truncateWhenDone()
 }
 
 func (s *spool) advance(e schema.Event, size int64) error {
@@ -255,18 +278,19 @@ func (s *spool) advance(e schema.Event, size int64) error {
 	return err
 }
 
-// startOver empties the file when all of it is done. The lock is not held while what is open goes to the disk: cameras must
-// not wait for that. What they add meanwhile puts it off, as a full disk does.
-func (s *spool) startOver() error {
+// truncateWhenDone empties the file of events when all of them are done. It writes the open events to the disk without
+// holding the lock, because cameras must not wait for that. If an event is added meanwhile, or the disk is full, the file
+// is emptied later.
+func (s *spool) truncateWhenDone() error {
 	s.mu.Lock()
-	tail, file := s.mu.tail, s.mu.unended.file
-	open, err := s.mu.unended.lines()
+	tail, file := s.mu.tail, s.mu.open.file
+	open, err := s.mu.open.marshal()
 	all := s.mu.lines != nil && s.mu.head >= tail
 	s.mu.Unlock()
 	if !all || err != nil {
 		return err
 	}
-	if file != "" && replaceFile(file, open) != nil {
+	if file != "" && renameio.WriteFile(file, open, 0o600, renameio.WithTempDir(filepath.Dir(file))) != nil {
 		return nil
 	}
 	s.mu.Lock()
@@ -278,10 +302,10 @@ func (s *spool) startOver() error {
 	return s.mu.lines.Truncate(0)
 }
 
-// endInterrupted adds the ends of the events that the process before left open, and returns how many there were.
+// endInterrupted adds an end for every event that the previous process left open, and returns their number.
 func (s *spool) endInterrupted() (int, error) {
 	s.mu.Lock()
-	ends := s.mu.unended.interrupted()
+	ends := s.mu.open.interrupted()
 	s.mu.Unlock()
 	for _, e := range ends {
 		if _, err := s.add(e); err != nil {
@@ -291,14 +315,14 @@ func (s *spool) endInterrupted() (int, error) {
 	return len(ends), nil
 }
 
-// pending returns how many bytes of events wait.
+// pending returns the size of the unsent events in bytes.
 func (s *spool) pending() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.mu.tail - s.mu.head
 }
 
-// close lets go of the files. Closing twice is harmless.
+// close closes the files. Closing twice is harmless.
 func (s *spool) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

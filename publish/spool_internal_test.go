@@ -38,7 +38,7 @@ func add(t *testing.T, s *spool, from, to int) {
 	}
 }
 
-// take wants the events from..to next.
+// take checks that the next events are from..to, and marks them as done.
 func take(t *testing.T, s *spool, from, to int) {
 	t.Helper()
 	for i := from; i < to; i++ {
@@ -59,14 +59,14 @@ func empty(t *testing.T, s *spool) {
 	}
 }
 
-// TestSpoolSurvives opens the files of a spool whose process died at any moment: nothing was closed.
+// TestSpoolSurvives opens the files of a spool whose process died without closing them.
 func TestSpoolSurvives(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, 1<<20)
 	empty(t, s)
 	add(t, s, 0, 10)
 	take(t, s, 0, 4)
-	s.lock.Close() // what the kernel does for the dead
+	s.lock.Close() // as the kernel does when a process dies
 	file := filepath.Join(dir, "spool", "events.jsonl")
 	half, err := os.OpenFile(file, os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
@@ -82,12 +82,33 @@ func TestSpoolSurvives(t *testing.T) {
 	take(t, s, 4, 12)
 	empty(t, s)
 	if st, err := os.Stat(file); err != nil || st.Size() != 0 {
-		t.Errorf("a spool that is done has %v bytes, %v", st.Size(), err)
+		t.Errorf("the spool has %v bytes after the last event, %v, want 0", st.Size(), err)
 	}
 	s.close()
 	s.close()
 	if _, err := s.add(schema.Event{ID: "x", Camera: "front"}); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("add() after close = %v", err)
+	}
+}
+
+// TestSpoolRemovesTemporaryFiles has a process that died while it replaced the file of open events.
+func TestSpoolRemovesTemporaryFiles(t *testing.T) {
+	dir := t.TempDir()
+	open(t, dir, 1<<20).close()
+	temporary := filepath.Join(dir, "spool", ".events.open123")
+	if err := os.WriteFile(temporary, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, dir, 1<<20)
+	if _, err := os.Stat(temporary); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("temporary file after open: %v, want it removed", err)
+	}
+	add(t, s, 0, 1)
+	take(t, s, 0, 1)
+	files, err := filepath.Glob(filepath.Join(dir, "spool", "*"))
+	hidden, _ := filepath.Glob(filepath.Join(dir, "spool", ".*"))
+	if err != nil || len(files) != 4 || len(hidden) != 0 {
+		t.Errorf("files %v and %v, %v, want events.jsonl, events.sent, events.open and lock", files, hidden, err)
 	}
 }
 
@@ -99,13 +120,13 @@ func TestSpoolIsBounded(t *testing.T) {
 		_, err = s.add(schema.Event{ID: strconv.Itoa(n), Camera: "front"})
 	}
 	if !errors.Is(err, errSpoolFull) || n < 2 {
-		t.Fatalf("%d events, then %v", n, err)
+		t.Fatalf("%d events, then %v, want errSpoolFull", n, err)
 	}
 	take(t, s, 0, n-1)
-	add(t, s, 0, 1) // room again
+	add(t, s, 0, 1) // there is room again
 }
 
-// TestSpoolFull counts what a full spool does not take, and logs it once.
+// TestSpoolFull checks that events that do not fit are counted and logged once.
 func TestSpoolFull(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	m, err := NewMetrics(reg, nil)
@@ -118,7 +139,7 @@ func TestSpoolFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.spool = open(t, t.TempDir(), 5000)
-	close(p.opened)
+	close(p.spoolReady)
 	ctx, stop := context.WithCancel(t.Context())
 	syncing := make(chan error)
 	go func() { syncing <- p.syncEvents(ctx) }()
@@ -134,14 +155,17 @@ func TestSpoolFull(t *testing.T) {
 	if kept < 1 || lost < 1 || kept+lost != 100 || value(t, m.spool) != float64(s.pending()) || s.pending() > 5000 {
 		t.Errorf("%v kept, %v lost, %d bytes", kept, lost, s.pending())
 	}
-	if got := strings.Count(log.String(), "the spool of events is full"); got != 1 {
-		t.Errorf("%d lines about it, want 1:\n%s", got, log.String())
+	if err := p.Check(); err == nil || !strings.Contains(err.Error(), "the event spool is full") {
+		t.Errorf("Check() = %v, want that events are lost", err)
+	}
+	if got := strings.Count(log.String(), "the event spool is full"); got != 1 {
+		t.Errorf("%d log lines about the full spool, want 1:\n%s", got, log.String())
 	}
 	take(t, s, 0, int(kept))
 	empty(t, s)
 }
 
-// value is what a counter or a gauge stands at.
+// value returns the value of a counter or a gauge.
 func value(t *testing.T, m prometheus.Metric) float64 {
 	t.Helper()
 	var d dto.Metric
@@ -151,24 +175,24 @@ func value(t *testing.T, m prometheus.Metric) float64 {
 	return d.GetCounter().GetValue() + d.GetGauge().GetValue()
 }
 
-// TestSpoolHead has processes that died with some events done: what is added later must not seem to be done, also when it
-// lies where that was.
+// TestSpoolHead has processes that died when some events were done: events that are added later must not count as done, even
+// at the same offset in the file.
 func TestSpoolHead(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, 1<<20)
 	add(t, s, 0, 5)
 	take(t, s, 0, 3)
-	s.lock.Close() // it dies
+	s.lock.Close() // the process dies
 	s = open(t, dir, 1<<20)
 	take(t, s, 3, 5)
 	add(t, s, 10, 20)
-	s.lock.Close() // and again, before anything is sent
+	s.lock.Close() // the next process dies before it sends an event
 	s = open(t, dir, 1<<20)
 	take(t, s, 10, 20)
 	empty(t, s)
 }
 
-// TestSpoolSync shares one sync among all who wait for it.
+// TestSpoolSync checks that one sync serves all waiting callers.
 func TestSpoolSync(t *testing.T) {
 	s := open(t, t.TempDir(), 1<<20)
 	first, err := s.add(schema.Event{ID: "1", Camera: "front"})
@@ -177,19 +201,19 @@ func TestSpoolSync(t *testing.T) {
 	}
 	second, err := s.add(schema.Event{ID: "2", Camera: "front"})
 	if err != nil || first != second {
-		t.Fatalf("two batches, %v", err)
+		t.Fatalf("two events before a sync have different channels, %v", err)
 	}
 	select {
 	case <-first:
-		t.Fatal("synced by nobody")
-	case <-s.dirty:
+		t.Fatal("synced without a call of sync")
+	case <-s.unsynced:
 	}
 	if err := s.sync(); err != nil {
 		t.Fatal(err)
 	}
 	<-first
 	if third, err := s.add(schema.Event{ID: "3", Camera: "front"}); err != nil || third == first {
-		t.Errorf("an event joined a batch that was over, %v", err)
+		t.Errorf("an event after the sync shares its channel, %v", err)
 	}
 	s.close()
 	if err := s.sync(); err != nil {
@@ -197,7 +221,7 @@ func TestSpoolSync(t *testing.T) {
 	}
 }
 
-// BenchmarkEvent is how long an event keeps the camera that has it: a write and a sync.
+// BenchmarkEvent measures how long an event holds up its camera: a write and a sync.
 func BenchmarkEvent(b *testing.B) {
 	b.ReportAllocs()
 	p, err := New(DefaultConfig(), nil)
@@ -209,7 +233,7 @@ func BenchmarkEvent(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer p.spool.close()
-	close(p.opened)
+	close(p.spoolReady)
 	ctx, stop := context.WithCancel(b.Context())
 	synced := make(chan error)
 	go func() { synced <- p.syncEvents(ctx) }()
@@ -222,7 +246,8 @@ func BenchmarkEvent(b *testing.B) {
 	}
 }
 
-func TestSpoolTaken(t *testing.T) {
+// Two spools can be open for one folder; the second one uses temporary files.
+func TestSpoolInUse(t *testing.T) {
 	dir := t.TempDir()
 	a, b := open(t, dir, 1<<20), open(t, dir, 1<<20)
 	add(t, a, 0, 2)
@@ -232,11 +257,11 @@ func TestSpoolTaken(t *testing.T) {
 	take(t, b, 5, 7)
 }
 
-// TestSpoolInterrupted has processes that die at any moment of an event's life, with more or less of it sent: the next one
-// knows which have not ended.
+// TestSpoolInterrupted has processes that die in different phases of an event, with some of its messages sent: the next process
+// knows the events that have not ended.
 func TestSpoolInterrupted(t *testing.T) {
 	dir := t.TempDir()
-	tell := func(s *spool, id string, revision int, kind events.Type) {
+	store := func(s *spool, id string, revision int, kind events.Type) {
 		t.Helper()
 		if _, err := s.add(schema.Event{ID: id, Revision: revision, Type: string(kind), Camera: "front"}); err != nil {
 			t.Fatal(err)
@@ -260,7 +285,7 @@ func TestSpoolInterrupted(t *testing.T) {
 	want := func(s *spool, ids ...string) {
 		t.Helper()
 		var got []string
-		for _, e := range s.mu.unended.interrupted() {
+		for _, e := range s.mu.open.interrupted() {
 			if e.Type != string(events.End) || e.Reason != string(events.EndInterrupted) {
 				t.Errorf("%s is %s because of %q", e.ID, e.Type, e.Reason)
 			}
@@ -272,17 +297,17 @@ func TestSpoolInterrupted(t *testing.T) {
 	}
 	s := open(t, dir, 1<<20)
 	want(s)
-	tell(s, "a", 1, events.Start)
+	store(s, "a", 1, events.Start)
 	send(s)
-	tell(s, "a", 2, events.Update)
-	tell(s, "b", 1, events.Start)
-	s.lock.Close() // it dies: a.1 is sent, the others are not
+	store(s, "a", 2, events.Update)
+	store(s, "b", 1, events.Start)
+	s.lock.Close() // the process dies: a.1 is sent, the others are not
 
 	s = open(t, dir, 1<<20)
 	want(s, "a.3", "b.2")
-	tell(s, "b", 2, events.End)
+	store(s, "b", 2, events.End)
 	send(s)
-	tell(s, "c", 1, events.Start)
+	store(s, "c", 1, events.Start)
 	send(s)
 	s.lock.Close() // everything is sent
 
@@ -300,9 +325,9 @@ func TestSpoolInterrupted(t *testing.T) {
 	want(open(t, dir, 1<<20))
 }
 
-// TestSpoolInterruptedMeanwhile adds events while others are done and the files start over: of three events two end, and
-// the next process knows the third.
-func TestSpoolInterruptedMeanwhile(t *testing.T) {
+// TestSpoolInterruptedWhileAdding adds events while others are sent and the file is emptied. Two of three events end, and the
+// next process knows the third.
+func TestSpoolInterruptedWhileAdding(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, 1<<20)
 	const count = 90
@@ -326,7 +351,7 @@ func TestSpoolInterruptedMeanwhile(t *testing.T) {
 			t.Fatal(err)
 		}
 		if n == 0 {
-			<-s.more
+			<-s.added
 			continue
 		}
 		if err := s.done(e, n); err != nil {
@@ -338,14 +363,14 @@ func TestSpoolInterruptedMeanwhile(t *testing.T) {
 		t.Fatal(err)
 	}
 	empty(t, s)
-	s.lock.Close() // it dies
-	ends := open(t, dir, 1<<20).mu.unended.interrupted()
+	s.lock.Close() // the process dies
+	ends := open(t, dir, 1<<20).mu.open.interrupted()
 	if len(ends) != count/3 {
 		t.Errorf("%d events are open, want %d", len(ends), count/3)
 	}
 	for _, e := range ends {
 		if i, err := strconv.Atoi(e.ID); err != nil || i%3 != 0 || e.Revision != 2 {
-			t.Errorf("%s is open, want those that did not end", messageID(e))
+			t.Errorf("%s is open, want only events that have not ended", messageID(e))
 		}
 	}
 }
@@ -353,12 +378,12 @@ func TestSpoolInterruptedMeanwhile(t *testing.T) {
 func FuzzSpool(f *testing.F) {
 	f.Add([]byte("{\"id\":\"a\",\"camera\":\"front\"}\n{\"id\":\"b\"}\n\n{\"id\""), []byte("a.0\n"), []byte("{}\n"))
 	f.Add([]byte("\x00\xff\n"), []byte{255, 255, 255, 255, 255, 255, 255, 255}, []byte("{\"id\":\"a\",\"camera\":\"front\"}\n"))
-	f.Fuzz(func(t *testing.T, lines, sent, unended []byte) {
+	f.Fuzz(func(t *testing.T, lines, sent, openEvents []byte) {
 		dir := t.TempDir()
 		if err := os.MkdirAll(filepath.Join(dir, "spool"), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		for name, b := range map[string][]byte{"events.jsonl": lines, "events.sent": sent, "events.open": unended} {
+		for name, b := range map[string][]byte{"events.jsonl": lines, "events.sent": sent, "events.open": openEvents} {
 			if err := os.WriteFile(filepath.Join(dir, "spool", name), b, 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -368,7 +393,7 @@ func FuzzSpool(f *testing.F) {
 		for range len(lines) + 2 {
 			e, n, err := s.next()
 			if err != nil || n <= 0 {
-				t.Fatalf("next() = %d, %v before the event that was added", n, err)
+				t.Fatalf("next() = %d, %v before the added event", n, err)
 			}
 			if err := s.done(e, n); err != nil {
 				t.Fatal(err)
@@ -378,6 +403,6 @@ func FuzzSpool(f *testing.F) {
 				return
 			}
 		}
-		t.Fatal("the event that was added does not come")
+		t.Fatal("the added event does not follow")
 	})
 }

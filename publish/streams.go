@@ -13,13 +13,13 @@ import (
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
-// answerTimeout is how long a request to JetStream may take.
+// answerTimeout is the limit for the answer to a JetStream request.
 const answerTimeout = 2 * time.Second
 
-// errNoJetStream means that the server keeps nothing.
-var errNoJetStream = errors.New("the server, or our account there, has no JetStream")
+// errNoJetStream means that the server stores no messages.
+var errNoJetStream = errors.New("the server or its account for oodcast has no JetStream")
 
-// eventStream keeps events for a week on disk.
+// eventStream returns the configuration of the stream that keeps events on disk for a week.
 func (p *Publisher) eventStream() jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name: schema.EventStream, Subjects: []string{p.cfg.Prefix + ".v1.*.*." + schema.KindEvent + ".>"},
@@ -29,8 +29,8 @@ func (p *Publisher) eventStream() jetstream.StreamConfig {
 	}
 }
 
-// mapStream keeps the last maps of each camera for a minute in memory. They come in as plain messages: nobody waits for
-// an answer.
+// mapStream returns the configuration of the stream that keeps the last maps of each camera in memory for a minute. The
+// publisher sends them as core NATS messages, without waiting for an acknowledgement.
 func (p *Publisher) mapStream() jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name: schema.MapStream, Subjects: []string{p.cfg.Prefix + ".v1.*.*." + schema.KindMap},
@@ -39,44 +39,44 @@ func (p *Publisher) mapStream() jetstream.StreamConfig {
 	}
 }
 
-// ensureStream makes a stream, unless somebody made it already: then it is left as it is, and a line says so.
+// ensureStream creates a stream. It does not change an existing one, and logs how its limits differ.
 func (p *Publisher) ensureStream(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig) error {
-	there, err := js.Stream(ctx, want.Name)
+	stream, err := js.Stream(ctx, want.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		making, cancel := finishing(ctx)
+		creating, cancel := uninterrupted(ctx)
 		defer cancel()
-		there, err = js.CreateStream(making, want)
+		stream, err = js.CreateStream(creating, want)
 	}
 	if err != nil {
 		return fmt.Errorf("stream %s: %w", want.Name, err)
 	}
-	have := there.CachedInfo().Config
+	have := stream.CachedInfo().Config
 	for _, subject := range have.Subjects {
 		if covers(subject, want.Subjects[0]) {
-			if now, ours := limitsOf(have), limitsOf(want); now != ours {
-				p.faults.Warn(p.log, "a stream is used as somebody else made it",
-					fmt.Errorf("%s has %s, ours would have %s", want.Name, now, ours))
+			if theirs, ours := describeLimits(have), describeLimits(want); theirs != ours {
+				p.faults.Warn(p.log, "an existing stream has other limits",
+					fmt.Errorf("%s has %s; oodcast would set %s", want.Name, theirs, ours))
 			}
 			return nil
 		}
 	}
-	return fmt.Errorf("stream %s: it is there, but does not take %s: add that subject to it, or delete it",
+	return fmt.Errorf("stream %s: it exists but does not accept %s: add that subject to it, or delete it",
 		want.Name, want.Subjects[0])
 }
 
-// limitsOf says what decides how long a stream keeps a message.
-func limitsOf(c jetstream.StreamConfig) string {
+// describeLimits returns the settings that decide how long a stream keeps a message.
+func describeLimits(c jetstream.StreamConfig) string {
 	return fmt.Sprintf("max_age %s, max_bytes %d, max_msgs_per_subject %d, retention %s, discard %s, storage %s",
 		c.MaxAge, max(c.MaxBytes, 0), max(c.MaxMsgsPerSubject, 0), c.Retention, c.Discard, c.Storage)
 }
 
-// finishing returns a context for what must not be left half done when we are told to stop: an embedded server that is
-// stopped while it makes a stream leaves it running.
-func finishing(ctx context.Context) (context.Context, context.CancelFunc) {
+// uninterrupted returns a context for work that must be finished even if ctx is done: an embedded server that is stopped while
+// it creates a stream leaves that stream running.
+func uninterrupted(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), answerTimeout)
 }
 
-// covers tells whether every subject that matches narrow matches wide.
+// covers reports whether every subject that matches narrow also matches wide.
 func covers(wide, narrow string) bool {
 	w, n := strings.Split(wide, "."), strings.Split(narrow, ".")
 	for i, token := range w {
@@ -90,8 +90,8 @@ func covers(wide, narrow string) bool {
 	return len(w) == len(n)
 }
 
-// withoutJetStream says that err means that the server has no JetStream, and not that it does not answer just now.
-func withoutJetStream(nc *nats.Conn, err error) bool {
+// lacksJetStream reports whether err means that the server has no JetStream, rather than that it is not answering now.
+func lacksJetStream(nc *nats.Conn, err error) bool {
 	if errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) {
 		return true
 	}

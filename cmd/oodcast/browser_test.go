@@ -8,7 +8,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// videoStats is what the browser itself counts of the stream that the page receives.
+// videoStats reads the browser's own statistics of the stream that the page receives.
 const videoStats = `(async () => {
   const all = {decoded: 0, lost: 0, width: 0};
   if (oodcast.pc) for (const [, s] of await oodcast.pc.getStats()) if (s.type === 'inbound-rtp') {
@@ -17,7 +17,7 @@ const videoStats = `(async () => {
   return all;
 })()`
 
-// picture reads the frame that is on the screen: its mean brightness, and samples to compare it with another one.
+// picture reads the brightness of the frame on the screen, sampled at 64×48 points.
 const picture = `(() => {
   const v = document.querySelector('video'), c = document.createElement('canvas');
   c.width = 64; c.height = 48;
@@ -47,7 +47,7 @@ func browser(t *testing.T) context.Context {
 	return ctx
 }
 
-// A person opens the page: the picture moves, nothing is lost, and the slider changes |T| in the maps on NATS.
+// The page shows a moving picture without loss, and its slider changes |T| in the maps on NATS.
 func TestPageShowsTheStream(t *testing.T) {
 	p, nc := yard(t)
 	address := p.find(t, "page")
@@ -68,10 +68,10 @@ func TestPageShowsTheStream(t *testing.T) {
 	}
 	brightness, change := compare(before, after)
 	if brightness < 20 || brightness > 235 {
-		t.Errorf("mean brightness %.0f of 255: no picture of a sunny yard", brightness)
+		t.Errorf("mean brightness %.0f of 255, want a picture of a sunny yard", brightness)
 	}
 	if change < 0.1 {
-		t.Errorf("the picture changed by %.2f grey levels: it stands still", change)
+		t.Errorf("the picture changed by %.2f grey levels, want at least 0.1", change)
 	}
 
 	evaluate[chromedp.Void](ctx, t, `{ const s = document.querySelector('#timesteps'); s.value = 3;
@@ -83,7 +83,7 @@ func TestPageShowsTheStream(t *testing.T) {
 	})
 }
 
-// compare returns the mean brightness of b and the mean difference to a, in grey levels.
+// compare returns the mean brightness of b and its mean absolute difference from a, in grey levels.
 func compare(a, b []float64) (brightness, change float64) {
 	for i := range b {
 		brightness += b[i] / float64(len(b))
@@ -92,7 +92,7 @@ func compare(a, b []float64) (brightness, change float64) {
 	return brightness, change
 }
 
-// waitFor asks until the answer is what is wanted.
+// waitFor calls ask until it reports success, and returns its last value.
 func waitFor[T any](t *testing.T, ask func() (T, bool)) T {
 	t.Helper()
 	var v T

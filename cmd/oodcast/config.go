@@ -7,11 +7,11 @@ import (
 	"github.com/oodcast/oodcast/configs"
 )
 
-// ConfigCmd groups what concerns configuration files.
+// ConfigCmd groups the verbs about configuration files.
 type ConfigCmd struct {
-	Check    ConfigCheckCmd    `cmd:"" help:"Say what is wrong with a configuration file."`
-	Defaults ConfigDefaultsCmd `cmd:"" help:"Print every key with its default and what it means."`
-	Print    ConfigPrintCmd    `cmd:"" help:"Print what is in force: the file with the environment over it, secrets hidden."`
+	Check    ConfigCheckCmd    `cmd:"" help:"Report every fault in a configuration file."`
+	Defaults ConfigDefaultsCmd `cmd:"" help:"Print every key with its default and a comment."`
+	Print    ConfigPrintCmd    `cmd:"" help:"Print the effective configuration, the file with the environment applied; secrets are hidden."`
 	Schema   ConfigSchemaCmd   `cmd:"" help:"Print a JSON Schema of the file, for editors."`
 }
 
@@ -43,9 +43,9 @@ func (ConfigDefaultsCmd) Run(e *env) error {
 	return err
 }
 
-// ConfigPrintCmd prints a configuration as run would use it.
+// ConfigPrintCmd prints the configuration that run would use.
 type ConfigPrintCmd struct {
-	File string `arg:"" optional:"" help:"Configuration file; none: the defaults."`
+	File string `arg:"" optional:"" help:"Configuration file. Default: the defaults alone."`
 }
 
 // Run prints YAML.

@@ -12,20 +12,19 @@ import (
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
-// console is the outlet for the person who has started oodcast: where to look, and a line for each event that starts or
-// ends.
+// console is the outlet for the terminal: it prints the addresses, and a line for each event that starts or ends.
 type console struct {
-	out       io.Writer
-	page, bus func() string // addresses; empty where there is none
+	out        io.Writer
+	page, nats func() string // addresses; empty if there is none
 
 	mu struct {
 		sync.Mutex
-		cameras []schema.Camera
+		cameras []schema.Camera // added before the greeting
 		greeted bool
 	}
 }
 
-// WaitReady prints where to look: the outlets before this one are ready.
+// WaitReady prints the addresses. By then the outlets before this one are ready.
 func (c *console) WaitReady(context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -34,7 +33,7 @@ func (c *console) WaitReady(context.Context) error {
 		st := cam.Status()
 		if i == 0 {
 			fmt.Fprintf(c.out, "oodcast %s  bundle %s  provider %s\n", version, st.Bundle, st.Provider)
-			for _, place := range []struct{ name, address string }{{"page", c.page()}, {"nats", c.bus()}} {
+			for _, place := range []struct{ name, address string }{{"page", c.page()}, {"nats", c.nats()}} {
 				if place.address != "" {
 					fmt.Fprintf(c.out, "  %s  %s\n", place.name, place.address)
 				}
@@ -45,7 +44,7 @@ func (c *console) WaitReady(context.Context) error {
 	return nil
 }
 
-// AddCamera remembers the cameras of the start.
+// AddCamera stores the cameras that are there at the start.
 func (c *console) AddCamera(cam schema.Camera) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -68,7 +67,7 @@ func (c *console) Events(seen events.Observation) []events.Event {
 	return seen.Events
 }
 
-// Run waits: lines are printed by those who have them.
+// Run only waits for ctx: the other methods print.
 func (c *console) Run(ctx context.Context) error {
 	<-ctx.Done()
 	return nil

@@ -8,14 +8,15 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 )
 
-// promised are the metrics that operators find under these names; each is on the dashboard.
-func promised() []string {
+// promisedMetrics are the metrics whose names operators rely on; each is on the dashboard.
+func promisedMetrics() []string {
 	return []string{
 		"frames_captured_total", "frames_dropped_total", "frames_processed_total", "stage_duration_seconds",
 		"frame_age_seconds", "queue_length", "queue_capacity", "source_up", "source_reconnects_total", "inference_steps",
@@ -24,8 +25,8 @@ func promised() []string {
 	}
 }
 
-// Every metric on the dashboard exists: those of ours in the code, those of the Go runtime and the process in a scrape. The
-// metrics that are promised are there and shown.
+// Every metric on the dashboard exists: our metrics in a scrape or in the code, those of the Go runtime and the process in a
+// scrape. Every promised metric exists and is on the dashboard.
 func TestDashboardMetricsExist(t *testing.T) {
 	raw, err := os.ReadFile("../../deploy/grafana.json")
 	if err != nil {
@@ -49,16 +50,16 @@ func TestDashboardMetricsExist(t *testing.T) {
 		}
 		src, err := os.ReadFile(path)
 		for _, m := range literal.FindAllSubmatch(src, -1) {
-			known[string(m[1])] = 0 // counters show up with their first count
+			known[string(m[1])] = 0 // counters appear in a scrape only after their first count
 		}
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range promised() {
+	for _, name := range promisedMetrics() {
 		if _, ok := known["oodcast_"+name]; !ok && known["oodcast_"+name+"_count"] == 0 {
-			t.Errorf("nobody exports oodcast_%s", name)
+			t.Errorf("the metric oodcast_%s does not exist", name)
 		}
 		if !strings.Contains(string(raw), "oodcast_"+name) {
 			t.Errorf("oodcast_%s is not on the dashboard", name)
@@ -71,21 +72,21 @@ func TestDashboardMetricsExist(t *testing.T) {
 			for _, name := range used.FindAllString(target.Expr, -1) {
 				n++
 				if _, ok := known[strings.TrimSuffix(name, "_bucket")]; !ok {
-					t.Errorf("panel %q: nobody exports %s", panel.Title, name)
+					t.Errorf("panel %q: the metric %s does not exist", panel.Title, name)
 				}
 			}
 		}
 	}
 	if n < 10 {
-		t.Errorf("%d metrics on the dashboard", n)
+		t.Errorf("%d metrics on the dashboard, want at least 10", n)
 	}
 }
 
-// The unit is one that systemd understands; its user and paths exist only where it is installed.
+// systemd accepts the unit. Its executable is replaced, because it exists only where oodcast is installed.
 func TestUnit(t *testing.T) {
 	analyze, err := exec.LookPath("systemd-analyze")
 	if err != nil {
-		t.Skip("no systemd-analyze here")
+		t.Skip("systemd-analyze is not installed")
 	}
 	unit, err := os.ReadFile("../../deploy/oodcast.service")
 	if err != nil {
@@ -98,7 +99,30 @@ func TestUnit(t *testing.T) {
 	}
 }
 
-// The service manager hears that we are ready, that we live, and that we stop.
+// mostExposed bounds the exposure level of the unit. systemd-analyze counts from 0 (confined) to 10.
+const mostExposed = 2.0
+
+// The unit can reach little of the system, in systemd's judgement.
+func TestUnitIsConfined(t *testing.T) {
+	analyze, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		t.Skip("systemd-analyze is not installed")
+	}
+	out, err := exec.CommandContext(t.Context(), analyze,
+		"security", "--offline=true", "--no-pager", "../../deploy/oodcast.service").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	level := regexp.MustCompile(`exposure level for oodcast.service: ([0-9.]+)`).FindSubmatch(out)
+	if level == nil {
+		t.Fatalf("no exposure level in\n%s", out)
+	}
+	if exposed, err := strconv.ParseFloat(string(level[1]), 64); err != nil || exposed > mostExposed {
+		t.Errorf("exposure level %s, want at most %.1f\n%s", level[1], mostExposed, out)
+	}
+}
+
+// The service manager receives readiness, watchdog pings and the shutdown.
 func TestServiceManager(t *testing.T) {
 	manager := filepath.Join(t.TempDir(), "notify")
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: manager, Net: "unixgram"})
@@ -109,7 +133,7 @@ func TestServiceManager(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", manager)
 	t.Setenv("WATCHDOG_USEC", "1000000")
 	p, _ := yard(t)
-	hears := func(what string) {
+	expect := func(what string) {
 		t.Helper()
 		buf := make([]byte, 4096)
 		if err := conn.SetReadDeadline(time.Now().Add(60 * time.Second)); err != nil {
@@ -125,12 +149,12 @@ func TestServiceManager(t *testing.T) {
 			}
 		}
 	}
-	hears("READY=1")
-	hears("WATCHDOG=1")
-	hears("WATCHDOG=1")
+	expect("READY=1")
+	expect("WATCHDOG=1")
+	expect("WATCHDOG=1")
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	hears("STOPPING=1")
+	expect("STOPPING=1")
 	<-p.done
 }

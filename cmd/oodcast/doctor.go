@@ -3,9 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -17,44 +17,22 @@ import (
 	"github.com/oodcast/oodcast/models"
 )
 
-// DoctorCmd says what is installed and what is missing.
+// DoctorCmd reports what is installed and what is missing.
 type DoctorCmd struct {
 	Config string `placeholder:"FILE" help:"Also check what this configuration needs: bundles, files, cameras, NATS, folders."`
 	JSON   string `name:"json" placeholder:"FILE" help:"Write the findings as JSON; - for stdout."`
 }
 
-// finding is one line of the doctor's report.
-type finding struct {
-	What    string `json:"what"`
-	Verdict string `json:"verdict"` // ok, note or missing
-	Detail  string `json:"detail"`
-}
+// errMissing reports that run would not start on this machine.
+var errMissing = errors.New("missing")
 
-// Run prints the findings; it fails when something that run needs is missing.
+// Run prints the findings. It fails if a part that run needs is missing.
 func (c *DoctorCmd) Run(e *env) error {
 	cfg, err := configs.Read(c.Config, os.Environ(), nil)
 	if err != nil {
 		return err
 	}
-	list := []finding{
-		{"oodcast", "ok", fmt.Sprintf("%s, %s, %s/%s, %d cores", version, runtime.Version(), runtime.GOOS,
-			runtime.GOARCH, runtime.NumCPU())},
-		{"opencv", "ok", opencv.Version() + ", reads with " + strings.Join(opencv.Backends(), ", ")},
-		{"ffmpeg", "ok", ffmpeg.Version()},
-	}
-	list = append(list, checkRuntime())
-	list = append(list, checkProviders(cfg)...)
-	list = append(list, checkBundles(cfg)...)
-	list = append(list, checkSources(cfg.Cameras)...)
-	if !cfg.Preview.Off() {
-		list = append(list, checkPort("page", cfg.Preview.Listen))
-	}
-	bus, err := checkNATS(cfg)
-	if err != nil {
-		return err
-	}
-	list = append(list, bus...)
-	list = append(list, checkFolders(cfg)...)
+	list := slices.Concat(checkMachine(), checkProviders(cfg), checkCameraBundles(cfg), cfg.Probe())
 	if c.JSON != "-" {
 		t := tabwriter.NewWriter(e.Stdout, 0, 4, 2, ' ', 0)
 		for _, f := range list {
@@ -67,60 +45,79 @@ func (c *DoctorCmd) Run(e *env) error {
 	if err := writeJSON(e, c.JSON, list); err != nil {
 		return err
 	}
-	var missing []string
+	var names []string
 	for _, f := range list {
-		if f.Verdict == "missing" {
-			missing = append(missing, f.What)
+		if f.Verdict == configs.Missing {
+			names = append(names, f.What)
 		}
 	}
-	if len(missing) > 0 {
-		return fmt.Errorf("%w: %s", errMissing, strings.Join(missing, ", "))
+	if len(names) > 0 {
+		return fmt.Errorf("%w: %s", errMissing, strings.Join(names, ", "))
 	}
 	return nil
 }
 
-// errMissing says that run would not start on this machine.
-var errMissing = errors.New("missing")
-
-func checkRuntime() finding {
+// checkMachine reports the program and its libraries.
+func checkMachine() []configs.Finding {
+	library := ""
 	rt, err := ort.Open("")
-	if err != nil {
-		return finding{"onnxruntime", "missing", err.Error()}
+	if err == nil {
+		defer rt.Close()
+		library = rt.Version() + " at " + rt.Library()
 	}
-	defer rt.Close()
-	return finding{"onnxruntime", "ok", rt.Version() + " at " + rt.Library()}
+	program := fmt.Sprintf("%s, %s, %s/%s, %d cores", version, runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
+	return []configs.Finding{
+		configs.Found("oodcast", program, nil, configs.Missing),
+		configs.Found("opencv", opencv.Version()+", reads with "+strings.Join(opencv.Backends(), ", "), nil, configs.Missing),
+		configs.Found("ffmpeg", ffmpeg.Version(), nil, configs.Missing),
+		configs.Found("onnxruntime", library, err, configs.Missing),
+	}
 }
 
-// checkProviders opens the configured bundle on every provider, which shows what really computes.
-func checkProviders(cfg configs.Config) []finding {
+// checkProviders opens the configured bundle on every provider, which shows which of them work.
+func checkProviders(cfg configs.Config) []configs.Finding {
 	bundle, err := models.Open(cfg.Bundle)
 	if err != nil {
-		return []finding{{"bundle", "missing", err.Error()}}
+		return []configs.Finding{configs.Found("bundle", "", err, configs.Missing)}
 	}
-	var list []finding
+	var list []configs.Finding
 	for _, p := range []ort.Provider{ort.CPU, ort.CUDA, ort.TensorRT} {
-		f := finding{What: "provider " + string(p), Verdict: "ok", Detail: "bundle " + bundle.Name + " runs"}
-		engine, err := ort.OpenEngine(bundle, detector.DefaultConfig(), ort.Options{Provider: p, Required: true})
-		if err != nil {
-			f.Verdict, f.Detail = "note", "not available: "+err.Error()
-			if p == ort.CPU || cfg.Provider.Required && cfg.Provider.Name == p {
-				f.Verdict = "missing"
-			}
-		} else if err := engine.Close(); err != nil {
-			f.Verdict, f.Detail = "note", err.Error()
+		otherwise := configs.Note
+		if p == ort.CPU || cfg.Provider.Required && cfg.Provider.Name == p {
+			otherwise = configs.Missing
 		}
-		list = append(list, f)
+		err := openEngineOnce(bundle, detector.DefaultConfig(), ort.Options{Provider: p, Required: true})
+		if err != nil {
+			err = fmt.Errorf("not available: %w", err)
+		}
+		list = append(list, configs.Found("provider "+string(p), "bundle "+bundle.Name+" runs", err, otherwise))
 	}
 	return list
 }
 
-func checkPort(what, addr string) finding {
-	l, err := net.Listen("tcp", addr)
+// checkCameraBundles opens the bundles of individual cameras; checkProviders opens the bundle for all cameras.
+func checkCameraBundles(cfg configs.Config) []configs.Finding {
+	var list []configs.Finding
+	seen := []string{cfg.Bundle}
+	for _, cam := range cfg.Pipeline().Cameras {
+		if slices.Contains(seen, cam.Bundle) {
+			continue
+		}
+		seen = append(seen, cam.Bundle)
+		bundle, err := models.Open(cam.Bundle)
+		if err == nil {
+			err = openEngineOnce(bundle, cam.Detector, ort.Options{Provider: ort.CPU})
+		}
+		list = append(list, configs.Found("bundle "+cam.Bundle, "runs", err, configs.Missing))
+	}
+	return list
+}
+
+// openEngineOnce opens an engine and closes it again.
+func openEngineOnce(bundle *models.Bundle, cfg detector.Config, options ort.Options) error {
+	engine, err := ort.OpenEngine(bundle, cfg, options)
 	if err != nil {
-		return finding{what, "note", err.Error() + "; choose another address"}
+		return err
 	}
-	if err := l.Close(); err != nil {
-		return finding{what, "note", err.Error()}
-	}
-	return finding{what, "ok", addr + " is free"}
+	return engine.Close()
 }

@@ -8,9 +8,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/oodcast/oodcast/configs"
 )
 
-// TestDoctorChecksAConfiguration has one thing of each kind that is wrong, and a camera's password.
+// The configuration has one fault of each kind, and a camera with a password.
 func TestDoctorChecksAConfiguration(t *testing.T) {
 	dir := t.TempDir()
 	closed, err := net.Listen("tcp", "127.0.0.1:0")
@@ -42,17 +44,17 @@ cameras:
 		t.Errorf("exit code %d, want %d: %s", code, exitNotInstalled, stderr.String())
 	}
 	if strings.Contains(stdout.String()+stderr.String(), "hunter2") {
-		t.Errorf("a password: %s", stdout.String())
+		t.Errorf("the output contains a password: %s", stdout.String())
 	}
-	var list []finding
+	var list []configs.Finding
 	if err := json.Unmarshal([]byte(stdout.String()), &list); err != nil {
 		t.Fatalf("%v in %s", err, stdout.String())
 	}
-	got := map[string]string{}
+	got := map[string]configs.Verdict{}
 	for _, f := range list {
 		got[f.What] = f.Verdict
 	}
-	for what, want := range map[string]string{
+	for what, want := range map[string]configs.Verdict{
 		"camera here": "ok", "camera gone": "missing", "camera away": "note", "bundle nosuch": "missing",
 		"nats": "note", "publish.state_dir": "ok", "archive.dir": "missing", "page": "",
 	} {
@@ -61,6 +63,6 @@ cameras:
 		}
 	}
 	if _, err := os.Stat(filepath.Join(dir, "state")); err == nil {
-		t.Error("the doctor made the state folder")
+		t.Error("doctor created the state folder")
 	}
 }

@@ -16,21 +16,20 @@ import (
 	"github.com/oodcast/oodcast/publish/archive"
 )
 
-// evidence is the archive of events, with its own connection to NATS: large objects must not hold up maps and events.
+// evidence is the archive of events with its own connection to NATS, so that large objects do not delay maps and events.
 type evidence struct {
 	*archive.Archive
-	cfg publish.Config
-	bus *publish.Publisher
-
-	mu struct {
+	cfg       publish.Config
+	publisher *publish.Publisher
+	mu        struct {
 		sync.Mutex
 		nc     *nats.Conn
 		closed chan struct{}
 	}
 }
 
-func newEvidence(cfg configs.Config, log *slog.Logger, reg prometheus.Registerer, bus *publish.Publisher) (*evidence, error) {
-	e := &evidence{cfg: cfg.Publish, bus: bus}
+func newEvidence(cfg configs.Config, log *slog.Logger, reg prometheus.Registerer, publisher *publish.Publisher) (*evidence, error) {
+	e := &evidence{cfg: cfg.Publish, publisher: publisher}
 	var err error
 	e.Archive, err = archive.New(cfg.Archive, cfg.Publish.Site,
 		archive.WithLogger(log), archive.WithRegistry(reg),
@@ -38,7 +37,7 @@ func newEvidence(cfg configs.Config, log *slog.Logger, reg prometheus.Registerer
 	return e, err
 }
 
-// dial returns the connection, made when it is first needed.
+// dial returns the connection and opens it when it is first needed.
 func (e *evidence) dial() (*nats.Conn, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -50,7 +49,7 @@ func (e *evidence) dial() (*nats.Conn, error) {
 	case cfg.Off():
 		return nil, errors.New("publish.url is off, and only a restart can change that")
 	case cfg.Embedded():
-		if cfg.URL = e.bus.URL(); cfg.URL == "" {
+		if cfg.URL = e.publisher.URL(); cfg.URL == "" {
 			return nil, errors.New("the embedded server is not ready")
 		}
 	}
@@ -64,11 +63,11 @@ func (e *evidence) dial() (*nats.Conn, error) {
 	return nc, nil
 }
 
-// Run runs the archive until ctx is done and what is known is written. It begins when an embedded server answers.
+// Run runs the archive until ctx is done and all pending evidence is written. It starts once an embedded server is ready.
 func (e *evidence) Run(ctx context.Context) error {
 	if e.cfg.Embedded() {
 		select {
-		case <-e.bus.Ready():
+		case <-e.publisher.Ready():
 		case <-ctx.Done():
 		}
 	}

@@ -15,8 +15,8 @@ import (
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
-// What an event refers to is in the directory and in the object store, once the service has ended at the latest: pictures,
-// and the film of an event that was open.
+// When the service has ended, the files of an event are in the directory and in the object store: pictures, and the film of
+// an event that was still open.
 func TestRunKeepsEvidence(t *testing.T) {
 	nc, dir := broker(t), t.TempDir()
 	events, err := nc.SubscribeSync(schema.Subjects{Prefix: "oodcast", Site: "default"}.Event("*", "*"))
@@ -28,7 +28,7 @@ func TestRunKeepsEvidence(t *testing.T) {
 	}
 	config := filepath.Join(dir, "config.yaml")
 	text := fmt.Sprintf("detector: {threshold: 4, timesteps: 1}\nevents: {min_duration: 100ms}\n"+
-		"archive: {dir: %q, object_store: true, clip: {fps: 2, width: 160}}\n"+ // small films: the end has ten seconds
+		"archive: {dir: %q, object_store: true, clip: {fps: 2, width: 160}}\n"+ // small films, because the shutdown is limited to ten seconds
 		"publish: {url: %q, state_dir: %q}\npreview: {listen: \"off\"}\n"+
 		"cameras:\n- {name: yard, uri: %q}\n", filepath.Join(dir, "archive"), nc.ConnectedUrl(), dir, demoClip(t))
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
@@ -59,7 +59,7 @@ func TestRunKeepsEvidence(t *testing.T) {
 	}
 	if left, err := os.ReadDir(filepath.Join(dir, "archive", ".objects")); err != nil {
 		t.Fatal(err)
-	} else if len(left) > 0 { // a machine so busy that the end was too short: the next process goes on
+	} else if len(left) > 0 { // the machine was too busy to finish during the shutdown: the next process continues
 		must(t, "run", "--config", config, "--max-frames", "1")
 	}
 	js, err := jetstream.New(nc)
@@ -76,7 +76,7 @@ func TestRunKeepsEvidence(t *testing.T) {
 	}
 	for name, file := range map[string][]byte{end.Snapshot: picture, end.Clip: film} {
 		if object, err := store.GetBytes(t.Context(), name); err != nil || !bytes.Equal(object, file) {
-			t.Errorf("object %q: %d bytes, %v, want the %d of the file", name, len(object), err, len(file))
+			t.Errorf("object %q: %d bytes, error %v, want the %d bytes of the file", name, len(object), err, len(file))
 		}
 	}
 }

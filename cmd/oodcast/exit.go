@@ -13,13 +13,13 @@ import (
 	"github.com/oodcast/oodcast/models"
 )
 
-// exitCode maps an error to a documented exit code: what the user asked for wrongly is 2, what is not installed is 3.
+// exitCode maps an error to a documented exit code: 2 for wrong usage or configuration, 3 for a missing installation.
 func exitCode(err error) int {
 	var usage usageError
 	switch {
-	case errors.As(err, &usage), isAny(err, configs.ErrInvalid, models.ErrNotFound, models.ErrEncoderOnly,
+	case errors.As(err, &usage), isAny(err, configs.ErrInvalid, models.ErrNotFound, models.ErrEncoderOnly, models.ErrUncalibrated,
 		detector.ErrSetting, dataset.ErrUnknown, method.ErrUnknown, method.ErrNeedsDenoiser, method.ErrNeedsReference,
-		method.ErrNeedsMasks, ingest.ErrUnsupported):
+		method.ErrNeedsMasks, method.ErrNeedsClasses, ingest.ErrUnsupported):
 		return exitUsage
 	case isAny(err, ort.ErrNotInstalled, ort.ErrProvider, errMissing):
 		return exitNotInstalled

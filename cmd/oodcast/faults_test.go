@@ -21,7 +21,7 @@ func write(t *testing.T, path, body string) string {
 	return path
 }
 
-// copyBundle copies the default bundle to a folder, so that a test may break it.
+// copyBundle copies the default bundle to a folder, where a test may damage it.
 func copyBundle(t *testing.T) string {
 	t.Helper()
 	b, err := models.Open(models.Default)
@@ -41,7 +41,7 @@ func copyBundle(t *testing.T) string {
 	return dir
 }
 
-// Every fault is one line on stderr that names the thing, with the documented exit code, and nothing on stdout.
+// Every fault gives the documented exit code and one line on stderr that names the cause.
 func TestFaults(t *testing.T) {
 	dir := t.TempDir()
 	clip := demoClip(t)
@@ -84,6 +84,11 @@ func TestFaults(t *testing.T) {
 		{
 			"two bad values", runWith("--source", clip, "--config", yaml("values.yaml",
 				"provider: {name: gpu}\npublish: {site: A-B}\n")), exitUsage, []string{"provider.name", `"gpu"`, "site"},
+		},
+		{
+			"jsonl in a missing folder",
+			runWith("--source", clip, "--config", yaml("jsonl.yaml", "outputs: {jsonl: "+dir+"/none/yard.jsonl}\n")), exitUsage,
+			[]string{"outputs.jsonl", "none/yard.jsonl"},
 		},
 		{"bad timesteps", runWith("--source", clip, "--timesteps", "many"), exitUsage, []string{"--timesteps", "many"}},
 		{"too many timesteps", runWith("--source", clip, "--timesteps", "400"), exitUsage, []string{"timesteps", "400"}},
@@ -150,7 +155,7 @@ func TestFaults(t *testing.T) {
 				}
 			}
 			if strings.Contains(stderr, "goroutine ") {
-				t.Errorf("a panic:\n%s", stderr)
+				t.Errorf("oodcast panicked:\n%s", stderr)
 			}
 			if t.Failed() {
 				t.Logf("oodcast %s\nstdout: %s\nstderr: %s", strings.Join(c.args, " "), stdout, stderr)
@@ -159,13 +164,13 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// Logs may come before the error; the error is the last line.
+// lastLine returns the error: log lines may come before it.
 func lastLine(s string) string {
 	lines := strings.Split(strings.TrimSpace(s), "\n")
 	return lines[len(lines)-1]
 }
 
-// Credentials of a source must not reach a log, an error or the page.
+// Credentials of a source must not appear in the output.
 func TestCredentialsStayHidden(t *testing.T) {
 	p := start(t, "run", "--source", "rtsp://operator:hunter2@127.0.0.1:9/live", "--http", "127.0.0.1:0", "--nats", "off")
 	p.find(t, "page")
@@ -174,6 +179,6 @@ func TestCredentialsStayHidden(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	if all := strings.Join(p.lines, "\n") + p.stderr.String(); strings.Contains(all, "hunter2") {
-		t.Errorf("the password is in the output:\n%s", all)
+		t.Errorf("the output contains the password:\n%s", all)
 	}
 }

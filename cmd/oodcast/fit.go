@@ -33,6 +33,8 @@ type FitCmd struct {
 	Blocks        []int         `default:"${fit_blocks}" placeholder:"N,N,N" help:"Input, middle and output blocks of the denoiser (default ${default})."`
 	Groups        int           `default:"${fit_groups}" placeholder:"N" help:"Groups of the denoiser's normalisation layers (default ${default})."`
 	Normalise     string        `default:"${fit_normalise}" placeholder:"HOW" help:"How features are scaled: per_channel or global (default ${default})."`
+	Whiten        bool          `help:"Whiten the features: scale their principal components in this footage to the same deviation."`
+	Drop          int           `name:"drop-components" placeholder:"N" help:"With --whiten: leave the N strongest components out."`
 	Scales        []float64     `default:"1" placeholder:"X" help:"Working sizes of training frames, as multiples of the bundle's (default ${default})."`
 	Jitter        bool          `default:"true" negatable:"" help:"Vary exposure, colour, noise and position of training frames (default on)."`
 	Flip          bool          `help:"Also mirror training frames, for moving cameras."`
@@ -93,6 +95,7 @@ func (c *FitCmd) options() (fit.Options, error) {
 	cfg.Denoiser = c.Denoiser
 	cfg.Scales, cfg.Jitter, cfg.Flip, cfg.MaxFrames = c.Scales, c.Jitter, c.Flip, c.MaxFrames
 	cfg.LSEWeight, cfg.Paper = c.LSEWeight, c.Paper
+	cfg.Whiten, cfg.DropComponents = c.Whiten, c.Drop
 	cfg.Groups, cfg.Normalise, cfg.Set, cfg.MaxCalibration = c.Groups, c.Normalise, c.Set, c.Calibration
 	if len(c.Blocks) != len(cfg.Blocks) {
 		return fit.Options{}, usagef("--blocks: got %d numbers, want 3, such as 2,0,2", len(c.Blocks))

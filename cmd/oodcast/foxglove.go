@@ -13,19 +13,19 @@ import (
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
-// FoxgloveCmd records what is on NATS for Foxglove: maps, boxes of events, pictures, log and scores.
+// FoxgloveCmd records the messages on NATS for Foxglove: maps, outlines of events, pictures, log and scores.
 type FoxgloveCmd struct {
-	Out       string        `required:"" placeholder:"FILE.mcap" help:"Recording to write; - is the standard output."`
-	Image     string        `enum:"32FC1,mono16,mono8" default:"32FC1" help:"Maps as 32FC1 (the values), mono16 or mono8 (half of the range is the threshold)."`
-	Grid      bool          `help:"Maps also as foxglove.Grid, for the 3D panel."`
-	Snapshots time.Duration `default:"1s" placeholder:"D" help:"How often to ask for a picture; 0 is never."`
-	Duration  time.Duration `placeholder:"D" help:"Stop after this time; default: on a signal."`
-	Maps      int           `placeholder:"N" help:"Stop after N maps of all cameras."`
+	Out       string        `required:"" placeholder:"FILE.mcap" help:"Recording to write; - means standard output."`
+	Image     string        `enum:"32FC1,mono16,mono8" default:"32FC1" help:"Encoding of maps: 32FC1 (the values), mono16 or mono8 (the threshold is at half of the range)."`
+	Grid      bool          `help:"Record maps also as foxglove.Grid, for the 3D panel."`
+	Snapshots time.Duration `default:"1s" placeholder:"D" help:"Interval between pictures; 0 records none."`
+	Duration  time.Duration `placeholder:"D" help:"Stop after this time; by default, stop on a signal."`
+	Maps      int           `placeholder:"N" help:"Stop after N maps in total."`
 
 	listenFlags `embed:""`
 }
 
-// Run records until a signal, Duration or Maps.
+// Run records until a signal, for Duration, or until it has Maps maps.
 func (c *FoxgloveCmd) Run(e *env) (err error) {
 	nc, opts, err := c.dial("oodcast foxglove")
 	if err != nil {
@@ -51,7 +51,7 @@ func (c *FoxgloveCmd) Run(e *env) (err error) {
 		stop := time.AfterFunc(c.Duration, func() { cancel(errDone) })
 		defer stop.Stop()
 	}
-	opts = append(opts, client.OnFault(func(err error) { e.Log.Warn("passed over", "err", err) }))
+	opts = append(opts, client.OnFault(func(err error) { e.Log.Warn("ignored an invalid message", "err", err) }))
 	r := &foxgloveRecording{rec: rec, client: client.New(nc, opts...), maxMaps: int64(c.Maps), stop: cancel}
 	err = r.listen(ctx, c.Snapshots)
 	err = errors.Join(err, rec.Close())
@@ -61,10 +61,10 @@ func (c *FoxgloveCmd) Run(e *env) (err error) {
 	return err
 }
 
-// errDone ends a recording that has what was asked for.
+// errDone ends a recording that has reached Duration or Maps.
 var errDone = errors.New("done")
 
-// foxgloveRecording is a recording while it is made.
+// foxgloveRecording is a recording in progress.
 type foxgloveRecording struct {
 	rec     *foxglove.Recorder
 	client  *client.Client
@@ -74,20 +74,20 @@ type foxgloveRecording struct {
 	events  atomic.Int64
 }
 
-// flushEvery is how much of a recording is lost at most when the process is killed.
-const flushEvery = time.Second
+// flushInterval is the largest part of a recording that is lost if the process is killed.
+const flushInterval = time.Second
 
-// listen records until ctx is done, or nothing more can be written.
+// listen records until ctx is done or writing fails.
 func (r *foxgloveRecording) listen(ctx context.Context, snapshots time.Duration) error {
 	for _, subscribe := range []func() (func(), error){
-		func() (func(), error) { return r.client.Maps(func(m client.Map) { r.gotMap(m) }) },
-		func() (func(), error) { return r.client.Scores(func(s schema.Score) { r.keep(r.rec.Score(s)) }) },
+		func() (func(), error) { return r.client.Maps(func(m client.Map) { r.recordMap(m) }) },
+		func() (func(), error) { return r.client.Scores(func(s schema.Score) { r.stopOn(r.rec.Score(s)) }) },
 		func() (func(), error) {
-			return r.client.Events(func(e schema.Event) { r.events.Add(1); r.keep(r.rec.Event(e)) })
+			return r.client.Events(func(e schema.Event) { r.events.Add(1); r.stopOn(r.rec.Event(e)) })
 		},
-		func() (func(), error) { return r.client.Statuses(func(s schema.Status) { r.keep(r.rec.Status(s)) }) },
+		func() (func(), error) { return r.client.Statuses(func(s schema.Status) { r.stopOn(r.rec.Status(s)) }) },
 		func() (func(), error) {
-			return r.client.Snapshots(func(s client.Snapshot) { r.keep(r.rec.Snapshot(s)) })
+			return r.client.Snapshots(func(s client.Snapshot) { r.stopOn(r.rec.Snapshot(s)) })
 		},
 	} {
 		stop, err := subscribe()
@@ -96,24 +96,24 @@ func (r *foxgloveRecording) listen(ctx context.Context, snapshots time.Duration)
 		}
 		defer stop()
 	}
-	there, _ := r.client.Cameras(ctx) // a server without JetStream keeps none: their next change tells
-	for _, st := range there {
-		r.keep(r.rec.Status(st))
+	present, _ := r.client.Cameras(ctx) // without JetStream, a camera is recorded from its next change
+	for _, st := range present {
+		r.stopOn(r.rec.Status(st))
 	}
-	flush := time.NewTicker(flushEvery)
+	flush := time.NewTicker(flushInterval)
 	defer flush.Stop()
-	var ask <-chan time.Time
+	var snapshotTick <-chan time.Time
 	if snapshots > 0 {
 		t := time.NewTicker(snapshots)
 		defer t.Stop()
-		ask = t.C
+		snapshotTick = t.C
 	}
 	for {
 		select {
-		case <-ask:
-			r.askAll(ctx)
+		case <-snapshotTick:
+			r.requestSnapshots(ctx)
 		case <-flush.C:
-			r.keep(r.rec.Flush())
+			r.stopOn(r.rec.Flush())
 		case <-ctx.Done():
 			if err := context.Cause(ctx); !errors.Is(err, errDone) && !errors.Is(err, context.Canceled) {
 				return err
@@ -123,34 +123,35 @@ func (r *foxgloveRecording) listen(ctx context.Context, snapshots time.Duration)
 	}
 }
 
-func (r *foxgloveRecording) gotMap(m client.Map) {
+func (r *foxgloveRecording) recordMap(m client.Map) {
 	n := r.maps.Add(1)
 	if r.maxMaps > 0 && n > r.maxMaps {
 		r.maps.Add(-1)
 		return
 	}
-	r.keep(r.rec.Map(m))
+	r.stopOn(r.rec.Map(m))
 	if n == r.maxMaps {
 		r.stop(errDone)
 	}
 }
 
-// keep ends the recording with the first error.
-func (r *foxgloveRecording) keep(err error) {
+// stopOn ends the recording with the first error.
+func (r *foxgloveRecording) stopOn(err error) {
 	if err != nil {
 		r.stop(err)
 	}
 }
 
-// askAll asks every camera that is there for a picture. One that has none yet is asked again next time.
-func (r *foxgloveRecording) askAll(ctx context.Context) {
+// requestSnapshots requests a picture from every camera that is present. Errors are ignored: a camera that has no picture yet
+// is asked again next time.
+func (r *foxgloveRecording) requestSnapshots(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	there, err := r.client.Cameras(ctx)
+	present, err := r.client.Cameras(ctx)
 	if err != nil {
 		return
 	}
-	for _, st := range there {
+	for _, st := range present {
 		_ = r.client.TakeSnapshot(ctx, st.Camera)
 	}
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/oodcast/oodcast/publish/mcap/mcaptest"
 )
 
-// A recording of a real detector holds, pixel for pixel, the maps that were on NATS, and pictures that can be decoded.
+// A recording of a real detector has the maps that were on NATS, pixel for pixel, and valid pictures.
 func TestFoxglove(t *testing.T) {
 	_, nc := yard(t)
 	var mu sync.Mutex
@@ -42,7 +42,7 @@ func TestFoxglove(t *testing.T) {
 		if err != nil {
 			return 0
 		}
-		rec, _ := mcaptest.Read(b) // as far as it is written
+		rec, _ := mcaptest.Read(b) // reads what has been written so far
 		for _, m := range rec.Messages {
 			if m.Schema.Name == schema {
 				n++
@@ -77,7 +77,7 @@ func TestFoxglove(t *testing.T) {
 			if err := proto.Unmarshal(m.Data, &img); err != nil {
 				t.Fatal(err)
 			}
-			if want, ok := seen[img.GetTimestamp().AsTime().UnixNano()]; ok { // the last one may be on its way still
+			if want, ok := seen[img.GetTimestamp().AsTime().UnixNano()]; ok { // the last one may still be on its way
 				samePixels(t, &img, want)
 				compared++
 			}
@@ -92,11 +92,11 @@ func TestFoxglove(t *testing.T) {
 		}
 	}
 	if compared < 2 {
-		t.Errorf("%d maps compared of %d", compared, count("foxglove.RawImage"))
+		t.Errorf("compared %d maps of %d, want at least 2", compared, count("foxglove.RawImage"))
 	}
 }
 
-// samePixels wants every pixel to be the value of its cell, the stamp to be the time of capture, and the frame's name.
+// samePixels checks the format and the frame's name, and that every pixel has the value of its cell.
 func samePixels(t *testing.T, img *foxglove.RawImage, m client.Map) {
 	t.Helper()
 	if img.GetWidth() != m.GetWidth() || img.GetHeight() != m.GetHeight() || img.GetStep() != 4*m.GetWidth() ||

@@ -11,17 +11,17 @@ import (
 	"github.com/oodcast/oodcast/ingest/opencv"
 )
 
-// registerInfo adds metrics about the program itself: what it was built from, and which library and provider compute.
+// registerInfo registers metrics about the program itself: its version, its libraries and the provider in use.
 func registerInfo(reg prometheus.Registerer, provider ort.Provider) error {
 	library := ""
-	if rt, err := ort.Open(""); err == nil { // the engines use it already
+	if rt, err := ort.Open(""); err == nil { // already loaded by the engines
 		library = rt.Version()
 		if err := rt.Close(); err != nil {
 			return err
 		}
 	}
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "oodcast_build_info", Help: "1; the labels say what runs.",
+		Name: "oodcast_build_info", Help: "Always 1; the labels hold the versions and the provider.",
 		ConstLabels: prometheus.Labels{
 			"version": version, "revision": revision(), "goversion": runtime.Version(), "onnxruntime": library,
 			"provider": string(provider),
@@ -29,16 +29,16 @@ func registerInfo(reg prometheus.Registerer, provider ort.Provider) error {
 	})
 	info.Set(1)
 	err := reg.Register(info)
-	if opencv.OpenMats() >= 0 { // known in builds with -tags matprofile only
+	if opencv.OpenMats() >= 0 { // only in builds with -tags matprofile
 		err = errors.Join(err, reg.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "oodcast_opencv_mats", Help: "OpenCV matrices that are not closed.",
+			Name: "oodcast_opencv_mats", Help: "Number of open OpenCV matrices.",
 		}, func() float64 { return float64(opencv.OpenMats()) })))
 	}
 	return err
 }
 
-// revision is the commit that the program was built from, with "-dirty" when there was more than that; "unknown" outside
-// a repository.
+// revision returns the commit that the program was built from, with "-dirty" if the working tree had changes; "unknown"
+// outside a repository.
 func revision() string {
 	commit, dirty := "unknown", ""
 	if b, ok := debug.ReadBuildInfo(); ok {

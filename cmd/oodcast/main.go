@@ -1,4 +1,4 @@
-// Command oodcast watches live video and says, patch by patch, what does not belong in the picture.
+// Command oodcast watches live video and reports, patch by patch, what does not belong in the picture.
 package main
 
 import (
@@ -23,7 +23,7 @@ const (
 	exitDone         = 0
 	exitFailed       = 1 // failed while running
 	exitUsage        = 2 // wrong usage or configuration
-	exitNotInstalled = 3 // something is not installed
+	exitNotInstalled = 3 // a library or provider is not installed
 )
 
 type cli struct {
@@ -34,19 +34,19 @@ type cli struct {
 	Bench    BenchCmd    `cmd:"" help:"Measure latency for each |T|."`
 	Models   ModelsCmd   `cmd:"" help:"List, show, verify and import bundles."`
 	Config   ConfigCmd   `cmd:"" help:"Check and print configuration."`
-	Doctor   DoctorCmd   `cmd:"" help:"Say what is installed and what is missing."`
-	Watch    WatchCmd    `cmd:"" help:"Live terminal view of what is on NATS."`
-	Foxglove FoxgloveCmd `cmd:"" help:"Record what is on NATS as an MCAP file for Foxglove."`
+	Doctor   DoctorCmd   `cmd:"" help:"Report what is installed and what is missing."`
+	Watch    WatchCmd    `cmd:"" help:"Show cameras and events live in the terminal, from NATS."`
+	Foxglove FoxgloveCmd `cmd:"" help:"Record maps and events from NATS as an MCAP file for Foxglove."`
 	Version  VersionCmd  `cmd:"" help:"Print the version."`
 
-	LogFormat string `enum:"text,json" default:"text" help:"Log as text or json, on stderr."`
-	LogLevel  string `enum:"debug,info,warn,error" default:"info" help:"Least severe level that is logged: debug, info, warn or error."`
+	LogFormat string `enum:"text,json" default:"text" help:"Format of the log on stderr: text or json."`
+	LogLevel  string `enum:"debug,info,warn,error" default:"info" help:"Least severe level to log: debug, info, warn or error."`
 }
 
-// logger writes what the flags ask for.
+// logger returns a logger with the format and level of the flags.
 func (c *cli) logger(w io.Writer) *slog.Logger {
 	var level slog.Level
-	_ = level.UnmarshalText([]byte(c.LogLevel)) // kong let only levels pass
+	_ = level.UnmarshalText([]byte(c.LogLevel)) // kong accepts valid levels only
 	opts := &slog.HandlerOptions{Level: level}
 	if c.LogFormat == "json" {
 		return slog.New(slog.NewJSONHandler(w, opts))
@@ -54,9 +54,9 @@ func (c *cli) logger(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, opts))
 }
 
-// env is what a verb may use of the process it runs in.
+// env holds the parts of the process that a verb may use.
 type env struct {
-	context.Context //nolint:containedctx // an env lives as long as one call of a verb's Run
+	context.Context //nolint:containedctx // an env exists for one call of a verb's Run only
 	Stdout, Stderr  io.Writer
 	Log             *slog.Logger
 }
@@ -79,7 +79,7 @@ func (VersionCmd) Run(e *env) error {
 }
 
 func main() {
-	// The first signal asks for a graceful stop; a second one ends the process at once.
+	// The first signal requests a graceful stop; a second one ends the process at once.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
@@ -87,7 +87,7 @@ func main() {
 	os.Exit(code)
 }
 
-// run parses args, runs one verb and returns the exit code; an error is one line on stderr.
+// run parses args, runs one verb and returns the exit code. It writes an error as one line to stderr.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	signal.Ignore(syscall.SIGXFSZ) // a file that may not grow fails its writes, as on a full disk
 	e := &env{Context: ctx, Stdout: stdout, Stderr: stderr}
@@ -119,7 +119,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return report(stderr, kctx.Run())
 }
 
-// report writes err as one line and maps it to an exit code.
+// report writes err as one line and returns its exit code.
 func report(stderr io.Writer, err error) int {
 	if err == nil {
 		return exitDone

@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// envMain makes the test binary be oodcast, so that tests run the real program in processes of its own: exit codes,
-// signals and kill -9 included.
+// envMain makes the test binary behave as oodcast, so that tests can run the real program in separate processes with exit
+// codes, signals and kill -9.
 const envMain = "OODCAST_TEST_MAIN"
 
 func TestMain(m *testing.M) {
@@ -37,11 +37,11 @@ func command(t *testing.T, args ...string) *exec.Cmd {
 	}
 	cmd := exec.CommandContext(t.Context(), exe, args...)
 	cmd.Env = append(os.Environ(), envMain+"=1")
-	cmd.Dir = t.TempDir() // the library and the bundle must be found from anywhere
+	cmd.Dir = t.TempDir() // the library and the bundle must be found from any directory
 	return cmd
 }
 
-// oodcast runs one verb to its end.
+// oodcast runs a verb and returns its exit code and output.
 func oodcast(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	cmd := command(t, args...)
@@ -57,7 +57,7 @@ func oodcast(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	return 0, out.String(), err.String()
 }
 
-// must runs one verb that has to succeed.
+// must runs a verb that has to succeed, and returns its standard output.
 func must(t *testing.T, args ...string) string {
 	t.Helper()
 	code, stdout, stderr := oodcast(t, args...)
@@ -95,7 +95,7 @@ func (b *lockedBuffer) String() string {
 	return b.buf.String()
 }
 
-// start runs a verb in the background; it is killed at the end of the test if it still runs.
+// start runs a verb in the background. The process is killed at the end of the test if it is still running.
 func start(t *testing.T, args ...string) *process {
 	t.Helper()
 	p := &process{cmd: command(t, args...), done: make(chan struct{}), news: make(chan struct{}, 1)}
@@ -135,7 +135,7 @@ func (p *process) read(out io.Reader) {
 	close(p.done)
 }
 
-// find waits for a line that contains sub and returns what follows it.
+// find waits for a line that contains sub and returns the text after it.
 func (p *process) find(t *testing.T, sub string) string {
 	t.Helper()
 	deadline := time.After(60 * time.Second)
@@ -153,12 +153,12 @@ func (p *process) find(t *testing.T, sub string) string {
 		case <-p.done:
 			t.Fatalf("oodcast ended before it printed %q", sub)
 		case <-deadline:
-			t.Fatalf("oodcast did not print %q", sub)
+			t.Fatalf("oodcast did not print %q within 60 s", sub)
 		}
 	}
 }
 
-// stop sends a signal and returns the exit code and how long the process took to end.
+// stop sends a signal and returns the exit code and the time until the process ended.
 func (p *process) stop(t *testing.T, sig os.Signal) (code int, took time.Duration) {
 	t.Helper()
 	begin := time.Now()
@@ -173,7 +173,7 @@ func (p *process) stop(t *testing.T, sig os.Signal) (code int, took time.Duratio
 	return p.cmd.ProcessState.ExitCode(), time.Since(begin)
 }
 
-// demoClip is Debian's vtest.avi: a fixed camera over a pavement, 768×576, 10 frames a second, 795 frames.
+// demoClip returns the path of Debian's vtest.avi: a fixed camera over a pavement, 768×576, 10 frames per second, 795 frames.
 func demoClip(t *testing.T) string {
 	t.Helper()
 	for _, path := range []string{

@@ -5,8 +5,8 @@ package main
 #include <malloc.h>
 
 #ifdef M_ARENA_MAX
-// Before threads are there. glibc otherwise gives each thread a heap of its own, up to eight times the cores, and none ever
-// shrinks much: what cameras and encoders used on one thread stays there when Go goes on with another.
+// Limits the number of heaps before any thread starts. By default glibc creates up to eight heaps per core, one per thread,
+// and they hardly shrink: memory that cameras and encoders have used on one thread stays there when Go continues on another.
 __attribute__((constructor)) static void few_arenas(void) {
 	if (getenv("MALLOC_ARENA_MAX") == NULL) mallopt(M_ARENA_MAX, 2);
 }

@@ -18,13 +18,13 @@ import (
 
 const manyCameras = 16
 
-// TestManyCameras runs sixteen file cameras at 2 frames a second for OODCAST_MANY and prints two tables: memory, goroutines
-// and descriptors over time, and what was scored of each camera. Memory after the fifth minute is flat, and no camera gets
-// much less than another.
+// TestManyCameras runs sixteen file cameras at 2 frames per second for OODCAST_MANY and prints two tables: memory, goroutines
+// and descriptors over time, and the scored frames of each camera. Memory must be flat after the fifth minute, and no camera
+// may get much less than another.
 func TestManyCameras(t *testing.T) {
 	length, err := time.ParseDuration(os.Getenv("OODCAST_MANY"))
 	if err != nil {
-		t.Skip("OODCAST_MANY=10m go test -run ManyCameras -timeout 30m ./cmd/oodcast runs this")
+		t.Skip("takes ten minutes; OODCAST_MANY=10m go test -run ManyCameras -timeout 30m ./cmd/oodcast runs it")
 	}
 	clip := filepath.Join(t.TempDir(), "clip.avi")
 	out, err := exec.CommandContext(t.Context(), "ffmpeg", "-v", "error", "-i", demoClip(t),
@@ -53,7 +53,7 @@ cameras:
 	}
 	judgeSamples(t, samples)
 	if len(list) != manyCameras {
-		t.Fatalf("%d cameras", len(list))
+		t.Fatalf("%d cameras, want %d", len(list), manyCameras)
 	}
 	fmt.Println("camera  state  captured  scored  share  dropped     scored/s")
 	least, most := list[0].Stats.Scored, list[0].Stats.Scored
@@ -64,14 +64,25 @@ cameras:
 			100*float64(s.Scored)/float64(max(s.Captured, 1)), s.Dropped, float64(s.Scored)/took.Seconds())
 	}
 	if float64(least) < 0.8*float64(most) {
-		t.Errorf("from %d to %d maps: some cameras starve", least, most)
+		t.Errorf("between %d and %d maps per camera: some cameras starve", least, most)
 	}
 }
 
-// cameraList is what HTTP says of all cameras.
+// cameraList returns the status of all cameras from the HTTP API.
 func cameraList(t *testing.T, page string) []schema.Status {
 	t.Helper()
-	r, err := http.Get(page + "api/v1/cameras")
+	raw := get(t, page+"api/v1/cameras")
+	var list struct{ Cameras []schema.Status }
+	if err := json.Unmarshal(raw, &list); err != nil {
+		t.Fatalf("%s: %v", raw, err)
+	}
+	return list.Cameras
+}
+
+// get returns the body of a resource.
+func get(t *testing.T, url string) []byte {
+	t.Helper()
+	r, err := http.Get(url)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,11 +91,7 @@ func cameraList(t *testing.T, page string) []schema.Status {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var list struct{ Cameras []schema.Status }
-	if err := json.Unmarshal(raw, &list); err != nil {
-		t.Fatalf("%s: %v", raw, err)
-	}
-	return list.Cameras
+	return raw
 }
 
 // patch changes settings of a camera.

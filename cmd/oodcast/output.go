@@ -11,7 +11,7 @@ import (
 	"github.com/google/renameio/v2"
 )
 
-// writeJSON writes v as one JSON document to path, to stdout when path is "-", and nowhere when it is empty.
+// writeJSON writes v as one JSON document to path, or to stdout if path is "-". It does nothing if path is empty.
 func writeJSON(e *env, path string, v any) error {
 	if path == "" {
 		return nil

@@ -9,18 +9,10 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// TestRefusedByNATS has frames waiting when NATS refuses the password for good: run ends, says which setting to check, and
-// does not tell the password.
+// When NATS refuses the password while frames are queued, run ends, names the setting to check, and does not print the
+// password.
 func TestRefusedByNATS(t *testing.T) {
-	s, err := server.NewServer(&server.Options{Port: server.RANDOM_PORT, Username: "bob", Password: "right", NoSigs: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Start()
-	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-	if !s.ReadyForConnections(10 * time.Second) {
-		t.Fatal("the NATS server does not start")
-	}
+	s := startNATS(t, server.Options{Port: server.RANDOM_PORT, Username: "bob", Password: "right", NoSigs: true})
 	t.Setenv("OODCAST_PUBLISH__STATE_DIR", t.TempDir())
 	clip := demoClip(t)
 	var stdout, stderr strings.Builder
@@ -37,6 +29,6 @@ func TestRefusedByNATS(t *testing.T) {
 			t.Errorf("exit code %d:\n%s%s", code, &stdout, &stderr)
 		}
 	case <-time.After(time.Minute):
-		t.Fatal("run does not end")
+		t.Fatal("run did not end within a minute")
 	}
 }

@@ -14,14 +14,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
 	"github.com/oodcast/oodcast/publish/client"
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
-// configMap is a folder as Kubernetes mounts a ConfigMap: run.yaml → ..data/run.yaml, ..data → the newest version.
+// configMap is a folder in the form in which Kubernetes mounts a ConfigMap: run.yaml → ..data/run.yaml, ..data → the newest
+// version.
 type configMap struct {
 	t       *testing.T
 	dir     string
@@ -30,7 +30,7 @@ type configMap struct {
 
 func (m *configMap) file() string { return filepath.Join(m.dir, "run.yaml") }
 
-// swap brings a new version: the link ..data is replaced in one step, and nothing else in the folder changes.
+// swap installs a new version by replacing the link ..data atomically; nothing else in the folder changes.
 func (m *configMap) swap(config string) {
 	m.t.Helper()
 	m.version++
@@ -47,8 +47,8 @@ func (m *configMap) swap(config string) {
 	}
 }
 
-// A ConfigMap is followed: one swap, two in quick succession, while others write into the folder all the time, and a wrong
-// version, told once however often it comes.
+// The service follows a ConfigMap: one swap, two swaps in quick succession, a swap while another program writes to the folder
+// all the time, and an invalid version, which is logged once however often it is installed.
 func TestReloadConfigMap(t *testing.T) {
 	state, clip := t.TempDir(), demoClip(t)
 	config := func(timesteps int) string {
@@ -78,7 +78,7 @@ func TestReloadConfigMap(t *testing.T) {
 	var noise sync.WaitGroup
 	noise.Go(func() {
 		for tick := time.NewTicker(10 * time.Millisecond); ctx.Err() == nil; <-tick.C {
-			_ = os.WriteFile(filepath.Join(m.dir, "other.log"), []byte(time.Now().String()), 0o600) // only the noise counts
+			_ = os.WriteFile(filepath.Join(m.dir, "other.log"), []byte(time.Now().String()), 0o600) // errors do not matter here
 		}
 	})
 	m.swap(config(1))
@@ -93,33 +93,19 @@ func TestReloadConfigMap(t *testing.T) {
 	used(1)
 	m.swap(config(7))
 	used(7)
-	if n := strings.Count(r.p.stderr.String(), "the new configuration is wrong"); n != 1 {
-		t.Errorf("%d lines about the wrong file, want 1", n)
+	if n := strings.Count(r.p.stderr.String(), "the new configuration is invalid"); n != 1 {
+		t.Errorf("%d lines about the invalid file, want 1", n)
 	}
 	if code, _ := r.p.stop(t, syscall.SIGTERM); code != exitDone {
 		t.Errorf("exit code %d", code)
 	}
 }
 
-// While NATS is away and a camera is down, a changed file takes effect as ever; when NATS comes back, so do the cameras
-// of then, and no others.
+// A changed file also takes effect while NATS is unreachable and a camera is down. When NATS returns, exactly the cameras of
+// the new file answer.
 func TestReloadWhileAway(t *testing.T) {
-	opts := server.Options{
-		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
-	}
-	bus := func() *server.Server {
-		s, err := server.NewServer(&opts)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.Start()
-		t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-		if !s.ReadyForConnections(30 * time.Second) {
-			t.Fatal("the NATS server does not start")
-		}
-		return s
-	}
-	first := bus()
+	opts := natsOptions(t)
+	first := startNATS(t, opts)
 	url := first.ClientURL()
 	_, port, err := net.SplitHostPort(strings.TrimPrefix(url, "nats://"))
 	if err != nil {
@@ -143,7 +129,7 @@ func TestReloadWhileAway(t *testing.T) {
 	r.until("the cameras of the new file", func(now map[string]schema.Status) bool {
 		return len(now) == 2 && now["mended"].Stats.Scored > 0 && now["comes"].Stats.Scored > 0
 	})
-	bus()
+	startNATS(t, opts)
 	nc, err := nats.Connect(url, nats.MaxReconnects(-1))
 	if err != nil {
 		t.Fatal(err)
@@ -155,7 +141,7 @@ func TestReloadWhileAway(t *testing.T) {
 			if st, err := c.Get(t.Context(), name); err == nil && st.Camera == name {
 				break
 			} else if time.Now().After(deadline) {
-				t.Fatalf("%s does not answer on NATS: %v", name, err)
+				t.Fatalf("camera %s does not answer on NATS: %v", name, err)
 			}
 		}
 	}
@@ -163,7 +149,7 @@ func TestReloadWhileAway(t *testing.T) {
 		if st, err := c.Get(t.Context(), "goes"); errors.Is(err, nats.ErrNoResponders) {
 			break
 		} else if time.Now().After(deadline) {
-			t.Fatalf("a camera that went answers: %+v, %v", st, err)
+			t.Fatalf("a removed camera still answers: %+v, %v", st, err)
 		}
 	}
 	if code, _ := r.p.stop(t, syscall.SIGTERM); code != exitDone {

@@ -12,7 +12,7 @@ import (
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
-// reloadable is a running oodcast whose file is changed under it.
+// reloadable is a running oodcast whose configuration file changes.
 type reloadable struct {
 	t          *testing.T
 	p          *process
@@ -36,7 +36,7 @@ func startReloadable(t *testing.T, config string) *reloadable {
 	return r
 }
 
-// replace writes the file as editors do: another file takes its name.
+// replace replaces the file by renaming a new one, as editors do.
 func (r *reloadable) replace(config string) {
 	r.t.Helper()
 	next := write(r.t, r.path+".new", config)
@@ -45,7 +45,7 @@ func (r *reloadable) replace(config string) {
 	}
 }
 
-// until waits for what the cameras say of themselves.
+// until waits until the status of the cameras satisfies ok.
 func (r *reloadable) until(what string, ok func(map[string]schema.Status) bool) map[string]schema.Status {
 	r.t.Helper()
 	var now map[string]schema.Status
@@ -63,12 +63,12 @@ func (r *reloadable) until(what string, ok func(map[string]schema.Status) bool) 
 		default:
 		}
 	}
-	r.t.Fatalf("waited in vain for %s: %+v", what, now)
+	r.t.Fatalf("timed out waiting for %s: %+v", what, now)
 	return nil
 }
 
-// A changed file takes effect camera by camera: what did not change goes on undisturbed, a wrong file changes nothing and
-// is told everywhere, and what needs a restart is named.
+// A changed file takes effect camera by camera: unchanged cameras are not disturbed. An invalid file changes nothing and is
+// reported everywhere. Keys that need a restart are named in the log.
 func TestReload(t *testing.T) {
 	state, clip := t.TempDir(), demoClip(t)
 	entry := func(name, rest string) string {
@@ -90,27 +90,27 @@ func TestReload(t *testing.T) {
 	}
 	before := r.until("three cameras", scored("stays", "changes", "goes"))
 
-	// One file, every kind of change: added, removed, restarted, adjusted, and a key that needs a restart.
+	// One file with every kind of change: added, removed, restarted and adjusted cameras, and keys that need a restart.
 	r.replace(head(3, "2s", "20s") + entry("stays", "") + entry("changes", ", width: 384, height: 288") +
 		entry("comes", ", detector: {timesteps: 1}"))
 	after := r.until("the other three", func(now map[string]schema.Status) bool {
 		return scored("stays", "changes", "comes")(now) && now["stays"].TimestepsUsed == 3 && now["changes"].Width == 384
 	})
 	if !after["stays"].Since.Equal(before["stays"].Since) || after["stays"].Stats.Captured < before["stays"].Stats.Captured {
-		t.Errorf("the camera that stays was disturbed: %+v, before %+v", after["stays"], before["stays"])
+		t.Errorf("the unchanged camera was disturbed: %+v, before %+v", after["stays"], before["stays"])
 	}
 	if !after["changes"].Since.After(before["changes"].Since) || after["comes"].Timesteps.N != 1 {
 		t.Errorf("changes %+v, comes %+v", after["changes"], after["comes"])
 	}
 	log := r.p.stderr.String()
 	if !strings.Contains(log, "publish.status_interval, archive.dir") || strings.Contains(log, "preview.listen") {
-		t.Errorf("what needs a restart is not named:\n%s", log)
+		t.Errorf("the log does not name exactly the keys that need a restart:\n%s", log)
 	}
 	if !strings.Contains(log, "archive=adjusted") || strings.Contains(log, "archive.max_age") {
-		t.Errorf("the age of evidence is not adjusted:\n%s", log)
+		t.Errorf("the log does not report that the archive was adjusted:\n%s", log)
 	}
 
-	// A wrong one: everything stays, and the reason is in the status, the metrics and the log.
+	// An invalid file changes nothing, and the reason is in the status, the metrics and the log.
 	r.replace("detectr: {timesteps: 9}\n" + head(4, "1s", "10s") + entry("stays", "") + entry("stays", ""))
 	wrong := r.until("the reason", func(now map[string]schema.Status) bool { return now["stays"].ConfigFault != "" })
 	for _, part := range []string{"detectr: unknown key, did you mean detector?", `cameras[1].name: got "stays" twice`} {
@@ -119,13 +119,13 @@ func TestReload(t *testing.T) {
 		}
 	}
 	if !scored("stays", "changes", "comes")(wrong) || wrong["stays"].Timesteps.N != 3 {
-		t.Errorf("a wrong file changed something: %+v", wrong)
+		t.Errorf("an invalid file changed the cameras: %+v", wrong)
 	}
 	if m := scrape(t, r.page); m["oodcast_config_last_reload_successful"] != 0 || m["oodcast_config_reloads_total"] < 2 {
 		t.Errorf("metrics %v of %v", m["oodcast_config_last_reload_successful"], m["oodcast_config_reloads_total"])
 	}
 
-	// A bundle that does not open is refused too, before anything is touched; a right file heals.
+	// A file with a bundle that cannot be opened is rejected as a whole. A valid file clears the fault.
 	r.replace(head(4, "1s", "10s") + entry("stays", ", bundle: /none"))
 	r.until("the missing bundle", func(now map[string]schema.Status) bool {
 		return len(now) == 3 && strings.Contains(now["stays"].ConfigFault, "/none")
@@ -135,14 +135,14 @@ func TestReload(t *testing.T) {
 		return len(now) == 1 && now["stays"].ConfigFault == "" && now["stays"].TimestepsUsed == 4
 	})
 	if m := scrape(t, r.page); m["oodcast_config_last_reload_successful"] != 1 {
-		t.Error("the metric still says that the file is wrong")
+		t.Error("the metric still reports an invalid file")
 	}
 	if code, _ := r.p.stop(t, syscall.SIGTERM); code != exitDone {
 		t.Errorf("exit code %d", code)
 	}
 }
 
-// SIGHUP reads the file again, and a knob that was turned by hand stays unless the file has changed about it.
+// SIGHUP reads the file again. A setting that was changed by hand stays unless its key in the file has changed.
 func TestReloadOnSignal(t *testing.T) {
 	config := fmt.Sprintf(reloadHead, t.TempDir(), "10s", 2, "1s", "", "1h") +
 		fmt.Sprintf("- {name: yard, uri: %q, realtime: true, loop: true, max_fps: 5}\n", demoClip(t))
@@ -159,19 +159,19 @@ func TestReloadOnSignal(t *testing.T) {
 		}
 		for deadline := time.Now().Add(time.Minute); scrape(t, r.page)["oodcast_config_reloads_total"] < float64(i+1); {
 			if time.Now().After(deadline) {
-				t.Fatal("SIGHUP does nothing")
+				t.Fatal("SIGHUP did not reload the configuration")
 			}
 			time.Sleep(50 * time.Millisecond)
 		}
 	}
 	if now := r.until("a map", used(4)); now["yard"].Timesteps.N != 4 {
-		t.Errorf("reading the same file again turned the knob: %+v", now["yard"].Timesteps)
+		t.Errorf("reading the same file again changed the setting: %+v", now["yard"].Timesteps)
 	}
 	r.replace(strings.Replace(config, "timesteps: 2", "timesteps: 3", 1))
-	r.until("what the file says", used(3))
+	r.until("the value in the file", used(3))
 }
 
-// Batches are turned on and off while cameras run, without disturbing any.
+// Batching can be switched on and off while cameras run, without disturbing them.
 func TestReloadOfBatches(t *testing.T) {
 	config := fmt.Sprintf(reloadHead, t.TempDir(), "10s", 1, "1s", "", "1h") +
 		fmt.Sprintf("- {name: a, uri: %q, realtime: true, loop: true}\n- {name: b, uri: %[1]q, realtime: true, loop: true}\n", demoClip(t))
@@ -182,32 +182,33 @@ func TestReloadOfBatches(t *testing.T) {
 			m := scrape(t, r.page)
 			f, n := m["oodcast_detector_batch_frames_sum"]-frames, m["oodcast_detector_batch_frames_count"]-count
 			frames, count = frames+f, count+n
-			return n > 0 && (f > n) == together // of those since the last look
+			return n > 0 && (f > n) == together // counts since the last call
 		}
 	}
 	settled := func(now map[string]schema.Status) bool {
 		return now["a"].Stats.Scored > 0 && now["b"].Stats.Scored > 0
 	}
 	r.until("maps", settled)
-	r.until("each by itself", batches(false))
+	r.until("single frames", batches(false))
 	r.replace(config + "provider: {batch: {frames: 2, wait: 5s}}\n")
-	r.until("both together", batches(true))
+	r.until("batches", batches(true))
 	r.replace(config)
-	r.until("each by itself again", batches(false))
-	if log := r.p.stderr.String(); strings.Contains(log, "restart") { // of a camera, or of the service
-		t.Errorf("batches need no restart:\n%s", log)
+	r.until("single frames again", batches(false))
+	if log := r.p.stderr.String(); strings.Contains(log, "restart") { // of a camera or of the service
+		t.Errorf("switching batches must not need a restart:\n%s", log)
 	}
 }
 
-// A camera that cannot be read says why, and the others go on. When all have failed, so has the service: see TestFaults.
+// A camera that cannot be read reports why, and the others go on. When all cameras have failed, the service fails: see
+// TestFaults.
 func TestOneCameraFails(t *testing.T) {
 	r := startReloadable(t, fmt.Sprintf(reloadHead, t.TempDir(), "10s", 1, "1s", "", "1h")+
 		fmt.Sprintf("- {name: good, uri: %q, realtime: true, loop: true}\n- {name: bad, uri: /none.mp4}\n", demoClip(t)))
 	now := r.until("maps of one and the end of the other", func(now map[string]schema.Status) bool {
 		return now["good"].Stats.Scored > 2 && now["bad"].State == schema.StateEnded
 	})
-	if why := now["bad"].Reason; !strings.Contains(why, "none.mp4") || now["good"].State != schema.StateLive {
-		t.Errorf("bad ended because of %q, good is %s", why, now["good"].State)
+	if reason := now["bad"].Reason; !strings.Contains(reason, "none.mp4") || now["good"].State != schema.StateLive {
+		t.Errorf("camera bad ended with reason %q, camera good is %s", reason, now["good"].State)
 	}
 	if code, _ := r.p.stop(t, syscall.SIGTERM); code != exitDone {
 		t.Errorf("exit code %d", code)

@@ -11,22 +11,22 @@ import (
 	"github.com/oodcast/oodcast/pipeline"
 )
 
-// RunCmd is the service. Flags go before the configuration file.
+// RunCmd runs the service. Its flags override the configuration file.
 type RunCmd struct {
-	Config           string        `placeholder:"FILE" help:"Configuration; oodcast config defaults prints one."`
+	Config           string        `placeholder:"FILE" help:"Configuration file; oodcast config defaults prints one."`
 	Source           []string      `placeholder:"URI" sep:"none" help:"rtsp://…, http://….mjpg, a file, a folder of pictures, camera:0 or gst:…; may be repeated."`
 	Bundle           string        `placeholder:"NAME|DIR" help:"Bundle to score with."`
-	Timesteps        string        `placeholder:"N|auto" help:"|T|: how many diffusion timesteps (5), which (221,103), or auto, which needs a latency budget."`
-	LatencyBudget    time.Duration `placeholder:"D" help:"Time that encoding and scoring may take with --timesteps auto."`
+	Timesteps        string        `placeholder:"N|auto" help:"|T|: the number of diffusion timesteps (5), a list of them (221,103), or auto, which needs a latency budget."`
+	LatencyBudget    time.Duration `placeholder:"D" help:"Time for encoding and scoring with --timesteps auto."`
 	HTTP             string        `name:"http" placeholder:"ADDR" help:"Address of the page, the preview and the API."`
 	NATS             string        `name:"nats" placeholder:"URL" help:"nats://HOST:PORT, embedded, embedded://127.0.0.1:PORT or off."`
 	Provider         string        `placeholder:"P" help:"cpu, cuda or tensorrt."`
 	ProviderRequired bool          `help:"Fail with exit code 3 instead of falling back to the CPU."`
-	MaxFrames        uint64        `placeholder:"N" help:"Stop after N maps of each camera."`
+	MaxFrames        uint64        `placeholder:"N" help:"Stop after N maps per camera."`
 	ExitOnEnd        bool          `help:"Stop when the last stream ends."`
 }
 
-// Run watches until a signal comes.
+// Run watches the cameras until a signal arrives.
 func (c *RunCmd) Run(e *env) error {
 	cfg, err := c.load()
 	if err != nil {
@@ -40,7 +40,7 @@ func (c *RunCmd) Run(e *env) error {
 	return errors.Join(s.run(e), s.close())
 }
 
-// options are what the flags say about the end of the run.
+// options returns the options for flags that determine when the run ends.
 func (c *RunCmd) options() []pipeline.Option {
 	options := []pipeline.Option{pipeline.WithMaxMaps(c.MaxFrames)}
 	if c.ExitOnEnd || c.MaxFrames > 0 {
@@ -49,21 +49,21 @@ func (c *RunCmd) options() []pipeline.Option {
 	return options
 }
 
-// load reads the configuration, with the flags over it.
+// load reads the configuration and applies the flags to it.
 func (c *RunCmd) load() (configs.Config, error) {
 	cfg, err := configs.Read(c.Config, os.Environ(), c.flags)
 	if err == nil && len(cfg.Cameras) == 0 {
-		err = usagef("no camera: give --source URI, or cameras in --config FILE")
+		err = usagef("no camera: pass --source URI, or --config FILE with cameras")
 	}
 	return cfg, err
 }
 
-// flags puts the flags over a configuration. They hold for all cameras.
+// flags applies the flags to a configuration. They affect all cameras.
 func (c *RunCmd) flags(cfg *configs.Config) error {
 	if len(c.Source) > 0 {
 		template := configs.NewCamera()
 		if len(cfg.Cameras) > 0 {
-			template = cfg.Cameras[0] // a file's first camera says how to read; the flags say what
+			template = cfg.Cameras[0] // the file's first camera provides all keys but the source
 		}
 		cfg.Cameras = nil
 		for i, uri := range c.Source {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -18,22 +19,33 @@ import (
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
-// broker is a real NATS server, somebody else's from where oodcast stands, so that a subscriber is there before the
-// first map.
+// broker connects to a real NATS server outside oodcast, so that a subscriber exists before the first map.
 func broker(t *testing.T) *nats.Conn {
 	t.Helper()
-	s, err := server.NewServer(&server.Options{
+	return dial(t, startNATS(t, natsOptions(t)).ClientURL())
+}
+
+// natsOptions returns options of a server with JetStream on a free port.
+func natsOptions(t *testing.T) server.Options {
+	t.Helper()
+	return server.Options{
 		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
-	})
+	}
+}
+
+// startNATS starts a server that stops at the end of the test.
+func startNATS(t *testing.T, opts server.Options) *server.Server {
+	t.Helper()
+	s, err := server.NewServer(&opts)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.Start()
 	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-	if !s.ReadyForConnections(10 * time.Second) {
+	if !s.ReadyForConnections(30 * time.Second) {
 		t.Fatal("the NATS server does not start")
 	}
-	return dial(t, s.ClientURL())
+	return s
 }
 
 func dial(t *testing.T, url string) *nats.Conn {
@@ -59,7 +71,7 @@ func maps(t *testing.T, nc *nats.Conn) *nats.Subscription {
 	return sub
 }
 
-// next decodes the next map and checks it against itself and its headers.
+// next decodes the next map and checks its headers.
 func next(t *testing.T, sub *nats.Subscription, wait time.Duration) (*schema.AnomalyMap, []float32) {
 	t.Helper()
 	msg, err := sub.NextMsg(wait)
@@ -76,7 +88,7 @@ func next(t *testing.T, sub *nats.Subscription, wait time.Duration) (*schema.Ano
 		t.Fatalf("map of %d bytes: %v", len(msg.Data), err)
 	}
 	if got := msg.Header.Get(schema.HeaderSchema); got != schema.MapSchema {
-		t.Errorf("%s: %q", schema.HeaderSchema, got)
+		t.Errorf("%s: %q, want %q", schema.HeaderSchema, got, schema.MapSchema)
 	}
 	if got := msg.Header.Get(schema.HeaderSeq); got != strconv.FormatUint(m.GetSeq(), 10) {
 		t.Errorf("%s: %q, want %d", schema.HeaderSeq, got, m.GetSeq())
@@ -85,12 +97,12 @@ func next(t *testing.T, sub *nats.Subscription, wait time.Duration) (*schema.Ano
 		t.Error(err)
 	}
 	if len(msg.Data) > 128<<10 {
-		t.Errorf("a map of %d bytes", len(msg.Data))
+		t.Errorf("a map of %d bytes, want at most %d", len(msg.Data), 128<<10)
 	}
 	return m, values
 }
 
-// Every frame of a file becomes a map, in order, none is lost, and every map is what it says it is.
+// Every frame of a file becomes a map, in order and without gaps, and the metadata of each map matches its values.
 func TestRunPublishesEveryMap(t *testing.T) {
 	nc := broker(t)
 	sub := maps(t, nc)
@@ -98,7 +110,7 @@ func TestRunPublishesEveryMap(t *testing.T) {
 	clip := filepath.Join(t.TempDir(), "clip.avi")
 	ingesttest.WriteLabelled(t, clip, demoClip(t), 0, frames, nil)
 	p := start(t, "run", "--source", clip, "--nats", nc.ConnectedUrl(), "--http", "off", "--exit-on-end", "--timesteps", "3",
-		"--provider", "cuda") // where there is none it falls back, and says what really computes
+		"--provider", "cuda") // without a GPU it falls back to the CPU and reports the provider in use
 	provider := p.find(t, "provider ")
 	for i := range uint64(frames) {
 		m, values := next(t, sub, 60*time.Second)
@@ -112,7 +124,7 @@ func TestRunPublishesEveryMap(t *testing.T) {
 			t.Errorf("image %d×%d, timesteps %v", m.GetImageWidth(), m.GetImageHeight(), m.GetModel().GetTimesteps())
 		}
 		if got := m.GetModel().GetProvider(); got != provider || got != "cpu" && got != "cuda" {
-			t.Errorf("the map says provider %q, the terminal %q", got, provider)
+			t.Errorf("the map names provider %q, the terminal %q", got, provider)
 		}
 		checkRange(t, m, values)
 	}
@@ -121,11 +133,12 @@ func TestRunPublishesEveryMap(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	if msg, err := sub.NextMsg(100 * time.Millisecond); err == nil {
-		t.Errorf("a map too many: %d bytes", len(msg.Data))
+		t.Errorf("an additional map of %d bytes after the last frame", len(msg.Data))
 	}
 }
 
-// checkRange holds a map against its own value range and peak: quantised to 16 bits, so within one step.
+// checkRange compares the values of a map with the range, peak and mean in its message. Values have 16 bits, so the
+// tolerance is one step.
 func checkRange(t *testing.T, m *schema.AnomalyMap, values []float32) {
 	t.Helper()
 	lo, hi, sum := values[0], values[0], 0.0
@@ -138,15 +151,15 @@ func checkRange(t *testing.T, m *schema.AnomalyMap, values []float32) {
 		"peak": {float64(hi), float64(m.GetPeak())}, "mean": {sum / float64(len(values)), float64(m.GetMean())},
 	} {
 		if math.Abs(pair[0]-pair[1]) > step {
-			t.Errorf("%s value %g, the message says %g", name, pair[0], pair[1])
+			t.Errorf("%s value %g, the message has %g", name, pair[0], pair[1])
 		}
 	}
 	if hi-lo < 0.5 || math.Abs(float64(hi)) > 1000 {
-		t.Errorf("values from %g to %g: not the scores of a picture", lo, hi)
+		t.Errorf("values from %g to %g are not plausible scores of a picture", lo, hi)
 	}
 }
 
-// yard runs the demo clip as the camera "yard", with a NATS server and a page of its own.
+// yard runs the demo clip as the camera "yard", with an embedded NATS server and a page.
 func yard(t *testing.T) (*process, *nats.Conn) {
 	t.Helper()
 	config := write(t, filepath.Join(t.TempDir(), "run.yaml"), fmt.Sprintf(`
@@ -162,7 +175,8 @@ cameras: [{name: yard, uri: %q, realtime: true, loop: true}]
 	return p, dial(t, url)
 }
 
-// Requests on NATS change |T| and threshold from the next frame on, bad ones change nothing, and a signal ends it all.
+// Requests on NATS change |T| and threshold from the next frame on, invalid requests change nothing, and a signal ends the
+// service.
 func TestControlAndStop(t *testing.T) {
 	p, nc := yard(t)
 	sub := maps(t, nc)
@@ -205,7 +219,7 @@ func TestControlAndStop(t *testing.T) {
 	}
 	for _, bad := range []string{`{"timesteps": 0}`, `{"timesteps": 26}`, `{"timesteps": "auto"}`, `{"speed": 1}`, `[`, ``} {
 		if _, fault := ask("set", bad); fault == "" {
-			t.Errorf("set %s: accepted", bad)
+			t.Errorf("set %s was accepted", bad)
 		}
 	}
 	if st, _ := ask("get", ""); st.Timesteps.N != 2 || st.Threshold != 7.5 || st.State != schema.StateLive {
@@ -214,11 +228,93 @@ func TestControlAndStop(t *testing.T) {
 	if st, fault := ask("set", `{"timesteps": "auto", "latency_budget": "1h"}`); fault != "" || !st.Timesteps.Auto {
 		t.Errorf("auto: %+v %s", st.Timesteps, fault)
 	}
-	// An hour allows all 25, but the camera's rate does not on every machine.
-	until("a |T| that was chosen", func(m *schema.Model) bool { return m.GetTimestepsReason() != "" })
+	// A budget of an hour allows all 25 timesteps, but the camera's rate does not on every machine.
+	until("an automatically chosen |T|", func(m *schema.Model) bool { return m.GetTimestepsReason() != "" })
 	code, took := p.stop(t, syscall.SIGTERM)
 	if code != exitDone || took > 30*time.Second {
 		t.Errorf("exit code %d after %v, want 0 within 30 s", code, took)
+	}
+}
+
+// outputs.jsonl writes a JSON line for each event and score. The lines for people are never mixed with it: if the JSON goes
+// to standard output, they go to standard error.
+func TestRunWritesJSONLines(t *testing.T) {
+	runWith := func(t *testing.T, path string) (stdout, stderr string) {
+		t.Helper()
+		config := write(t, filepath.Join(t.TempDir(), "run.yaml"), fmt.Sprintf(`
+publish: {url: "off"}
+preview: {listen: "off"}
+detector: {timesteps: 1, width: 256, height: 128, threshold: -100} # the whole picture is one event
+events: {min_duration: 0s}
+outputs: {jsonl: %q}
+cameras: [{name: yard, uri: %q}]
+`, path, demoClip(t)))
+		code, stdout, stderr := oodcast(t, "run", "--config", config, "--exit-on-end", "--max-frames", "5")
+		if code != exitDone {
+			t.Fatalf("exit code %d\n%s%s", code, stdout, stderr)
+		}
+		return stdout, stderr
+	}
+	t.Run("stdout", func(t *testing.T) {
+		stdout, stderr := runWith(t, "-")
+		checkJSONLines(t, stdout)
+		checkConsole(t, stderr)
+	})
+	t.Run("file", func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "yard.jsonl")
+		stdout, _ := runWith(t, path)
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkJSONLines(t, string(raw))
+		checkConsole(t, stdout)
+		for line := range strings.Lines(stdout) {
+			if json.Valid([]byte(line)) {
+				t.Errorf("standard output contains the JSON line %s", line)
+			}
+		}
+	})
+}
+
+// checkJSONLines checks that text consists of five scores and one event from its start to its end, one per line.
+func checkJSONLines(t *testing.T, text string) {
+	t.Helper()
+	scores, types := 0, []string{}
+	for line := range strings.Lines(text) {
+		var kind struct{ Kind string }
+		if err := json.Unmarshal([]byte(line), &kind); err != nil {
+			t.Fatalf("line %q: %v", line, err)
+		}
+		switch kind.Kind {
+		case "score":
+			var s schema.Score
+			if err := json.Unmarshal([]byte(line), &s); err != nil || s.Camera != "yard" || s.Seq != uint64(scores) {
+				t.Errorf("score %d: error %v in %s", scores, err, line)
+			}
+			scores++
+		case "event":
+			var e schema.Event
+			if err := json.Unmarshal([]byte(line), &e); err != nil || e.Camera != "yard" || e.Revision != len(types)+1 {
+				t.Errorf("message %d of the event: error %v in %s", len(types)+1, err, line)
+			}
+			types = append(types, e.Type)
+		default:
+			t.Errorf("kind %q in %s", kind.Kind, line)
+		}
+	}
+	if scores != 5 || len(types) < 2 || types[0] != "start" || types[len(types)-1] != "end" {
+		t.Errorf("%d scores and event messages %v, want 5 scores and an event from start to end", scores, types)
+	}
+}
+
+// checkConsole checks for the lines that people read.
+func checkConsole(t *testing.T, text string) {
+	t.Helper()
+	for _, want := range []string{"bundle roadscene", "event start", "event end"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no line with %q in\n%s", want, text)
+		}
 	}
 }
 

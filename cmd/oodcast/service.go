@@ -22,17 +22,17 @@ import (
 // service is a pipeline with all of its outlets.
 type service struct {
 	env       *env
-	cfg       configs.Config // in force; only reload changes it
+	cfg       configs.Config // the effective configuration; only reload changes it
 	pipeline  *pipeline.Pipeline
 	publisher *publish.Publisher
 	preview   *preview.Server
 	evidence  *evidence
 
-	file string                         // of the configuration; "" = none
-	load func() (configs.Config, error) // reads the configuration anew
+	file string                         // configuration file; "": none
+	load func() (configs.Config, error) // reads the configuration again
 }
 
-// newService prepares everything that the configuration asks for, and starts nothing.
+// newService prepares everything in the configuration, and starts nothing.
 func newService(cfg configs.Config, e *env, options ...pipeline.Option) (*service, error) {
 	s := &service{env: e, cfg: cfg}
 	registry := prometheus.NewRegistry()
@@ -51,7 +51,8 @@ func newService(cfg configs.Config, e *env, options ...pipeline.Option) (*servic
 	return s, nil
 }
 
-// outlets makes all outlets, in the order in which events reach them: evidence adds its files to events first.
+// outlets creates all outlets in the order in which events reach them: evidence comes first because it adds the names of its
+// files to the events.
 func (s *service) outlets(registry *prometheus.Registry) (_ pipeline.Outlets, err error) {
 	log := s.env.Log
 	metrics, err := publish.NewMetrics(registry, nil)
@@ -69,11 +70,11 @@ func (s *service) outlets(registry *prometheus.Registry) (_ pipeline.Outlets, er
 	if s.preview, err = s.newPreview(registry); err != nil {
 		return nil, err
 	}
-	people := &console{out: s.env.Stdout, page: s.preview.URL, bus: s.bus}
+	terminal := &console{out: s.env.Stdout, page: s.preview.URL, nats: s.natsAddress}
 	outlets := pipeline.Outlets{s.evidence, s.publisher, s.preview}
 	if path := s.cfg.Outputs.JSONL; path != "" {
 		if path == jsonl.Stdout {
-			people.out = s.env.Stderr
+			terminal.out = s.env.Stderr
 		}
 		lines, err := jsonl.New(path, s.cfg.Publish.Site, s.env.Stdout, jsonl.WithLogger(log))
 		if err != nil {
@@ -84,7 +85,7 @@ func (s *service) outlets(registry *prometheus.Registry) (_ pipeline.Outlets, er
 		}
 		outlets = append(outlets, lines)
 	}
-	return append(outlets, people), nil
+	return append(outlets, terminal), nil
 }
 
 func (s *service) newPreview(registry *prometheus.Registry) (*preview.Server, error) {
@@ -94,11 +95,12 @@ func (s *service) newPreview(registry *prometheus.Registry) (*preview.Server, er
 		bus.Connected = s.publisher.Connected
 	}
 	return preview.New(s.cfg.Preview, nil, preview.WithLogger(s.env.Log), preview.WithRegistry(registry), preview.WithBus(bus),
-		preview.WithSite(s.cfg.Publish.Site), preview.WithVersion(version), preview.WithEvidence(s.evidence.File))
+		preview.WithSite(s.cfg.Publish.Site), preview.WithVersion(version), preview.WithEvidence(s.evidence.File),
+		preview.WithReady(func() error { return s.pipeline.Check() }))
 }
 
-// bus is where subscribers connect, and to what; empty when nothing is published.
-func (s *service) bus() string {
+// natsAddress returns the server's address and the subjects to subscribe to; empty if nothing is published.
+func (s *service) natsAddress() string {
 	url := s.publisher.URL()
 	if url == "" {
 		return ""
@@ -108,30 +110,30 @@ func (s *service) bus() string {
 
 func (s *service) close() error { return s.pipeline.Close() }
 
-// run runs the pipeline until ctx is done or there is nothing left to do. Meanwhile it follows the configuration's file and
-// talks to the service manager.
+// run runs the pipeline until ctx is done or all streams have ended. Meanwhile it follows the configuration file and reports
+// to the service manager.
 func (s *service) run(ctx context.Context) error {
-	beside, stop := context.WithCancel(ctx)
-	var running sync.WaitGroup
-	for _, task := range []func(context.Context){s.follow, s.manage} {
-		running.Go(func() {
+	tasksCtx, stop := context.WithCancel(ctx)
+	var tasks sync.WaitGroup
+	for _, task := range []func(context.Context){s.follow, s.notifySystemd} {
+		tasks.Go(func() {
 			select {
 			case <-s.pipeline.Ready():
-				task(beside)
-			case <-beside.Done():
+				task(tasksCtx)
+			case <-tasksCtx.Done():
 			}
 		})
 	}
 	err := s.pipeline.Run(ctx)
 	stop()
-	running.Wait()
+	tasks.Wait()
 	return err
 }
 
-// follow puts the configuration into force anew when its file changes or SIGHUP comes, until ctx is done.
+// follow reloads the configuration when its file changes or SIGHUP arrives, until ctx is done.
 func (s *service) follow(ctx context.Context) {
 	if s.file == "" {
-		return // SIGHUP ends the process, as it does any program that has nothing to read again
+		return // SIGHUP ends the process, as for any program without a configuration file
 	}
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
@@ -139,24 +141,24 @@ func (s *service) follow(ctx context.Context) {
 	configs.Follow(ctx, s.file, hup, s.env.Log, s.reload)
 }
 
-// reload reads the configuration anew and puts it into force, or keeps the old one when anything is wrong with it.
+// reload reads the configuration again and applies it. If it has any fault, the old configuration stays in effect.
 func (s *service) reload() {
 	next, err := s.load()
 	if err == nil {
 		err = s.apply(next)
 	}
 	switch {
-	case errors.Is(err, pipeline.ErrNotRunning): // we are about to stop
+	case errors.Is(err, pipeline.ErrNotRunning): // the service is stopping
 	case err != nil:
 		s.pipeline.Refuse(err)
-		s.env.Log.Error("the new configuration is wrong: the old one stays in force", "file", s.file, "error", s.pipeline.Fault())
+		s.env.Log.Error("the new configuration is invalid: the old one stays in effect", "file", s.file, "error", s.pipeline.Fault())
 	}
 }
 
-// apply puts next into force.
+// apply applies next, except for the keys that need a restart.
 func (s *service) apply(next configs.Config) error {
-	inForce, needRestart := s.cfg.Reload(next)
-	changes, err := s.pipeline.Apply(inForce.Pipeline())
+	effective, needRestart := s.cfg.Reload(next)
+	changes, err := s.pipeline.Apply(effective.Pipeline())
 	if err != nil {
 		return err
 	}
@@ -171,16 +173,16 @@ func (s *service) apply(next configs.Config) error {
 			attrs = append(attrs, change.what, strings.Join(change.names, ", "))
 		}
 	}
-	if inForce.Archive != s.cfg.Archive {
+	if effective.Archive != s.cfg.Archive {
 		attrs = append(attrs, "archive", "adjusted")
-		if err := s.evidence.Configure(inForce.Archive); err != nil { // it is valid: load has seen to that
+		if err := s.evidence.Configure(effective.Archive); err != nil { // not expected: load has validated it
 			s.env.Log.Warn("archive", "error", err)
 		}
 	}
-	s.cfg = inForce
+	s.cfg = effective
 	s.env.Log.Info("configuration reloaded", attrs...)
 	if len(needRestart) > 0 {
-		s.env.Log.Warn("changes that need a restart", "keys", strings.Join(needRestart, ", "))
+		s.env.Log.Warn("some changes take effect only after a restart", "keys", strings.Join(needRestart, ", "))
 	}
 	return nil
 }

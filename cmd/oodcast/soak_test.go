@@ -24,26 +24,24 @@ import (
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
-// Soak settings: how often things are taken away, for how long, and how often the process is looked at.
+// Settings of the soak test.
 const (
-	soakNATS   = time.Minute // NATS is restarted this often
-	soakCamera = 2 * time.Minute
-	soakAway   = 8 * time.Second
-	soakSample = 15 * time.Second
-	soakWarm   = 5 * time.Minute // what comes before does not count
+	soakNATS   = time.Minute      // interval between restarts of NATS
+	soakCamera = 2 * time.Minute  // interval between failures of the camera
+	soakAway   = 8 * time.Second  // length of an outage
+	soakSample = 15 * time.Second // interval between samples
+	soakWarm   = 5 * time.Minute  // samples before this are not judged
 )
 
 // TestSoak runs three cameras (RTSP, Motion JPEG, a file) with a viewer for OODCAST_SOAK, while the NATS server is
-// restarted every minute and the RTSP camera is killed every two. It prints a table. Memory after the fifth minute varies by
-// less than 5 %, goroutines and descriptors are flat, and the stream holds every event exactly once.
+// restarted every minute and the RTSP camera is killed every two minutes. It prints a table. After the fifth minute, memory
+// must vary by less than 5 % and goroutines and descriptors must be flat. The stream must hold every event exactly once.
 func TestSoak(t *testing.T) {
 	length, err := time.ParseDuration(os.Getenv("OODCAST_SOAK"))
 	if err != nil {
-		t.Skip("make soak runs this: OODCAST_SOAK=30m")
+		t.Skip("takes half an hour; make soak runs it with OODCAST_SOAK=30m")
 	}
-	nc := &restarted{t: t, opts: server.Options{
-		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
-	}}
+	nc := &restartableNATS{t: t, opts: natsOptions(t)}
 	nc.start()
 	t.Cleanup(nc.stop)
 	camera := ingesttest.StartRTSP(t, ingesttest.RTSPConfig{
@@ -64,18 +62,18 @@ cameras:
 	p := start(t, "run", "--config", config)
 	page := p.find(t, "page ")
 	ctx, stop := context.WithCancel(t.Context())
-	var others sync.WaitGroup
-	others.Go(func() { look(ctx, page+"api/v1/cameras/file/stream.mjpg") })
-	others.Go(func() {
+	var disturbances sync.WaitGroup
+	disturbances.Go(func() { view(ctx, page+"api/v1/cameras/file/stream.mjpg") })
+	disturbances.Go(func() {
 		every(ctx, soakNATS, func() { nc.stop(); pause(ctx, soakAway); nc.start() })
 	})
-	others.Go(func() {
+	disturbances.Go(func() {
 		every(ctx, soakCamera, func() { camera.Die(); pause(ctx, soakAway); camera.Revive(t) })
 	})
 	samples := soak(t, page, length)
 	stop()
-	others.Wait()
-	// The service must have found NATS again, or its last events would wait on disk for the next start.
+	disturbances.Wait()
+	// Wait until the service has reconnected to NATS, or its last events would stay on disk until the next start.
 	waitConnected(t, page)
 	if code, _ := p.stop(t, syscall.SIGTERM); code != exitDone {
 		t.Errorf("exit code %d", code)
@@ -84,7 +82,7 @@ cameras:
 	judgeEvents(t, nc.url(), p)
 }
 
-// every calls do in intervals until ctx is done.
+// every calls do once per interval until ctx is done.
 func every(ctx context.Context, interval time.Duration, do func()) {
 	for tick := time.NewTicker(interval); ; {
 		select {
@@ -97,7 +95,7 @@ func every(ctx context.Context, interval time.Duration, do func()) {
 	}
 }
 
-// pause waits; a soak that ends in the middle waits less.
+// pause waits for d, or until ctx is done.
 func pause(ctx context.Context, d time.Duration) {
 	select {
 	case <-time.After(d):
@@ -105,8 +103,8 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// look reads a stream as a viewer does.
-func look(ctx context.Context, url string) {
+// view reads a stream like a viewer.
+func view(ctx context.Context, url string) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return
@@ -117,14 +115,14 @@ func look(ctx context.Context, url string) {
 	}
 }
 
-// restarted is a NATS server that goes away and comes back on its port with its streams.
-type restarted struct {
+// restartableNATS is a NATS server that can stop, and start again on the same port with the same streams.
+type restartableNATS struct {
 	t    *testing.T
 	opts server.Options
 	srv  *server.Server
 }
 
-func (r *restarted) start() {
+func (r *restartableNATS) start() {
 	opts := r.opts
 	srv, err := server.NewServer(&opts)
 	if err != nil {
@@ -139,35 +137,26 @@ func (r *restarted) start() {
 	r.srv = srv
 }
 
-func (r *restarted) stop() {
+func (r *restartableNATS) stop() {
 	r.srv.Shutdown()
 	r.srv.WaitForShutdown()
 }
 
-func (r *restarted) url() string { return "nats://127.0.0.1:" + strconv.Itoa(r.opts.Port) }
+func (r *restartableNATS) url() string { return "nats://127.0.0.1:" + strconv.Itoa(r.opts.Port) }
 
-// sample is one look at the process.
+// sample is a set of measurements of the process.
 type sample struct {
-	at                        time.Duration
-	rss                       float64 // MB
-	goroutines, fds           float64
-	maps, dropped, connection float64
+	at                       time.Duration
+	rss                      float64 // MB
+	goroutines, fds          float64
+	maps, dropped, connected float64
 }
 
-// scrape sums up the metrics of the process by name.
+// scrape returns the metrics of the process, summed by name.
 func scrape(t *testing.T, page string) map[string]float64 {
 	t.Helper()
-	r, err := http.Get(page + "metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Body.Close()
-	b, err := io.ReadAll(r.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
 	sum := map[string]float64{}
-	for line := range strings.Lines(string(b)) {
+	for line := range strings.Lines(string(get(t, page+"metrics"))) {
 		name, value, ok := strings.Cut(strings.TrimSpace(line), " ")
 		if i := strings.LastIndexByte(line, '}'); i > 0 {
 			name, value = line[:strings.IndexByte(line, '{')], strings.TrimSpace(line[i+1:])
@@ -179,7 +168,7 @@ func scrape(t *testing.T, page string) map[string]float64 {
 	return sum
 }
 
-// soak prints a line every soakSample.
+// soak samples the process every soakSample and prints a line for each sample.
 func soak(t *testing.T, page string, length time.Duration) []sample {
 	t.Helper()
 	var list []sample
@@ -190,11 +179,11 @@ func soak(t *testing.T, page string, length time.Duration) []sample {
 		s := sample{
 			at: time.Since(begin), rss: m["process_resident_memory_bytes"] / 1e6, goroutines: m["go_goroutines"],
 			fds: m["process_open_fds"], maps: m["oodcast_frames_processed_total"], dropped: m["oodcast_frames_dropped_total"],
-			connection: m["oodcast_nats_connected"],
+			connected: m["oodcast_nats_connected"],
 		}
 		list = append(list, s)
 		fmt.Printf("%6.2f  %11.1f  %10.0f  %11.0f  %6.0f  %7.0f  %4.0f\n",
-			s.at.Minutes(), s.rss, s.goroutines, s.fds, s.maps, s.dropped, s.connection)
+			s.at.Minutes(), s.rss, s.goroutines, s.fds, s.maps, s.dropped, s.connected)
 	}
 	return list
 }
@@ -203,17 +192,18 @@ func waitConnected(t *testing.T, page string) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); scrape(t, page)["oodcast_nats_connected"] != 1; time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("not connected to NATS again")
+			t.Fatal("the service has not reconnected to NATS")
 		}
 	}
 }
 
-// judgeSamples compares the first third of what counts with the last: a leak grows.
+// judgeSamples checks the spread of the samples after soakWarm. It also compares the first third with the last third,
+// because a leak grows.
 func judgeSamples(t *testing.T, list []sample) {
 	t.Helper()
 	warm := slices.IndexFunc(list, func(s sample) bool { return s.at >= soakWarm })
 	if warm < 0 {
-		fmt.Println("too short to judge memory")
+		fmt.Println("the run is too short to judge memory")
 		return
 	}
 	list = list[warm:]
@@ -246,8 +236,8 @@ func median(v []float64) float64 {
 	return s[len(s)/2]
 }
 
-// judgeEvents reads the whole stream: every event that the terminal was told of is there, from its start to its end, with
-// every revision once.
+// judgeEvents reads the whole stream and checks that it contains every event that the terminal has shown, from its start to
+// its end, with every revision exactly once.
 func judgeEvents(t *testing.T, url string, p *process) {
 	t.Helper()
 	js, err := jetstream.New(dial(t, url))
@@ -285,16 +275,16 @@ func judgeEvents(t *testing.T, url string, p *process) {
 			}
 		}
 	}
-	told := 0
+	shown := 0
 	p.mu.Lock()
 	for _, line := range p.lines {
 		if strings.Contains(line, "event start") {
-			told++
+			shown++
 		}
 	}
 	p.mu.Unlock()
-	fmt.Printf("events: %d told, %d in the stream with %d ends, %d messages\n", told, len(revisions), ends, info.State.Msgs)
-	if told == 0 || told != len(revisions) || ends != told {
-		t.Errorf("%d events started, the stream has %d, of which %d ended", told, len(revisions), ends)
+	fmt.Printf("events: %d shown, %d in the stream with %d ends, %d messages\n", shown, len(revisions), ends, info.State.Msgs)
+	if shown == 0 || shown != len(revisions) || ends != shown {
+		t.Errorf("%d events started, the stream has %d, of which %d ended", shown, len(revisions), ends)
 	}
 }

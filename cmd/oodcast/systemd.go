@@ -8,22 +8,22 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 )
 
-// manage tells the service manager that started us (sd_notify(3), Type=notify) that we are ready, how we are, and that we
-// stop, until ctx is done. With WatchdogSec it pings twice in that time, but only while the scoring does not hang: a service
-// that hangs is killed and started again. Without a service manager it does nothing.
-func (s *service) manage(ctx context.Context) {
+// notifySystemd reports readiness, status and shutdown to the service manager (sd_notify(3), Type=notify) until ctx is done.
+// With WatchdogSec it also sends two pings per interval, but only while scoring does not hang, so that systemd restarts a
+// service that hangs. Without a service manager it does nothing.
+func (s *service) notifySystemd(ctx context.Context) {
 	log := s.env.Log
-	tell := func(state string) bool {
+	notify := func(state string) bool {
 		sent, err := daemon.SdNotify(false, state)
 		if err != nil {
 			log.Warn("systemd", "err", err)
 		}
 		return sent
 	}
-	if !tell(daemon.SdNotifyReady + "\nSTATUS=" + s.pipeline.Summary()) {
+	if !notify(daemon.SdNotifyReady + "\nSTATUS=" + s.pipeline.Summary()) {
 		return
 	}
-	defer tell(daemon.SdNotifyStopping)
+	defer notify(daemon.SdNotifyStopping)
 	interval, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
 		log.Warn("systemd", "err", fmt.Errorf("WATCHDOG_USEC: %w", err))
@@ -47,6 +47,6 @@ func (s *service) manage(ctx context.Context) {
 		case interval > 0:
 			state += "\n" + daemon.SdNotifyWatchdog
 		}
-		tell(state)
+		notify(state)
 	}
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/oodcast/oodcast/publish/client"
 )
 
-// WatchCmd shows what is on NATS: in a terminal a live view with keys, elsewhere one line an event and one a second for
-// each camera.
+// WatchCmd shows the cameras and events on NATS: in a terminal as a live view with keys, elsewhere as one line per event and one
+// line per camera and second.
 type WatchCmd struct {
 	listenFlags `embed:""`
 }
@@ -28,8 +28,8 @@ func (c *WatchCmd) Run(e *env) error {
 		return err
 	}
 	defer nc.Close()
-	w := &watcher{client: client.New(nc, opts...), url: nc.ConnectedUrlRedacted, news: make(chan string, 64)}
-	w.state.cameras = map[string]*watched{}
+	w := &watcher{client: client.New(nc, opts...), url: nc.ConnectedUrlRedacted, eventLines: make(chan string, 64)}
+	w.state.cameras = map[string]*watchedCamera{}
 	stop, err := w.listen(e)
 	if err != nil {
 		return err
@@ -41,7 +41,7 @@ func (c *WatchCmd) Run(e *env) error {
 	return w.lines(e)
 }
 
-// listen subscribes, and asks who is there already.
+// listen subscribes, and reads the status of the cameras that are present.
 func (w *watcher) listen(ctx context.Context) (stop func(), err error) {
 	var stops []func()
 	stop = func() {
@@ -65,7 +65,7 @@ func (w *watcher) listen(ctx context.Context) (stop func(), err error) {
 	defer cancel()
 	statuses, err := w.client.Cameras(ctx)
 	if err != nil {
-		w.say("cameras show up when they speak: " + err.Error()) // no JetStream there, say
+		w.setNote("cameras appear with their first message: " + err.Error()) // for example, a server without JetStream
 	}
 	for _, st := range statuses {
 		w.status(st)
@@ -76,7 +76,7 @@ func (w *watcher) listen(ctx context.Context) (stop func(), err error) {
 // interactive runs the view in a terminal.
 func (w *watcher) interactive(ctx context.Context, out io.Writer) error {
 	p := tea.NewProgram(newWatchView(w), tea.WithContext(ctx), tea.WithAltScreen(), tea.WithOutput(out),
-		tea.WithoutSignalHandler()) // ours ends ctx
+		tea.WithoutSignalHandler()) // a signal already ends ctx
 	_, err := p.Run()
 	if errors.Is(err, tea.ErrProgramKilled) && ctx.Err() != nil {
 		return nil
@@ -84,13 +84,13 @@ func (w *watcher) interactive(ctx context.Context, out io.Writer) error {
 	return err
 }
 
-// lines prints for pipes and logs.
+// lines prints lines for pipes and logs.
 func (w *watcher) lines(e *env) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
 		select {
-		case line := <-w.news:
+		case line := <-w.eventLines:
 			if _, err := fmt.Fprintln(e.Stdout, line); err != nil {
 				return err
 			}
@@ -104,7 +104,7 @@ func (w *watcher) lines(e *env) error {
 	}
 }
 
-// summary is one line for each camera.
+// summary returns one line per camera.
 func (w *watcher) summary(now time.Time) string {
 	var b strings.Builder
 	for _, c := range w.snapshot() {

@@ -11,44 +11,44 @@ import (
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
-// What the view remembers: half a minute of peaks, a few seconds of arrivals, some events.
+// The view keeps half a minute of peaks, a few seconds of arrival times, and some events.
 const (
 	watchBin     = time.Second / 2
 	watchBins    = 60
 	watchRate    = 5 * time.Second
 	watchEvents  = 50
-	watchSilence = 5 * time.Second // a live camera without maps for so long is shown as silent
+	watchSilence = 5 * time.Second // after this time without maps, a live camera is shown as silent
 )
 
-// watcher collects what is on NATS. It is safe for concurrent use.
+// watcher collects the messages on NATS. It is safe for concurrent use.
 type watcher struct {
-	client *client.Client
-	url    func() string // of the server; "" while away
-	news   chan string   // lines about events, when there is no terminal
+	client     *client.Client
+	url        func() string // address of the server; "" while disconnected
+	eventLines chan string   // for output without a terminal
 
 	mu    sync.Mutex
 	state struct {
-		cameras map[string]*watched
+		cameras map[string]*watchedCamera
 		events  []schema.Event // newest first
 		note    string
 	}
 }
 
-// watched is one camera.
-type watched struct {
-	status  schema.Status
-	last    schema.Score
-	heard   time.Time // when last came
-	peaks   []float32 // the highest of each watchBin, newest last
-	bin     time.Time // begin of the newest
-	counted bool      // a map came in the newest
-	arrived []time.Time
+// watchedCamera is the state of one camera.
+type watchedCamera struct {
+	status   schema.Status
+	last     schema.Score
+	received time.Time // time at which last arrived
+	peaks    []float32 // highest peak of each bin of watchBin, newest last
+	bin      time.Time // start of the newest bin
+	counted  bool      // a map arrived in the newest bin
+	arrived  []time.Time
 }
 
-func (w *watcher) camera(name string) *watched {
+func (w *watcher) camera(name string) *watchedCamera {
 	c := w.state.cameras[name]
 	if c == nil {
-		c = &watched{status: schema.Status{Camera: name}}
+		c = &watchedCamera{status: schema.Status{Camera: name}}
 		w.state.cameras[name] = c
 	}
 	return c
@@ -63,7 +63,7 @@ func (w *watcher) status(st schema.Status) {
 func (w *watcher) score(s schema.Score) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.camera(s.Camera).take(s, time.Now())
+	w.camera(s.Camera).addScore(s, time.Now())
 }
 
 func (w *watcher) event(e schema.Event) {
@@ -78,30 +78,30 @@ func (w *watcher) event(e schema.Event) {
 	}
 	if e.Type != "update" {
 		select {
-		case w.news <- eventLine(e):
-		default: // nobody reads lines while the view is on
+		case w.eventLines <- eventLine(e):
+		default: // lines are not read while the view is shown
 		}
 	}
 }
 
-// say shows a note below the view.
-func (w *watcher) say(text string) {
+// setNote shows a note below the view.
+func (w *watcher) setNote(text string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.state.note = strings.ReplaceAll(text, "\n", "; ")
 }
 
-// snapshot returns copies, by name.
-func (w *watcher) snapshot() []watched {
+// snapshot returns copies of all cameras, by name.
+func (w *watcher) snapshot() []watchedCamera {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	list := make([]watched, 0, len(w.state.cameras))
+	list := make([]watchedCamera, 0, len(w.state.cameras))
 	for _, c := range w.state.cameras {
-		cp := *c
-		cp.peaks, cp.arrived = slices.Clone(c.peaks), slices.Clone(c.arrived)
-		list = append(list, cp)
+		copied := *c
+		copied.peaks, copied.arrived = slices.Clone(c.peaks), slices.Clone(c.arrived)
+		list = append(list, copied)
 	}
-	slices.SortFunc(list, func(a, b watched) int { return strings.Compare(a.status.Camera, b.status.Camera) })
+	slices.SortFunc(list, func(a, b watchedCamera) int { return strings.Compare(a.status.Camera, b.status.Camera) })
 	return list
 }
 
@@ -111,28 +111,28 @@ func (w *watcher) recent() (events []schema.Event, note string) {
 	return slices.Clone(w.state.events), w.state.note
 }
 
-// take notes a score that came now.
-func (c *watched) take(s schema.Score, now time.Time) {
+// addScore adds a score that arrived now.
+func (c *watchedCamera) addScore(s schema.Score, now time.Time) {
 	c.advance(now)
 	if n := len(c.peaks) - 1; !c.counted || c.peaks[n] < s.Peak {
 		c.peaks[n] = s.Peak
 	}
-	c.last, c.heard, c.counted = s, now, true
+	c.last, c.received, c.counted = s, now, true
 	c.arrived = append(c.arrived, now)
 	for len(c.arrived) > 0 && now.Sub(c.arrived[0]) > watchRate {
 		c.arrived = c.arrived[1:]
 	}
 }
 
-// advance begins bins up to now. One in which nothing comes has the peak of the newest map, until that is too old.
-func (c *watched) advance(now time.Time) {
+// advance starts the bins up to now. A bin without a map repeats the peak of the newest map, until that is too old.
+func (c *watchedCamera) advance(now time.Time) {
 	if c.bin.IsZero() || now.Sub(c.bin) > watchBins*watchBin {
 		c.peaks, c.bin, c.counted = []float32{0}, now, false
 	}
 	for now.Sub(c.bin) >= watchBin {
 		c.bin, c.counted = c.bin.Add(watchBin), false
 		peak := c.last.Peak
-		if c.bin.Sub(c.heard) > watchSilence {
+		if c.bin.Sub(c.received) > watchSilence {
 			peak = 0
 		}
 		c.peaks = append(c.peaks, peak)
@@ -140,8 +140,8 @@ func (c *watched) advance(now time.Time) {
 	c.peaks = c.peaks[max(0, len(c.peaks)-watchBins):]
 }
 
-// rate is how many maps a second came lately.
-func (c *watched) rate(now time.Time) float64 {
+// rate returns the number of maps per second that arrived recently.
+func (c *watchedCamera) rate(now time.Time) float64 {
 	n := 0
 	for _, at := range c.arrived {
 		if now.Sub(at) <= watchRate {
@@ -151,30 +151,30 @@ func (c *watched) rate(now time.Time) float64 {
 	return float64(n) / watchRate.Seconds()
 }
 
-// threshold is the one in force: the newest of status and map.
-func (c *watched) threshold() float32 {
+// threshold returns the threshold in force, from the newer one of status and map.
+func (c *watchedCamera) threshold() float32 {
 	if c.last.Captured.After(c.status.Time) || c.status.Threshold == 0 {
 		return c.last.Threshold
 	}
 	return c.status.Threshold
 }
 
-func (c *watched) auto() string {
+func (c *watchedCamera) auto() string {
 	if c.status.Timesteps.Auto {
 		return " auto"
 	}
 	return ""
 }
 
-// state is what the camera says of itself, unless it says nothing.
-func (c *watched) state(now time.Time) string {
-	quiet := now.Sub(c.heard) > watchSilence
+// state returns the camera's own state, or "silent" if it is live but sends no maps.
+func (c *watchedCamera) state(now time.Time) string {
+	silent := now.Sub(c.received) > watchSilence
 	switch {
-	case c.status.State == "" && quiet:
+	case c.status.State == "" && silent:
 		return "silent"
 	case c.status.State == "":
 		return schema.StateLive
-	case c.status.State == schema.StateLive && quiet:
+	case c.status.State == schema.StateLive && silent:
 		return "silent"
 	}
 	return c.status.State

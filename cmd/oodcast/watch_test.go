@@ -12,7 +12,7 @@ import (
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
-// A person in a terminal sees the camera, turns |T| and the threshold with keys, and leaves.
+// In a terminal, the view shows the camera, and keys change |T| and the threshold, pause scoring and quit.
 func TestWatchInATerminal(t *testing.T) {
 	_, nc := yard(t)
 	sub := maps(t, nc)
@@ -27,7 +27,7 @@ func TestWatchInATerminal(t *testing.T) {
 	drawn := make(chan struct{})
 	go func() {
 		defer close(drawn)
-		_, _ = io.Copy(&screen, tty) // ends with an error when the program does
+		_, _ = io.Copy(&screen, tty) // ends with an error when the program ends
 	}()
 	sees := func(what string) {
 		t.Helper()
@@ -62,27 +62,27 @@ func TestWatchInATerminal(t *testing.T) {
 	sees(schema.StatePaused)
 	press("q")
 	if err := cmd.Wait(); err != nil {
-		t.Errorf("watch ends with %v", err)
+		t.Errorf("watch ended with %v", err)
 	}
 	<-drawn
 }
 
-// In a pipe it prints lines, and a signal ends it.
+// In a pipe, watch prints lines until a signal ends it.
 func TestWatchInAPipe(t *testing.T) {
 	_, nc := yard(t)
 	w := start(t, "watch", "--nats", nc.ConnectedUrl(), "--camera", "yard")
 	if line := w.find(t, "yard       live"); !strings.Contains(line, "|T|=5") {
-		t.Errorf("%q", line)
+		t.Errorf("line %q, want |T|=5", line)
 	}
 	if code, _ := w.stop(t, syscall.SIGTERM); code != exitDone {
 		t.Errorf("exit code %d", code)
 	}
 	if code, _, stderr := oodcast(t, "watch", "--nats", "nats://operator:hunter2@127.0.0.1:1"); code != exitFailed ||
 		strings.Contains(stderr, "hunter2") || strings.Count(stderr, "\n") != 1 {
-		t.Errorf("no server there: exit code %d, %s", code, stderr)
+		t.Errorf("without a server: exit code %d, %s", code, stderr)
 	}
 	t.Setenv("OODCAST_PUBLISH__URL", "off")
 	if code, _, stderr := oodcast(t, "watch"); code != exitUsage || !strings.Contains(stderr, "--nats") {
-		t.Errorf("off in the environment: exit code %d, %s", code, stderr)
+		t.Errorf("with publishing off: exit code %d, %s", code, stderr)
 	}
 }

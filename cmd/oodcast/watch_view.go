@@ -15,7 +15,7 @@ import (
 // watchView draws a watcher four times a second and turns keys into control requests.
 type watchView struct {
 	w             *watcher
-	chosen        string // camera that the keys act on
+	selected      string // name of the camera that the keys act on
 	width, height int
 	now           time.Time
 	styles        watchStyles
@@ -39,7 +39,7 @@ func nextTick() tea.Cmd {
 // Init starts the clock.
 func (v watchView) Init() tea.Cmd { return nextTick() }
 
-// Update takes the clock, the size of the terminal and keys.
+// Update handles ticks of the clock, changes of the terminal size, and keys.
 func (v watchView) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	switch msg := msg.(type) {
 	case watchTick:
@@ -68,25 +68,25 @@ func (v watchView) key(key string) (tea.Model, tea.Cmd) {
 		return v, nil
 	}
 	at = (at + len(cameras)) % len(cameras)
-	v.chosen = cameras[at].status.Camera
-	if u, ok := turned(cameras[at], key); ok {
-		return v, v.w.set(v.chosen, u)
+	v.selected = cameras[at].status.Camera
+	if u, ok := updateForKey(cameras[at], key); ok {
+		return v, v.w.set(v.selected, u)
 	}
 	return v, nil
 }
 
-// index is where the chosen camera is in the list.
-func (v watchView) index(cameras []watched) int {
+// index returns the index of the selected camera in the list.
+func (v watchView) index(cameras []watchedCamera) int {
 	for i, c := range cameras {
-		if c.status.Camera == v.chosen {
+		if c.status.Camera == v.selected {
 			return i
 		}
 	}
 	return 0
 }
 
-// turned is what a key asks of a camera.
-func turned(c watched, key string) (u schema.Update, ok bool) {
+// updateForKey returns the control request of a key.
+func updateForKey(c watchedCamera, key string) (u schema.Update, ok bool) {
 	steps, threshold, paused := schema.Timesteps{N: len(c.last.Timesteps)}, c.threshold(), !c.status.Paused
 	switch key {
 	case "left", "h", "-":
@@ -114,42 +114,42 @@ func turned(c watched, key string) (u schema.Update, ok bool) {
 	return u, true
 }
 
-// set sends a control request; what comes back is shown.
+// set sends a control request and shows the answer.
 func (w *watcher) set(camera string, u schema.Update) tea.Cmd {
 	return func() tea.Msg {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		defer cancel()
 		st, err := w.client.Set(ctx, camera, u)
 		if err != nil {
-			w.say(err.Error())
+			w.setNote(err.Error())
 			return nil
 		}
-		w.say("")
+		w.setNote("")
 		w.status(st)
 		return nil
 	}
 }
 
-// View draws everything.
+// View draws the whole view.
 func (v watchView) View() string {
 	cameras := v.w.snapshot()
 	events, note := v.w.recent()
 	var b strings.Builder
 	where := v.w.url()
 	if where == "" {
-		where = v.styles.alarm.Render("NATS is away, trying again")
+		where = v.styles.alarm.Render("NATS is disconnected, trying again")
 	}
 	fmt.Fprintf(&b, "%s  %s  %s\n\n", v.styles.bold.Render("oodcast watch"), where, v.now.Format("15:04:05"))
 	if len(cameras) == 0 {
-		b.WriteString(v.styles.dim.Render("no camera yet") + "\n")
+		b.WriteString(v.styles.dim.Render("no cameras yet") + "\n")
 	}
-	room := v.height - 6 - 3*len(cameras) // lines left for events
+	rows := v.height - 6 - 3*len(cameras) // left for events
 	for i, c := range cameras {
 		b.WriteString(v.camera(c, i == v.index(cameras)))
 	}
-	if room > 1 {
+	if rows > 1 {
 		b.WriteString("\n" + v.styles.bold.Render("events") + "\n")
-		for _, e := range events[:min(len(events), room-1)] {
+		for _, e := range events[:min(len(events), rows-1)] {
 			line := eventLine(e)
 			if e.Type == "end" {
 				line = v.styles.dim.Render(line)
@@ -165,10 +165,10 @@ func (v watchView) View() string {
 	return lipgloss.NewStyle().MaxWidth(v.width).Render(b.String())
 }
 
-// camera draws one: a line of figures and a line of history.
-func (v watchView) camera(c watched, chosen bool) string {
+// camera draws a camera: a line of figures and a line of history.
+func (v watchView) camera(c watchedCamera, selected bool) string {
 	mark := "  "
-	if chosen {
+	if selected {
 		mark = v.styles.bold.Render("▸ ")
 	}
 	state := c.state(v.now)
@@ -189,11 +189,11 @@ func (v watchView) camera(c watched, chosen bool) string {
 		head += "  " + v.styles.alarm.Render(reason) + "\n"
 	}
 	c.advance(v.now)
-	return head + "  " + v.spark(c.peaks, c.threshold()) + "  " + peak + "\n"
+	return head + "  " + v.sparkline(c.peaks, c.threshold()) + "  " + peak + "\n"
 }
 
-// spark draws peaks as bars: the threshold is at five eighths, what is above it is red.
-func (v watchView) spark(peaks []float32, threshold float32) string {
+// sparkline draws peaks as bars: the threshold is at five eighths of the height, and peaks above it are red.
+func (v watchView) sparkline(peaks []float32, threshold float32) string {
 	const bars = "▁▂▃▄▅▆▇█"
 	var b strings.Builder
 	b.WriteString(strings.Repeat(" ", watchBins-len(peaks)))

@@ -8,18 +8,19 @@ import (
 	"github.com/oodcast/oodcast/detector"
 )
 
-// Config says when a region becomes an event.
+// Config determines when a region becomes an event.
 type Config struct {
-	// Exit is the share of the threshold at which a region that was above it ends: hysteresis. 0 … 1, default 0.8.
+	// Exit gives the hysteresis: a region that was above the threshold ends below this share of it. 0 … 1, default 0.8.
 	Exit float64 `yaml:"exit"`
-	// MinArea is the smallest region in parts of the image. Default 0.0005.
+	// MinArea is the area of the smallest region, as a fraction of the image. Default 0.0005.
 	MinArea float64 `yaml:"min_area"`
-	// MinDuration is how long a region must be there, more often than not, before it starts an event. Default 500 ms.
+	// MinDuration is how long a region must be present, more often than not, before it starts an event. Default 500 ms.
 	MinDuration time.Duration `yaml:"min_duration"`
-	// Hold is how long an event outlives its region: one that returns in time goes on with the old event. Two regions that
-	// join or part stay one or two events for as long. Default 1 s.
+	// Hold is how long an event outlives its region: a region that returns in time continues the old event. Regions that
+	// merge remain two events, and a region that splits remains one event, for as long. Default 1 s.
 	Hold time.Duration `yaml:"hold"`
-	// CoolDown is how long after an end nothing new starts in the same place: with half of its region there. Default 5 s.
+	// CoolDown is how long after an end no new event starts in the same place, that is, with half of its region there.
+	// Default 5 s.
 	CoolDown time.Duration `yaml:"cool_down"`
 	// UpdateEvery is the shortest time between two updates of an event. Default 1 s.
 	UpdateEvery time.Duration `yaml:"update_every"`

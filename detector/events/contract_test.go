@@ -9,33 +9,33 @@ import (
 	"github.com/oodcast/oodcast/detector"
 )
 
-// story is what has been said about one event.
-type story struct {
+// history is the state of one event after the messages so far.
+type history struct {
 	last  Event
 	ended bool
 }
 
-// contract checks what subscribers rely on, message by message.
+// contract checks, message by message, the promises that subscribers rely on.
 type contract struct {
-	t       *testing.T
-	stories map[string]*story
-	ends    []Event
-	cool    time.Duration
+	t         *testing.T
+	histories map[string]*history // by event ID
+	ends      []Event
+	coolDown  time.Duration
 }
 
-func (c *contract) hear(e Event) {
+func (c *contract) check(e Event) {
 	c.t.Helper()
-	s := c.stories[e.ID]
+	s := c.histories[e.ID]
 	switch {
 	case e.ID == "":
-		c.t.Fatalf("an event without an id: %+v", e)
+		c.t.Fatalf("an event has no ID: %+v", e)
 	case s == nil:
 		if e.Type != Start || e.Revision != 1 {
 			c.t.Fatalf("the first message of %s is %s, revision %d", e.ID, e.Type, e.Revision)
 		}
-		c.cooled(e)
-		s = &story{last: e}
-		c.stories[e.ID] = s
+		c.checkCoolDown(e)
+		s = &history{last: e}
+		c.histories[e.ID] = s
 		return
 	case s.ended:
 		c.t.Fatalf("%s goes on after its end: %s, revision %d", e.ID, e.Type, e.Revision)
@@ -50,7 +50,7 @@ func (c *contract) hear(e Event) {
 	}
 	if e.Type == End {
 		if e.Reason == "" || (e.Into != "") != (e.Reason == EndMerged) || e.Into == e.ID {
-			c.t.Fatalf("%s ends for reason %q into %q", e.ID, e.Reason, e.Into)
+			c.t.Fatalf("%s ends with reason %q, merged into %q", e.ID, e.Reason, e.Into)
 		}
 		s.ended = true
 		c.ends = append(c.ends, e)
@@ -58,19 +58,20 @@ func (c *contract) hear(e Event) {
 	s.last = e
 }
 
-// cooled checks that nothing has ended lately where an event starts: all of it within the box that ended.
-func (c *contract) cooled(e Event) {
+// checkCoolDown checks that an event does not start during the cool-down in a place where another one ended, that is, with
+// its whole box within the other's.
+func (c *contract) checkCoolDown(e Event) {
 	for _, end := range c.ends {
 		b, o := e.Box, end.Box
-		if e.Time.Sub(end.Time) < c.cool && end.Reason != EndStream &&
-			b.X >= o.X && b.Y >= o.Y && b.X+b.Width <= o.X+o.Width && b.Y+b.Height <= o.Y+o.Height && !c.parts(end) {
-			c.t.Fatalf("%s starts %v after %s ended there, the cool-down is %v", e.ID, e.Time.Sub(end.Time), end.ID, c.cool)
+		if e.Time.Sub(end.Time) < c.coolDown && end.Reason != EndStream &&
+			b.X >= o.X && b.Y >= o.Y && b.X+b.Width <= o.X+o.Width && b.Y+b.Height <= o.Y+o.Height && !c.hasFragments(end) {
+			c.t.Fatalf("%s starts %v after %s ended there, the cool-down is %v", e.ID, e.Time.Sub(end.Time), end.ID, c.coolDown)
 		}
 	}
 }
 
-// parts says whether an event's last box spanned parts that broke off: then the place is that of its own region.
-func (c *contract) parts(end Event) bool {
+// hasFragments reports whether an event's last box also spanned fragments. Then only its own region cools down, not the box.
+func (c *contract) hasFragments(end Event) bool {
 	x0, x1, y0, y1 := 1.0, 0.0, 1.0, 0.0
 	for _, p := range end.Polygon {
 		x0, x1, y0, y1 = min(x0, p[0]), max(x1, p[0]), min(y0, p[1]), max(y1, p[1])
@@ -78,12 +79,12 @@ func (c *contract) parts(end Event) bool {
 	return x1-x0 < end.Box.Width-1e-3 || y1-y0 < end.Box.Height-1e-3
 }
 
-// drive feeds a tracker with what the bytes say: maps with up to four rectangles of different values, at uneven times,
-// now and then on another grid, and checks all that is said. It returns the number of events.
+// drive decodes a script into maps with up to three rectangles of different values, at uneven times, now and then on another
+// grid. It feeds them to a tracker, checks all messages, and returns the number of events.
 func (c *contract) drive(cfg Config, script []byte) int {
-	c.stories, c.cool = map[string]*story{}, cfg.CoolDown
+	c.histories, c.coolDown = map[string]*history{}, cfg.CoolDown
 	tr, now, w, h := NewTracker(cfg), time.Unix(1000, 0), 40, 20
-	take := func() int {
+	next := func() int {
 		if len(script) == 0 {
 			return 0
 		}
@@ -92,15 +93,15 @@ func (c *contract) drive(cfg Config, script []byte) int {
 		return int(b)
 	}
 	for len(script) > 0 {
-		head := take()
+		head := next()
 		now = now.Add(time.Duration(1+head>>4) * 40 * time.Millisecond)
 		if head&0x0f == 15 {
 			w, h = 24+head>>4, 12+head>>5
-			c.ends = nil // places on another grid are others, roughly
+			c.ends = nil // positions are only approximate after a change of the grid
 		}
 		m := &detector.Map{Camera: "yard", Captured: now, Width: w, Height: h, Values: make([]float32, w*h), Threshold: 4}
 		for range head & 0x03 {
-			x, y, side := take()*w/256, take()*h/256, take()
+			x, y, side := next()*w/256, next()*h/256, next()
 			for dy := range min(1+side>>4, h-y) {
 				for dx := range min(1+side&15, w-x) {
 					m.Values[(y+dy)*w+x+dx] = 3 + float32(side%5)
@@ -108,26 +109,26 @@ func (c *contract) drive(cfg Config, script []byte) int {
 			}
 		}
 		for _, e := range tr.Update(m) {
-			c.hear(e)
+			c.check(e)
 		}
 		for _, e := range tr.Open() {
-			if s := c.stories[e.ID]; s == nil || s.ended {
-				c.t.Fatalf("%s is open and was not told, or ended", e.ID)
+			if s := c.histories[e.ID]; s == nil || s.ended {
+				c.t.Fatalf("%s is open but was not reported or has ended", e.ID)
 			}
 		}
 	}
 	for _, e := range tr.End(now, EndStream) {
-		c.hear(e)
+		c.check(e)
 	}
-	for id, s := range c.stories {
+	for id, s := range c.histories {
 		if !s.ended {
-			c.t.Fatalf("%s has no end", id)
+			c.t.Fatalf("%s never ends", id)
 		}
 	}
-	return len(c.stories)
+	return len(c.histories)
 }
 
-// contractConfig is one under which much happens.
+// contractConfig is a configuration under which events are frequent.
 func contractConfig() Config {
 	return Config{
 		Exit: 0.8, MinArea: 0.002, MinDuration: 100 * time.Millisecond, Hold: 400 * time.Millisecond, CoolDown: 2 * time.Second,
@@ -135,7 +136,7 @@ func contractConfig() Config {
 	}
 }
 
-// walk writes a script in which rectangles stay where they are, more or less, so that they live, meet and part.
+// walk returns a script in which rectangles move in small random steps, so that they last, merge and separate.
 func walk(random *rand.Rand, maps int) (script []byte) {
 	at := make([][3]byte, 3)
 	for i := range at {
@@ -144,7 +145,7 @@ func walk(random *rand.Rand, maps int) (script []byte) {
 	for range maps {
 		head := byte(random.IntN(256))
 		if random.IntN(40) > 0 {
-			head &^= 0x0c // seldom another grid
+			head &^= 0x0c // keep the grid most of the time
 		}
 		script = append(script, head)
 		for i := range head & 3 {
@@ -170,7 +171,7 @@ func TestTrackerKeepsItsContract(t *testing.T) {
 	}
 	t.Logf("%d events", events)
 	if events < 1000 {
-		t.Errorf("%d events, want sequences in which something happens", events)
+		t.Errorf("%d events, want at least 1000", events)
 	}
 }
 

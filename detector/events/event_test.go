@@ -25,7 +25,7 @@ func scene(at time.Duration, blob rect, value float32) *detector.Map {
 func TestTrackerFollowsARegion(t *testing.T) {
 	tr := NewTracker(DefaultConfig())
 	var events []Event
-	for i := range 40 { // 100 ms apart; a blob walks from 0.5 s to 2.9 s
+	for i := range 40 { // 100 ms apart; a blob moves from 0.5 s to 2.9 s
 		at := time.Duration(i) * 100 * time.Millisecond
 		m := scene(at, rect{}, 0)
 		if i >= 5 && i < 30 {
@@ -44,8 +44,8 @@ func TestTrackerFollowsARegion(t *testing.T) {
 		t.Fatalf("events %v, want %v", kinds, want)
 	}
 	start, end := events[0], events[2]
-	if got := start.Time.Sub(time.Unix(0, 0)); got != time.Second { // seen at 0.5 s, told after min_duration
-		t.Errorf("start told at %v, want 1s", got)
+	if got := start.Time.Sub(time.Unix(0, 0)); got != time.Second { // seen at 0.5 s, reported after min_duration
+		t.Errorf("start reported at %v, want 1s", got)
 	}
 	if got := start.Start.Sub(time.Unix(0, 0)); got != 500*time.Millisecond {
 		t.Errorf("start = %v, want 500ms", got)
@@ -54,7 +54,7 @@ func TestTrackerFollowsARegion(t *testing.T) {
 		t.Errorf("end: duration %d ms, peak %v, want 2400 and 8.9", end.Duration, end.Peak)
 	}
 	if got := end.Time.Sub(time.Unix(0, 0)); got != 3900*time.Millisecond { // last seen at 2.9 s, held for 1 s
-		t.Errorf("end told at %v, want 3.9s", got)
+		t.Errorf("end reported at %v, want 3.9s", got)
 	}
 	if b := start.Box; b.X != 10.0/40 || b.Y != 5.0/20 || b.Width != 4.0/40 || b.Height != 4.0/20 || start.Area != 16.0/800 {
 		t.Errorf("box %+v, area %v", b, start.Area)
@@ -67,18 +67,18 @@ func TestTrackerHysteresis(t *testing.T) {
 	step := func(i int, value float32) int {
 		return len(tr.Update(scene(time.Duration(i)*time.Second, blob, value)))
 	}
-	if n := step(0, 3); n != 0 { // above the exit level, below the threshold: nothing begins
+	if n := step(0, 3); n != 0 { // above the exit level, below the threshold: no event starts
 		t.Errorf("%d events below the threshold", n)
 	}
 	if n := step(1, 5); n != 1 {
 		t.Errorf("%d events above the threshold, want a start", n)
 	}
-	for i := 2; i < 6; i++ { // between the levels it goes on
+	for i := 2; i < 6; i++ { // between the levels the event goes on
 		if n := step(i, 2.5); n != 0 {
 			t.Errorf("%d events between the levels", n)
 		}
 	}
-	if n := step(6, 1) + step(7, 2.5); n != 0 { // one map is not enough, however rare maps are
+	if n := step(6, 1) + step(7, 2.5); n != 0 { // one map below the exit level is not enough, however rare maps are
 		t.Errorf("%d events with one map below the exit level, want none", n)
 	}
 	if n := step(8, 1) + step(9, 1); n != 1 {
@@ -86,23 +86,23 @@ func TestTrackerHysteresis(t *testing.T) {
 	}
 }
 
-func TestTrackerIgnoresWhatIsSmallOrShort(t *testing.T) {
+func TestTrackerIgnoresSmallAndShortRegions(t *testing.T) {
 	tr := NewTracker(DefaultConfig())
 	for i := range 30 {
 		at := time.Duration(i) * 100 * time.Millisecond
-		blob := rect{5, 5, 15, 10} // flashes for one frame in three
+		blob := rect{5, 5, 15, 10} // flashes in one frame of three
 		if i%3 > 0 {
 			blob = rect{}
 		}
 		if e := tr.Update(scene(at, blob, 9)); len(e) > 0 {
-			t.Fatalf("a flash makes %v", e)
+			t.Fatalf("a flash causes %v", e)
 		}
 	}
 	cfg := DefaultConfig()
 	cfg.MinArea, cfg.MinDuration = 0.01, 0
 	tr = NewTracker(cfg)
 	if e := tr.Update(scene(0, rect{3, 3, 4, 4}, 9)); len(e) > 0 {
-		t.Errorf("one cell of 800 makes %v", e)
+		t.Errorf("one cell of 800 causes %v", e)
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 	"github.com/oodcast/oodcast/detector/events"
 )
 
-// Something stands in the picture for a second.
+// An object stands in the picture for a second.
 func ExampleTracker() {
 	tracker := events.NewTracker(events.DefaultConfig())
 	for i := range 40 {

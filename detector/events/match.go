@@ -2,22 +2,22 @@ package events
 
 import "math"
 
-// matcher finds the assignment of rows to columns with the largest total weight, where a row or a column may stay alone.
+// matcher finds the assignment of rows to columns with the largest total weight. Rows and columns may stay unassigned.
 // It keeps its buffers between calls.
 //
-// Rows come in one after the other, each by the shortest augmenting path (Jonker and Volgenant, 1987, on the edges there
-// are instead of a full matrix). A row may also end in a column of its own of weight 0: alone.
+// It inserts one row after the other by the shortest augmenting path (Jonker and Volgenant, 1987, on a sparse list of edges
+// instead of a full matrix). Every row also has a column of its own with weight 0, which stands for unassigned.
 type matcher struct {
 	rowCost, colCost []float64 // dual variables
 	owner            []int     // row of each column; -1: none
-	before           []int     // column on the path before this one
-	slack            []float64 // what the cheapest path to a column costs beyond the duals
+	before           []int     // previous column on the path
+	slack            []float64 // reduced cost of the cheapest path to each column
 	done             []bool
 	touched          []int // columns that the path search has seen
-	rows             []int // the answer
+	rows             []int // result: column of each row
 }
 
-// edge says what a pair of row and column is worth.
+// edge is the weight of assigning a row to a column.
 type edge struct {
 	col    int
 	weight float64 // more than 0
@@ -26,7 +26,7 @@ type edge struct {
 // match returns the column of each row, or -1. The edges of row i are edges[i]. The result is valid until the next call.
 func (h *matcher) match(edges [][]edge, cols int) []int {
 	n := len(edges)
-	total := cols + n + 1 // the rows' own columns come after the real ones, and last the one where a search begins
+	total := cols + n + 1 // the real columns, one column per row for unassigned, and one where a search begins
 	h.rowCost, h.colCost, h.slack = grow(h.rowCost, n), grow(h.colCost, total), grow(h.slack, total)
 	h.owner, h.before, h.done, h.rows = grow(h.owner, total), grow(h.before, total), grow(h.done, total), grow(h.rows, n)
 	clear(h.rowCost)
@@ -47,7 +47,7 @@ func (h *matcher) match(edges [][]edge, cols int) []int {
 	return h.rows
 }
 
-// insert gives row i a column and moves others aside where that is worth more.
+// insert assigns a column to row i and reassigns other rows if the total weight gains from it.
 func (h *matcher) insert(edges [][]edge, cols, i int) {
 	begin := cols + len(edges)
 	at := begin
@@ -86,7 +86,7 @@ func (h *matcher) insert(edges [][]edge, cols, i int) {
 	h.owner[begin] = -1
 }
 
-// reach notes that a column can be had over a row whose own column is from.
+// reach records that the path can go on from column from, which row owns, to another column.
 func (h *matcher) reach(row, col, from int, cost float64) {
 	if h.done[col] {
 		return

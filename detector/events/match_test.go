@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// bestWeight tries all assignments.
+// bestWeight returns the largest total weight by trying all assignments.
 func bestWeight(edges [][]edge, taken map[int]bool) float64 {
 	if len(edges) == 0 {
 		return 0
@@ -22,15 +22,15 @@ func bestWeight(edges [][]edge, taken map[int]bool) float64 {
 	return best
 }
 
-func TestMatchIsTheBestOfAll(t *testing.T) {
+func TestMatchIsOptimal(t *testing.T) {
 	random := rand.New(rand.NewPCG(11, 12))
-	var h matcher // one for all: buffers must not leak from one call into the next
+	var h matcher // shared by all cases: state must not leak from one call into the next
 	for n := range 3000 {
 		edges, cols := make([][]edge, random.IntN(7)), random.IntN(7)
 		for i := range edges {
 			for j := range cols {
 				if random.IntN(3) > 0 {
-					edges[i] = append(edges[i], edge{j, float64(1+random.IntN(9)) / 8}) // few values: ties
+					edges[i] = append(edges[i], edge{j, float64(1+random.IntN(9)) / 8}) // few values, so that ties occur
 				}
 			}
 		}
@@ -49,15 +49,15 @@ func TestMatchIsTheBestOfAll(t *testing.T) {
 					weight = e.weight
 				}
 			}
-			got += weight // NaN: there is no such edge
+			got += weight // NaN if there is no such edge
 		}
 		if want := bestWeight(edges, map[int]bool{}); !(math.Abs(got-want) < 1e-9) {
-			t.Fatalf("case %d: weight %v of %v, want %v", n, got, edges, want)
+			t.Fatalf("case %d: total weight %v for edges %v, want %v", n, got, edges, want)
 		}
 	}
 }
 
-// The closest pair first would leave the second row alone.
+// Taking the best pair first would leave the second row unassigned.
 func TestMatchBeatsTheGreedyChoice(t *testing.T) {
 	var h matcher
 	got := h.match([][]edge{{{0, 0.6}, {1, 0.5}}, {{0, 0.55}}}, 2)
@@ -66,7 +66,7 @@ func TestMatchBeatsTheGreedyChoice(t *testing.T) {
 	}
 }
 
-// As many tracks as a map can hold at the smallest area, each beside a few others.
+// As many tracks as a map can hold at the smallest area, each next to a few others.
 func BenchmarkMatch(b *testing.B) {
 	random := rand.New(rand.NewPCG(13, 14))
 	edges := make([][]edge, 2000)

@@ -6,19 +6,19 @@ import (
 )
 
 const (
-	outlineCorners = 32
-	closeTo        = 0.75 // cells that an outline may lie off the cells' edges, where so many corners do
+	outlineCorners   = 32
+	outlineTolerance = 0.75 // cells that an outline may deviate from the cells' edges; more if there are too many corners
 )
 
-// outline returns the border of a set of cells on a grid of width × height in parts of the image: clockwise, at most
-// outlineCorners corners. Holes are not drawn, and of cells that do not all touch (eight neighbours) only the largest part.
+// outline returns the border of a set of cells on a grid of width × height in fractions of the image size: clockwise, with
+// at most outlineCorners corners. It leaves out holes and all but the largest component (eight neighbours).
 func outline(cells []cell, width, height int) [][2]float64 {
 	if len(cells) == 0 {
 		return nil
 	}
-	ring := border(largest(cells))
-	for off := closeTo; ; off *= 1.5 {
-		if short := simplified(ring, off); len(short) <= outlineCorners {
+	ring := border(largestComponent(cells))
+	for tolerance := outlineTolerance; ; tolerance *= 1.5 {
+		if short := simplify(ring, tolerance); len(short) <= outlineCorners {
 			out := make([][2]float64, len(short))
 			for i, c := range short {
 				out[i] = [2]float64{round4(float64(c.x) / float64(width)), round4(float64(c.y) / float64(height))}
@@ -28,7 +28,7 @@ func outline(cells []cell, width, height int) [][2]float64 {
 	}
 }
 
-// round4 keeps four digits: less than a pixel of a picture 8000 pixels wide.
+// round4 keeps four decimals: less than a pixel in a picture 8000 pixels wide.
 func round4(v float64) float64 { return math.Round(v*1e4) / 1e4 }
 
 // bitmap is a set of cells in a rectangle.
@@ -49,43 +49,43 @@ func newBitmap(cells []cell) bitmap {
 	return b
 }
 
-// at returns the place of a cell of the rectangle.
+// at returns the entry of a cell in the rectangle.
 func (b bitmap) at(c cell) *bool { return &b.in[(c.y-b.box.y0)*(b.box.x1-b.box.x0)+c.x-b.box.x0] }
 
 func (b bitmap) has(c cell) bool { return b.box.contains(c) && *b.at(c) }
 
-// takePart removes the cells that touch first, or each other, and returns them.
-func (b bitmap) takePart(first cell) []cell {
+// removeComponent removes the component of a cell and returns its cells.
+func (b bitmap) removeComponent(first cell) []cell {
 	*b.at(first) = false
-	part := []cell{first}
-	for next := 0; next < len(part); next++ {
+	component := []cell{first}
+	for next := 0; next < len(component); next++ {
 		for dy := -1; dy <= 1; dy++ {
 			for dx := -1; dx <= 1; dx++ {
-				if c := (cell{part[next].x + dx, part[next].y + dy}); b.has(c) {
+				if c := (cell{component[next].x + dx, component[next].y + dy}); b.has(c) {
 					*b.at(c) = false
-					part = append(part, c)
+					component = append(component, c)
 				}
 			}
 		}
 	}
-	return part
+	return component
 }
 
-// largest returns the largest part of the cells whose cells all touch.
-func largest(cells []cell) []cell {
+// largestComponent returns the largest set of cells that touch each other.
+func largestComponent(cells []cell) []cell {
 	rest := newBitmap(cells)
 	var most []cell
 	for _, c := range cells {
 		if rest.has(c) {
-			if part := rest.takePart(c); len(part) > len(most) {
-				most = part
+			if component := rest.removeComponent(c); len(component) > len(most) {
+				most = component
 			}
 		}
 	}
 	return most
 }
 
-// border follows the edges of cells that touch, with the cells on the right hand, and returns the corners.
+// border follows the outer edge of a component clockwise and returns the corners.
 func border(cells []cell) []cell {
 	first := cells[0]
 	for _, c := range cells {
@@ -94,7 +94,7 @@ func border(cells []cell) []cell {
 		}
 	}
 	set := newBitmap(cells)
-	// East, south, west, north, and the two cells ahead of a corner on the left and on the right hand.
+	// The directions east, south, west and north, and for each the cells ahead of a corner on the left and on the right.
 	steps := [4]cell{{1, 0}, {0, 1}, {-1, 0}, {0, -1}}
 	left := [4]cell{{0, -1}, {0, 0}, {-1, 0}, {-1, -1}}
 	right := [4]cell{{0, 0}, {-1, 0}, {-1, -1}, {0, -1}}
@@ -102,7 +102,7 @@ func border(cells []cell) []cell {
 	ring := []cell{first}
 	for {
 		at = cell{at.x + steps[dir].x, at.y + steps[dir].y}
-		turn := 1 // to the right: nothing ahead
+		turn := 1 // right: no cell ahead
 		switch {
 		case set.has(cell{at.x + left[dir].x, at.y + left[dir].y}):
 			turn = 3
@@ -119,9 +119,9 @@ func border(cells []cell) []cell {
 	}
 }
 
-// simplified drops corners of a closed line that lie closer than off to the line without them (Ramer 1972, Douglas and
+// simplify drops the corners of a closed line that lie within tolerance of the line without them (Ramer 1972, Douglas and
 // Peucker 1973), starting from two corners far apart.
-func simplified(ring []cell, off float64) []cell {
+func simplify(ring []cell, tolerance float64) []cell {
 	far, most := 0, -1
 	for i, c := range ring {
 		dx, dy := c.x-ring[0].x, c.y-ring[0].y
@@ -134,10 +134,10 @@ func simplified(ring []cell, off float64) []cell {
 	closed := append(slices.Clip(ring), ring[0])
 	for _, half := range [2][2]int{{0, far}, {far, len(ring)}} {
 		first, last := half[0], half[1]
-		at, _ := farthest(closed, first, last) // stays in any case: a ring has an inside
+		at, _ := farthest(closed, first, last) // always kept, so that the ring encloses an area
 		keep[at] = true
-		split(closed, keep, first, at, off)
-		split(closed, keep, at, last, off)
+		keepFarthest(closed, keep, first, at, tolerance)
+		keepFarthest(closed, keep, at, last, tolerance)
 	}
 	var short []cell
 	for i, c := range ring {
@@ -148,18 +148,19 @@ func simplified(ring []cell, off float64) []cell {
 	return short
 }
 
-// split keeps the corner between first and last that lies farthest off their line, if that is more than off.
-func split(line []cell, keep []bool, first, last int, off float64) {
+// keepFarthest keeps the corner between first and last that lies farthest from their line, if the distance exceeds
+// tolerance, and repeats this on both sides of it.
+func keepFarthest(line []cell, keep []bool, first, last int, tolerance float64) {
 	at, d := farthest(line, first, last)
-	if d <= off {
+	if d <= tolerance {
 		return
 	}
 	keep[at] = true
-	split(line, keep, first, at, off)
-	split(line, keep, at, last, off)
+	keepFarthest(line, keep, first, at, tolerance)
+	keepFarthest(line, keep, at, last, tolerance)
 }
 
-// farthest returns the corner between first and last that lies farthest off their line, and how far.
+// farthest returns the corner between first and last that lies farthest from their line, and its distance.
 func farthest(line []cell, first, last int) (at int, most float64) {
 	at = first
 	for i := first + 1; i < last; i++ {
@@ -170,7 +171,7 @@ func farthest(line []cell, first, last int) (at int, most float64) {
 	return at, most
 }
 
-// distance of a corner from the line through a and b, or from a when they are the same.
+// distance returns the distance of a corner from the line through a and b, or from a if both are the same.
 func distance(c, a, b cell) float64 {
 	dx, dy := float64(b.x-a.x), float64(b.y-a.y)
 	cx, cy := float64(c.x-a.x), float64(c.y-a.y)

@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// set reads cells from a drawing.
+// set returns the cells of a drawing.
 func set(rows ...string) (cells []cell) {
 	for y, row := range rows {
 		for x, c := range row {
@@ -33,18 +33,18 @@ func TestBorder(t *testing.T) {
 			{0, 0}, {1, 0}, {1, 1}, {2, 1}, {2, 2}, {1, 2}, {1, 1}, {0, 1},
 		}},
 		{"a hole", set("###", "#.#", "###"), []cell{{0, 0}, {3, 0}, {3, 3}, {0, 3}}},
-		{"the largest of two parts", set("#..##", "...##"), []cell{{3, 0}, {5, 0}, {5, 2}, {3, 2}}},
+		{"the largest of two components", set("#..##", "...##"), []cell{{3, 0}, {5, 0}, {5, 2}, {3, 2}}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			if diff := cmp.Diff(c.want, border(largest(c.cells)), cmp.AllowUnexported(cell{})); diff != "" {
+			if diff := cmp.Diff(c.want, border(largestComponent(c.cells)), cmp.AllowUnexported(cell{})); diff != "" {
 				t.Error(diff)
 			}
 		})
 	}
 }
 
-// The outline of a disc, however large, has few corners and about the disc's area.
+// The outline of a disc of any size has few corners and about the disc's area.
 func TestOutlineOfADisc(t *testing.T) {
 	for _, radius := range []int{1, 3, 10, 40} {
 		var cells []cell
@@ -63,7 +63,7 @@ func TestOutlineOfADisc(t *testing.T) {
 	}
 }
 
-// area is the signed area inside a ring: positive when it is clockwise with y downwards.
+// area returns the signed area inside a ring: positive if it is clockwise with y pointing down.
 func area(ring [][2]float64) (sum float64) {
 	for i, p := range ring {
 		q := ring[(i+1)%len(ring)]
@@ -72,8 +72,8 @@ func area(ring [][2]float64) (sum float64) {
 	return sum / 2
 }
 
-// Whatever the cells, there is an outline: clockwise, within their rectangle, with at most 32 corners.
-func TestOutlineOfAnything(t *testing.T) {
+// Every set of cells has an outline within the image with at most 32 corners.
+func TestOutlineOfRandomCells(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	for range 3000 {
 		w, h, share := 1+random.IntN(60), 1+random.IntN(40), random.Float64()
@@ -90,15 +90,15 @@ func TestOutlineOfAnything(t *testing.T) {
 			continue
 		}
 		if len(ring) > 32 || len(ring) < 3 {
-			t.Fatalf("%d corners of %d cells", len(ring), len(cells))
+			t.Fatalf("%d corners around %d cells, want 3 to 32", len(ring), len(cells))
 		}
 		for _, p := range ring {
 			if p[0] < 0 || p[0] > 1 || p[1] < 0 || p[1] > 1 {
-				t.Fatalf("corner %v outside", p)
+				t.Fatalf("corner %v lies outside the image", p)
 			}
 		}
 	}
 	if outline(nil, 8, 8) != nil {
-		t.Error("no cells have an outline")
+		t.Error("an empty set of cells has an outline")
 	}
 }

@@ -25,9 +25,9 @@ func (r rect) overlap(o rect) int {
 
 func (r rect) contains(c cell) bool { return c.x >= r.x0 && c.x < r.x1 && c.y >= r.y0 && c.y < r.y1 }
 
-// bridge is how far apart connected cells are at most, in each direction: a gap of one cell does not part a region, for
-// the outer cells of a thing flicker.
-const bridge = 2
+// maxStep is the largest distance of connected cells in each direction. A gap of one cell does not split a region, because
+// the outer cells of an object flicker.
+const maxStep = 2
 
 // region is a connected set of cells.
 type region struct {
@@ -37,7 +37,7 @@ type region struct {
 	peak  float32
 }
 
-// centre is the mean place of the cells.
+// centre is the mean position of the cells.
 func (r *region) centre() (x, y float64) {
 	for _, c := range r.cells {
 		x += float64(c.x)
@@ -49,18 +49,18 @@ func (r *region) centre() (x, y float64) {
 
 // regionFinder keeps its buffers between maps.
 type regionFinder struct {
-	labels []int // of each cell: 0 not looked at or outside, -1 in a region that is too small, else the region's number + 1
+	labels []int // per cell: 0 not visited or outside, -1 in a region that is too small, otherwise the region's index + 1
 	cells  []cell
 	found  []region
 }
 
-// regions returns the connected regions of values above level with at least minCells cells. The
-// result is valid until the next call.
+// regions returns the connected regions of values above level with at least minCells cells. The result is valid until the
+// next call.
 func (f *regionFinder) regions(m *detector.Map, level float32, minCells int) []region {
 	f.labels = grow(f.labels, len(m.Values))
 	clear(f.labels)
 	if cap(f.cells) < len(m.Values) {
-		f.cells = make([]cell, 0, len(m.Values)) // room for all: what regions point into never moves
+		f.cells = make([]cell, 0, len(m.Values)) // room for all: regions point into an array that must not move
 	}
 	f.cells, f.found = f.cells[:0], f.found[:0]
 	for i, v := range m.Values {
@@ -81,7 +81,7 @@ func (f *regionFinder) regions(m *detector.Map, level float32, minCells int) []r
 	return f.found
 }
 
-// flood labels the region around a cell. Its list of cells is also the queue of those whose neighbours are not looked at.
+// flood labels the region around a cell. The region's list of cells also serves as the queue of cells to visit.
 func (f *regionFinder) flood(m *detector.Map, level float32, start, label int) region {
 	first := len(f.cells)
 	x, y := start%m.Width, start/m.Width
@@ -94,8 +94,8 @@ func (f *regionFinder) flood(m *detector.Map, level float32, start, label int) r
 		r.sum += float64(v)
 		r.peak = max(r.peak, v)
 		r.box = r.box.union(rect{x, y, x + 1, y + 1})
-		for ny := max(0, y-bridge); ny <= min(m.Height-1, y+bridge); ny++ {
-			for nx := max(0, x-bridge); nx <= min(m.Width-1, x+bridge); nx++ {
+		for ny := max(0, y-maxStep); ny <= min(m.Height-1, y+maxStep); ny++ {
+			for nx := max(0, x-maxStep); nx <= min(m.Width-1, x+maxStep); nx++ {
 				if j := ny*m.Width + nx; m.Values[j] > level && f.labels[j] == 0 && m.Judged(j) {
 					f.labels[j] = label
 					f.cells = append(f.cells, cell{nx, ny})
@@ -107,8 +107,8 @@ func (f *regionFinder) flood(m *detector.Map, level float32, start, label int) r
 	return r
 }
 
-// under counts how many of the cells, moved by dx and dy, lie in each region; counts has one entry a region.
-func (f *regionFinder) under(cells []cell, dx, dy, width, height int, counts []int) {
+// countByRegion counts how many of the cells, moved by dx and dy, lie in each region; counts has one entry per region.
+func (f *regionFinder) countByRegion(cells []cell, dx, dy, width, height int, counts []int) {
 	clear(counts)
 	for _, c := range cells {
 		x, y := c.x+dx, c.y+dy
@@ -121,7 +121,7 @@ func (f *regionFinder) under(cells []cell, dx, dy, width, height int, counts []i
 	}
 }
 
-// grow returns s with length n, in a new array if its own is too small. Elements up to the old capacity keep their values.
+// grow returns s with length n, in a new array if its capacity is too small. Elements in a reused array keep their values.
 func grow[T any](s []T, n int) []T {
 	if cap(s) < n {
 		return make([]T, n)

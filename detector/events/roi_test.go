@@ -19,7 +19,7 @@ func TestROIHidesRegionsFromEvents(t *testing.T) {
 			m := scene(time.Duration(i)*100*time.Millisecond, tt.blob, 9)
 			m.ROI = mask
 			if share := m.AboveThreshold(); (share > 0) != tt.want {
-				t.Fatalf("share above the threshold %v with the blob at %v", share, tt.blob)
+				t.Fatalf("share above the threshold = %v with the blob at %v", share, tt.blob)
 			}
 			seen = seen || len(tr.Update(m)) > 0
 		}

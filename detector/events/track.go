@@ -12,51 +12,52 @@ import (
 type track struct {
 	event   Event
 	started bool
-	seen    time.Time // last map with the region
-	told    time.Time // last message
-	missed  int       // maps without the region since then
-	there   time.Duration
-	away    time.Duration // of a candidate
 
-	region int    // in the current map, -1 without
-	body   []cell // the region in the last map that had it
-	box    rect
-	solo   motion // without what merged with it
+	lastSeen    time.Time     // capture time of the last map with the region
+	lastMessage time.Time     // capture time of the map behind the last message
+	missedMaps  int           // maps without the region since lastSeen
+	present     time.Duration // how long the region has been there in total
+	absent      time.Duration // length of the current absence of a candidate's region
 
-	parent *track // the track that a part broke off from, while it counts as part of it
-	into   *track // the track whose region swallowed this one's, while it may come out again
-	merged time.Time
-	parts  int // tracks with into == this one
-	dead   bool
+	region int    // index in the current map; -1: none
+	cells  []cell // the region in the last map that had it
+	box    rect   // of cells
+	alone  motion // of the region while no other region was merged with it
+
+	parent     *track // the track that this fragment broke off from, while it counts as part of it
+	mergedInto *track // the track whose region absorbed this one's, while they may still separate
+	mergedAt   time.Time
+	absorbed   int // tracks whose mergedInto is this one
+	dead       bool
 }
 
-// motion is where a region was when it was last by itself, and how fast it went.
+// motion is where a region was when it was last separate from others, and its velocity.
 type motion struct {
 	cells  []cell
 	x, y   float64 // centre
-	vx, vy float64 // cells a second
+	vx, vy float64 // cells per second
 	at     time.Time
 }
 
 const (
 	motionMemory = 0.4         // share of a new measurement in the velocity
-	maxCoast     = time.Second // a region that is away is not expected any further than it went in this time
+	maxCoast     = time.Second // the position of an absent region is extrapolated for no longer than this
 )
 
-// shift is how many cells the region should have moved by now.
+// shift predicts how many cells the region has moved by now.
 func (o *motion) shift(now time.Time) (dx, dy int) {
 	dt := min(now.Sub(o.at), maxCoast).Seconds()
 	return int(math.Round(o.vx * dt)), int(math.Round(o.vy * dt))
 }
 
-// closeness is 1 where a region's centre is where the track's should be by now, and 1/2 as far away as the track is large.
+// closeness is 1 if a region's centre is at the predicted centre of the track, and 1/2 at a distance of the track's size.
 func (o *motion) closeness(r *region, now time.Time) float64 {
 	dx, dy := o.shift(now)
 	x, y := r.centre()
 	return 1 / (1 + math.Hypot(x-o.x-float64(dx), y-o.y-float64(dy))/math.Sqrt(float64(len(o.cells))))
 }
 
-// moved notes a new place.
+// moved records a new position.
 func (o *motion) moved(r *region, now time.Time) {
 	x, y := r.centre()
 	if dt := now.Sub(o.at).Seconds(); len(o.cells) > 0 && dt > 0 && dt < 2 {
@@ -66,8 +67,9 @@ func (o *motion) moved(r *region, now time.Time) {
 	o.cells, o.x, o.y, o.at = append(o.cells[:0], r.cells...), x, y, now
 }
 
-// senior says which of two tracks lives when their regions merge: events before candidates, then the older.
-func (tr *track) senior(o *track) bool {
+// outranks reports whether the track survives o when their regions merge: events outrank candidates, independent tracks
+// outrank fragments, and older tracks outrank younger ones.
+func (tr *track) outranks(o *track) bool {
 	if tr.started != o.started {
 		return tr.started
 	}
@@ -77,38 +79,39 @@ func (tr *track) senior(o *track) bool {
 	return tr.event.Start.Before(o.event.Start)
 }
 
-// way is where the track may be now: from where it was, within what swallowed it, to where it should be by now.
-func (tr *track) way(now time.Time) rect {
-	dx, dy := tr.solo.shift(now)
+// searchBox is where the track may be now: it spans the last position, the predicted one, and the region that absorbed the
+// track.
+func (tr *track) searchBox(now time.Time) rect {
+	dx, dy := tr.alone.shift(now)
 	b := tr.box
 	w := b.union(rect{b.x0 + dx, b.y0 + dy, b.x1 + dx, b.y1 + dy})
-	if tr.into != nil {
-		w = w.union(tr.into.box)
+	if tr.mergedInto != nil {
+		w = w.union(tr.mergedInto.box)
 	}
 	return w.grown(nearCells)
 }
 
-// comeOut ends that a track's region is part of another one's.
-func (tr *track) comeOut() {
-	if tr.into != nil {
-		tr.into.parts--
-		tr.into = nil
+// separate ends the state in which another track's region has absorbed this one's.
+func (tr *track) separate() {
+	if tr.mergedInto != nil {
+		tr.mergedInto.absorbed--
+		tr.mergedInto = nil
 	}
 }
 
-// take makes regions the track's own: its region, and those of parts that broke off.
-func (tr *track) take(m *detector.Map, regions []region, parts []int) {
+// update moves the track to its region in the map. The event also covers the regions of fragments that broke off.
+func (tr *track) update(m *detector.Map, regions []region, fragments []int) {
 	own := &regions[tr.region]
-	if dt := m.Captured.Sub(tr.seen); tr.missed == 0 {
-		tr.there += dt
+	if dt := m.Captured.Sub(tr.lastSeen); tr.missedMaps == 0 {
+		tr.present += dt
 	}
-	tr.seen, tr.missed = m.Captured, 0
-	tr.body, tr.box = append(tr.body[:0], own.cells...), own.box
-	if tr.parts == 0 {
-		tr.solo.moved(own, m.Captured)
+	tr.lastSeen, tr.missedMaps = m.Captured, 0
+	tr.cells, tr.box = append(tr.cells[:0], own.cells...), own.box
+	if tr.absorbed == 0 {
+		tr.alone.moved(own, m.Captured)
 	}
 	box, count, sum, peak := own.box, len(own.cells), own.sum, own.peak
-	for _, i := range parts {
+	for _, i := range fragments {
 		r := &regions[i]
 		box, count, sum, peak = box.union(r.box), count+len(r.cells), sum+r.sum, max(peak, r.peak)
 	}
@@ -122,24 +125,24 @@ func (tr *track) take(m *detector.Map, regions []region, parts []int) {
 	}
 	e.Mean = float32(sum / float64(count))
 	e.Area = float64(count) / (w * h)
-	e.Duration = tr.seen.Sub(e.Start)
+	e.Duration = tr.lastSeen.Sub(e.Start)
 	e.Threshold, e.Timesteps = m.Threshold, m.Timesteps
 }
 
-// message is what to tell about the event.
+// message returns the next message about the event.
 func (tr *track) message(kind Type, now time.Time, grid cell) Event {
 	e := &tr.event
 	e.Revision++
 	e.Type, e.Time = kind, now
-	e.Polygon = outline(tr.body, grid.x, grid.y)
-	tr.told = now
+	e.Polygon = outline(tr.cells, grid.x, grid.y)
+	tr.lastMessage = now
 	return *e
 }
 
-// regrid carries what the track knows of the grid over to another one, roughly: a camera has changed its size.
+// regrid transfers the track to another grid, approximately, after the camera has changed its picture size.
 func (tr *track) regrid(from, to cell) {
 	scale := func(c cell) cell { return cell{c.x * to.x / from.x, c.y * to.y / from.y} }
-	for _, cells := range []*[]cell{&tr.body, &tr.solo.cells} {
+	for _, cells := range []*[]cell{&tr.cells, &tr.alone.cells} {
 		for i, c := range *cells {
 			(*cells)[i] = scale(c)
 		}
@@ -148,5 +151,5 @@ func (tr *track) regrid(from, to cell) {
 	}
 	a, b := scale(cell{tr.box.x0, tr.box.y0}), scale(cell{tr.box.x1, tr.box.y1})
 	tr.box = rect{a.x, a.y, max(b.x, a.x+1), max(b.y, a.y+1)}
-	tr.solo.vx, tr.solo.vy, tr.solo.at = 0, 0, time.Time{}
+	tr.alone.vx, tr.alone.vy, tr.alone.at = 0, 0, time.Time{}
 }

@@ -11,26 +11,27 @@ import (
 
 // Tracker follows the regions above the threshold of one camera from map to map. It is not safe for concurrent use.
 //
-// Regions go on with the tracks that they overlap and that they are near to, where those should be by now, such that all
-// tracks together fit best. Regions flicker: they go for a map, fall apart and join again. So nothing is decided at once.
-// Of a region that splits, the part that fits best is the event's; another one counts as part of it. Where two join, the
-// older event goes on, and the other one waits to come out again. Both last for Config.Hold.
+// Each region is assigned to a track whose predicted position it overlaps or is near to; the assignment maximises the total
+// score of all tracks. Regions flicker: they disappear for a map, fall apart and join again. So no decision is immediate.
+// When a region splits, the fragment that fits best continues the event, and the other fragments count as part of it. When
+// two regions merge, the older event goes on, and the younger one is kept in case the regions separate again. Both states
+// last for Config.Hold.
 type Tracker struct {
-	cfg     Config
-	tracks  []*track
-	ghosts  []ghost
-	grid    cell // width and height of the last map
-	find    regionFinder
-	regions []region // of the current map
-	owners  []*track // of the regions
-	links   []link   // best first
-	edges   [][]edge // the same for match, by track
-	match   matcher
-	counts  []int
+	cfg       Config
+	tracks    []*track
+	cooldowns []cooldown
+	grid      cell // width and height of the last map
+	finder    regionFinder
+	regions   []region // of the current map
+	owners    []*track // track of each region; nil: none
+	links     []link   // best first
+	edges     [][]edge // the links of each track, as the matcher takes them
+	matcher   matcher
+	counts    []int // buffer of connect
 }
 
-// ghost is a place where an event ended a while ago.
-type ghost struct {
+// cooldown is a place where an event ended and where no other one may start for a while.
+type cooldown struct {
 	box   rect
 	until time.Time
 }
@@ -38,17 +39,17 @@ type ghost struct {
 // NewTracker returns a tracker without events.
 func NewTracker(cfg Config) *Tracker { return &Tracker{cfg: cfg} }
 
-// Config returns what the tracker goes by.
+// Config returns the current configuration.
 func (t *Tracker) Config() Config { return t.cfg }
 
-// Configure changes what the tracker goes by. Events that are open go on.
+// Configure replaces the configuration. Open events go on.
 func (t *Tracker) Configure(cfg Config) { t.cfg = cfg }
 
-// Update takes the next map of the camera and returns what begins, goes on or ends with it.
+// Update takes the next map of the camera and returns the messages about events that start, go on or end with it.
 func (t *Tracker) Update(m *detector.Map) []Event {
 	t.regrid(m)
 	minCells := max(1, int(t.cfg.MinArea*float64(m.Width*m.Height)))
-	t.regions = t.find.regions(m, t.exit(m.Threshold), minCells)
+	t.regions = t.finder.regions(m, t.exit(m.Threshold), minCells)
 	t.owners = grow(t.owners, len(t.regions))
 	clear(t.owners)
 	for _, tr := range t.tracks {
@@ -57,25 +58,25 @@ func (t *Tracker) Update(m *detector.Map) []Event {
 	t.connect(m)
 	t.assign()
 	t.merge(m.Captured)
-	t.begin(m)
-	t.take(m)
-	return append(t.expire(m), t.tell(m)...)
+	t.startTracks(m)
+	t.updateTracks(m)
+	return append(t.expire(m), t.messages(m)...)
 }
 
 // End closes all events.
-func (t *Tracker) End(now time.Time, why EndReason) []Event {
+func (t *Tracker) End(now time.Time, reason EndReason) []Event {
 	var events []Event
 	for _, tr := range t.tracks {
 		if tr.started {
-			tr.event.Reason = why
+			tr.event.Reason = reason
 			events = append(events, tr.message(End, now, t.grid))
 		}
 	}
-	t.tracks, t.ghosts = nil, nil
+	t.tracks, t.cooldowns = nil, nil
 	return events
 }
 
-// Open returns the events that have started and not ended, as they are after the last map.
+// Open returns the events that have started and not ended, in their state after the last map.
 func (t *Tracker) Open() []Event {
 	var events []Event
 	for _, tr := range t.tracks {
@@ -86,7 +87,7 @@ func (t *Tracker) Open() []Event {
 	return events
 }
 
-// exit returns the level at which regions are cut out: below the threshold, also when that is negative.
+// exit returns the level above which cells form regions. It is below the threshold even if the threshold is negative.
 func (t *Tracker) exit(threshold float32) float32 {
 	return threshold - float32(1-t.cfg.Exit)*max(threshold, -threshold)
 }
@@ -97,13 +98,13 @@ func (t *Tracker) regrid(m *detector.Map) {
 		for _, tr := range t.tracks {
 			tr.regrid(t.grid, grid)
 		}
-		t.ghosts = nil
+		t.cooldowns = nil
 	}
 	t.grid = grid
 }
 
-// give makes a region the track's.
-func (t *Tracker) give(region int, tr *track) {
+// setOwner assigns a region to a track.
+func (t *Tracker) setOwner(region int, tr *track) {
 	if tr.region >= 0 {
 		t.owners[tr.region] = nil
 	}
@@ -111,112 +112,113 @@ func (t *Tracker) give(region int, tr *track) {
 	t.owners[region] = tr
 }
 
-// begin starts tracks for the regions that nobody owns.
-func (t *Tracker) begin(m *detector.Map) {
+// startTracks starts a track for each region without an owner.
+func (t *Tracker) startTracks(m *detector.Map) {
 	for i := range t.regions {
 		r := &t.regions[i]
 		if t.owners[i] != nil {
 			continue
 		}
-		parent := t.brokenOff(i)
+		parent := t.fragmentOf(i)
 		if parent == nil && r.peak <= m.Threshold {
-			continue // above the exit level only: nothing new begins there
+			continue // only above the exit level: no new event begins there
 		}
 		tr := &track{
-			event: Event{Camera: m.Camera, Start: m.Captured, Bundle: m.Bundle}, region: -1, seen: m.Captured, parent: parent,
+			event: Event{Camera: m.Camera, Start: m.Captured, Bundle: m.Bundle}, region: -1, lastSeen: m.Captured, parent: parent,
 		}
 		t.tracks = append(t.tracks, tr)
-		t.give(i, tr)
+		t.setOwner(i, tr)
 	}
 }
 
-// cooling says whether half of the track's region lies where an event ended a while ago.
-func (t *Tracker) cooling(tr *track, now time.Time) bool {
-	return slices.ContainsFunc(t.ghosts, func(g ghost) bool {
+// coolingDown reports whether at least half of the track's region lies in a place that is cooling down.
+func (t *Tracker) coolingDown(tr *track, now time.Time) bool {
+	return slices.ContainsFunc(t.cooldowns, func(g cooldown) bool {
 		n := 0
-		for _, c := range tr.body {
+		for _, c := range tr.cells {
 			if g.box.contains(c) {
 				n++
 			}
 		}
-		return g.until.After(now) && 2*n >= len(tr.body)
+		return g.until.After(now) && 2*n >= len(tr.cells)
 	})
 }
 
-// take hands the regions to their tracks, and what broke off to where it came from.
-func (t *Tracker) take(m *detector.Map) {
+// updateTracks updates every track with its region and with the fragments that broke off from it.
+func (t *Tracker) updateTracks(m *detector.Map) {
 	for _, tr := range t.tracks {
 		if tr.region < 0 {
-			tr.missed++
+			tr.missedMaps++
 			if !tr.started {
-				tr.away = m.Captured.Sub(tr.seen)
+				tr.absent = m.Captured.Sub(tr.lastSeen)
 			}
 			continue
 		}
-		tr.comeOut()
-		var parts []int
+		tr.separate()
+		var fragments []int
 		for _, o := range t.tracks {
 			if o.parent == tr && o.region >= 0 {
-				parts = append(parts, o.region)
+				fragments = append(fragments, o.region)
 			}
 		}
-		tr.take(m, t.regions, parts)
+		tr.update(m, t.regions, fragments)
 	}
 }
 
-// tell returns what there is to say about the events of this map.
-func (t *Tracker) tell(m *detector.Map) (events []Event) {
+// messages returns the start and update messages that are due with this map.
+func (t *Tracker) messages(m *detector.Map) (events []Event) {
 	for _, tr := range t.tracks {
-		if tr.region < 0 || t.stillPart(tr) {
+		if tr.region < 0 || t.isFragment(tr) {
 			continue
 		}
 		switch {
-		case !tr.started && tr.there >= t.cfg.MinDuration && !t.cooling(tr, m.Captured):
+		case !tr.started && tr.present >= t.cfg.MinDuration && !t.coolingDown(tr, m.Captured):
 			tr.started = true
 			tr.event.ID = fmt.Sprintf("%s-%d-%08x", m.Camera, m.Captured.UnixMilli(), rand.Uint32())
 			events = append(events, tr.message(Start, m.Captured, t.grid))
-		case tr.started && m.Captured.Sub(tr.told) >= t.cfg.UpdateEvery:
+		case tr.started && m.Captured.Sub(tr.lastMessage) >= t.cfg.UpdateEvery:
 			events = append(events, tr.message(Update, m.Captured, t.grid))
 		}
 	}
 	return events
 }
 
-// stillPart says whether a track is part of another one. It no longer is when it has been apart for long enough.
-func (t *Tracker) stillPart(tr *track) bool {
+// isFragment reports whether a track still counts as part of another one. It becomes independent once it has been apart for
+// long enough.
+func (t *Tracker) isFragment(tr *track) bool {
 	if tr.parent == nil {
 		return false
 	}
-	if tr.there < max(t.cfg.Hold, t.cfg.MinDuration) || tr.parent.box.grown(nearCells).overlap(tr.box) > 0 {
+	if tr.present < max(t.cfg.Hold, t.cfg.MinDuration) || tr.parent.box.grown(nearCells).overlap(tr.box) > 0 {
 		return true
 	}
 	tr.parent = nil
 	return false
 }
 
-// expire drops the tracks whose region has been away too long.
+// expire removes the tracks whose region has been absent too long and returns their end messages.
 func (t *Tracker) expire(m *detector.Map) (ended []Event) {
-	over := func(tr *track, why EndReason) {
+	end := func(tr *track, reason EndReason) {
 		tr.dead = true
-		if tr.into != nil {
-			tr.event.Into = tr.into.event.ID
-			tr.comeOut()
+		if tr.mergedInto != nil {
+			tr.event.Into = tr.mergedInto.event.ID
+			tr.separate()
 		}
 		if tr.started {
-			tr.event.Reason = why
+			tr.event.Reason = reason
 			ended = append(ended, tr.message(End, m.Captured, t.grid))
-			t.ghosts = append(t.ghosts, ghost{tr.box.grown(nearCells), m.Captured.Add(t.cfg.CoolDown)})
+			t.cooldowns = append(t.cooldowns, cooldown{tr.box.grown(nearCells), m.Captured.Add(t.cfg.CoolDown)})
 		}
 	}
 	for _, tr := range t.tracks {
 		switch {
 		case tr.dead || tr.region >= 0:
-		case tr.into != nil:
-			if m.Captured.Sub(tr.merged) >= t.cfg.Hold || tr.into.dead {
-				over(tr, EndMerged)
+		case tr.mergedInto != nil:
+			if m.Captured.Sub(tr.mergedAt) >= t.cfg.Hold || tr.mergedInto.dead {
+				end(tr, EndMerged)
 			}
-		case !t.waits(tr, m.Captured):
-			over(tr, EndGone)
+		case !t.mayReturn(tr, m.Captured):
+			end(tr, EndGone)
 		}
 	}
 	t.tracks = slices.DeleteFunc(t.tracks, func(tr *track) bool { return tr.dead })
@@ -225,16 +227,16 @@ func (t *Tracker) expire(m *detector.Map) (ended []Event) {
 			tr.parent = nil
 		}
 	}
-	t.ghosts = slices.DeleteFunc(t.ghosts, func(g ghost) bool { return !g.until.After(m.Captured) })
+	t.cooldowns = slices.DeleteFunc(t.cooldowns, func(g cooldown) bool { return !g.until.After(m.Captured) })
 	return ended
 }
 
-// waits says whether a track without a region may get one again. An event waits for Hold, and for two maps where maps are
-// rare; a candidate must have been there more often than not.
-func (t *Tracker) waits(tr *track, now time.Time) bool {
-	away := now.Sub(tr.seen)
+// mayReturn reports whether to keep a track without a region, in case its region returns. An event is kept for Hold, and for
+// at least two maps where maps are rare; a candidate must also have been present for as long as it has been absent.
+func (t *Tracker) mayReturn(tr *track, now time.Time) bool {
+	absent := now.Sub(tr.lastSeen)
 	if tr.started {
-		return away < t.cfg.Hold || tr.missed < 2 && t.cfg.Hold > 0
+		return absent < t.cfg.Hold || tr.missedMaps < 2 && t.cfg.Hold > 0
 	}
-	return away < t.cfg.Hold && tr.away <= tr.there
+	return absent < t.cfg.Hold && tr.absent <= tr.present
 }

@@ -29,7 +29,7 @@ func (f *film) clock() time.Time {
 	return time.Unix(1000, 0).Add(time.Duration(f.i) * 100 * time.Millisecond)
 }
 
-// show is the next map: blobs of value 6 over a threshold of 4.
+// show feeds the next map, with blobs of value 6 over a threshold of 4.
 func (f *film) show(blobs ...rect) []Event {
 	m := &detector.Map{
 		Camera: "yard", Bundle: "b", Captured: f.clock(), Width: 80, Height: 40, Values: make([]float32, 80*40), Threshold: 4,
@@ -47,8 +47,8 @@ func (f *film) show(blobs ...rect) []Event {
 	return events
 }
 
-// of returns the messages of one type.
-func (f *film) of(kind Type) (list []Event) {
+// ofType returns the messages of one type.
+func (f *film) ofType(kind Type) (list []Event) {
 	for _, e := range f.events {
 		if e.Type == kind {
 			list = append(list, e)
@@ -57,8 +57,8 @@ func (f *film) of(kind Type) (list []Event) {
 	return list
 }
 
-// at returns the id of the open event whose box is closest to that of a blob.
-func (f *film) at(b rect) string {
+// eventAt returns the ID of the open event whose box is closest to a blob.
+func (f *film) eventAt(b rect) string {
 	f.t.Helper()
 	id, least := "", 0.1
 	for _, e := range f.tr.Open() {
@@ -75,25 +75,25 @@ func (f *film) at(b rect) string {
 
 func TestTrackerKeepsIDsWhenRegionsCross(t *testing.T) {
 	f := newFilm(t, func(c *Config) { c.Hold = 3 * time.Second })
-	right := func(i int) rect { return rect{2 + i, 14, 12 + i, 22} } // of different size, at the same height
+	right := func(i int) rect { return rect{2 + i, 14, 12 + i, 22} } // different sizes at the same height
 	left := func(i int) rect { return rect{66 - i, 12, 74 - i, 24} }
 	for i := range 20 {
 		f.show(right(i), left(i))
 	}
-	a, b := f.at(right(19)), f.at(left(19))
+	a, b := f.eventAt(right(19)), f.eventAt(left(19))
 	if a == b {
-		t.Fatal("two regions are one event")
+		t.Fatal("two regions share one event")
 	}
 	for i := 20; i < 60; i++ {
 		f.show(right(i), left(i))
 	}
-	if got := f.at(right(59)); got != a {
-		t.Errorf("the one that went right is %s, want %s", got, a)
+	if got := f.eventAt(right(59)); got != a {
+		t.Errorf("the region that moved right is %s, want %s", got, a)
 	}
-	if got := f.at(left(59)); got != b {
-		t.Errorf("the one that went left is %s, want %s", got, b)
+	if got := f.eventAt(left(59)); got != b {
+		t.Errorf("the region that moved left is %s, want %s", got, b)
 	}
-	if starts, ends := f.of(Start), f.of(End); len(starts) != 2 || len(ends) != 0 {
+	if starts, ends := f.ofType(Start), f.ofType(End); len(starts) != 2 || len(ends) != 0 {
 		t.Errorf("%d starts and %d ends, want 2 and none", len(starts), len(ends))
 	}
 }
@@ -107,20 +107,20 @@ func TestTrackerMergeEndsTheYounger(t *testing.T) {
 	for range 10 {
 		f.show(older, younger)
 	}
-	first, second := f.at(older), f.at(younger)
+	first, second := f.eventAt(older), f.eventAt(younger)
 	for range 20 { // a bridge between them
 		f.show(older, younger, rect{20, 12, 40, 16})
 	}
-	ends := f.of(End)
+	ends := f.ofType(End)
 	if len(ends) != 1 || ends[0].ID != second || ends[0].Reason != EndMerged || ends[0].Into != first {
 		t.Fatalf("ends %+v, want %s merged into %s", ends, second, first)
 	}
 	if ends[0].Duration > 1200*time.Millisecond {
-		t.Errorf("it lasted %v, want no longer than until it merged", ends[0].Duration)
+		t.Errorf("the merged event lasted %v, want it to stop at the merger", ends[0].Duration)
 	}
 	open := f.tr.Open()
 	if len(open) != 1 || open[0].ID != first || open[0].Box.X != 10.0/80 || open[0].Box.Width != 50.0/80 {
-		t.Errorf("open %+v, want %s over both", open, first)
+		t.Errorf("open events %+v, want %s over both regions", open, first)
 	}
 }
 
@@ -129,31 +129,31 @@ func TestTrackerSplit(t *testing.T) {
 	for range 10 {
 		f.show(rect{30, 10, 50, 20})
 	}
-	whole := f.at(rect{30, 10, 50, 20})
-	// For a moment it falls apart: one event, whose box spans both.
+	whole := f.eventAt(rect{30, 10, 50, 20})
+	// The region falls apart for a moment: the event goes on, and its box spans both parts.
 	for range 5 {
 		f.show(rect{30, 10, 38, 20}, rect{42, 10, 50, 20})
 	}
 	if open := f.tr.Open(); len(open) != 1 || open[0].Box.Width != 20.0/80 || open[0].Area != 160.0/3200 {
-		t.Fatalf("open %+v, want one event over both parts", open)
+		t.Fatalf("open events %+v, want one over both parts", open)
 	}
 	for range 5 {
 		f.show(rect{30, 10, 50, 20})
 	}
-	// Then the parts go their own ways.
+	// Then the parts move away from each other.
 	for i := range 25 {
 		f.show(rect{30 - i, 10, 38 - i, 20}, rect{42 + i, 10, 50 + i, 20})
 	}
-	starts := f.of(Start)
-	if len(starts) != 2 || len(f.of(End)) != 0 || len(f.tr.Open()) != 2 {
-		t.Fatalf("starts %+v, want a second when the part has gone", starts)
+	starts := f.ofType(Start)
+	if len(starts) != 2 || len(f.ofType(End)) != 0 || len(f.tr.Open()) != 2 {
+		t.Fatalf("starts %+v, want a second one after the parts have separated", starts)
 	}
 	if starts[0].ID != whole || starts[1].Time.Sub(starts[1].Start) < time.Second {
-		t.Errorf("second start %+v, want it after hold, counted from the parting", starts[1])
+		t.Errorf("second start %+v, want it after hold, counted from the split", starts[1])
 	}
 }
 
-// What flickers is one event: it goes for a map now and then, changes its outline, and falls into parts.
+// A flickering region is one event: it disappears for a map now and then, changes its outline, and falls into parts.
 func TestTrackerFlicker(t *testing.T) {
 	f := newFilm(t, nil)
 	random := rand.New(rand.NewPCG(1, 2))
@@ -169,7 +169,7 @@ func TestTrackerFlicker(t *testing.T) {
 			f.show(b)
 		}
 	}
-	if starts, ends := f.of(Start), f.of(End); len(starts) != 1 || len(ends) != 0 {
+	if starts, ends := f.ofType(Start), f.ofType(End); len(starts) != 1 || len(ends) != 0 {
 		t.Errorf("%d starts and %d ends, want 1 and none: %+v", len(starts), len(ends), ends)
 	}
 }
@@ -185,24 +185,24 @@ func TestTrackerCoolDown(t *testing.T) {
 			f.show()
 		}
 	}
-	blink(here, 10, 5) // back within hold
-	if got := len(f.of(Start)); got != 1 {
+	blink(here, 10, 5) // returns within hold
+	if got := len(f.ofType(Start)); got != 1 {
 		t.Fatalf("%d starts, want 1", got)
 	}
-	blink(here, 10, 11) // longer than hold: over
-	if ends := f.of(End); len(ends) != 1 || ends[0].Reason != EndGone {
-		t.Fatalf("ends %+v, want one that is gone", ends)
+	blink(here, 10, 11) // stays away for longer than hold
+	if ends := f.ofType(End); len(ends) != 1 || ends[0].Reason != EndGone {
+		t.Fatalf("ends %+v, want one with reason %q", ends, EndGone)
 	}
 	blink(here, 10, 5) // within the cool-down
-	if got := len(f.of(Start)); got != 1 {
+	if got := len(f.ofType(Start)); got != 1 {
 		t.Errorf("%d starts within the cool-down, want 1", got)
 	}
 	blink(there, 8, 0)
-	if got := len(f.of(Start)); got != 2 {
+	if got := len(f.ofType(Start)); got != 2 {
 		t.Errorf("%d starts elsewhere, want 2", got)
 	}
-	blink(here, 20, 0) // still there when the cool-down is over
-	if got := len(f.of(Start)); got != 3 {
+	blink(here, 20, 0) // still present when the cool-down is over
+	if got := len(f.ofType(Start)); got != 3 {
 		t.Errorf("%d starts after the cool-down, want 3", got)
 	}
 }
@@ -216,7 +216,7 @@ func TestTrackerCandidatesMayFlickerToo(t *testing.T) {
 		}
 		f.show(rect{10, 10, 20, 20})
 	}
-	if got := len(f.of(Start)); got != 1 {
+	if got := len(f.ofType(Start)); got != 1 {
 		t.Errorf("%d starts, want 1", got)
 	}
 }
@@ -224,7 +224,7 @@ func TestTrackerCandidatesMayFlickerToo(t *testing.T) {
 func TestTrackerEndReasonsAndIDs(t *testing.T) {
 	seen := map[string]bool{}
 	for _, why := range []EndReason{EndStream, EndPaused, EndNoSignal} {
-		f := newFilm(t, nil) // as after a restart: the same clock
+		f := newFilm(t, nil) // the clock starts at the same time, as after a restart
 		for range 10 {
 			f.show(rect{10, 10, 20, 20})
 		}
@@ -233,19 +233,19 @@ func TestTrackerEndReasonsAndIDs(t *testing.T) {
 			t.Fatalf("End() = %+v, want one %s", ends, why)
 		}
 		if seen[ends[0].ID] {
-			t.Errorf("id %s comes twice", ends[0].ID)
+			t.Errorf("ID %s is used twice", ends[0].ID)
 		}
 		seen[ends[0].ID] = true
-		for range 10 { // nothing is left behind
+		for range 10 { // the ended event leaves no state behind
 			f.show(rect{10, 10, 20, 20})
 		}
 		if open := f.tr.Open(); len(open) != 1 || open[0].ID == ends[0].ID {
-			t.Errorf("open after the end: %+v", open)
+			t.Errorf("open events after the end: %+v, want a new one", open)
 		}
 	}
 }
 
-// A camera that changes its size in the middle of an event keeps the event.
+// An event goes on when the camera changes its picture size.
 func TestTrackerGridChanges(t *testing.T) {
 	tr := NewTracker(DefaultConfig())
 	var starts, ends int

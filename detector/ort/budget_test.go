@@ -15,8 +15,8 @@ import (
 // comes and goes.
 func TestBudgetUnderARealLoad(t *testing.T) {
 	b := underLoad(t, 2, time.Second)
-	if got := b.det.Chosen(); got.Changes != uint64(b.changes) || got.Misses != uint64(b.frames-b.met) {
-		t.Errorf("Chosen() = %+v, seen were %d changes and %d misses", got, b.changes, b.frames-b.met)
+	if got := b.det.ChoiceCounts(); got.Changes != uint64(b.changes) || got.Misses != uint64(b.frames-b.met) {
+		t.Errorf("ChoiceCounts() = %+v, want %d changes and %d misses", got, b.changes, b.frames-b.met)
 	}
 }
 

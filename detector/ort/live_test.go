@@ -80,7 +80,7 @@ func TestBudgetOnTheRealEngine(t *testing.T) {
 	if len(last.Timesteps) != 12 || last.Choice.Reason != detector.ReasonCeiling || last.Choice.Missed {
 		t.Errorf("with an hour for each frame: |T| = %d, %+v, want 12 (ceiling)", len(last.Timesteps), last.Choice)
 	}
-	if got := d.Chosen(); got.Misses != 0 || got.Changes != 1 {
+	if got := d.ChoiceCounts(); got.Misses != 0 || got.Changes != 1 {
 		t.Errorf("%+v, want one change and no miss", got)
 	}
 	knob := d.Control().Get()
@@ -89,13 +89,13 @@ func TestBudgetOnTheRealEngine(t *testing.T) {
 		t.Fatal(err)
 	}
 	last = score(10)
-	if len(last.Timesteps) != 2 || !last.Choice.Missed || d.Chosen().Misses != 10 {
-		t.Errorf("with a nanosecond: |T| = %d, %+v, %d misses, want 2 and 10 misses", len(last.Timesteps), last.Choice, d.Chosen().Misses)
+	if len(last.Timesteps) != 2 || !last.Choice.Missed || d.ChoiceCounts().Misses != 10 {
+		t.Errorf("with a nanosecond: |T| = %d, %+v, %d misses, want 2 and 10 misses", len(last.Timesteps), last.Choice, d.ChoiceCounts().Misses)
 	}
 	if err := d.Control().Set(detector.Knob{Timesteps: 3}); err != nil {
 		t.Fatal(err)
 	}
-	if m := score(1); m.Choice != nil || len(m.Timesteps) != 3 || d.Chosen().Misses != 10 {
+	if m := score(1); m.Choice != nil || len(m.Timesteps) != 3 || d.ChoiceCounts().Misses != 10 {
 		t.Errorf("set by hand: |T| = %d, choice %+v", len(m.Timesteps), m.Choice)
 	}
 }

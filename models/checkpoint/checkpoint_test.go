@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 func TestOpenTorchElementTypes(t *testing.T) {
@@ -64,6 +65,21 @@ func TestOpenTorchModule(t *testing.T) {
 	}
 }
 
+// TestOpenTorchLegacy compares a file in the format before PyTorch 1.6 with the same tensors in the zip format.
+func TestOpenTorchLegacy(t *testing.T) {
+	want, _, err := OpenTorch("testdata/types.pt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, _, err := OpenTorch("testdata/legacy.pt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(want, got, cmpopts.EquateNaNs()); d != "" {
+		t.Error(d)
+	}
+}
+
 func TestOpenTorchMeta(t *testing.T) {
 	_, meta, err := OpenTorch("testdata/types.pt")
 	if err != nil {
@@ -90,16 +106,23 @@ func TestOpenTorchRefuses(t *testing.T) {
 		}
 		return p
 	}
+	old, err := os.ReadFile("testdata/legacy.pt")
+	if err != nil {
+		t.Fatal(err)
+	}
 	flipped := slices.Clone(whole)
 	flipped[bytes.Index(flipped, []byte{0, 0, 0x80, 0x3f, 0, 0, 0, 0x40})] ^= 0x55 // inside a storage
 	huge := "\x80\x02}q\x00X\xff\xff\xff\x7fabc."
 	tests := []struct{ name, path, want string }{
 		{"missing", filepath.Join(dir, "no.pt"), "no such file"},
 		{"folder", dir, "it is a folder"},
-		{"empty", write("empty.pt", nil), "not a torch zip file"},
+		{"empty", write("empty.pt", nil), "not a torch file"},
 		{"truncated", write("cut.pt", whole[:len(whole)/2]), "truncated"},
 		{"flipped", write("flip.pt", flipped), "checksum"},
-		{"legacy", "testdata/legacy.pt", "before 1.6"},
+		{"legacy, truncated", write("old.pt", old[:len(old)-5]), "truncated"},
+		{"legacy, cut in a pickle", write("older.pt", old[:200]), "truncated"},
+		{"legacy, version", write("odd.pt", bytes.Replace(old, []byte("M\xe9\x03."), []byte("M\xea\x03."), 1)), "version 1002"},
+		{"legacy, order", write("order.pt", bytes.Replace(old, []byte("endianq\x02\x88"), []byte("endianq\x02\x89"), 1)), "byte order"},
 		{"code", "testdata/executes.pt", `names "posix.system"`},
 		{"module", "testdata/wholemodel.pt", `names "torch.nn.modules.container.Sequential"`},
 		{"protocol", "testdata/protocol4.pt", "protocol 4 is not supported"},
@@ -278,7 +301,7 @@ func TestOpenTorchEfficientViT(t *testing.T) {
 }
 
 func FuzzReadTorch(f *testing.F) {
-	for _, name := range []string{"types.pt", "module.pt", "executes.pt", "protocol4.pt", "extras.pt"} {
+	for _, name := range []string{"types.pt", "module.pt", "executes.pt", "protocol4.pt", "legacy.pt", "extras.pt"} {
 		raw, err := os.ReadFile(filepath.Join("testdata", name))
 		if err != nil {
 			f.Fatal(err)

@@ -144,10 +144,15 @@ func persistent(id any) (any, error) {
 }
 
 // unpickle runs the pickle machine on raw after scan has found only harmless instructions in it.
-func unpickle(raw []byte) (v any, err error) {
-	if err := scan(raw); err != nil {
+func unpickle(raw []byte) (any, error) {
+	if _, err := scan(raw); err != nil {
 		return nil, err
 	}
+	return runPickle(raw, persistent)
+}
+
+// runPickle runs the pickle machine on instructions that scan has accepted. load resolves persistent ids.
+func runPickle(raw []byte, load func(id any) (any, error)) (v any, err error) {
 	defer func() { // the machine indexes its stack and hashes foreign keys: a damaged stream may make it panic
 		if p := recover(); p != nil {
 			v, err = nil, errors.New("damaged pickle")
@@ -155,7 +160,7 @@ func unpickle(raw []byte) (v any, err error) {
 	}()
 	u := pickle.NewUnpickler(bytes.NewReader(raw))
 	u.FindClass = global
-	u.PersistentLoad = persistent
+	u.PersistentLoad = load
 	v, err = u.Load()
 	if err != nil {
 		return nil, fmt.Errorf("damaged pickle: %w", err)
@@ -165,22 +170,22 @@ func unpickle(raw []byte) (v any, err error) {
 
 // scan reads the instructions of a pickle without executing them. It accepts the instructions that torch.save writes
 // (protocols 2 and 3) and refuses all others, names that could only run code, and lengths beyond the end, for which the
-// machine would otherwise allocate memory.
-func scan(raw []byte) error {
+// machine would otherwise allocate memory. It returns the length of the pickle.
+func scan(raw []byte) (int, error) {
 	at := 0
 	for at < len(raw) {
 		op := raw[at]
 		at++
 		arg, err := operand(op, raw[at:])
 		if err != nil {
-			return fmt.Errorf("pickle, byte %d: %w", at-1, err)
+			return 0, fmt.Errorf("pickle, byte %d: %w", at-1, err)
 		}
 		at += arg
 		if op == '.' {
-			return nil
+			return at, nil
 		}
 	}
-	return errors.New("the pickle does not end: truncated")
+	return 0, errors.New("the pickle does not end: truncated")
 }
 
 // operand returns the length of the operand of instruction op.

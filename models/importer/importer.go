@@ -18,6 +18,10 @@ type Runner interface {
 	Run(model []byte, f func(models.EncodeFunc) error) error
 }
 
+// guidedStride is the largest stride of features whose maps follow the colours of the frame. Guided upsampling gains on
+// every set at stride 16, and loses what is small at stride 32; see docs/encoders.md.
+const guidedStride = 16
+
 // Options describe the bundle that an import writes.
 type Options struct {
 	// Out is the folder of the new bundle.
@@ -27,7 +31,7 @@ type Options struct {
 	// Size is the working size.
 	Size models.Size
 	// Classes are the names of the classes in the order of the logits. Empty stands for the Cityscapes classes if the
-	// network has 19 classes, and for "class 0", "class 1", … otherwise.
+	// network has 19 classes, and for "class 0", "class 1", … otherwise. A network without class scores has none.
 	Classes []string
 	// Program is the program that makes the bundle, for the provenance, such as "oodcast 1.2".
 	Program string
@@ -58,8 +62,9 @@ type network struct {
 	beside  []string // other files with weights, relative to the folder of source
 	model   []byte   // encoder.onnx
 	spec    models.EncoderSpec
-	classes int
+	classes int // 0: the network knows features only
 	summary string
+	about   map[string]string // further provenance under the keys of package models, as far as it is known
 }
 
 // write computes the golden outputs of a network and writes the bundle.
@@ -72,6 +77,9 @@ func (o Options) write(n network) (*Result, error) {
 		return nil, fmt.Errorf("import %q: %w", n.source, err)
 	}
 	m.Provenance["program"] = o.Program
+	for key, text := range n.about {
+		m.Provenance[key] = text
+	}
 	golden, err := o.golden(n.model, m.Encoder.SizeMultiple())
 	if err != nil {
 		return nil, fmt.Errorf("import %q: %w", n.source, err)
@@ -131,6 +139,8 @@ func (o Options) manifest(n network) (models.Manifest, error) {
 	m.Encoder = n.spec
 	m.Encoder.Size = o.Size
 	switch {
+	case n.classes == 0 && len(o.Classes) == 0:
+		m.Encoder.Classes, m.Compound = []string{}, diffusionAlone(m.Encoder.Stride)
 	case len(o.Classes) == n.classes:
 		m.Encoder.Classes = o.Classes
 	case len(o.Classes) > 0:
@@ -143,6 +153,14 @@ func (o Options) manifest(n network) (models.Manifest, error) {
 		}
 	}
 	return m, nil
+}
+
+// diffusionAlone returns how maps are made from features of the given stride without an uncertainty.
+func diffusionAlone(stride int) models.Compound {
+	if stride > guidedStride {
+		return models.Compound{Rule: models.RuleStandardised, Upsample: models.UpsampleBilinear}
+	}
+	return models.Compound{Rule: models.RuleStandardised, Upsample: models.UpsampleGuided}
 }
 
 // golden runs the encoder and returns golden.json.

@@ -14,8 +14,9 @@ import (
 // defaultMultiple is the multiple of working sizes that a manifest need not state.
 const defaultMultiple = 32
 
-// ONNX imports any segmentation network from the ONNX file at path. It runs the network once to learn the shapes of its
-// tensors, and then adds the inputs and outputs of an encoder. multiple must divide both sides of every working size.
+// ONNX imports any network from the ONNX file at path. It runs the network once to learn the shapes of its tensors, and
+// then adds the inputs and outputs of an encoder. multiple must divide both sides of every working size. If the only output
+// is no picture of class scores and cfg does not name it, the encoder knows features only.
 func ONNX(path string, cfg nets.ForeignConfig, multiple int, opt Options) (*Result, error) {
 	raw, beside, err := readONNX(path)
 	if err != nil {
@@ -24,6 +25,9 @@ func ONNX(path string, cfg nets.ForeignConfig, multiple int, opt Options) (*Resu
 	shape, err := opt.probe(path, raw, cfg)
 	if err != nil {
 		return nil, err
+	}
+	if cfg.Logits == "" && cfg.ClassLogits == "" && shape.Logits != nil && len(shape.Logits) != 4 {
+		cfg.Logits, shape.Logits = nets.NoLogits, nil
 	}
 	model, layout, err := nets.Foreign(raw, cfg, shape)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
-// pendingMaps is how many maps wait for a slow handler before the oldest is dropped.
+// pendingMaps is the number of maps that wait for a slow handler before the oldest is dropped.
 const pendingMaps = 8
 
 // Map is one anomaly map.
@@ -24,21 +24,21 @@ type Map struct {
 	Values   []float32 // Height × Width, row-major, standardised; higher is more anomalous
 }
 
-// At returns the value at pixel (x, y) of the image that was scored: that of the cell below it.
+// At returns the value at pixel (x, y) of the scored image: the value of the cell that covers the pixel.
 func (m Map) At(x, y int) float32 {
 	cx := min(max(x*int(m.GetWidth())/max(int(m.GetImageWidth()), 1), 0), int(m.GetWidth())-1)
 	cy := min(max(y*int(m.GetHeight())/max(int(m.GetImageHeight()), 1), 0), int(m.GetHeight())-1)
 	return m.Values[cy*int(m.GetWidth())+cx]
 }
 
-// Judged reports that cell (x, y) lies in the camera's region of interest; the others hold the smallest value of those
-// that do.
+// Judged reports whether cell (x, y) lies in the camera's region of interest. Cells outside it have the smallest value of the
+// cells inside.
 func (m Map) Judged(x, y int) bool {
 	i := y*int(m.GetWidth()) + x
 	return len(m.GetRoi()) == 0 || i/8 < len(m.GetRoi()) && m.GetRoi()[i/8]>>(i%8)&1 == 1
 }
 
-// Client listens to cameras and controls them. It is safe for concurrent use.
+// Client subscribes to cameras and controls them. It is safe for concurrent use.
 type Client struct {
 	nc       *nats.Conn
 	subjects schema.Subjects
@@ -47,22 +47,22 @@ type Client struct {
 	dropped  atomic.Uint64
 }
 
-// Option chooses what a Client listens to.
+// Option sets what a Client subscribes to.
 type Option func(*Client)
 
-// Camera listens to one camera; default all of them.
+// Camera subscribes to one camera; the default is all of them.
 func Camera(name string) Option { return func(c *Client) { c.camera = name } }
 
-// Site listens to one site; default "default", "*" is all of them.
+// Site subscribes to one site, or to all with "*"; the default is "default".
 func Site(name string) Option { return func(c *Client) { c.subjects.Site = name } }
 
-// Prefix is the first token of the subjects; default "oodcast".
+// Prefix sets the first token of the subjects; the default is "oodcast".
 func Prefix(name string) Option { return func(c *Client) { c.subjects.Prefix = name } }
 
-// OnFault is called with messages that could not be understood; default: they are passed over.
+// OnFault sets a function that is called with the error of every invalid message; by default, such messages are ignored.
 func OnFault(f func(error)) Option { return func(c *Client) { c.fault = f } }
 
-// New returns a client on a connection, which stays the caller's.
+// New returns a client that uses nc. The caller closes nc.
 func New(nc *nats.Conn, opts ...Option) *Client {
 	c := &Client{
 		nc: nc, subjects: schema.Subjects{Prefix: "oodcast", Site: "default"}, camera: "*", fault: func(error) {},
@@ -73,26 +73,26 @@ func New(nc *nats.Conn, opts ...Option) *Client {
 	return c
 }
 
-// Dropped is how many maps were passed over because a handler was slow. What the connection itself dropped is in
-// Subscription.Dropped of nats.go, and what the network lost shows as a gap in the maps' numbers.
+// Dropped returns the number of maps that were dropped because a handler was too slow. Messages that the connection itself
+// dropped are counted by Subscription.Dropped of nats.go, and maps lost on the network show as gaps in their sequence numbers.
 func (c *Client) Dropped() uint64 { return c.dropped.Load() }
 
-// Maps calls handle with every map until stop is called.
+// Maps calls handle for every map until stop is called.
 func (c *Client) Maps(handle func(Map)) (stop func(), err error) {
 	dec, err := schema.NewDecoder()
 	if err != nil {
 		return nil, err
 	}
-	newest := make(chan *nats.Msg, pendingMaps)
+	pending := make(chan *nats.Msg, pendingMaps)
 	sub, err := c.nc.Subscribe(c.subjects.Of(c.camera, schema.KindMap), func(m *nats.Msg) {
 		for {
 			select {
-			case newest <- m:
+			case pending <- m:
 				return
 			default:
 			}
 			select {
-			case <-newest: // the handler is slow: make room
+			case <-pending: // the handler is too slow: make room
 				c.dropped.Add(1)
 			default:
 			}
@@ -106,7 +106,7 @@ func (c *Client) Maps(handle func(Map)) (stop func(), err error) {
 		defer close(done)
 		for {
 			select {
-			case m := <-newest:
+			case m := <-pending:
 				c.decode(dec, m, handle)
 			case <-quit:
 				return
@@ -114,7 +114,7 @@ func (c *Client) Maps(handle func(Map)) (stop func(), err error) {
 		}
 	}()
 	return sync.OnceFunc(func() {
-		_ = sub.Unsubscribe() // only fails on a connection that is closed already
+		_ = sub.Unsubscribe() // fails only on a closed connection
 		close(quit)
 		<-done
 		_ = dec.Close()
@@ -138,25 +138,26 @@ func decode(dec *schema.Decoder, payload []byte) (Map, error) {
 	return Map{AnomalyMap: msg, Captured: msg.GetStamp().AsTime(), Values: values}, nil
 }
 
-// Scores calls handle with the score of every map.
+// Scores calls handle for the score of every map.
 func (c *Client) Scores(handle func(schema.Score)) (stop func(), err error) {
-	return subscribe(c, schema.KindScore, handle)
+	return subscribe(c, schema.KindScore, parseJSON, handle)
 }
 
-// Events calls handle with every event. For events that happened before, read the stream "EVENTS".
+// Events calls handle for every event. Past events are in the stream "EVENTS".
 func (c *Client) Events(handle func(schema.Event)) (stop func(), err error) {
-	return subscribe(c, schema.KindEvent+".*", handle)
+	return subscribe(c, schema.KindEvent+".*", parseJSON, handle)
 }
 
 // Statuses calls handle whenever a camera's state or settings change.
 func (c *Client) Statuses(handle func(schema.Status)) (stop func(), err error) {
-	return subscribe(c, schema.KindStatus, handle)
+	return subscribe(c, schema.KindStatus, parseJSON, handle)
 }
 
-func subscribe[T any](c *Client, kind string, handle func(T)) (stop func(), err error) {
+// subscribe calls handle for every message of a kind that parse accepts.
+func subscribe[T any](c *Client, kind string, parse func(*nats.Msg) (T, error), handle func(T)) (stop func(), err error) {
 	sub, err := c.nc.Subscribe(c.subjects.Of(c.camera, kind), func(m *nats.Msg) {
-		var v T
-		if err := json.Unmarshal(m.Data, &v); err != nil {
+		v, err := parse(m)
+		if err != nil {
 			c.fault(fmt.Errorf("%s: %w", m.Subject, err))
 			return
 		}
@@ -168,12 +169,17 @@ func subscribe[T any](c *Client, kind string, handle func(T)) (stop func(), err 
 	return func() { _ = sub.Unsubscribe() }, nil
 }
 
-// Get asks a camera for its state and the settings in force.
+func parseJSON[T any](m *nats.Msg) (v T, err error) {
+	err = json.Unmarshal(m.Data, &v)
+	return v, err
+}
+
+// Get returns the state of a camera and the settings in force.
 func (c *Client) Get(ctx context.Context, camera string) (schema.Status, error) {
 	return c.request(ctx, camera, "get", nil)
 }
 
-// Set changes settings from the next frame on and returns what is in force then.
+// Set changes settings from the next frame on, and returns the settings then in force.
 func (c *Client) Set(ctx context.Context, camera string, u schema.Update) (schema.Status, error) {
 	b, err := json.Marshal(u)
 	if err != nil {
@@ -182,12 +188,12 @@ func (c *Client) Set(ctx context.Context, camera string, u schema.Update) (schem
 	return c.request(ctx, camera, "set", b)
 }
 
-// Pause stops scoring; Resume goes on with it.
+// Pause stops scoring until Resume is called.
 func (c *Client) Pause(ctx context.Context, camera string) (schema.Status, error) {
 	return c.request(ctx, camera, "pause", nil)
 }
 
-// Resume goes on with scoring.
+// Resume continues scoring.
 func (c *Client) Resume(ctx context.Context, camera string) (schema.Status, error) {
 	return c.request(ctx, camera, "resume", nil)
 }
@@ -207,8 +213,8 @@ func (c *Client) request(ctx context.Context, camera, verb string, body []byte) 
 	return st, nil
 }
 
-// answerTimeout is how long an answer may take when the caller sets no deadline: one that was under way when NATS broke
-// off never comes.
+// answerTimeout limits the wait for an answer if the caller sets no deadline: an answer that was on its way when the
+// connection broke never arrives.
 const answerTimeout = 10 * time.Second
 
 // ask sends a control request and returns the answer.
@@ -225,7 +231,7 @@ func (c *Client) ask(ctx context.Context, camera, verb string, body []byte) ([]b
 	return r.Data, nil
 }
 
-// fault returns the error that an answer tells of, nil if it tells of none.
+// fault returns the error in an answer, or nil if the answer is not a fault.
 func fault(answer []byte, verb, camera string) error {
 	var f schema.Fault
 	if json.Unmarshal(answer, &f) == nil && f.Error != "" {

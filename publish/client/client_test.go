@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"sync"
 	"testing"
 	"time"
 
@@ -17,49 +16,21 @@ import (
 	"github.com/oodcast/oodcast/publish"
 	"github.com/oodcast/oodcast/publish/client"
 	"github.com/oodcast/oodcast/publish/schema"
+	"github.com/oodcast/oodcast/publish/schema/schematest"
 )
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m,
-		// One clock a process, which the server's stores share; the last store to close does not wait for it.
+		// The server's stores share one clock per process, and the last store to close does not wait for it.
 		goleak.IgnoreTopFunction("github.com/nats-io/nats-server/v2/server/ats.Register.func1"))
 }
 
-// camera takes |T| from 1 to 25.
-type camera struct {
-	mu sync.Mutex
-	st schema.Status
-}
-
-func (c *camera) Name() string { return "front" }
-
-func (c *camera) Status() schema.Status {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.st
-}
-
-func (c *camera) Apply(u schema.Update) (schema.Status, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if u.Timesteps != nil {
-		if u.Timesteps.N > 25 {
-			return c.st, fmt.Errorf("timesteps: got %d, want 1..25", u.Timesteps.N)
-		}
-		c.st.Timesteps = *u.Timesteps
-	}
-	if u.Paused != nil {
-		c.st.Paused = *u.Paused
-	}
-	return c.st, nil
-}
-
-// serve runs a publisher with one camera and a NATS server of its own until stop.
+// serve runs a publisher with one camera and an embedded NATS server until stop is called.
 func serve(dir string) (p *publish.Publisher, stop func(), err error) {
 	cfg := publish.DefaultConfig()
 	cfg.URL, cfg.StateDir, cfg.MapStream = "embedded://127.0.0.1:0", dir, true
-	cam := &camera{st: schema.Status{Camera: "front", State: schema.StateLive, Timesteps: schema.Timesteps{N: 5}}}
-	if p, err = publish.New(cfg, []schema.Camera{cam}, publish.WithLogger(slog.New(slog.DiscardHandler))); err != nil {
+	cameras := []schema.Camera{schematest.NewCamera("front")}
+	if p, err = publish.New(cfg, cameras, publish.WithLogger(slog.New(slog.DiscardHandler))); err != nil {
 		return nil, nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -74,6 +45,7 @@ func serve(dir string) (p *publish.Publisher, stop func(), err error) {
 	}
 }
 
+// hill is a map with its peak at (5, 2), of which the right half is judged.
 func hill(seq uint64) *detector.Map {
 	m := &detector.Map{
 		Camera: "front", Seq: seq, Captured: time.Now(), Width: 8, Height: 4, ImageWidth: 800, ImageHeight: 400,
@@ -103,13 +75,13 @@ func connect(t *testing.T) (*publish.Publisher, *nats.Conn) {
 func TestClient(t *testing.T) {
 	p, nc := connect(t)
 	c := client.New(nc, client.Camera("front"), client.OnFault(func(err error) { t.Error(err) }))
-	maps, told := make(chan client.Map, 1), make(chan schema.Event, 1)
+	maps, received := make(chan client.Map, 1), make(chan schema.Event, 1)
 	stopMaps, err := c.Maps(func(m client.Map) { maps <- m })
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer stopMaps()
-	stopEvents, err := c.Events(func(e schema.Event) { told <- e })
+	stopEvents, err := c.Events(func(e schema.Event) { received <- e })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,11 +98,11 @@ func TestClient(t *testing.T) {
 	}
 	for x := range 8 {
 		if got := m.Judged(x, 3); got != (x >= 4) {
-			t.Errorf("cell %d judged %v, want the right half to be", x, got)
+			t.Errorf("Judged(%d, 3) = %v, want only the right half to be judged", x, got)
 		}
 	}
 	p.Event(events.Event{ID: "a", Revision: 1, Type: events.Start, Camera: "front", Peak: 9})
-	if e := <-told; e.ID != "a" || e.Type != "start" || e.Peak != 9 {
+	if e := <-received; e.ID != "a" || e.Type != "start" || e.Peak != 9 {
 		t.Errorf("event %+v", e)
 	}
 	st, err := c.Set(t.Context(), "front", schema.Update{Timesteps: &schema.Timesteps{N: 12}})
@@ -155,7 +127,7 @@ func TestClient(t *testing.T) {
 	}
 }
 
-// TestSlowHandler must see the newest map soon, whatever it missed.
+// TestSlowHandler checks that a slow handler receives the newest map soon, and that the maps it missed are counted.
 func TestSlowHandler(t *testing.T) {
 	p, nc := connect(t)
 	release, seen := make(chan struct{}), make(chan uint64, 100)
@@ -182,7 +154,7 @@ func TestSlowHandler(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// One map is with the handler, 8 wait, and all others were passed over.
+	// The handler has one map, 8 wait, and all others were dropped.
 	for deadline := time.Now().Add(time.Minute); c.Dropped() < 60-9; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d maps dropped, want 51", c.Dropped())
@@ -199,7 +171,7 @@ func TestSlowHandler(t *testing.T) {
 		t.Errorf("%d maps dropped, want %d", got, 60-count)
 	}
 	stop()
-	stop() // twice is harmless
+	stop() // stopping twice is harmless
 }
 
 func Example() {

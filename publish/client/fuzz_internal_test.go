@@ -8,7 +8,7 @@ import (
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
-// FuzzMap feeds a subscriber with anything: it gets an error, or a map that can be asked about every pixel and cell.
+// FuzzMap decodes arbitrary bytes: the result is an error, or a map with a value for every pixel and cell.
 func FuzzMap(f *testing.F) {
 	for _, compress := range []bool{false, true} {
 		enc, err := schema.NewEncoder(compress)

@@ -10,12 +10,12 @@ import (
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
-// ErrNoMap is returned by LastMap when no map of the camera is kept: none was made in the last minute, or the service
-// runs without publish.map_stream.
-var ErrNoMap = errors.New("client: no map is kept")
+// ErrNoMap is returned by LastMap if no map of the camera is stored: none was made in the last minute, or the service runs
+// without publish.map_stream.
+var ErrNoMap = errors.New("client: no map is stored")
 
-// LastMap returns the newest map of a camera, made before anybody listened: what ROS calls transient local. It needs
-// publish.map_stream.
+// LastMap returns the newest map of a camera, even if it was sent before this client existed; ROS calls that transient local.
+// It requires publish.map_stream.
 func (c *Client) LastMap(ctx context.Context, camera string) (Map, error) {
 	js, err := jetstream.New(c.nc)
 	if err != nil {

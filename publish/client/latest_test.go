@@ -9,10 +9,10 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/oodcast/oodcast/publish/client"
-	"github.com/oodcast/oodcast/publish/schema"
+	"github.com/oodcast/oodcast/publish/schema/schematest"
 )
 
-// TestLastMap comes after the map was sent and gets it all the same.
+// TestLastMap reads a map that was sent before.
 func TestLastMap(t *testing.T) {
 	p, nc := connect(t)
 	c := client.New(nc)
@@ -20,7 +20,7 @@ func TestLastMap(t *testing.T) {
 		t.Errorf("LastMap() before the first = %v, want ErrNoMap", err)
 	}
 	var last client.Map
-	for seq, deadline := uint64(0), time.Now().Add(time.Minute); ; seq++ { // the stream may come after the first map
+	for seq, deadline := uint64(0), time.Now().Add(time.Minute); ; seq++ { // the stream may be created after the first map
 		p.Map(hill(seq))
 		var err error
 		if last, err = c.LastMap(t.Context(), "front"); err == nil {
@@ -39,7 +39,7 @@ func TestLastMap(t *testing.T) {
 	}
 }
 
-// TestSnapshots asks for a picture; the camera of this test takes none.
+// TestSnapshots requests pictures from a camera that cannot take any and from one that can.
 func TestSnapshots(t *testing.T) {
 	p, nc := connect(t)
 	faults := make(chan error, 1)
@@ -50,33 +50,26 @@ func TestSnapshots(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer stop()
-	const want = "snapshot front: camera front takes no snapshots"
+	const want = "snapshot front: camera front cannot take snapshots"
 	if err := c.TakeSnapshot(t.Context(), "front"); err == nil || err.Error() != want {
 		t.Errorf("TakeSnapshot() = %v, want %q", err, want)
 	}
-	if err := nc.Publish("oodcast.v1.default.front.snapshot", []byte("no time")); err != nil {
+	if err := nc.Publish("oodcast.v1.default.front.snapshot", []byte("no capture time")); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-faults; !strings.HasPrefix(err.Error(), "oodcast.v1.default.front.snapshot: ") {
-		t.Errorf("fault %v", err)
+		t.Errorf("fault %v, want the subject in front", err)
 	}
-	if err := p.AddCamera(shooter{&camera{st: schema.Status{Camera: "front"}}}); err != nil {
+	captured := time.Unix(1700000000, 5)
+	rear := schematest.SnapshotCamera{Camera: schematest.NewCamera("rear"), JPEG: []byte("jpeg"), Captured: captured}
+	if err := p.AddCamera(rear); err != nil {
 		t.Fatal(err)
 	}
-	for errors.Is(c.TakeSnapshot(t.Context(), "rear"), nats.ErrNoResponders) { // the server does not know of it yet
+	for errors.Is(c.TakeSnapshot(t.Context(), "rear"), nats.ErrNoResponders) { // the server does not know the new camera yet
 		time.Sleep(10 * time.Millisecond)
 	}
 	s := <-pictures
-	if s.Camera != "rear" || string(s.JPEG) != "jpeg" || !s.Captured.Equal(time.Unix(1700000000, 5)) {
+	if s.Camera != "rear" || string(s.JPEG) != "jpeg" || !s.Captured.Equal(captured) {
 		t.Errorf("snapshot %+v", s)
 	}
-}
-
-// shooter is a camera that takes pictures.
-type shooter struct{ *camera }
-
-func (shooter) Name() string { return "rear" }
-
-func (shooter) Snapshot() ([]byte, time.Time, error) {
-	return []byte("jpeg"), time.Unix(1700000000, 5), nil
 }

@@ -13,16 +13,16 @@ import (
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
-// Cameras returns the cameras that are there now, by name: the entries of the presence bucket, which expire when their
-// service is gone. It needs JetStream on the server.
+// Cameras returns the status of the cameras that are present now, by name. They are the entries of the presence bucket, which
+// expire when their service ends. Cameras requires JetStream on the server.
 func (c *Client) Cameras(ctx context.Context) ([]schema.Status, error) {
 	js, err := jetstream.New(c.nc)
 	if err != nil {
 		return nil, err
 	}
-	kv, err := js.KeyValue(ctx, c.subjects.Prefix+"_status")
+	kv, err := js.KeyValue(ctx, c.subjects.StatusBucket())
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
-		return nil, nil // nobody has been there yet
+		return nil, nil // no camera has been present yet
 	}
 	if err != nil {
 		return nil, fmt.Errorf("presence: %w", err)
@@ -43,7 +43,7 @@ func (c *Client) Cameras(ctx context.Context) ([]schema.Status, error) {
 		}
 		entry, err := kv.Get(ctx, key)
 		if errors.Is(err, jetstream.ErrKeyNotFound) {
-			continue // it expired meanwhile
+			continue // the entry has expired meanwhile
 		}
 		if err != nil {
 			return nil, fmt.Errorf("presence of %s: %w", key, err)

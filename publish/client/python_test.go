@@ -19,7 +19,7 @@ import (
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
-// TestPython runs the example that reads maps without any NATS or protobuf library, on bare and on compressed ones.
+// TestPython runs the example that reads maps without a NATS or protobuf library, with uncompressed and compressed maps.
 func TestPython(t *testing.T) {
 	python, err := exec.LookPath("python3")
 	if err != nil {
@@ -31,7 +31,7 @@ func TestPython(t *testing.T) {
 		noise          bool
 		want           string
 	}{
-		{"bare", "", 64, 32, true, "64x32 T=5 peak 10.00 at (5, 2), 0.0% above threshold"},
+		{"uncompressed", "", 64, 32, true, "64x32 T=5 peak 10.00 at (5, 2), 0.0% above threshold"},
 		{"compressed", "zstd", 128, 64, false, "128x64 T=5 peak 10.00 at (5, 2), 0.0% above threshold"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -68,13 +68,13 @@ func TestPython(t *testing.T) {
 				}
 			}
 			if m, err := sub.NextMsg(time.Second); err != nil || m.Header.Get("Content-Encoding") != c.encoding {
-				t.Errorf("the maps were encoded as %v, %v, want %q", m, err, c.encoding)
+				t.Errorf("map %v, %v, want encoding %q", m, err, c.encoding)
 			}
 		})
 	}
 }
 
-// TestPythonControl turns knobs from Python: the answer is what is in force, and a wrong request or name one line.
+// TestPythonControl changes settings from Python: the answer is the settings in force, or one line about what is wrong.
 func TestPythonControl(t *testing.T) {
 	python, err := exec.LookPath("python3")
 	if err != nil {
@@ -97,20 +97,20 @@ func TestPythonControl(t *testing.T) {
 		return st, strings.TrimSpace(errs.String())
 	}
 	if st, _ := set("front", `{"timesteps": 7}`); st.Timesteps.N != 7 {
-		t.Errorf("in force: %+v", st)
+		t.Errorf("settings in force: %+v", st)
 	}
-	if _, said := set("front", `{"timestep": 7}`); said != `unknown field "timestep"` {
-		t.Errorf("a wrong request: %q", said)
+	if _, message := set("front", `{"timestep": 7}`); message != `unknown field "timestep"` {
+		t.Errorf("a request with an unknown field: %q", message)
 	}
-	if _, said := set("rear", `{"timesteps": 7}`); said != "nobody answers on oodcast.v1.default.rear.ctl.set" {
-		t.Errorf("no such camera: %q", said)
+	if _, message := set("rear", `{"timesteps": 7}`); message != "no answer on oodcast.v1.default.rear.ctl.set" {
+		t.Errorf("an unknown camera: %q", message)
 	}
-	if _, said := set("front", "{}", "--prefix", "a", "--site", "b"); said != "nobody answers on a.v1.b.front.ctl.set" {
-		t.Errorf("another prefix: %q", said)
+	if _, message := set("front", "{}", "--prefix", "a", "--site", "b"); message != "no answer on a.v1.b.front.ctl.set" {
+		t.Errorf("another prefix: %q", message)
 	}
 }
 
-// field is a map with its peak at (5, 2), on nothing or on noise.
+// field is a map with its peak at (5, 2) on a background of zeros or of noise.
 func field(seq uint64, w, h int, noise bool) *detector.Map {
 	m := hill(seq)
 	m.Width, m.Height, m.ROI, m.Values = w, h, nil, make([]float32, w*h)
@@ -124,7 +124,7 @@ func field(seq uint64, w, h int, noise bool) *detector.Map {
 }
 
 // feed hands over a map every 20 ms until stop is called.
-func feed(to func(*detector.Map), next func(seq uint64) *detector.Map) (stop func()) {
+func feed(send func(*detector.Map), next func(seq uint64) *detector.Map) (stop func()) {
 	quit, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
@@ -133,7 +133,7 @@ func feed(to func(*detector.Map), next func(seq uint64) *detector.Map) (stop fun
 		for i := uint64(0); ; i++ {
 			select {
 			case <-tick.C:
-				to(next(i))
+				send(next(i))
 			case <-quit:
 				return
 			}
@@ -145,7 +145,7 @@ func feed(to func(*detector.Map), next func(seq uint64) *detector.Map) (stop fun
 	}
 }
 
-// rosMessage is a line that ros2_bridge.py prints.
+// rosMessage is a line printed by ros2_bridge.py.
 type rosMessage struct {
 	Topic, Type string
 	Message     struct {
@@ -181,8 +181,8 @@ type rosMessage struct {
 	}
 }
 
-// TestROS2 holds what the bridge to ROS 2 makes of a map, an event and a state against the maps that were sent. The bridge
-// runs without ROS here: it prints the fields of the messages that it would publish.
+// TestROS2 compares the ROS 2 messages of the bridge with the maps, events and states that were sent. Here the bridge runs without
+// ROS and prints the fields of the messages that it would publish.
 func TestROS2(t *testing.T) {
 	python, err := exec.LookPath("python3")
 	if err != nil {
@@ -225,7 +225,7 @@ func TestROS2(t *testing.T) {
 		}
 		seen[m.Topic+" "+m.Type]++
 		if s := m.Message.Header.Stamp; m.Topic != "/diagnostics" && !time.Unix(s.Sec, s.Nanosec).Equal(captured) {
-			t.Fatalf("%s is stamped %+v, not with the time of capture", m.Topic, s)
+			t.Fatalf("%s has the stamp %+v, want the capture time", m.Topic, s)
 		}
 		checkROS(t, m)
 	}
@@ -234,12 +234,12 @@ func TestROS2(t *testing.T) {
 		"/front/anomaly/events vision_msgs/Detection2DArray", "/diagnostics diagnostic_msgs/DiagnosticArray",
 	} {
 		if seen[topic] == 0 {
-			t.Errorf("no %s in %v", topic, seen)
+			t.Errorf("no message on %s, only %v", topic, seen)
 		}
 	}
 }
 
-// checkROS wants the hill: 10 in cell (5, 2), 0 elsewhere, of which only the right half is judged.
+// checkROS checks for the hill: 10 in cell (5, 2) and 0 elsewhere, with only the right half judged.
 func checkROS(t *testing.T, m rosMessage) {
 	t.Helper()
 	switch m.Type {
@@ -279,7 +279,7 @@ func checkROS(t *testing.T, m rosMessage) {
 		}
 	case "vision_msgs/Detection2DArray":
 		if len(m.Message.Detections) == 0 {
-			return // an end
+			return // the end of the event
 		}
 		d := m.Message.Detections[0]
 		if d.ID != "a" || d.Bbox.Center.Position.X != 500 || d.Bbox.Center.Position.Y != 200 || d.Bbox.SizeX != 200 ||

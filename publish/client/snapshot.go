@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"time"
 
@@ -18,23 +17,17 @@ type Snapshot struct {
 	JPEG     []byte
 }
 
-// Snapshots calls handle with every picture that somebody asks a camera for.
+// Snapshots calls handle for every picture that any client requests from a camera.
 func (c *Client) Snapshots(handle func(Snapshot)) (stop func(), err error) {
-	sub, err := c.nc.Subscribe(c.subjects.Of(c.camera, schema.KindSnapshot), func(m *nats.Msg) {
-		captured, err := time.Parse(time.RFC3339Nano, m.Header.Get(schema.HeaderCaptureTime))
-		if err != nil {
-			c.fault(fmt.Errorf("%s: %w", m.Subject, err))
-			return
-		}
-		handle(Snapshot{Camera: cameraOf(m.Subject), Captured: captured, JPEG: m.Data})
-	})
-	if err != nil {
-		return nil, fmt.Errorf("subscribe to snapshots: %w", err)
-	}
-	return func() { _ = sub.Unsubscribe() }, nil
+	return subscribe(c, schema.KindSnapshot, parseSnapshot, handle)
 }
 
-// TakeSnapshot asks a camera for a picture, which goes to everybody who listens to Snapshots.
+func parseSnapshot(m *nats.Msg) (Snapshot, error) {
+	captured, err := time.Parse(time.RFC3339Nano, m.Header.Get(schema.HeaderCaptureTime))
+	return Snapshot{Camera: cameraOf(m.Subject), Captured: captured, JPEG: m.Data}, err
+}
+
+// TakeSnapshot requests a picture from a camera. Every client that subscribes with Snapshots receives it.
 func (c *Client) TakeSnapshot(ctx context.Context, camera string) error {
 	r, err := c.ask(ctx, camera, "snapshot", nil)
 	if err != nil {
@@ -43,7 +36,7 @@ func (c *Client) TakeSnapshot(ctx context.Context, camera string) error {
 	return fault(r, "snapshot", camera)
 }
 
-// cameraOf is the fourth token of a subject, {prefix}.v1.{site}.{camera}.{kind}.
+// cameraOf returns the fourth token of a subject, {prefix}.v1.{site}.{camera}.{kind}.
 func cameraOf(subject string) string {
 	tokens := strings.SplitN(subject, ".", 5)
 	if len(tokens) < 5 {

@@ -1,5 +1,5 @@
-// Package faultlog keeps a fault that recurs with every message or file from filling the log: a new fault is logged at
-// once, and then once a minute with the number of times that it has occurred.
+// Package faultlog keeps recurring faults from filling the log. A new fault is logged at once; while it recurs, it is logged
+// once a minute with the number of its occurrences since the last line.
 package faultlog
 
 import (
@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	every     = time.Minute // how often the same fault may be logged
-	maxFaults = 64          // how many different faults are remembered
+	interval  = time.Minute // between two lines about the same fault
+	maxFaults = 64          // different faults to remember
 )
 
 // Log remembers faults by key. The zero Log is ready to use and safe for concurrent use.
@@ -22,14 +22,14 @@ type Log struct {
 }
 
 type fault struct {
-	logged time.Time
-	times  int  // occurrences since it was logged
-	told   bool // the log says that it persists
+	logged  time.Time // time of the last line
+	count   int       // occurrences since the last line
+	ongoing bool      // the log contains the fault but not its recovery
 }
 
-// Warn logs err under msg, or only counts it when the same fault was logged within the last minute.
+// Warn logs err with msg, or only counts it if the same fault was logged within the last minute.
 func (l *Log) Warn(log *slog.Logger, msg string, err error, attrs ...any) {
-	if n, ok := l.Due(msg+": "+err.Error(), time.Now()); ok {
+	if n, due := l.Due(msg+": "+err.Error(), time.Now()); due {
 		attrs = append(attrs, "err", err)
 		if n > 1 {
 			attrs = append(attrs, "times", n)
@@ -38,9 +38,9 @@ func (l *Log) Warn(log *slog.Logger, msg string, err error, attrs ...any) {
 	}
 }
 
-// Due counts an occurrence of the fault and reports whether it should be logged now, and how often it has occurred since
-// it last was.
-func (l *Log) Due(key string, now time.Time) (times int, due bool) {
+// Due counts an occurrence of the fault. It returns the number of occurrences since the last line about it, and whether the
+// caller should log a line now.
+func (l *Log) Due(key string, now time.Time) (count int, due bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	f := l.mu.seen[key]
@@ -51,16 +51,16 @@ func (l *Log) Due(key string, now time.Time) (times int, due bool) {
 		f = &fault{}
 		l.mu.seen[key] = f
 	}
-	f.times++
-	if now.Sub(f.logged) < every {
-		return f.times, false
+	f.count++
+	if now.Sub(f.logged) < interval {
+		return f.count, false
 	}
-	times, f.times, f.logged, f.told = f.times, 0, now, true
-	return times, true
+	count, f.count, f.logged, f.ongoing = f.count, 0, now, true
+	return count, true
 }
 
-// Recovered reports whether the log says that the fault persists although it is over, which is worth one line. It stays
-// limited to one line a minute if it comes back.
+// Recovered records that the fault is over. It reports whether the caller should log that, because the log contains the fault
+// but not its recovery. The limit of one line a minute stays in force if the fault returns.
 func (l *Log) Recovered(key string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -68,12 +68,12 @@ func (l *Log) Recovered(key string) bool {
 	if f == nil {
 		return false
 	}
-	told := f.told
-	f.told = false
-	return told
+	ongoing := f.ongoing
+	f.ongoing = false
+	return ongoing
 }
 
-// Forget makes every fault new again, after a time without any.
+// Forget removes all faults: the next occurrence of each is logged at once.
 func (l *Log) Forget() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -19,15 +19,15 @@ const (
 	Mono8  = "mono8"  // Level, 0..255
 )
 
-// Level maps a standardised value to 0..1, on a scale that does not change from frame to frame: 0.5 is the threshold,
-// and 0 is what normal footage scores on average as long as the threshold is above 1. A threshold near 0 or below it
-// gets a scale of one standard deviation to either side.
+// Level maps a standardised value to 0..1 on a scale that is the same for all frames: 0.5 is the threshold, and 0 is the
+// average score of normal footage if the threshold is at least 1. If the threshold is between −1 and 1, the scale ranges from
+// one standard deviation below it to one above.
 func Level(value, threshold float32) float64 {
 	half := math.Max(math.Abs(float64(threshold)), 1)
 	return math.Min(math.Max(0.5+(float64(value)-float64(threshold))/(2*half), 0), 1)
 }
 
-// Image returns a map as a picture with a pixel a cell, in one of the encodings above.
+// Image returns a map as a picture with one pixel per cell, in one of the encodings above.
 func Image(m client.Map, encoding string) (*RawImage, error) {
 	bytesEach, ok := map[string]int{Float: 4, Mono16: 2, Mono8: 1}[encoding]
 	if !ok {
@@ -62,9 +62,9 @@ func appendFloat(data []byte, v float32, judged bool) []byte {
 	return binary.LittleEndian.AppendUint32(data, math.Float32bits(v))
 }
 
-// MapGrid returns a map as a plane that stands in front of the camera: in its optical frame (x right, y down, z ahead),
-// 1 m away, centred, 1 m wide. How wide it really is depends on a lens that nobody told us about. Each cell has the
-// fields "value" (standardised; NaN outside the region of interest) and "level" (see Level), float32.
+// MapGrid returns a map as a plane in front of the camera: in its optical frame (x right, y down, z forward), 1 m away, centred
+// and 1 m wide. The true width would depend on the lens, which is unknown. Each cell has the float32 fields "value"
+// (standardised; NaN outside the region of interest) and "level" (see Level).
 func MapGrid(m client.Map) *Grid {
 	w, h := m.GetWidth(), m.GetHeight()
 	cellW := 1 / float64(w)
@@ -93,15 +93,15 @@ func MapGrid(m client.Map) *Grid {
 	}
 }
 
-// Annotations outlines events over a picture of width × height pixels that was captured at stamp: each has its polygon,
-// or its box when it has none, and its peak. No events give a message that clears what was drawn before.
+// Annotations returns the outlines and peaks of events for a picture of width × height pixels with the capture time stamp. An
+// outline is the polygon of the event, or its box if it has none. Without events, the message clears earlier annotations.
 func Annotations(events []schema.Event, width, height int, stamp *timestamppb.Timestamp) *ImageAnnotations {
 	w, h := float64(width), float64(height)
 	red, white, dark := &Color{R: 1, G: 0.2, B: 0.1, A: 1}, &Color{R: 1, G: 1, B: 1, A: 1}, &Color{A: 0.6}
 	thickness := math.Max(w/320, 0.5)
 	out := &ImageAnnotations{Timestamp: stamp}
 	for _, e := range events {
-		about := []*KeyValuePair{
+		metadata := []*KeyValuePair{
 			{Key: "id", Value: e.ID},
 			{Key: "peak", Value: fmt.Sprintf("%.2f", e.Peak)},
 			{Key: "revision", Value: fmt.Sprint(e.Revision)},
@@ -112,7 +112,7 @@ func Annotations(events []schema.Event, width, height int, stamp *timestamppb.Ti
 			corners = [][2]float64{{x0, y0}, {x1, y0}, {x1, y1}, {x0, y1}}
 		}
 		line := &PointsAnnotation{
-			Timestamp: stamp, Type: PointsAnnotation_LINE_LOOP, OutlineColor: red, Thickness: thickness, Metadata: about,
+			Timestamp: stamp, Type: PointsAnnotation_LINE_LOOP, OutlineColor: red, Thickness: thickness, Metadata: metadata,
 		}
 		for _, c := range corners {
 			line.Points = append(line.Points, &Point2{X: c[0] * w, Y: c[1] * h})
@@ -121,13 +121,13 @@ func Annotations(events []schema.Event, width, height int, stamp *timestamppb.Ti
 		out.Texts = append(out.Texts, &TextAnnotation{
 			Timestamp: stamp, Position: &Point2{X: e.Box.X * w, Y: e.Box.Y * h},
 			Text: fmt.Sprintf("%.1f", e.Peak), FontSize: math.Max(w/48, 1), TextColor: white, BackgroundColor: dark,
-			Metadata: about,
+			Metadata: metadata,
 		})
 	}
 	return out
 }
 
-// EventLog returns the start or end of an event as a line of a log: a warning, then a note.
+// EventLog returns a log line about the start (a warning) or the end (an info) of an event.
 func EventLog(e schema.Event) *Log {
 	l := &Log{Timestamp: timestamppb.New(e.Time), Level: Log_WARNING, Name: e.Camera}
 	l.Message = fmt.Sprintf("event %s %s: peak %.1f, %.2f %% of the image at %.0f%%,%.0f%%",
@@ -140,7 +140,7 @@ func EventLog(e schema.Event) *Log {
 	return l
 }
 
-// StatusLog returns a camera's state as a line of a log: an error while it is down, a warning while it does not deliver.
+// StatusLog returns a log line about a camera's state: an error if it is down, and a warning if it is stalled or connecting.
 func StatusLog(s schema.Status) *Log {
 	level := Log_INFO
 	switch s.State {
@@ -156,9 +156,9 @@ func StatusLog(s schema.Status) *Log {
 	return &Log{Timestamp: timestamppb.New(s.Time), Level: level, Name: s.Camera, Message: text}
 }
 
-// Picture returns a snapshot.
+// Picture returns a snapshot as a Foxglove image.
 func Picture(s client.Snapshot) *CompressedImage {
 	return &CompressedImage{
-		Timestamp: timestamppb.New(s.Captured), FrameId: s.Camera + "_optical_frame", Data: s.JPEG, Format: "jpeg",
+		Timestamp: timestamppb.New(s.Captured), FrameId: schema.OpticalFrame(s.Camera), Data: s.JPEG, Format: "jpeg",
 	}
 }

@@ -53,10 +53,10 @@ func TestImageEncodings(t *testing.T) {
 		if img.GetStep() != c.step || len(img.GetData()) != 4*int(c.step) || img.GetEncoding() != c.encoding {
 			t.Errorf("%s: step %d, %d bytes", img.GetEncoding(), img.GetStep(), len(img.GetData()))
 		}
-		// Cell (4, 1) is at twice the threshold, (5, 0) at 2.5 of 8; (1, 0) lies outside the region of interest.
+		// Cell (4, 1) is at twice the threshold, cell (5, 0) at 2.5 of 8, and cell (1, 0) outside the region of interest.
 		for i, want := range map[int]float64{10: 1, 5: 2.5 / 8, 1: 0} {
 			if got := c.at(img.GetData(), i) / c.top; got < want-0.003 || got > want+0.003 {
-				t.Errorf("%s: pixel %d is at %v, want %v", c.encoding, i, got, want)
+				t.Errorf("%s: pixel %d is %v, want %v", c.encoding, i, got, want)
 			}
 		}
 	}
@@ -69,7 +69,7 @@ func TestImageEncodings(t *testing.T) {
 	}
 }
 
-// TestLostEnd stops drawing an event whose end never came, and draws no more than a bounded number.
+// TestLostEnd checks that an event whose end was lost is not drawn forever, and that the number of drawn events is bounded.
 func TestLostEnd(t *testing.T) {
 	var file buffer
 	r, err := foxglove.NewRecorder(&file, foxglove.Options{})
@@ -102,7 +102,7 @@ func TestLostEnd(t *testing.T) {
 		}
 	}
 	if len(sizes) != 3 || !sizes[0] || !sizes[1] || sizes[2] {
-		t.Errorf("drawn: %v, want twice, then no more", sizes)
+		t.Errorf("events drawn: %v, want on the first two maps only", sizes)
 	}
 }
 
@@ -116,7 +116,7 @@ func Example() {
 	if err != nil {
 		panic(err)
 	}
-	c := client.New(nil) // in your program: of a NATS connection, with c.Maps(func(m client.Map) { r.Map(m) })
+	c := client.New(nil) // in your program: with a NATS connection, and c.Maps(func(m client.Map) { r.Map(m) })
 	_ = c
 	if err := r.Map(hill(0)); err != nil {
 		panic(err)

@@ -12,7 +12,7 @@ import (
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
-// descriptors returns the FileDescriptorSet that a message needs: its file behind those it imports.
+// descriptors returns the FileDescriptorSet of a message: its file, preceded by the files that it imports.
 func descriptors(d protoreflect.MessageDescriptor) ([]byte, error) {
 	set, seen := &descriptorpb.FileDescriptorSet{}, map[string]bool{}
 	var add func(protoreflect.FileDescriptor)
@@ -30,7 +30,7 @@ func descriptors(d protoreflect.MessageDescriptor) ([]byte, error) {
 	return proto.MarshalOptions{Deterministic: true}.Marshal(set)
 }
 
-// jsonSchema returns the JSON schema of values like sample, in which nothing is empty.
+// jsonSchema returns the JSON schema of a sample, none of whose fields may be empty.
 func jsonSchema(sample any) ([]byte, error) {
 	b, err := json.Marshal(sample)
 	if err != nil {

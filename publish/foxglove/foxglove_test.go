@@ -26,7 +26,7 @@ import (
 
 var update = flag.Bool("update", false, "write testdata/recording.mcap; then run testdata/read.mjs")
 
-// begin is the time of the first map.
+// begin is the capture time of the first map.
 var begin = time.Date(2026, 11, 23, 12, 0, 0, 123456789, time.UTC)
 
 // hill is a map of 6 × 4 cells of 20 × 25 pixels with its peak at (4, 1).
@@ -62,7 +62,7 @@ func message(kind string, revision int, n int) schema.Event {
 	}
 }
 
-// record plays a short scene: a map, an event that starts and ends, a picture, a camera that goes down.
+// record records a short scene: maps, an event that starts and ends, a picture, and a camera that goes down.
 func record(t *testing.T, o foxglove.Options) []byte {
 	t.Helper()
 	var file bytes.Buffer
@@ -96,7 +96,7 @@ func record(t *testing.T, o foxglove.Options) []byte {
 	return file.Bytes()
 }
 
-// TestSchemas holds our messages against those in Foxglove's own package, see testdata/schemas.mjs.
+// TestSchemas compares our messages with those in Foxglove's own package, see testdata/schemas.mjs.
 func TestSchemas(t *testing.T) {
 	b, err := os.ReadFile("testdata/schemas.json")
 	if err != nil {
@@ -148,7 +148,7 @@ func fields(m protoreflect.MessageDescriptor) map[string]string {
 	return out
 }
 
-// TestRecording records the scene as it was recorded when Foxglove's libraries read it.
+// TestRecording compares a recording of the scene with the one that Foxglove's libraries have read.
 func TestRecording(t *testing.T) {
 	const golden = "testdata/recording.mcap"
 	file := record(t, foxglove.Options{Grid: true})
@@ -169,14 +169,14 @@ func TestRecording(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Not the bytes of the file: another version of zstd may compress them differently. And not those of JSON, whose
-	// fields are not ours to fix here.
+	// The bytes of the file are not compared, because another version of zstd may compress them differently. Nor is the JSON,
+	// whose fields package schema defines.
 	if d := cmp.Diff(protobufs(want), protobufs(got)); d != "" {
 		t.Errorf("-%s +now:\n%s", golden, d)
 	}
 }
 
-// protobufs is a recording without the bytes of JSON messages and their schemas.
+// protobufs removes the bytes of JSON messages and their schemas from a recording.
 func protobufs(r mcaptest.Recording) mcaptest.Recording {
 	for id, s := range r.Schemas {
 		if s.Encoding != "protobuf" {
@@ -192,7 +192,7 @@ func protobufs(r mcaptest.Recording) mcaptest.Recording {
 	return r
 }
 
-// official is what testdata/read.mjs prints: the recording as Foxglove's libraries see it.
+// official is the output of testdata/read.mjs: the recording as Foxglove's libraries read it.
 type official struct {
 	SHA256   string `json:"sha256"`
 	Library  string `json:"library"`
@@ -222,16 +222,16 @@ func readOfficial(t *testing.T) official {
 		t.Fatal(err)
 	}
 	if sum := sha256.Sum256(file); o.SHA256 != hex.EncodeToString(sum[:]) {
-		t.Fatal("testdata/recording.json is of another recording: run testdata/read.mjs")
+		t.Fatal("testdata/recording.json belongs to another recording: run testdata/read.mjs")
 	}
 	return o
 }
 
-// TestFoxgloveReadsIt holds what Foxglove's libraries found in the recording against what was recorded.
-func TestFoxgloveReadsIt(t *testing.T) {
+// TestReadByFoxglove compares the recording as Foxglove's libraries read it with what was recorded.
+func TestReadByFoxglove(t *testing.T) {
 	o := readOfficial(t)
 	if o.Library != "oodcast test" || o.Total != fmt.Sprint(len(o.Messages)) {
-		t.Errorf("library %q, %s messages, %d found", o.Library, o.Total, len(o.Messages))
+		t.Errorf("library %q, %s messages in the statistics, %d in the file", o.Library, o.Total, len(o.Messages))
 	}
 	topics := map[string][]json.RawMessage{}
 	for i, m := range o.Messages {
@@ -287,7 +287,7 @@ func TestFoxgloveReadsIt(t *testing.T) {
 		Format string
 		Frame  string `json:"frame_id"`
 	}](t, topics["/front/image foxglove.CompressedImage protobuf"][0])
-	if string(unbase(t, picture.Data)) != "\xff\xd8 picture \xff\xd9" || picture.Format != "jpeg" || picture.Frame != "front_optical_frame" {
+	if string(decodeBase64(t, picture.Data)) != "\xff\xd8 picture \xff\xd9" || picture.Format != "jpeg" || picture.Frame != "front_optical_frame" {
 		t.Errorf("picture %+v", picture)
 	}
 	if s := decode[schema.Score](t, topics["/front/anomaly/score oodcast.v1.Score json"][0]); s.Peak != 8 || s.Mean != 1.5 {
@@ -303,7 +303,7 @@ func decode[T any](t *testing.T, raw json.RawMessage) (v T) {
 	return v
 }
 
-func unbase(t *testing.T, s string) []byte {
+func decodeBase64(t *testing.T, s string) []byte {
 	t.Helper()
 	b, err := base64.StdEncoding.DecodeString(s)
 	if err != nil {
@@ -312,13 +312,13 @@ func unbase(t *testing.T, s string) []byte {
 	return b
 }
 
-// stamp is a time as protobuf's JSON of Foxglove's library has it.
+// stamp is a time in the JSON of Foxglove's protobuf library.
 type stamp struct {
 	Seconds string
 	Nanos   int
 }
 
-func (s stamp) is(at time.Time) bool {
+func (s stamp) equal(at time.Time) bool {
 	return s.Seconds == fmt.Sprint(at.Unix()) && s.Nanos == at.Nanosecond()
 }
 
@@ -330,11 +330,11 @@ func checkImage(t *testing.T, raw json.RawMessage, m client.Map) {
 		Encoding, Data      string
 		Frame               string `json:"frame_id"`
 	}](t, raw)
-	if !img.Timestamp.is(m.Captured) || img.Width != 6 || img.Height != 4 || img.Step != 24 || img.Encoding != "32FC1" ||
+	if !img.Timestamp.equal(m.Captured) || img.Width != 6 || img.Height != 4 || img.Step != 24 || img.Encoding != "32FC1" ||
 		img.Frame != "front_optical_frame" {
 		t.Errorf("image %+v", img)
 	}
-	data := unbase(t, img.Data)
+	data := decodeBase64(t, img.Data)
 	for i, want := range m.Values {
 		got := math.Float32frombits(binary.LittleEndian.Uint32(data[4*i:]))
 		if inside := m.Judged(i%6, i/6); inside && got != want || !inside && !math.IsNaN(float64(got)) {
@@ -361,14 +361,14 @@ func checkGrid(t *testing.T, raw json.RawMessage, m client.Map) {
 		Data string
 	}](t, raw)
 	cellH := 25.0 / 20 / 6 // the grid is 1 m wide
-	if !g.Timestamp.is(m.Captured) || g.Columns != 6 || g.Row != 48 || g.Cell != 8 || len(g.Fields) != 2 ||
+	if !g.Timestamp.equal(m.Captured) || g.Columns != 6 || g.Row != 48 || g.Cell != 8 || len(g.Fields) != 2 ||
 		math.Abs(g.Size.X-1.0/6) > 1e-12 || math.Abs(g.Size.Y-cellH) > 1e-12 ||
 		g.Pose.Position.X != -0.5 || math.Abs(g.Pose.Position.Y+2*cellH) > 1e-12 || g.Pose.Position.Z != 1 ||
 		g.Pose.Orientation != (vector{W: 1}) || g.Fields[0].Name != "value" || g.Fields[0].Type != "FLOAT32" ||
 		g.Fields[1].Offset != 4 {
 		t.Errorf("grid %+v", g)
 	}
-	data := unbase(t, g.Data)
+	data := decodeBase64(t, g.Data)
 	for i, want := range m.Values {
 		value := math.Float32frombits(binary.LittleEndian.Uint32(data[8*i:]))
 		level := math.Float32frombits(binary.LittleEndian.Uint32(data[8*i+4:]))

@@ -16,23 +16,21 @@ import (
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
-// Options choose what a recording holds.
+// Options are the options of a recording.
 type Options struct {
 	Image   string           // encoding of maps: Float, Mono16 or Mono8; default Float
-	Grid    bool             // maps also as planes for the 3D panel
-	Library string           // who writes
+	Grid    bool             // record maps also as planes, for the 3D panel
+	Library string           // name of the program that records
 	Plain   bool             // do not compress
-	Now     func() time.Time // when a message is received; default time.Now
+	Now     func() time.Time // clock for the time of reception; default time.Now
 }
 
-// Events that are drawn: of each camera at most so many, and none that nobody spoke of for so long, in case its end was
-// lost.
 const (
-	maxDrawn  = 256
-	drawnTime = 30 * time.Second
+	maxActive  = 256              // events of a camera that are drawn at once
+	activeTime = 30 * time.Second // an event is drawn no longer than this after its last message, in case its end was lost
 )
 
-// Recorder writes what cameras say into an MCAP file, on topics that begin with the camera's name. It is safe for
+// Recorder records the messages of cameras in an MCAP file, on topics that begin with the camera's name. It is safe for
 // concurrent use.
 type Recorder struct {
 	opts Options
@@ -41,7 +39,7 @@ type Recorder struct {
 		out      *mcap.Writer
 		schemas  map[string]uint16
 		channels map[string]*channel
-		drawn    map[string]map[string]schema.Event // by camera and id: events in force
+		active   map[string]map[string]schema.Event // events that have not ended, by camera and id
 	}
 }
 
@@ -67,12 +65,12 @@ func NewRecorder(w io.Writer, o Options) (*Recorder, error) {
 	}
 	r := &Recorder{opts: o}
 	r.mu.out, r.mu.schemas, r.mu.channels = out, map[string]uint16{}, map[string]*channel{}
-	r.mu.drawn = map[string]map[string]schema.Event{}
+	r.mu.active = map[string]map[string]schema.Event{}
 	return r, nil
 }
 
-// Map records a map: /{camera}/anomaly/map, with Options.Grid /{camera}/anomaly/grid, and the events in force over the
-// map's cells on /{camera}/anomaly/boxes, and over the image's pixels on /{camera}/image/boxes.
+// Map records a map on /{camera}/anomaly/map and, with Options.Grid, on /{camera}/anomaly/grid. It also records the active
+// events, in cells of the map on /{camera}/anomaly/boxes and in pixels of the image on /{camera}/image/boxes.
 func (r *Recorder) Map(m client.Map) error {
 	img, err := Image(m, r.opts.Image)
 	if err != nil {
@@ -81,7 +79,7 @@ func (r *Recorder) Map(m client.Map) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	camera, at := m.GetCamera(), m.Captured
-	events := r.inForce(camera, at)
+	events := r.activeEvents(camera, at)
 	write := []func() error{
 		func() error { return r.message(camera+"/anomaly/map", at, img) },
 		func() error {
@@ -104,25 +102,25 @@ func (r *Recorder) Map(m client.Map) error {
 	return nil
 }
 
-// Score records a score as JSON on /{camera}/anomaly/score, to plot.
+// Score records a score as JSON on /{camera}/anomaly/score, for plots.
 func (r *Recorder) Score(s schema.Score) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.json(s.Camera+"/anomaly/score", s.Captured, "oodcast.v1.Score", s, sampleScore())
 }
 
-// Event records an event as JSON on /{camera}/anomaly/event, its start and end also on /{camera}/log, and draws it over
-// the maps that follow until it ends.
+// Event records an event as JSON on /{camera}/anomaly/event, and its start and end also on /{camera}/log. Until it ends, the
+// event is drawn over the following maps.
 func (r *Recorder) Event(e schema.Event) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.mu.drawn[e.Camera] == nil {
-		r.mu.drawn[e.Camera] = map[string]schema.Event{}
+	if r.mu.active[e.Camera] == nil {
+		r.mu.active[e.Camera] = map[string]schema.Event{}
 	}
-	if drawn := r.mu.drawn[e.Camera]; e.Type == "end" {
-		delete(drawn, e.ID)
-	} else if _, there := drawn[e.ID]; there || len(drawn) < maxDrawn {
-		drawn[e.ID] = e
+	if active := r.mu.active[e.Camera]; e.Type == "end" {
+		delete(active, e.ID)
+	} else if _, known := active[e.ID]; known || len(active) < maxActive {
+		active[e.ID] = e
 	}
 	if err := r.json(e.Camera+"/anomaly/event", e.Time, "oodcast.v1.Event", e, sampleEvent()); err != nil {
 		return err
@@ -133,7 +131,7 @@ func (r *Recorder) Event(e schema.Event) error {
 	return r.message(e.Camera+"/log", e.Time, EventLog(e))
 }
 
-// Status records a camera's state on /{camera}/log, and with the settings in force as JSON on /{camera}/status.
+// Status records a camera's state on /{camera}/log, and its state and settings as JSON on /{camera}/status.
 func (r *Recorder) Status(s schema.Status) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -150,7 +148,7 @@ func (r *Recorder) Snapshot(s client.Snapshot) error {
 	return r.message(s.Camera+"/image", s.Captured, Picture(s))
 }
 
-// Flush makes what was recorded so far safe from the end of the process.
+// Flush writes everything recorded so far, so that it survives the end of the process.
 func (r *Recorder) Flush() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -164,18 +162,18 @@ func (r *Recorder) Close() error {
 	return r.mu.out.Close()
 }
 
-// inForce returns the events of a camera that are to be drawn at a time, by id. The lock is held.
-func (r *Recorder) inForce(camera string, at time.Time) []schema.Event {
-	drawn := r.mu.drawn[camera]
-	maps.DeleteFunc(drawn, func(_ string, e schema.Event) bool { return at.Sub(e.Time) > drawnTime })
+// activeEvents returns the events of a camera to draw at a time, by id. The caller holds the lock.
+func (r *Recorder) activeEvents(camera string, at time.Time) []schema.Event {
+	active := r.mu.active[camera]
+	maps.DeleteFunc(active, func(_ string, e schema.Event) bool { return at.Sub(e.Time) > activeTime })
 	var list []schema.Event
-	for _, id := range slices.Sorted(maps.Keys(drawn)) {
-		list = append(list, drawn[id])
+	for _, id := range slices.Sorted(maps.Keys(active)) {
+		list = append(list, active[id])
 	}
 	return list
 }
 
-// message writes a protobuf message. The lock is held.
+// message writes a protobuf message. The caller holds the lock.
 func (r *Recorder) message(topic string, at time.Time, m proto.Message) error {
 	name := string(m.ProtoReflect().Descriptor().FullName())
 	data, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
@@ -187,7 +185,7 @@ func (r *Recorder) message(topic string, at time.Time, m proto.Message) error {
 	})
 }
 
-// json writes v as JSON; sample is one of its kind with everything in it. The lock is held.
+// json writes v as JSON; sample is a value of the same type without empty fields. The caller holds the lock.
 func (r *Recorder) json(topic string, at time.Time, name string, v, sample any) error {
 	data, err := json.Marshal(v)
 	if err != nil {
@@ -198,7 +196,7 @@ func (r *Recorder) json(topic string, at time.Time, name string, v, sample any) 
 	})
 }
 
-// write writes a message, on a channel that is made when it is the first.
+// write writes a message, and first adds the channel of its topic if it is new.
 func (r *Recorder) write(topic string, at time.Time, encoding string, data []byte, schema func() (uint16, error)) error {
 	c := r.mu.channels[topic]
 	if c == nil {
@@ -218,7 +216,7 @@ func (r *Recorder) write(topic string, at time.Time, encoding string, data []byt
 	return err
 }
 
-// schema returns the number of a schema, which is added when it is new.
+// schema returns the number of a schema, which it adds if it is new.
 func (r *Recorder) schema(name, encoding string, data func() ([]byte, error)) (uint16, error) {
 	if id, ok := r.mu.schemas[name]; ok {
 		return id, nil

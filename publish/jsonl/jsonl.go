@@ -1,9 +1,9 @@
-// Package jsonl writes one JSON object per line for every event and every score, to a file or to standard output, for tools
-// such as jq. It is the smallest outlet: a further one looks like this.
+// Package jsonl writes every event and every score as one line of JSON to a file or to standard output, for tools such as jq.
+// It is the smallest outlet, and a template for further ones.
 //
-// A line is a message of package schema with its kind in front: {"kind":"event",…} as on …event.{type}, or
-// {"kind":"score",…} as on …score. Lines wait in a bounded queue, so that a reader that stalls holds up no camera; when it
-// is full the oldest line is dropped and counted.
+// A line is a message of package schema preceded by its kind: {"kind":"event",…} as on …event.{type}, or {"kind":"score",…}
+// as on …score. Lines wait in a bounded queue, so a stalled reader never delays a camera. When the queue is full, the oldest
+// line is dropped and counted.
 package jsonl
 
 import (
@@ -15,6 +15,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -27,9 +28,10 @@ import (
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
-// Stdout is the path that stands for standard output.
+// Stdout is the path that means standard output.
 const Stdout = "-"
 
+// Bounds of the queue.
 const (
 	maxLines = 4096
 	maxBytes = 8 << 20
@@ -45,11 +47,12 @@ const (
 type Writer struct {
 	site   string
 	out    io.Writer
-	file   *os.File // nil: standard output, which stays open
+	file   *os.File // nil for standard output, which stays open
 	log    *slog.Logger
 	lines  *queue.Queue[line]
 	faults faultlog.Log
 	total  *prometheus.CounterVec
+	loss   atomic.Pointer[error] // why the newest line was not written; nil if it was
 }
 
 type line struct {
@@ -57,14 +60,14 @@ type line struct {
 	text []byte
 }
 
-// Option sets what is not part of the configuration.
+// Option sets what the program decides rather than the operator.
 type Option func(*Writer)
 
-// WithLogger sets where faults are logged; default slog.Default.
+// WithLogger sets the log for faults; the default is slog.Default.
 func WithLogger(l *slog.Logger) Option { return func(w *Writer) { w.log = l } }
 
-// New returns a writer for the cameras of a site that appends to the file at path, which is made if it is not there; "-"
-// writes to stdout. The caller calls Run, which closes the file.
+// New returns a writer for the cameras of a site. It appends to the file at path, which it creates if necessary; "-" means
+// stdout. The caller must call Run, which closes the file.
 func New(path, site string, stdout io.Writer, options ...Option) (*Writer, error) {
 	w := &Writer{
 		site: site, out: stdout, log: slog.Default(),
@@ -92,7 +95,7 @@ func (w *Writer) Register(reg prometheus.Registerer) error { return reg.Register
 
 func (w *Writer) count(l line, result string) { w.total.WithLabelValues(l.kind, result).Inc() }
 
-// Run writes lines until ctx is done, then those that are still queued, and closes the file.
+// Run writes lines until ctx is done, then the lines that are still queued, and closes the file.
 func (w *Writer) Run(ctx context.Context) error {
 	buffered := bufio.NewWriter(w.out)
 	for {
@@ -112,30 +115,40 @@ func (w *Writer) Run(ctx context.Context) error {
 	return w.file.Close()
 }
 
-// write writes a line, and flushes when no other is queued: readers see lines at once, and bursts cost few system calls.
+// write writes a line, and flushes if no other is queued: readers see lines at once, and bursts take few system calls.
 func (w *Writer) write(out *bufio.Writer, l line) {
 	_, err := out.Write(l.text)
 	if w.lines.Len() == 0 {
 		err = errors.Join(err, out.Flush())
 	}
 	if err != nil {
-		out.Reset(w.out) // a bufio.Writer keeps its error; the disk may have room again
+		out.Reset(w.out) // a bufio.Writer keeps its error, but the disk may have room again
 		w.count(l, "error")
-		w.faults.Warn(w.log, "jsonl", err)
+		w.faults.Warn(w.log, "cannot write JSON line", err)
+		w.loss.Store(&err)
 		return
 	}
+	w.loss.Store(nil)
 	w.count(l, "written")
+}
+
+// Check returns why the newest line was not written.
+func (w *Writer) Check() error {
+	if err := w.loss.Load(); err != nil {
+		return fmt.Errorf("outputs.jsonl: %w", *err)
+	}
+	return nil
 }
 
 // put queues v, a struct that embeds a message.
 func (w *Writer) put(kind string, v any) {
 	text, err := json.Marshal(v)
-	if err != nil { // a value that is not finite
+	if err != nil { // NaN or infinity
 		w.count(line{kind: kind}, "error")
-		w.faults.Warn(w.log, "jsonl", err)
+		w.faults.Warn(w.log, "cannot write JSON line", err)
 		return
 	}
-	_ = w.lines.Put(context.Background(), line{kind, append(text, '\n')}) // after Run it is dropped, which is right
+	_ = w.lines.Put(context.Background(), line{kind, append(text, '\n')}) // after Run the queue drops it, as it should
 }
 
 // Map writes the score of a map.
@@ -160,13 +173,13 @@ func (w *Writer) Events(seen events.Observation) []events.Event {
 // Frame releases the frame.
 func (w *Writer) Frame(f *ingest.Frame) { f.Release() }
 
-// FramesHeld is 0.
+// FramesHeld returns 0.
 func (w *Writer) FramesHeld() int { return 0 }
 
-// WaitReady does not wait.
+// WaitReady returns at once.
 func (w *Writer) WaitReady(context.Context) error { return nil }
 
-// AddCamera does nothing: a camera's lines carry its name.
+// AddCamera does nothing: every line names its camera.
 func (w *Writer) AddCamera(schema.Camera) error { return nil }
 
 // RemoveCamera does nothing.

@@ -56,7 +56,7 @@ func open(t *testing.T, path string, stdout io.Writer) (*jsonl.Writer, *promethe
 	return w, reg
 }
 
-// run runs w until what f hands over is written.
+// run runs w until everything that f hands over is written.
 func run(t *testing.T, w *jsonl.Writer, f func()) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
@@ -104,32 +104,32 @@ func TestFile(t *testing.T) {
 		}
 	}
 	if n != 4 {
-		t.Errorf("%d lines, want two of each run", n)
+		t.Errorf("%d lines, want two from each run", n)
 	}
 }
 
 func TestNoSuchFolder(t *testing.T) {
 	_, err := jsonl.New(filepath.Join(t.TempDir(), "none", "out.jsonl"), "yard", nil)
 	if !errors.Is(err, os.ErrNotExist) || !strings.HasPrefix(err.Error(), "outputs.jsonl: ") {
-		t.Errorf("%v, want that outputs.jsonl names a folder that is not there", err)
+		t.Errorf("%v, want an error that outputs.jsonl names a missing folder", err)
 	}
 }
 
-// stuck is a reader that does not read until it is let go.
-type stuck struct {
+// stalled is a reader that reads nothing before it is released.
+type stalled struct {
 	bytes.Buffer
-	held chan struct{}
+	released chan struct{}
 }
 
-func (s *stuck) Write(p []byte) (int, error) {
-	<-s.held
+func (s *stalled) Write(p []byte) (int, error) {
+	<-s.released
 	return s.Buffer.Write(p)
 }
 
-// A reader that stalls holds up nobody: the oldest lines are lost and counted, and the newest ones arrive.
+// A stalled reader delays nothing: the oldest lines are dropped and counted, and the newest ones arrive.
 func TestStalledReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		out := &stuck{held: make(chan struct{})}
+		out := &stalled{released: make(chan struct{})}
 		w, reg := open(t, jsonl.Stdout, out)
 		const maps = 20_000
 		run(t, w, func() {
@@ -138,13 +138,13 @@ func TestStalledReader(t *testing.T) {
 				w.Map(&detector.Map{Camera: "front", Seq: seq, Values: []float32{1}})
 			}
 			if took := time.Since(begin); took > 0 {
-				t.Errorf("waited %v for the reader", took)
+				t.Errorf("Map waited %v for the reader", took)
 			}
-			close(out.held)
+			close(out.released)
 		})
 		got := counts(t, reg)
 		if got["score overflow"] == 0 || got["score overflow"]+got["score written"] != maps {
-			t.Errorf("counts %v, want all %d", got, maps)
+			t.Errorf("counts %v, want a sum of %d", got, maps)
 		}
 		if lines := strings.Split(strings.TrimSpace(out.String()), "\n"); !strings.Contains(lines[len(lines)-1], `"seq":19999,`) {
 			t.Errorf("the last line is %s, want map 19999", lines[len(lines)-1])
@@ -152,7 +152,7 @@ func TestStalledReader(t *testing.T) {
 	})
 }
 
-// full is a disk without room for the first lines.
+// full is a disk that has no room for the first lines.
 type full struct {
 	bytes.Buffer
 	refused int
@@ -166,19 +166,25 @@ func (f *full) Write(p []byte) (int, error) {
 	return f.Buffer.Write(p)
 }
 
-// What cannot be written, or is no JSON, is counted, and the lines after it are written.
+// A score that cannot be written or encoded is counted, and the lines after it are written.
 func TestFaults(t *testing.T) {
-	out := &full{refused: 1}
-	w, reg := open(t, jsonl.Stdout, out)
-	run(t, w, func() {
-		w.Map(&detector.Map{Camera: "front", Peak: float32(math.NaN())})
-		w.Map(&detector.Map{Camera: "front"})
-		for counts(t, reg)["score error"] < 2 {
-			time.Sleep(time.Millisecond)
+	synctest.Test(t, func(t *testing.T) {
+		out := &full{refused: 1}
+		w, reg := open(t, jsonl.Stdout, out)
+		run(t, w, func() {
+			w.Map(&detector.Map{Camera: "front", Peak: float32(math.NaN())})
+			w.Map(&detector.Map{Camera: "front"})
+			synctest.Wait() // until the disk has refused the line
+			if err := w.Check(); err == nil || !strings.Contains(err.Error(), "no space left") {
+				t.Errorf("Check() = %v, want why the line is lost", err)
+			}
+			w.Map(&detector.Map{Camera: "front"})
+		})
+		if err := w.Check(); err != nil {
+			t.Errorf("Check() = %v after a line that was written", err)
 		}
-		w.Map(&detector.Map{Camera: "front"})
+		if got := counts(t, reg); got["score error"] != 2 || got["score written"] != 1 || strings.Count(out.String(), "\n") != 1 {
+			t.Errorf("counts %v, written %q", got, out.String())
+		}
 	})
-	if got := counts(t, reg); got["score error"] != 2 || got["score written"] != 1 || strings.Count(out.String(), "\n") != 1 {
-		t.Errorf("counts %v, written %q", got, out.String())
-	}
 }

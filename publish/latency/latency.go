@@ -1,5 +1,4 @@
-// Package latency holds the histograms of how long frames take. Every outlet that shows or sends frames observes the same
-// one, so it cannot belong to any of them.
+// Package latency defines the latency histograms. Several outlets observe the same one, so it belongs to none of them.
 package latency
 
 import (
@@ -8,7 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Histogram returns a histogram of seconds with the labels "camera" and label.
+// Histogram returns a histogram of durations in seconds with the labels "camera" and label.
 func Histogram(name, help, label string) *prometheus.HistogramVec {
 	return prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: name, Help: help, Buckets: []float64{.001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5},
@@ -16,10 +15,10 @@ func Histogram(name, help, label string) *prometheus.HistogramVec {
 	}, []string{"camera", label})
 }
 
-// FrameAge returns the histogram of the age of frames when a sink receives them ("nats", "preview"). The first call on a
-// registry registers it, later ones return the same histogram.
+// FrameAge returns the histogram of the age of frames when they reach a sink: "nats" or "preview". The first call for a
+// registry registers it; later calls return the same histogram.
 func FrameAge(reg prometheus.Registerer) (*prometheus.HistogramVec, error) {
-	age := Histogram("oodcast_frame_age_seconds", "From capture until the sink has it.", "sink")
+	age := Histogram("oodcast_frame_age_seconds", "Age of frames when they reach the sink.", "sink")
 	err := reg.Register(age)
 	if registered, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
 		return registered.ExistingCollector.(*prometheus.HistogramVec), nil

@@ -10,7 +10,7 @@ import (
 // magic begins and ends every file.
 const magic = "\x89MCAP0\r\n"
 
-// opcode says what a record is.
+// opcode is the type of a record.
 type opcode byte
 
 const (
@@ -27,25 +27,25 @@ const (
 	opDataEnd       opcode = 0x0f
 )
 
-// record collects the fields of a record, little-endian.
+// record is the body of a record; its methods append fields, little-endian.
 type record struct{ b []byte }
 
 func (r *record) u16(v uint16) { r.b = binary.LittleEndian.AppendUint16(r.b, v) }
 func (r *record) u32(v uint32) { r.b = binary.LittleEndian.AppendUint32(r.b, v) }
 func (r *record) u64(v uint64) { r.b = binary.LittleEndian.AppendUint64(r.b, v) }
 
-// time is nanoseconds since 1970; times before that are 0.
+// time appends nanoseconds since 1970; earlier times become 0.
 func (r *record) time(t time.Time) { r.u64(nanos(t)) }
 
 func nanos(t time.Time) uint64 { return uint64(max(t.UnixNano(), 0)) }
 
-// text is a length and bytes: a string, or bytes with a 32-bit length.
+// text appends a 32-bit length and the bytes of a string.
 func (r *record) text(s string) {
 	r.u32(uint32(len(s)))
 	r.b = append(r.b, s...)
 }
 
-// dict is a map of strings, in the order of its keys so that equal maps are equal bytes.
+// dict appends a map of strings in the order of its keys, so that equal maps become equal bytes.
 func (r *record) dict(m map[string]string) {
 	var body record
 	for _, k := range slices.Sorted(maps.Keys(m)) {
@@ -55,7 +55,7 @@ func (r *record) dict(m map[string]string) {
 	r.text(string(body.b))
 }
 
-// counts is a map from channels to numbers.
+// counts appends a map from channels to numbers.
 func (r *record) counts(m map[uint16]uint64) {
 	r.u32(uint32(10 * len(m)))
 	for _, k := range slices.Sorted(maps.Keys(m)) {

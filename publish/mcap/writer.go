@@ -13,29 +13,29 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// chunkBytes is how much is gathered before it is written.
+// chunkBytes is the size of a chunk before compression.
 const chunkBytes = 1 << 20
 
-// ErrClosed is returned by everything but Close after Close.
+// ErrClosed is returned by all methods except Close after Close.
 var ErrClosed = errors.New("mcap: the writer is closed")
 
-// Options choose how a file is written.
+// Options are the options of a file.
 type Options struct {
-	Library string // who writes, for people who look for faults
-	Profile string // what readers may expect: "ros2", or "" for nothing
+	Library string // name of the writing program, for debugging
+	Profile string // profile of the file, such as "ros2", or "" for none
 	Plain   bool   // do not compress
 }
 
-// Writer writes a file. It is not safe for concurrent use. After an error nothing more can be written.
+// Writer writes a file. It is not safe for concurrent use, and unusable after an error.
 type Writer struct {
 	out    io.Writer
-	at     uint64      // bytes written
-	crc    hash.Hash32 // of them
+	offset uint64      // bytes written
+	crc    hash.Hash32 // of the bytes written
 	zstd   *zstd.Encoder
 	closed bool
 	failed error
 
-	schemas, channels     []byte // their records, for the summary
+	schemas, channels     []byte // schema and channel records, for the summary
 	schemaIDs, channelIDs map[uint16]bool
 	chunk                 chunk
 	index                 []byte // chunk index records
@@ -46,7 +46,7 @@ type Writer struct {
 	first, last time.Time
 }
 
-// chunk is what is gathered.
+// chunk is the chunk that is being collected.
 type chunk struct {
 	records     []byte
 	index       map[uint16]*record // message index entries: time, offset
@@ -72,14 +72,14 @@ func NewWriter(w io.Writer, o Options) (*Writer, error) {
 	return m, m.write(appendRecord([]byte(magic), opHeader, r.b))
 }
 
-// AddSchema says how messages look: encoding is "protobuf" with a FileDescriptorSet as data, "jsonschema" and so on. It
-// returns the schema's number, from 1.
+// AddSchema adds the schema of messages. The encoding is, for example, "jsonschema", or "protobuf" with a FileDescriptorSet as
+// data. It returns the schema's number, from 1.
 func (m *Writer) AddSchema(name, encoding string, data []byte) (uint16, error) {
-	if err := m.usable(); err != nil {
+	if err := m.checkOpen(); err != nil {
 		return 0, err
 	}
 	if len(m.schemaIDs) >= 1<<16-1 {
-		return 0, errors.New("mcap: more schemas than numbers")
+		return 0, errors.New("mcap: too many schemas")
 	}
 	id := uint16(len(m.schemaIDs) + 1)
 	var r record
@@ -93,16 +93,16 @@ func (m *Writer) AddSchema(name, encoding string, data []byte) (uint16, error) {
 	return id, nil
 }
 
-// AddChannel makes a topic with messages of a schema, 0 for none. It returns the channel's number, from 0.
+// AddChannel adds a topic whose messages have a schema, or none if schema is 0. It returns the channel's number, from 0.
 func (m *Writer) AddChannel(schema uint16, topic, encoding string, metadata map[string]string) (uint16, error) {
-	if err := m.usable(); err != nil {
+	if err := m.checkOpen(); err != nil {
 		return 0, err
 	}
 	if schema != 0 && !m.schemaIDs[schema] {
 		return 0, fmt.Errorf("mcap: topic %s: no schema %d", topic, schema)
 	}
 	if len(m.channelIDs) >= 1<<16 {
-		return 0, errors.New("mcap: more topics than numbers")
+		return 0, errors.New("mcap: too many topics")
 	}
 	id := uint16(len(m.channelIDs))
 	var r record
@@ -119,7 +119,7 @@ func (m *Writer) AddChannel(schema uint16, topic, encoding string, metadata map[
 
 // Write appends a message that was recorded at logged and published at published.
 func (m *Writer) Write(channel uint16, seq uint32, logged, published time.Time, data []byte) error {
-	if err := m.usable(); err != nil {
+	if err := m.checkOpen(); err != nil {
 		return err
 	}
 	if !m.channelIDs[channel] {
@@ -133,8 +133,8 @@ func (m *Writer) Write(channel uint16, seq uint32, logged, published time.Time, 
 	}
 	entry.time(logged)
 	entry.u64(uint64(len(c.records)))
-	c.first, c.last = span(c.first, c.last, logged)
-	m.first, m.last = span(m.first, m.last, logged)
+	c.first, c.last = extend(c.first, c.last, logged)
+	m.first, m.last = extend(m.first, m.last, logged)
 	m.messages++
 	m.counts[channel]++
 
@@ -151,8 +151,8 @@ func (m *Writer) Write(channel uint16, seq uint32, logged, published time.Time, 
 	return nil
 }
 
-// span widens first..last to hold t; a zero first means that nothing is held yet.
-func span(first, last, t time.Time) (earliest, latest time.Time) {
+// extend extends the range first..last to include t; a zero first is an empty range.
+func extend(first, last, t time.Time) (earliest, latest time.Time) {
 	if first.IsZero() {
 		return t, t
 	}
@@ -165,9 +165,9 @@ func span(first, last, t time.Time) (earliest, latest time.Time) {
 	return first, last
 }
 
-// Flush writes what was gathered.
+// Flush writes the current chunk.
 func (m *Writer) Flush() error {
-	if err := m.usable(); err != nil {
+	if err := m.checkOpen(); err != nil {
 		return err
 	}
 	c := &m.chunk
@@ -185,15 +185,15 @@ func (m *Writer) Flush() error {
 	r.text(compression)
 	r.u64(uint64(len(body)))
 	r.b = append(r.b, body...)
-	start := m.at
+	start := m.offset
 	if err := m.write(appendRecord(nil, opChunk, r.b)); err != nil {
 		return err
 	}
-	length := m.at - start
+	length := m.offset - start
 	offsets := map[uint16]uint64{}
-	indexStart := m.at
+	indexStart := m.offset
 	for _, id := range slices.Sorted(maps.Keys(c.index)) {
-		offsets[id] = m.at
+		offsets[id] = m.offset
 		var x record
 		x.u16(id)
 		x.text(string(c.index[id].b))
@@ -206,7 +206,7 @@ func (m *Writer) Flush() error {
 	x.u64(start)
 	x.u64(length)
 	x.counts(offsets)
-	x.u64(m.at - indexStart)
+	x.u64(m.offset - indexStart)
 	x.text(compression)
 	x.u64(uint64(len(body)))
 	x.u64(uint64(len(c.records)))
@@ -216,7 +216,7 @@ func (m *Writer) Flush() error {
 	return nil
 }
 
-// times appends the times of the first and last message, 0 when there is none.
+// times appends the times of the first and the last message, or 0 if there is none.
 func times(r *record, first, last time.Time) {
 	if first.IsZero() {
 		r.u64(0)
@@ -227,7 +227,7 @@ func times(r *record, first, last time.Time) {
 	r.time(last)
 }
 
-// Close writes what was gathered, the summary and the end of the file. Closing twice is harmless.
+// Close writes the current chunk, the summary and the end of the file. Closing twice is harmless.
 func (m *Writer) Close() error {
 	if m.closed {
 		return nil
@@ -248,7 +248,7 @@ func (m *Writer) Close() error {
 	return m.write(m.summary())
 }
 
-// summary is everything behind the data: what is where, and the footer.
+// summary returns everything after the data: the index and the footer.
 func (m *Writer) summary() []byte {
 	var stats record
 	stats.u64(m.messages)
@@ -275,16 +275,16 @@ func (m *Writer) summary() []byte {
 		}
 		var r record
 		r.b = append(r.b, byte(group.op))
-		r.u64(m.at + uint64(len(out)))
+		r.u64(m.offset + uint64(len(out)))
 		r.u64(uint64(len(group.records)))
 		offsets = appendRecord(offsets, opSummaryOffset, r.b)
 		out = append(out, group.records...)
 	}
 	var footer record
-	footer.u64(m.at)
-	footer.u64(m.at + uint64(len(out)))
+	footer.u64(m.offset)
+	footer.u64(m.offset + uint64(len(out)))
 	out = append(out, offsets...)
-	// The checksum covers the footer too, up to itself.
+	// The checksum covers the summary and the footer, up to the checksum itself.
 	out = appendRecord(out, opFooter, append(footer.b, 0, 0, 0, 0))
 	out = out[:len(out)-4]
 	var crc record
@@ -292,8 +292,8 @@ func (m *Writer) summary() []byte {
 	return append(append(out, crc.b...), magic...)
 }
 
-// usable tells why nothing can be written any more.
-func (m *Writer) usable() error {
+// checkOpen returns an error if the writer is closed or has failed.
+func (m *Writer) checkOpen() error {
 	if m.closed {
 		return ErrClosed
 	}
@@ -302,7 +302,7 @@ func (m *Writer) usable() error {
 
 func (m *Writer) write(b []byte) error {
 	n, err := m.out.Write(b)
-	m.at += uint64(n)
+	m.offset += uint64(n)
 	if err != nil {
 		m.failed = fmt.Errorf("mcap: %w", err)
 		return m.failed

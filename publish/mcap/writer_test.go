@@ -12,7 +12,7 @@ import (
 	"github.com/oodcast/oodcast/publish/mcap/mcaptest"
 )
 
-// record writes n messages of 600 bytes on two topics, the second without a schema.
+// record writes n messages of 600 bytes on two topics; the second topic has no schema.
 func record(t *testing.T, w io.Writer, o mcap.Options, n int) *mcap.Writer {
 	t.Helper()
 	m, err := mcap.NewWriter(w, o)
@@ -97,8 +97,8 @@ func TestEmpty(t *testing.T) {
 	check(t, file.Bytes(), 0, true)
 }
 
-// TestDied reads a file whose writer never came to its end: what was flushed is there.
-func TestDied(t *testing.T) {
+// TestWithoutClose reads a file whose writer was not closed: it contains everything that was flushed.
+func TestWithoutClose(t *testing.T) {
 	var file bytes.Buffer
 	m := record(t, &file, mcap.Options{}, 10)
 	if err := m.Flush(); err != nil {
@@ -110,7 +110,7 @@ func TestDied(t *testing.T) {
 	check(t, file.Bytes(), 10, false)
 }
 
-// full takes so many bytes and then no more.
+// full is a disk with room for a number of bytes.
 type full struct{ room int }
 
 var errFull = errors.New("no space left")
@@ -126,7 +126,7 @@ func TestRefuses(t *testing.T) {
 	m := record(t, &full{room: 1000}, mcap.Options{Plain: true}, 100)
 	for _, err := range []error{m.Flush(), m.Flush(), m.Write(0, 0, at(0), at(0), nil), m.Close()} {
 		if !errors.Is(err, errFull) {
-			t.Errorf("a full disk gives %v", err)
+			t.Errorf("error on a full disk: %v, want %v", err, errFull)
 		}
 	}
 	if err := m.Flush(); !errors.Is(err, mcap.ErrClosed) {

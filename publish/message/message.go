@@ -1,4 +1,4 @@
-// Package message builds the messages of package schema from maps and events.
+// Package message turns maps and events of the detector into messages of package schema.
 package message
 
 import (
@@ -11,7 +11,7 @@ import (
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
-// Map describes m without its values, which schema.Encoder adds.
+// Map returns the message for m without the values, which schema.Encoder adds.
 func Map(site string, encoding schema.AnomalyMap_Encoding, m *detector.Map) *schema.AnomalyMap {
 	timesteps := make([]uint32, len(m.Timesteps))
 	for i, t := range m.Timesteps {
@@ -28,7 +28,7 @@ func Map(site string, encoding schema.AnomalyMap_Encoding, m *detector.Map) *sch
 	return &schema.AnomalyMap{
 		Roi:     roi,
 		Stamp:   timestamppb.New(m.Captured),
-		FrameId: m.Camera + "_optical_frame",
+		FrameId: schema.OpticalFrame(m.Camera),
 		Seq:     m.Seq, FrameSeq: m.FrameSeq,
 		Site: site, Camera: m.Camera,
 		Width: uint32(m.Width), Height: uint32(m.Height),
@@ -49,7 +49,7 @@ func Map(site string, encoding schema.AnomalyMap_Encoding, m *detector.Map) *sch
 
 func micros(d time.Duration) uint64 { return uint64(max(d, 0) / time.Microsecond) }
 
-// Score summarises m: a map without its cells.
+// Score returns the score of m: the map without its values.
 func Score(site string, m *detector.Map) schema.Score {
 	s := schema.Score{
 		Site: site, Camera: m.Camera, Seq: m.Seq, FrameSeq: m.FrameSeq, Captured: m.Captured.UTC(),
@@ -63,7 +63,7 @@ func Score(site string, m *detector.Map) schema.Score {
 	return s
 }
 
-// Event is what subscribers, the page and the archive see of e.
+// Event returns the message for e, which subscribers, the page and the archive receive.
 func Event(site string, e events.Event) schema.Event {
 	return schema.Event{
 		ID: e.ID, Revision: e.Revision, Type: string(e.Type), Site: site, Camera: e.Camera,

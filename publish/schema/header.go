@@ -1,12 +1,12 @@
 package schema
 
-// Headers of the messages on NATS. A new header gets its name here, and its value where the message is published.
+// Headers of the messages on NATS. A new header is named here; package publish sets its value where it sends the message.
 const (
 	HeaderSchema      = "X-Schema"         // MapSchema; only on maps
 	HeaderSeq         = "X-Seq"            // sequence number of the map, decimal
 	HeaderCaptureTime = "X-Capture-Time"   // capture time of the frame, RFC 3339 with nanoseconds
 	HeaderType        = "Content-Type"     // MapType or JSONType
-	HeaderEncoding    = "Content-Encoding" // zstd where the body is compressed
+	HeaderEncoding    = "Content-Encoding" // zstd if the body is compressed
 	HeaderTrace       = "traceparent"      // W3C Trace Context, see TraceParent
 )
 

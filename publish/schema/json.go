@@ -2,7 +2,7 @@ package schema
 
 import "time"
 
-// Score is the JSON message on …{camera}.score: a map without its cells.
+// Score is the JSON message on …{camera}.score: a map without its values.
 type Score struct {
 	Site      string    `json:"site"`
 	Camera    string    `json:"camera"`
@@ -13,10 +13,10 @@ type Score struct {
 	Mean      float32   `json:"mean"`
 	Threshold float32   `json:"threshold"`
 	Area      float32   `json:"area"`      // share of the judged cells above the threshold, 0..1
-	Timesteps []int     `json:"timesteps"` // that were scored; |T| is their number
+	Timesteps []int     `json:"timesteps"` // scored; |T| is their number
 	LatencyMS LatencyMS `json:"latency_ms"`
-	// With timesteps "auto": what encoding and scoring were to meet, whether they took longer, and why |T| is what it is:
-	// measuring, budget, rate, load, floor or ceiling.
+	// With timesteps "auto": the budget for encoding and scoring, whether it was exceeded, and the reason for the choice of
+	// |T|: measuring, budget, rate, load, floor or ceiling.
 	LatencyBudget   Duration `json:"latency_budget,omitempty"`
 	BudgetMissed    bool     `json:"budget_missed,omitempty"`
 	TimestepsReason string   `json:"timesteps_reason,omitempty"`
@@ -25,7 +25,7 @@ type Score struct {
 	Provider string `json:"provider"`
 }
 
-// LatencyMS says how long a map took, in milliseconds.
+// LatencyMS is the latency of a map in milliseconds.
 type LatencyMS struct {
 	Wait   float64 `json:"wait"`   // capture to start
 	Encode float64 `json:"encode"` // image encoder
@@ -41,7 +41,7 @@ func NewLatencyMS(wait, encode, score, total time.Duration) LatencyMS {
 
 // Event is the JSON message on …{camera}.event.{start|update|end}. Nats-Msg-Id is "{id}.{revision}".
 type Event struct {
-	ID         string       `json:"id"`       // unique among all events of all runs
+	ID         string       `json:"id"`       // unique among the events of all runs
 	Revision   int          `json:"revision"` // from 1
 	Type       string       `json:"type"`     // start, update or end
 	Site       string       `json:"site"`
@@ -56,12 +56,12 @@ type Event struct {
 	Threshold  float32      `json:"threshold"`
 	Area       float64      `json:"area"` // share of the image, 0..1
 	DurationMS int64        `json:"duration_ms"`
-	Timesteps  []int        `json:"timesteps"` // that were scored; |T| is their number
+	Timesteps  []int        `json:"timesteps"` // scored; |T| is their number
 	Bundle     string       `json:"bundle"`
 	Reason     string       `json:"reason,omitempty"`   // of an end: gone, merged, stream_end, paused, no_signal or interrupted
-	Into       string       `json:"into,omitempty"`     // id of the event that a merged one became part of
-	Snapshot   string       `json:"snapshot,omitempty"` // picture: path below archive.dir, and name in the object store
-	Clip       string       `json:"clip,omitempty"`     // film: likewise, in the end message; written some seconds later
+	Into       string       `json:"into,omitempty"`     // id of the event that this one was merged into
+	Snapshot   string       `json:"snapshot,omitempty"` // picture: path below archive.dir and name in the object store
+	Clip       string       `json:"clip,omitempty"`     // clip: likewise; only in the end message, and written some seconds later
 }
 
 // Box is a rectangle in normalised image coordinates, 0..1 from the top left.
@@ -82,39 +82,39 @@ const (
 	StatePaused     = "paused"
 )
 
-// Status is the JSON message on …{camera}.status, the answer to every control request, and what HTTP serves: the state
-// and the settings in force.
+// Status is the state of a camera and the settings in force. It is the JSON message on …{camera}.status, the answer to control
+// requests, and part of the HTTP API.
 type Status struct {
 	Site          string    `json:"site"`
 	Camera        string    `json:"camera"`
 	State         string    `json:"state"`
-	Reason        string    `json:"reason,omitempty"` // why it is stalled or down
-	Hint          string    `json:"hint,omitempty"`   // what should be looked at: the picture drifts
-	Since         time.Time `json:"since"`            // of the state
+	Reason        string    `json:"reason,omitempty"` // why the camera is stalled or down
+	Hint          string    `json:"hint,omitempty"`   // what to check while the picture drifts
+	Since         time.Time `json:"since"`            // start of the state
 	Time          time.Time `json:"time"`
 	Source        string    `json:"source,omitempty"` // without credentials
 	Paused        bool      `json:"paused"`
 	Timesteps     Timesteps `json:"timesteps"`                // as set
 	TimestepsUsed int       `json:"timesteps_used"`           // |T| of the newest map
-	LatencyBudget Duration  `json:"latency_budget,omitempty"` // of timesteps "auto"
+	LatencyBudget Duration  `json:"latency_budget,omitempty"` // for timesteps "auto"
 	// The smallest and the largest |T| that "auto" may choose, and how many timesteps the bundle offers.
 	TimestepsMin     int `json:"timesteps_min"`
 	TimestepsMax     int `json:"timesteps_max"`
 	TimestepsOffered int `json:"timesteps_offered"`
-	// Why timesteps "auto" came to timesteps_used: measuring, budget, rate, load, floor or ceiling.
+	// Why "auto" chose timesteps_used: measuring, budget, rate, load, floor or ceiling.
 	TimestepsReason string  `json:"timesteps_reason,omitempty"`
 	Threshold       float32 `json:"threshold"`
 	Bundle          string  `json:"bundle"`
 	BundleVersion   string  `json:"bundle_version,omitempty"`
 	Provider        string  `json:"provider"`
-	Width           int     `json:"width"` // of the frames, pixels; 0 before the first
+	Width           int     `json:"width"` // of the frames in pixels; 0 before the first frame
 	Height          int     `json:"height"`
-	// Why the newest configuration file is not in force; empty when it is.
+	// Why the newest configuration file is not in force; empty if it is.
 	ConfigFault string `json:"config_fault,omitempty"`
 	Stats       Stats  `json:"stats"`
 }
 
-// Stats is the JSON message on …{camera}.stats: counts since the start, rates and latencies of the last seconds.
+// Stats is the JSON message on …{camera}.stats: counts since the start, and rates and latencies of the last seconds.
 type Stats struct {
 	UptimeS   float64           `json:"uptime_s"`
 	Captured  uint64            `json:"captured"`          // frames read
@@ -128,37 +128,37 @@ type Stats struct {
 	Viewers   int               `json:"viewers"`
 	Events    uint64            `json:"events"`
 	Errors    uint64            `json:"errors"` // frames or maps that could not be used
-	// Tries to open the stream after the first, and of these by reason: timed_out, broke_off, no_connection or other.
+	// Attempts to open the stream after the first, in total and by reason: timed_out, broke_off, no_connection or other.
 	Reconnects       uint64            `json:"reconnects"`
 	ReconnectReasons map[string]uint64 `json:"reconnect_reasons,omitempty"`
-	// Captures that hung and were given up, and how many of these still hold a thread.
+	// Captures that hung and were abandoned, and how many of them still hold a thread.
 	Abandoned uint64 `json:"abandoned,omitempty"`
 	Hanging   uint64 `json:"hanging,omitempty"`
-	// Frames that wait to be scored and that may wait, and what all frames of the camera take, bytes.
+	// Length and capacity of the queue of frames to be scored, and the memory of all frames of the camera in bytes.
 	Waiting    int `json:"waiting"`
 	WaitingMax int `json:"waiting_max"`
 	FrameBytes int `json:"frame_bytes"`
-	// With timesteps "auto": frames that took longer than the latency budget, and how often |T| was changed.
+	// With timesteps "auto": the number of frames that exceeded the latency budget, and of changes of |T|.
 	BudgetMisses     uint64 `json:"budget_misses,omitempty"`
 	TimestepsChanges uint64 `json:"timesteps_changes,omitempty"`
-	// Whether the camera still sees what its bundle knows; absent before the first map and without a watch.
+	// Whether the picture still resembles the footage of the bundle; absent before the first map and without drift detection.
 	Drift *Drift `json:"drift,omitempty"`
 }
 
-// Drift is how a camera's picture stands against normal footage and against its own past.
+// Drift compares a camera's picture with normal footage and with its own past.
 type Drift struct {
 	State  string    `json:"state"`          // ok or drifting
-	Since  time.Time `json:"since"`          // of the state
-	Level  float64   `json:"level"`          // middle score of the last minutes; 0 on normal footage
-	Layout float64   `json:"layout"`         // how much of the edges is elsewhere since the start; 0 while that is learnt
-	Hint   string    `json:"hint,omitempty"` // what may have happened, and what to do
+	Since  time.Time `json:"since"`          // start of the state
+	Level  float64   `json:"level"`          // median score of the last minutes; 0 on normal footage
+	Layout float64   `json:"layout"`         // share of the edges that have moved since the start; 0 while these are learnt
+	Hint   string    `json:"hint,omitempty"` // possible cause, and what to do
 }
 
-// Update is a control request: fields that are absent stay as they are.
+// Update is a control request. Settings whose fields are absent do not change.
 type Update struct {
 	Timesteps     *Timesteps `json:"timesteps,omitempty"`
-	LatencyBudget *Duration  `json:"latency_budget,omitempty"` // of timesteps "auto"
-	// The smallest and the largest |T| that "auto" may choose; 0 stands for 1 and for all that the bundle offers.
+	LatencyBudget *Duration  `json:"latency_budget,omitempty"` // for timesteps "auto"
+	// The smallest and the largest |T| that "auto" may choose; 0 means 1 and all timesteps of the bundle, respectively.
 	TimestepsMin *int `json:"timesteps_min,omitempty"`
 	TimestepsMax *int `json:"timesteps_max,omitempty"`
 
@@ -166,7 +166,7 @@ type Update struct {
 	Paused    *bool    `json:"paused,omitempty"`
 }
 
-// Fault is the JSON answer to a request that could not be carried out.
+// Fault is the JSON answer to a request that failed.
 type Fault struct {
 	Error string `json:"error"`
 }

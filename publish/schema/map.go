@@ -11,23 +11,23 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Limits of what a Decoder accepts.
+// Limits of the messages that a Decoder accepts.
 const (
 	MaxCells   = 1 << 22  // cells of a map
 	maxPayload = 16 << 20 // bytes of a message after decompression
 )
 
-// ErrNotFinite is returned for a map with a NaN or an infinity in it. Such a map is a fault of whoever computed it and
-// never goes out.
+// ErrNotFinite is returned for a map that contains NaN or infinity. Such a map is the result of a faulty computation and is
+// never published.
 var ErrNotFinite = errors.New("schema: map has a value that is not finite")
 
-// Encoder packs maps into payloads. It reuses its buffers and is not safe for concurrent use.
+// Encoder turns maps into payloads. It reuses its buffers and is not safe for concurrent use.
 type Encoder struct {
 	zstd       *zstd.Encoder
 	raw, small []byte
 }
 
-// NewEncoder makes an Encoder; with compress, a payload is compressed when that saves at least a tenth.
+// NewEncoder returns an Encoder. With compress, it compresses a payload if that saves at least a tenth.
 func NewEncoder(compress bool) (*Encoder, error) {
 	if !compress {
 		return &Encoder{}, nil
@@ -39,8 +39,8 @@ func NewEncoder(compress bool) (*Encoder, error) {
 	return &Encoder{zstd: z}, nil
 }
 
-// Encode fills in how the values (Width·Height of them, row-major) are stored in m, in m.Encoding, and returns the
-// payload and its Content-Encoding ("" or "zstd"). The payload is valid until the next call.
+// Encode stores the Width·Height values, which are row-major, in m with m.Encoding. It returns the payload and its
+// Content-Encoding ("" or "zstd"). The payload is valid until the next call.
 func (e *Encoder) Encode(m *AnomalyMap, values []float32) (payload []byte, contentEncoding string, err error) {
 	if err := Quantise(m, values); err != nil {
 		return nil, "", err
@@ -59,8 +59,8 @@ func (e *Encoder) Encode(m *AnomalyMap, values []float32) (payload []byte, conte
 	return e.small, "zstd", nil
 }
 
-// Quantise stores values in m.Data as m.Encoding says, and sets Step, ValueMin and ValueMax. Half a step of
-// (ValueMax−ValueMin)/255 or /65535 is the largest error.
+// Quantise stores values in m.Data with m.Encoding, and sets Step, ValueMin and ValueMax. The largest error is half a step of
+// (ValueMax−ValueMin)/255 or /65535.
 func Quantise(m *AnomalyMap, values []float32) error {
 	n := int(m.GetWidth()) * int(m.GetHeight())
 	if n == 0 || n > MaxCells || len(values) != n {
@@ -109,10 +109,10 @@ func resize(b []byte, n int) []byte {
 	return b[:n]
 }
 
-// Decoder unpacks payloads. It is safe for concurrent use.
+// Decoder turns payloads into maps. It is safe for concurrent use.
 type Decoder struct{ zstd *zstd.Decoder }
 
-// NewDecoder makes a Decoder.
+// NewDecoder returns a Decoder.
 func NewDecoder() (*Decoder, error) {
 	z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxPayload))
 	if err != nil {
@@ -130,8 +130,8 @@ func (d *Decoder) Close() error {
 // zstdMagic starts every zstd frame; no AnomalyMap starts with these bytes.
 const zstdMagic = "\x28\xb5\x2f\xfd"
 
-// Decode returns the message and its Width·Height values. It recognises compression by the payload itself, so that a
-// payload that lost its headers on the way can be read too.
+// Decode returns the message and its Width·Height values. It detects compression from the payload itself, so it also reads a
+// payload that lost its headers on the way.
 func (d *Decoder) Decode(payload []byte) (*AnomalyMap, []float32, error) {
 	if bytes.HasPrefix(payload, []byte(zstdMagic)) {
 		var err error
@@ -150,7 +150,7 @@ func (d *Decoder) Decode(payload []byte) (*AnomalyMap, []float32, error) {
 	return m, values, err
 }
 
-// Values returns the Width·Height values that m stores, row-major. A message that contradicts itself gives an error.
+// Values returns the Width·Height values in m, row-major. It returns an error if m is inconsistent.
 func Values(m *AnomalyMap) ([]float32, error) {
 	w, h := uint64(m.GetWidth()), uint64(m.GetHeight())
 	if w == 0 || h == 0 || w > MaxCells || h > MaxCells || w*h > MaxCells {

@@ -64,13 +64,13 @@ func TestMapRoundTrip(t *testing.T) {
 						t.Fatal(err)
 					}
 					if !proto.Equal(m, in) {
-						t.Errorf("message changed on the way:\n got %v\nwant %v", m, in)
+						t.Errorf("decoded message differs:\n got %v\nwant %v", m, in)
 					}
 					levels := 255.0
 					if e == schema.AnomalyMap_ENCODING_U16 {
 						levels = 65535
 					}
-					// Half a quantisation step, and the rounding of float32 at the end of the range.
+					// Half a quantisation step, plus the rounding of float32 at the end of the range.
 					tol := float64(m.GetValueMax()-m.GetValueMin())/levels/2 + 1e-6*math.Abs(float64(m.GetValueMax()))
 					for i := range values {
 						if d := math.Abs(float64(got[i] - values[i])); d > tol {
@@ -189,7 +189,7 @@ func TestParseUpdate(t *testing.T) {
 		},
 		{`[]`, schema.Update{}, "request is a JSON array, want an object"},
 		{``, schema.Update{}, `request is not JSON: want an object such as {"timesteps": 5}`},
-		{`{"timesteps":5}x`, schema.Update{}, "request has something behind its JSON object"},
+		{`{"timesteps":5}x`, schema.Update{}, "request has data after its JSON object"},
 		{strings.Repeat(" ", 20000), schema.Update{}, "request has 20000 bytes, more than 16384"},
 	} {
 		got, err := schema.ParseUpdate([]byte(c.in))
@@ -274,7 +274,7 @@ func FuzzParseUpdate(f *testing.F) {
 		u, err := schema.ParseUpdate(b)
 		if err != nil {
 			if strings.ContainsRune(err.Error(), '\n') || len(err.Error()) > 400 {
-				t.Errorf("error is not one short line: %q", err)
+				t.Errorf("error %q, want one short line", err)
 			}
 			return
 		}
@@ -283,7 +283,7 @@ func FuzzParseUpdate(f *testing.F) {
 			t.Fatal(err)
 		}
 		if again, err := schema.ParseUpdate(out); err != nil || !cmp.Equal(u, again) {
-			t.Errorf("%s does not survive: %v", out, err)
+			t.Errorf("%s changes when parsed again: %v", out, err)
 		}
 	})
 }
@@ -313,7 +313,7 @@ func BenchmarkEncode(b *testing.B) {
 	}
 }
 
-// TestTraceParent wants what W3C Trace Context wants, the same for the same frame only.
+// TestTraceParent checks the format of W3C Trace Context, and that only messages of the same frame have the same header.
 func TestTraceParent(t *testing.T) {
 	at := time.Date(2026, 5, 1, 12, 0, 0, 123456789, time.UTC)
 	first := schema.TraceParent("default", "front", at)
@@ -321,14 +321,14 @@ func TestTraceParent(t *testing.T) {
 		t.Errorf("traceparent %q", first)
 	}
 	if again := schema.TraceParent("default", "front", at.In(time.FixedZone("", 3600))); again != first {
-		t.Errorf("the same frame has %q and %q", first, again)
+		t.Errorf("one frame has %q and %q", first, again)
 	}
 	for _, other := range []string{
 		schema.TraceParent("default", "rear", at), schema.TraceParent("lab", "front", at),
 		schema.TraceParent("default", "front", at.Add(1)),
 	} {
 		if other == first {
-			t.Errorf("two frames have %q", other)
+			t.Errorf("two frames have the same header %q", other)
 		}
 	}
 }

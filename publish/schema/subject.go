@@ -2,7 +2,7 @@ package schema
 
 import "fmt"
 
-// Kinds of messages: the tokens behind the camera in a subject.
+// Kinds of messages: the tokens after the camera in a subject.
 const (
 	KindMap      = "map"
 	KindScore    = "score"
@@ -13,13 +13,13 @@ const (
 	KindControl  = "ctl" // followed by get, set, snapshot, pause or resume
 )
 
-// Names of what JetStream keeps: events, and the last maps when that is wanted.
+// JetStream streams: events, and the last maps if publish.map_stream is set.
 const (
 	EventStream = "EVENTS"
 	MapStream   = "MAPS"
 )
 
-// CheckName tells whether name can be a prefix, site or camera: a NATS token that is also a legal ROS name.
+// CheckName returns an error unless name can be a prefix, site or camera: a NATS token that is also a legal ROS name.
 func CheckName(name string) error {
 	ok := len(name) >= 1 && len(name) <= 63
 	for i, c := range []byte(name) {
@@ -35,7 +35,7 @@ func CheckName(name string) error {
 // Subjects builds the subjects of one site: {prefix}.v1.{site}.{camera}.{kind}.
 type Subjects struct{ Prefix, Site string }
 
-// Of returns the subject of a camera's messages of one kind. "*" for the camera matches all of them.
+// Of returns the subject of a camera's messages of one kind. The camera "*" matches all cameras.
 func (s Subjects) Of(camera, kind string) string {
 	return s.Prefix + ".v1." + s.Site + "." + camera + "." + kind
 }
@@ -49,3 +49,9 @@ func (s Subjects) Event(camera, eventType string) string {
 func (s Subjects) Control(camera, verb string) string {
 	return s.Of(camera, KindControl+"."+verb)
 }
+
+// StatusBucket returns the name of the key-value bucket with the status of every camera that is present.
+func (s Subjects) StatusBucket() string { return s.Prefix + "_status" }
+
+// StatusKey returns a camera's key in the StatusBucket.
+func (s Subjects) StatusKey(camera string) string { return s.Site + "." + camera }

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// Timesteps is how many timesteps a map is scored with: a number (the first N of the bundle's order), a list that names
-// them, or Auto. In JSON: 5, [0, 4, 9] or "auto".
+// Timesteps selects the timesteps that a map is scored with: a number (the first N in the bundle's order), a list, or Auto.
+// In JSON: 5, [0, 4, 9] or "auto".
 type Timesteps struct {
 	N    int
 	List []int
@@ -31,7 +31,7 @@ func (t Timesteps) MarshalJSON() ([]byte, error) {
 	}
 }
 
-// UnmarshalJSON reads a number, a list or "auto". It checks the form only: the bundle knows the range.
+// UnmarshalJSON reads a number, a list or "auto". It checks only the form, because the range depends on the bundle.
 func (t *Timesteps) UnmarshalJSON(b []byte) error {
 	*t = Timesteps{}
 	if string(b) == `"auto"` {
@@ -49,7 +49,7 @@ func (t *Timesteps) UnmarshalJSON(b []byte) error {
 	return fmt.Errorf("timesteps: got %s, want a whole number, a list of timesteps or \"auto\"", clip(b))
 }
 
-// Duration is a time.Duration that JSON writes as "120ms".
+// Duration is a time.Duration that is "120ms" in JSON.
 type Duration time.Duration
 
 // MarshalJSON writes the duration as a string such as "120ms".
@@ -71,7 +71,7 @@ func (d *Duration) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// clip shortens foreign bytes for an error message.
+// clip shortens bytes from the network for an error message.
 func clip(b []byte) string {
 	if len(b) > 40 {
 		return strings.ToValidUTF8(string(b[:40]), "?") + "…"
@@ -79,10 +79,10 @@ func clip(b []byte) string {
 	return strings.ToValidUTF8(string(b), "?")
 }
 
-// maxUpdate bounds a control request; a longer one is refused unread.
+// maxUpdate is the largest control request in bytes; a longer one is refused without parsing.
 const maxUpdate = 16 << 10
 
-// ParseUpdate reads a control request and says what is wrong with it in one line.
+// ParseUpdate parses a control request. Its error is one line that says what is wrong.
 func ParseUpdate(b []byte) (Update, error) {
 	var u Update
 	if len(b) > maxUpdate {
@@ -94,7 +94,7 @@ func ParseUpdate(b []byte) (Update, error) {
 		return Update{}, explain(err)
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return Update{}, errors.New("request has something behind its JSON object")
+		return Update{}, errors.New("request has data after its JSON object")
 	}
 	if u == (Update{}) {
 		return Update{}, errors.New(
@@ -106,7 +106,7 @@ func ParseUpdate(b []byte) (Update, error) {
 	return u, nil
 }
 
-// explain turns encoding/json's words into ours.
+// explain rewords an error of encoding/json for the sender of the request.
 func explain(err error) error {
 	var typ *json.UnmarshalTypeError
 	var syn *json.SyntaxError

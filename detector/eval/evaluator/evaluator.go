@@ -61,6 +61,7 @@ func Open(b *models.Bundle, o Options) (_ *Evaluator, err error) {
 		return nil, err
 	}
 	e.kit.Order, e.kit.Classes = b.Diffusion.Timesteps, b.Manifest.Encoder.Classes
+	e.kit.FeaturesOnly = e.encoder.FeaturesOnly()
 	e.kit.Product, e.kit.Masks, e.kit.Seed = product, e.encoder.HasMasks(), o.Seed
 	return e, nil
 }

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Brings what oodcast says on NATS into ROS 2, as docs/ros2-foxglove.md describes.
+"""Publishes the messages of oodcast in ROS 2, as described in docs/ros2-foxglove.md.
 
-    ros2_bridge.py --url nats://127.0.0.1:4222                  publishes (needs rclpy, vision_msgs)
+    ros2_bridge.py --url nats://127.0.0.1:4222                  publishes (requires rclpy and vision_msgs)
     ros2_bridge.py --url nats://127.0.0.1:4222 --print          prints the messages as JSON, without ROS
 
 Topics of camera "front":
-    /front/anomaly/image   sensor_msgs/Image          each map; 32FC1, mono16 or mono8
-    /front/anomaly/grid    nav_msgs/OccupancyGrid     each map; latched
+    /front/anomaly/image   sensor_msgs/Image          every map; 32FC1, mono16 or mono8
+    /front/anomaly/grid    nav_msgs/OccupancyGrid     every map; latched
     /front/anomaly/events  vision_msgs/Detection2DArray
     /diagnostics           diagnostic_msgs/DiagnosticArray
 """
@@ -25,12 +25,12 @@ FRAME_ID, IMAGE_WIDTH, IMAGE_HEIGHT, ROI = 2, 9, 10, 24
 
 
 def level(value, threshold):
-    """0..1, the same scale for every frame: 0.5 is the threshold, 0 the average of normal footage."""
+    """Maps a value to 0..1 on the same scale for every frame: 0.5 is the threshold, 0 the average of normal footage."""
     return min(max(0.5 + (value - threshold) / (2 * max(abs(threshold), 1)), 0), 1)
 
 
 def judged(m):
-    """Which cells lie in the region of interest."""
+    """Returns for every cell whether it lies in the region of interest."""
     bits, n = m.get(ROI, b""), m[WIDTH] * m[HEIGHT]
     return [not bits or bits[i // 8] >> i % 8 & 1 == 1 for i in range(n)]
 
@@ -45,7 +45,7 @@ def stamp_of(m):
 
 
 def stamp_of_text(text):
-    """RFC 3339 with up to nine digits behind the point."""
+    """Converts a time in RFC 3339 with up to nine fractional digits."""
     whole, _, rest = text.rstrip("Z").partition(".")
     sec = int(datetime.fromisoformat(whole + "+00:00").timestamp())
     return {"sec": sec, "nanosec": int(rest.ljust(9, "0")) if rest else 0}
@@ -68,7 +68,7 @@ def image(m, encoding="32FC1"):
 
 
 def occupancy_grid(m):
-    """nav_msgs/OccupancyGrid: rows from the bottom, -1 outside the region of interest, else 0..100; 50 is the threshold."""
+    """nav_msgs/OccupancyGrid: rows from the bottom; -1 outside the region of interest, otherwise 0..100 with 50 as threshold."""
     width, height, threshold = m[WIDTH], m[HEIGHT], m.get(THRESHOLD, 0.0)
     cells = [rounded(100 * level(v, threshold)) if inside else -1 for v, inside in zip(values(m), judged(m))]
     flipped = [v for row in range(height - 1, -1, -1) for v in cells[row * width : (row + 1) * width]]
@@ -84,7 +84,7 @@ def occupancy_grid(m):
 
 
 def detections(event, width, height):
-    """vision_msgs/Detection2DArray with one event, in pixels of an image of width x height. An end has no detection."""
+    """vision_msgs/Detection2DArray with one event, in pixels of an image of width x height. An end has no detections."""
     header = {"stamp": stamp_of_text(event["time"]), "frame_id": event["camera"] + "_optical_frame"}
     box = event["box"]
     found = {
@@ -102,7 +102,7 @@ def detections(event, width, height):
 
 
 def diagnostics(status):
-    """diagnostic_msgs/DiagnosticArray: OK while it delivers, ERROR while it is down, WARN otherwise."""
+    """diagnostic_msgs/DiagnosticArray: OK for live, paused and ended cameras, ERROR for down, WARN otherwise."""
     severity = {"live": 0, "paused": 0, "ended": 0, "down": 2}.get(status["state"], 1)
     keys = ("timesteps_used", "threshold", "bundle", "provider", "width", "height")
     return {
@@ -126,7 +126,7 @@ def convert(url, prefix, site, encoding):
             sizes[camera] = m.get(IMAGE_WIDTH, 0), m.get(IMAGE_HEIGHT, 0)
             yield f"/{camera}/anomaly/image", "sensor_msgs/Image", image(m, encoding)
             yield f"/{camera}/anomaly/grid", "nav_msgs/OccupancyGrid", occupancy_grid(m)
-        elif kind == "event" and camera in sizes:  # an event without a map before it has no pixels to speak of
+        elif kind == "event" and camera in sizes:  # before the first map, the size of the image is unknown
             yield f"/{camera}/anomaly/events", "vision_msgs/Detection2DArray", detections(json.loads(body), *sizes[camera])
         elif kind == "status":
             yield "/diagnostics", "diagnostic_msgs/DiagnosticArray", diagnostics(json.loads(body))
@@ -187,7 +187,7 @@ def main():
     p.add_argument("--site", default="default")
     p.add_argument("--encoding", choices=("32FC1", "mono16", "mono8"), default="32FC1")
     p.add_argument("--print", action="store_true", help="print JSON instead of publishing")
-    p.add_argument("--count", type=int, default=0, help="with --print: stop after so many messages")
+    p.add_argument("--count", type=int, default=0, help="with --print: stop after this many messages")
     args = p.parse_args()
     stream = convert(args.url, args.prefix, args.site, args.encoding)
     if args.print:

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Reads anomaly maps from NATS, and turns a camera's knobs, with nothing but Python's standard library.
+"""Reads anomaly maps from NATS and changes the settings of a camera, using only Python's standard library.
 
     python3 subscribe.py --url nats://127.0.0.1:4222 --camera front
     python3 subscribe.py --camera front --set '{"timesteps": "auto", "latency_budget": "120ms", "timesteps_max": 10}'
 
-A real program would use nats-py and a module that protoc makes from publish/schema/oodcast.proto
-(protoc --python_out=. oodcast.proto); this one shows what is on the wire. Maps that are compressed
-(header Content-Encoding: zstd) need Python 3.14, the package "zstandard" or the system's libzstd.so.1.
+A real program would use nats-py and a module that protoc generates from publish/schema/oodcast.proto
+(protoc --python_out=. oodcast.proto); this one shows the bytes on the wire. Compressed maps (header
+Content-Encoding: zstd) require Python 3.14, the package "zstandard" or the system's libzstd.so.1.
 """
 
 import argparse
@@ -102,9 +102,9 @@ def decode(headers, body):
 
 
 def messages(url, *subjects, ask=None):
-    """Subscribes and yields (subject, headers, payload) of each message: the NATS protocol is text lines.
+    """Subscribes to subjects and yields (subject, headers, payload) of each message. The NATS protocol consists of text lines.
 
-    ask is a (subject, payload) to send, whose answer comes to the first of the subjects.
+    ask is a request (subject, payload) to send; its answer arrives on the first of the subjects.
     """
     at = urllib.parse.urlsplit(url)
     hello = {"verbose": False, "headers": True, "no_responders": True, "name": "subscribe.py", "lang": "python"}
@@ -130,10 +130,10 @@ def messages(url, *subjects, ask=None):
 
 
 def control(url, camera, change):
-    """Asks a camera, {prefix}.v1.{site}.{name}, to change settings. Returns its state, or a dict with "error"."""
+    """Changes settings of a camera, {prefix}.v1.{site}.{name}. Returns its state, or a dict with the key "error"."""
     subject, inbox = f"{camera}.ctl.set", f"_INBOX.{secrets.token_hex(11)}"
     _, _, body = next(messages(url, inbox, ask=(subject, change.encode())))
-    return json.loads(body) if body else {"error": f"nobody answers on {subject}"}
+    return json.loads(body) if body else {"error": f"no answer on {subject}"}
 
 
 def main():
@@ -142,8 +142,8 @@ def main():
     p.add_argument("--prefix", default="oodcast")
     p.add_argument("--site", default="default")
     p.add_argument("--camera", default="*")
-    p.add_argument("--maps", type=int, default=0, help="stop after so many; 0: never")
-    p.add_argument("--set", metavar="JSON", help="change settings of the camera, print those in force and end")
+    p.add_argument("--maps", type=int, default=0, help="stop after this many maps; 0: never")
+    p.add_argument("--set", metavar="JSON", help="change settings of the camera, print the settings in force and exit")
     args = p.parse_args()
     camera = f"{args.prefix}.v1.{args.site}.{args.camera}"
     if args.set:

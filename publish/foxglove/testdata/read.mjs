@@ -1,4 +1,4 @@
-// Prints what is in an MCAP file, read with Foxglove's own libraries through the file's index, as JSON.
+// Prints the content of an MCAP file as JSON. Foxglove's own libraries read it through the file's index.
 //   npm install @mcap/core@2.2.2 @mcap/support@1.1.0 fzstd@0.1.1
 //   node read.mjs recording.mcap > recording.json
 import { McapIndexedReader } from "@mcap/core";

@@ -1,4 +1,4 @@
-// Prints the fields of Foxglove's messages, from Foxglove's own package, as JSON: message, field, number, type.
+// Prints the fields of Foxglove's messages as JSON (message, field, number, type), from Foxglove's own package.
 //   npm install @foxglove/schemas@2.1.0 && node schemas.mjs > schemas.json
 import * as official from "@foxglove/schemas/internal.js";
 

@@ -1,4 +1,4 @@
-// Package mcaptest reads MCAP files in tests. It is strict: what a reader may overlook is an error here.
+// Package mcaptest reads MCAP files in tests. It is strict: faults that other readers ignore are errors.
 package mcaptest
 
 import (
@@ -11,7 +11,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// Recording is what a file holds.
+// Recording is the content of a file.
 type Recording struct {
 	Profile, Library string
 	Schemas          map[uint16]Schema
@@ -19,10 +19,10 @@ type Recording struct {
 	Messages         []Message
 	Chunks           int
 	Compression      string
-	Ended            bool // with an index and a footer
+	Ended            bool // the file has an index and a footer
 }
 
-// Schema says how messages look.
+// Schema is the schema of messages.
 type Schema struct {
 	Name, Encoding string
 	Data           []byte
@@ -35,7 +35,7 @@ type Channel struct {
 	Metadata        map[string]string
 }
 
-// Message is a message and where it belongs.
+// Message is a message with its channel and schema.
 type Message struct {
 	Channel           Channel
 	Schema            Schema
@@ -46,19 +46,19 @@ type Message struct {
 
 const magic = "\x89MCAP0\r\n"
 
-// Read reads a file from its beginning to its end and holds its checksums, indexes and statistics against what is there.
-// A file without an end, of a process that died, is read as far as it goes.
+// Read reads a file from the beginning to the end, and checks its checksums, indexes and statistics. It reads a file without
+// an end, left by a process that died, as far as possible.
 func Read(file []byte) (Recording, error) {
 	r := &reader{file: file, starts: map[uint64]byte{}, indexed: map[string]uint64{}}
 	r.Schemas, r.Channels = map[uint16]Schema{}, map[uint16]Channel{}
 	if !strings.HasPrefix(string(file), magic) {
-		return r.Recording, errors.New("no magic at the beginning")
+		return r.Recording, errors.New("magic missing at the beginning")
 	}
 	at := len(magic)
 	for at < len(file) && !r.Ended {
 		op, body, size := next(file[at:])
 		if size == 0 {
-			return r.Recording, fmt.Errorf("record at %d is cut off", at)
+			return r.Recording, fmt.Errorf("record at %d is truncated", at)
 		}
 		r.starts[uint64(at)] = op
 		if err := r.record(op, body, at, size); err != nil {
@@ -67,7 +67,7 @@ func Read(file []byte) (Recording, error) {
 		at += size
 	}
 	if r.Ended && string(file[at:]) != magic {
-		return r.Recording, errors.New("no magic at the end")
+		return r.Recording, errors.New("magic missing at the end")
 	}
 	return r.Recording, nil
 }
@@ -82,7 +82,7 @@ type reader struct {
 	dataEnd      int
 }
 
-// next takes a record off b; size 0: there is none that is whole.
+// next returns the first record of b, or size 0 if b has no complete record.
 func next(b []byte) (op byte, body []byte, size int) {
 	if len(b) < 9 {
 		return 0, nil, 0
@@ -109,7 +109,7 @@ func (r *reader) record(op byte, body []byte, at, size int) error {
 		return r.chunkIndex(c)
 	case 0x0b:
 		if got, want := c.u64(), uint64(len(r.Messages)); got != want {
-			return fmt.Errorf("statistics count %d messages, there are %d", got, want)
+			return fmt.Errorf("statistics count %d messages, want %d", got, want)
 		}
 		if s, ch := int(c.u16()), int(c.u32()); s != len(r.Schemas) || ch != len(r.Channels) {
 			return fmt.Errorf("statistics count %d schemas and %d channels", s, ch)
@@ -117,7 +117,7 @@ func (r *reader) record(op byte, body []byte, at, size int) error {
 	case 0x0e:
 		op, start, length := c.u8(), c.u64(), c.u64()
 		if r.starts[start] != op || start+length > uint64(at) {
-			return fmt.Errorf("offset of group %#x is wrong", op)
+			return fmt.Errorf("the offset of group %#x is wrong", op)
 		}
 	case 0x0f:
 		if got, want := c.u32(), crc32.ChecksumIEEE(r.file[:at]); got != want {
@@ -132,13 +132,13 @@ func (r *reader) record(op byte, body []byte, at, size int) error {
 	return c.err
 }
 
-// declare takes a schema or a channel; in the summary they must repeat what was said before.
+// declare reads a schema or a channel. Those in the summary must repeat earlier ones.
 func (r *reader) declare(op byte, c *cursor) error {
 	id := c.u16()
 	if op == 0x03 {
 		s := Schema{c.text(), c.text(), []byte(c.text())}
 		if old, ok := r.Schemas[id]; id == 0 || ok && (old.Name != s.Name || string(old.Data) != string(s.Data)) {
-			return fmt.Errorf("schema %d twice", id)
+			return fmt.Errorf("schema %d is declared twice", id)
 		}
 		r.Schemas[id] = s
 		return c.err
@@ -149,10 +149,10 @@ func (r *reader) declare(op byte, c *cursor) error {
 		ch.Metadata[key] = m.text()
 	}
 	if _, ok := r.Schemas[ch.Schema]; ch.Schema != 0 && !ok {
-		return fmt.Errorf("channel %s of an unknown schema", ch.Topic)
+		return fmt.Errorf("channel %s has an unknown schema", ch.Topic)
 	}
 	if old, ok := r.Channels[id]; ok && old.Topic != ch.Topic {
-		return fmt.Errorf("channel %d twice", id)
+		return fmt.Errorf("channel %d is declared twice", id)
 	}
 	r.Channels[id] = ch
 	return c.err
@@ -176,14 +176,14 @@ func (r *reader) readChunk(c *cursor) error {
 		}
 	}
 	if uint64(len(body)) != size || crc32.ChecksumIEEE(body) != crc {
-		return errors.New("chunk differs from its size or checksum")
+		return errors.New("chunk does not match its size or checksum")
 	}
 	r.chunk = body
 	r.Chunks++
 	for at := 0; at < len(body); {
 		op, rec, n := next(body[at:])
 		if n == 0 {
-			return errors.New("record in a chunk is cut off")
+			return errors.New("record in a chunk is truncated")
 		}
 		m := &cursor{b: rec}
 		if op != 0x05 {
@@ -209,18 +209,18 @@ func (r *reader) readChunk(c *cursor) error {
 	return nil
 }
 
-// messageIndex wants each entry to lead to a message of its channel and time in the chunk before.
+// messageIndex checks that each entry points to a message with its channel and time in the preceding chunk.
 func (r *reader) messageIndex(c *cursor) error {
 	id := c.u16()
 	for e := (&cursor{b: []byte(c.text())}); len(e.b) > 0; {
 		logged, offset := e.u64(), e.u64()
 		if e.err != nil || offset >= uint64(len(r.chunk)) {
-			return errors.New("entry is cut off or leads nowhere")
+			return errors.New("entry is truncated or points nowhere")
 		}
 		op, rec, _ := next(r.chunk[offset:])
 		m := &cursor{b: rec}
 		if op != 0x05 || m.u16() != id || m.u32() == 1<<32-1 || m.u64() != logged {
-			return errors.New("entry leads to something else")
+			return errors.New("entry points to something else")
 		}
 		r.indexed[fmt.Sprint(r.Chunks)]++
 	}
@@ -232,14 +232,14 @@ func (r *reader) chunkIndex(c *cursor) error {
 	c.u64()
 	start, length := c.u64(), c.u64()
 	if r.starts[start] != 0x06 {
-		return errors.New("it leads to no chunk")
+		return errors.New("it does not point to a chunk")
 	}
 	if _, _, n := next(r.file[start:]); uint64(n) != length {
-		return errors.New("length of the chunk is wrong")
+		return errors.New("the length of the chunk is wrong")
 	}
 	for o := (&cursor{b: []byte(c.text())}); len(o.b) > 0 && o.err == nil; {
 		if o.u16(); r.starts[o.u64()] != 0x07 {
-			return errors.New("it leads to no message index")
+			return errors.New("it does not point to a message index")
 		}
 	}
 	r.chunkIndexes++
@@ -249,7 +249,7 @@ func (r *reader) chunkIndex(c *cursor) error {
 func (r *reader) footer(c *cursor, at, size int) error {
 	start, offsets, crc := c.u64(), c.u64(), c.u32()
 	if int(start) != r.dataEnd || r.starts[offsets] != 0x0e {
-		return errors.New("it leads to no summary")
+		return errors.New("it does not point to a summary")
 	}
 	if got := crc32.ChecksumIEEE(r.file[start : at+size-4]); got != crc {
 		return fmt.Errorf("checksum of the summary is %#x, want %#x", got, crc)
@@ -266,7 +266,7 @@ func (r *reader) footer(c *cursor, at, size int) error {
 	return c.err
 }
 
-// cursor takes values off the front of b. After the end it gives zeros and keeps err.
+// cursor removes values from the front of b. Beyond the end it returns zeros and sets err.
 type cursor struct {
 	b   []byte
 	err error
@@ -274,7 +274,7 @@ type cursor struct {
 
 func (c *cursor) take(n int) []byte {
 	if n < 0 || n > len(c.b) {
-		c.b, c.err = nil, errors.New("cut off")
+		c.b, c.err = nil, errors.New("truncated")
 		return make([]byte, max(min(n, 8), 0))
 	}
 	v := c.b[:n]
