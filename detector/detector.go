@@ -266,8 +266,8 @@ func (d *Detector) ScoreEncoding(enc *Encoding) (*Map, error) {
 func (d *Detector) Forget() { d.accumulator.forget.Store(true) }
 
 // WorkingSize returns the size at which a frame is encoded: the configured size or, by default, a size with the frame's
-// aspect ratio, at most as many pixels as the bundle was made for, and never larger than the frame. It is a multiple of the
-// encoder's step.
+// aspect ratio, at most as many pixels as the bundle was made for, and larger than the frame only if the bundle enlarges. It
+// is a multiple of the encoder's step.
 func (d *Detector) WorkingSize(width, height int) (w, h int) {
 	if d.cfg.Width > 0 {
 		return d.cfg.Width, d.cfg.Height
@@ -278,7 +278,9 @@ func (d *Detector) WorkingSize(width, height int) (w, h int) {
 // FitSize returns the working size for a frame of width × height.
 func FitSize(width, height int, e models.EncoderSpec) (w, h int) {
 	scale := math.Sqrt(float64(e.Size.Width) * float64(e.Size.Height) / (float64(width) * float64(height)))
-	scale = min(scale, 1)
+	if !e.Enlarge {
+		scale = min(scale, 1)
+	}
 	step := float64(e.SizeMultiple())
 	round := func(v int) int { return int(max(2, math.Round(float64(v)*scale/step)) * step) }
 	return round(width), round(height)

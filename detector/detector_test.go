@@ -314,4 +314,10 @@ func TestFitSize(t *testing.T) {
 			t.Errorf("FitSize(%d, %d) = %d, %d, want %d, %d", tt.w, tt.h, w, h, tt.wantW, tt.wantH)
 		}
 	}
+	spec.Enlarge = true // small frames grow to about as many pixels, in their own shape; large ones shrink as ever
+	for _, tt := range []struct{ w, h, wantW, wantH int }{{360, 240, 896, 576}, {240, 360, 576, 896}, {2048, 1024, 1024, 512}} {
+		if w, h := FitSize(tt.w, tt.h, spec); w != tt.wantW || h != tt.wantH {
+			t.Errorf("enlarging: FitSize(%d, %d) = %d, %d, want %d, %d", tt.w, tt.h, w, h, tt.wantW, tt.wantH)
+		}
+	}
 }

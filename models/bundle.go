@@ -92,12 +92,23 @@ func Open(nameOrPath string) (*Bundle, error) {
 		return nil, fmt.Errorf("open bundle %q: %w: it is a file, name the folder that holds %s", nameOrPath,
 			ErrNotFound, ManifestFile)
 	}
-	b, err := OpenFS(os.DirFS(nameOrPath), nameOrPath)
+	b, err := OpenFS(folder(nameOrPath), nameOrPath)
 	if err != nil {
 		return nil, err
 	}
 	b.Dir = nameOrPath
 	return b, nil
+}
+
+// folder is a folder as a file system. Unlike those of [os.DirFS], its links do not lead out of it.
+type folder string
+
+// Open opens a file of the folder.
+func (f folder) Open(name string) (fs.File, error) {
+	if !fs.ValidPath(name) {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid}
+	}
+	return os.OpenInRoot(string(f), name)
 }
 
 // OpenFS opens the bundle at the root of any file system; messages call it where.

@@ -329,3 +329,89 @@ func FuzzParseManifest(f *testing.F) {
 		}
 	})
 }
+
+// The files of a bundle lie in its folder; a link that leads out of it is not followed, whatever its checksum.
+func TestOpenFollowsNoLinkOut(t *testing.T) {
+	parent := t.TempDir()
+	dir := filepath.Join(parent, "bundle")
+	m, files := complete(t)
+	if err := Write(dir, m, files); err != nil {
+		t.Fatal(err)
+	}
+	encoder := filepath.Join(dir, EncoderFile)
+	for _, target := range []string{"../outside", filepath.Join(parent, "outside")} {
+		if err := os.WriteFile(filepath.Join(parent, "outside"), files[EncoderFile], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Remove(encoder); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(target, encoder); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Open(dir); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "escapes") {
+			t.Errorf("link to %s: %v", target, err)
+		}
+	}
+	link := filepath.Join(parent, "link") // to the folder itself
+	if err := os.Remove(encoder); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(encoder, files[EncoderFile], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(dir, link); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(link); err != nil {
+		t.Errorf("a link to the folder: %v", err)
+	}
+}
+
+func TestNameOf(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.Mkdir("Here", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir("Here")
+	for folder, want := range map[string]string{
+		"My.Bundle": "my-bundle", "/x/segformer (b0) v1.2/": "segformer-b0-v1-2", "Straße 7": "stra-e-7", "_.x": "x",
+		"日本": "bundle", ".": "here", "a_b-c": "a_b-c",
+	} {
+		if got := NameOf(folder); got != want || CheckName(got) != nil {
+			t.Errorf("NameOf(%q) = %q, want %q", folder, got, want)
+		}
+	}
+	if err := CheckName("My.Bundle"); err == nil || !strings.Contains(err.Error(), `such as "my-bundle"`) {
+		t.Errorf("CheckName() = %v", err)
+	}
+}
+
+// CheckFolder refuses what Write would refuse, and leaves nothing.
+func TestCheckFolder(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	full := filepath.Join(dir, "full")
+	if err := os.Mkdir(full, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(full, "notes"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for out, want := range map[string]string{
+		filepath.Join(dir, "file"): "not a directory", filepath.Join(dir, "file", "x"): "not a directory",
+		full: "holds no bundle", "/proc/none/x": "no such file",
+	} {
+		if err := CheckFolder(out); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), out) {
+			t.Errorf("CheckFolder(%q) = %v, want %q", out, err, want)
+		}
+	}
+	if err := CheckFolder(filepath.Join(dir, "deep", "new")); err != nil {
+		t.Error(err)
+	}
+	if left, err := os.ReadDir(filepath.Join(dir, "deep")); err != nil || len(left) > 0 {
+		t.Errorf("left %v, %v", left, err)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -65,6 +66,8 @@ type EncoderSpec struct {
 	Classes []string `yaml:"classes,flow" json:"classes"`
 	// Size is the working size that the bundle was made for; other sizes work, but their statistics differ.
 	Size Size `yaml:"size,flow" json:"size"`
+	// Enlarge has frames with fewer pixels than Size enlarged to about as many; without it no frame is enlarged.
+	Enlarge bool `yaml:"enlarge,omitempty" json:"enlarge,omitempty"`
 	// Multiple divides both sides of every working size; 0 stands for 32.
 	Multiple int `yaml:"multiple,omitempty" json:"multiple,omitempty"`
 }
@@ -221,9 +224,31 @@ func (m *Manifest) Marshal() ([]byte, error) {
 }
 
 var (
-	namePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`)
-	filePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]*$`)
+	namePattern     = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`)
+	filePattern     = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]*$`)
+	otherCharacters = regexp.MustCompile(`[^a-z0-9_-]+`)
 )
+
+// NameOf returns the name of a bundle in the given folder: the folder's name in lower case, with a hyphen for each stretch
+// of other characters than letters, digits, - and _.
+func NameOf(folder string) string {
+	if abs, err := filepath.Abs(folder); err == nil {
+		folder = abs // such as "."
+	}
+	name := strings.Trim(otherCharacters.ReplaceAllString(strings.ToLower(filepath.Base(folder)), "-"), "-_")
+	if name == "" {
+		return "bundle"
+	}
+	return name
+}
+
+// CheckName returns an error unless name can be the name of a bundle.
+func CheckName(name string) error {
+	if !namePattern.MatchString(name) {
+		return fmt.Errorf("models.name: got %q, want lower case letters, digits, - and _, such as %q", name, NameOf(name))
+	}
+	return nil
+}
 
 // faults collects faults, one line each.
 type faults []error

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/oodcast/oodcast/detector/eval/method"
 	evalreport "github.com/oodcast/oodcast/detector/eval/report"
 	"github.com/oodcast/oodcast/detector/eval/stream"
 	"github.com/oodcast/oodcast/ingest"
@@ -37,6 +38,16 @@ func (c *EvalCmd) evalStream(e *env) (err error) {
 	if err != nil {
 		return usageError{err}
 	}
+	if c.OODValue < 0 {
+		label, found, err := truth.FindOOD()
+		if err != nil {
+			return err
+		}
+		if found {
+			opts.OOD = label
+			c.tellLabel(e, label)
+		}
+	}
 	ev, err := c.openEvaluator(e)
 	if err != nil {
 		return err
@@ -46,6 +57,7 @@ func (c *EvalCmd) evalStream(e *env) (err error) {
 	if err != nil {
 		return err
 	}
+	opts.Estimate = func(m method.Estimate) { fmt.Fprintln(e.Stderr, m) }
 	bar := newImageBar(e, "frames", -1)
 	results, err := ev.Stream(e, countedSource{src, bar}, truth, rows, opts)
 	bar.finish()

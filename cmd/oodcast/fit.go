@@ -21,6 +21,7 @@ type FitCmd struct {
 	Bundle        string        `default:"roadscene" placeholder:"B" help:"Bundle with the encoder: a name or a folder."`
 	Source        []string      `required:"" sep:"none" placeholder:"URI" help:"Normal footage: a file, a folder of images, a stream. May be repeated."`
 	Out           string        `required:"" placeholder:"DIR" help:"Folder of the new bundle."`
+	Size          string        `placeholder:"WxH" help:"Working size of the new bundle; smaller frames are enlarged to about as many pixels, in their own shape. Default: the size of --bundle, without enlarging."`
 	Name          string        `placeholder:"NAME" help:"Name of the new bundle. Default: the name of --bundle."`
 	Duration      time.Duration `placeholder:"D" help:"Read each source for this long at most; needed for live ones."`
 	Steps         int           `default:"${fit_steps}" placeholder:"N" help:"Optimiser steps (default ${default})."`
@@ -62,6 +63,9 @@ func fitVars() map[string]string {
 func (c *FitCmd) Run(e *env) error {
 	opt, err := c.options(e)
 	if err != nil {
+		return err
+	}
+	if err := checkOutputs(c.JSON); err != nil {
 		return err
 	}
 	bar := newFitBar(e)
@@ -110,6 +114,19 @@ func (c *FitCmd) options(e *env) (fit.Options, error) {
 	}
 	opt := fit.Options{
 		Config: cfg, Bundle: b, Out: c.Out, Name: c.Name, Duration: c.Duration, CalibrateOnly: c.CalibrateOnly, ORT: c.providerFlags.options(),
+	}
+	if c.Name != "" {
+		if err := models.CheckName(c.Name); err != nil {
+			return fit.Options{}, usageError{fmt.Errorf("--name: %w", err)}
+		}
+	}
+	if c.Size != "" {
+		if opt.Size.Width, opt.Size.Height, err = parseSize(c.Size); err != nil {
+			return fit.Options{}, err
+		}
+		if n := b.Manifest.Encoder.SizeMultiple(); opt.Size.Width%n != 0 || opt.Size.Height%n != 0 {
+			return fit.Options{}, usagef("--size: got %s, want multiples of %d", c.Size, n)
+		}
 	}
 	pool := ingest.NewPool(8)
 	for _, uri := range c.Source {

@@ -51,6 +51,10 @@ func Run(ctx context.Context, opt Options) (*Result, error) {
 		return nil, fmt.Errorf("fit.lse_weight: got %v, want none: the bundle's encoder knows no classes, so there is no uncertainty "+
 			"to weigh", opt.LSEWeight)
 	}
+	manifest, err := opt.prepare()
+	if err != nil {
+		return nil, err
+	}
 	if opt.Progress == nil {
 		opt.Progress = func(Progress) {}
 	}
@@ -58,7 +62,7 @@ func Run(ctx context.Context, opt Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &run{opt: opt, begun: time.Now(), manifest: opt.Bundle.Manifest}
+	r := &run{opt: opt, begun: time.Now(), manifest: manifest}
 	err = r.run(ctx)
 	if err := errors.Join(err, runtime.Close()); err != nil {
 		return nil, err
@@ -300,9 +304,6 @@ func (r *run) write(cal *detector.Calibration) error {
 		return err
 	}
 	r.provenance()
-	if r.opt.Name != "" {
-		r.manifest.Name = r.opt.Name
-	}
 	files[models.CardFile] = r.card(files[models.CardFile], cal)
 	if err := models.Write(r.opt.Out, r.manifest, files); err != nil {
 		return err

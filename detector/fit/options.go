@@ -163,6 +163,7 @@ type Options struct {
 	Sources       []ingest.Source // streams of normal footage, read one after the other
 	Duration      time.Duration   // how long each source is read at most; 0 reads to the end
 	SourceNames   []string        // for the bundle's provenance, without passwords; see SourceName
+	Size          models.Size     // working size of the new bundle, to which smaller frames are enlarged; 0: the given bundle's
 	Out           string          // folder of the new bundle
 	Name          string          // name of the new bundle; "" keeps that of the given bundle
 	CalibrateOnly bool            // keep the denoiser of a complete bundle

@@ -265,12 +265,17 @@ func (r *Reader) failure(code C.int) error {
 	case C.again():
 		return ErrNoPicture
 	}
+	if reason := C.GoString(&r.c.reason[0]); reason != "" && !r.live {
+		return fmt.Errorf("%s: %s", reasonOf(code), reason)
+	}
+	return errors.New(reasonOf(code))
+}
+
+// reasonOf is FFmpeg's text for an AVERROR.
+func reasonOf(code C.int) string {
 	var text [C.AV_ERROR_MAX_STRING_SIZE]C.char
 	C.av_strerror(code, &text[0], C.AV_ERROR_MAX_STRING_SIZE)
-	if reason := C.GoString(&r.c.reason[0]); reason != "" && !r.live {
-		return fmt.Errorf("%s: %s", C.GoString(&text[0]), reason)
-	}
-	return errors.New(C.GoString(&text[0]))
+	return C.GoString(&text[0])
 }
 
 // Silence stops FFmpeg from logging to stderr, in the whole process: its lines contain addresses with their credentials.

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -129,6 +130,8 @@ func TestOpenTorchRefuses(t *testing.T) {
 		{"length", write("len.pt", zipOf(t, map[string]string{"a/data.pkl": huge})), "runs past the end"},
 		{"reduce", write("r.pt", zipOf(t, map[string]string{"a/data.pkl": "\x80\x02)R."})), "damaged pickle"},
 		{"object", write("o.pt", zipOf(t, map[string]string{"a/data.pkl": "(i__builtin__\nobject\n."})), "0x69"},
+		{"keys", write("k.pt", zipOf(t, map[string]string{"a/data.pkl": "\x80\x02}(X\x05\x00\x00\x00epochK\x01X\x04\x00\x00\x00argsNu."})), `no dictionary of tensors, only "epoch", "args"`},
+		{"eval", write("e.pt", zipOf(t, map[string]string{"a/data.pkl": "\x80\x02c__builtin__\neval\n."})), `names "__builtin__.eval"`},
 		{"nothing", write("n.pt", zipOf(t, map[string]string{"a/data.pkl": "\x80\x02}."})), "no dictionary of tensors"},
 	}
 	for _, tt := range tests {
@@ -147,6 +150,51 @@ func TestOpenTorchRefuses(t *testing.T) {
 	}
 	if _, err := os.Stat("/tmp/should-not-exist"); err == nil {
 		t.Error("the pickle was executed")
+	}
+}
+
+// The weights are found wherever they are, beside settings of all kinds, which are left out. testdata/extras.py wrote the file.
+func TestOpenTorchExtras(t *testing.T) {
+	ts, meta, err := OpenTorch("testdata/extras.pt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if meta["epoch"] != 12 || meta["args"] != nil {
+		t.Errorf("plain values %v", meta)
+	}
+	want := map[string][]float32{"weight": {1, 2, 3}, "bias": {4}, "scale": {5, 6}} // without module. and net.
+	got := map[string][]float32{}
+	for name, x := range ts.Unwrapped() {
+		got[name] = x.Data
+		if x.Name != name {
+			t.Errorf("tensor %q is called %q", name, x.Name)
+		}
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestUnwrapped(t *testing.T) {
+	tensors := func(names ...string) Tensors {
+		ts := Tensors{}
+		for _, n := range names {
+			ts[n] = &Tensor{Name: n, Data: []float32{1, 2}}
+		}
+		return ts
+	}
+	for _, tt := range []struct{ in, want []string }{
+		{[]string{"module.a.w", "module.b.w"}, []string{"a.w", "b.w"}},
+		{[]string{"model._orig_mod.module.a.w", "model._orig_mod.module.b"}, []string{"a.w", "b"}},
+		{[]string{"module.a.w", "b.w"}, []string{"b.w", "module.a.w"}},
+		{[]string{"a.module.w"}, []string{"a.module.w"}},
+		{[]string{"module."}, []string{"module."}},
+		{[]string{"modules.a", "modules.b"}, []string{"modules.a", "modules.b"}},
+		{nil, nil},
+	} {
+		if got := slices.Sorted(maps.Keys(tensors(tt.in...).Unwrapped())); !slices.Equal(got, tt.want) {
+			t.Errorf("%q: %q, want %q", tt.in, got, tt.want)
+		}
 	}
 }
 
@@ -253,7 +301,7 @@ func TestOpenTorchEfficientViT(t *testing.T) {
 }
 
 func FuzzReadTorch(f *testing.F) {
-	for _, name := range []string{"types.pt", "module.pt", "executes.pt", "protocol4.pt", "legacy.pt"} {
+	for _, name := range []string{"types.pt", "module.pt", "executes.pt", "protocol4.pt", "legacy.pt", "extras.pt"} {
 		raw, err := os.ReadFile(filepath.Join("testdata", name))
 		if err != nil {
 			f.Fatal(err)
@@ -270,7 +318,7 @@ func FuzzReadTorch(f *testing.F) {
 
 // FuzzUnpickle calls the pickle machine directly, without the archive and its checksums.
 func FuzzUnpickle(f *testing.F) {
-	for _, name := range []string{"types.pt", "module.pt", "executes.pt"} {
+	for _, name := range []string{"types.pt", "module.pt", "executes.pt", "extras.pt", "wholemodel.pt"} {
 		z, err := zip.OpenReader(filepath.Join("testdata", name))
 		if err != nil {
 			f.Fatal(err)

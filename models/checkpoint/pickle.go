@@ -35,7 +35,8 @@ type view struct {
 	stride  []int
 }
 
-// global resolves the few names that a file of tensors needs and refuses all others.
+// global resolves the few names that a file of tensors needs. Other names stand for nothing, and those that could only
+// run code are refused.
 func global(module, name string) (any, error) {
 	switch {
 	case module == "collections" && name == "OrderedDict":
@@ -44,10 +45,14 @@ func global(module, name string) (any, error) {
 		return callable(rebuildTensor), nil
 	case module == "torch._utils" && name == "_rebuild_parameter":
 		return callable(rebuildParameter), nil
-	case module == "torch":
-		if e, ok := storageElems[name]; ok {
-			return storageClass{e}, nil
-		}
+	case module == "torch._utils" && name == "_rebuild_parameter_with_state":
+		return callable(rebuildParameter), nil
+	case module == "torch._tensor" && name == "_rebuild_from_type_v2":
+		return callable(rebuildFromType), nil
+	case module == "torch" && storageElems[name].size > 0:
+		return storageClass{storageElems[name]}, nil
+	case !hostile(module, name):
+		return opaqueClass{module + "." + name}, nil
 	}
 	return nil, fmt.Errorf("the pickle names %q: only tensors are read, nothing is executed", module+"."+name)
 }
@@ -60,6 +65,9 @@ func (c callable) Call(args ...any) (any, error) { return c(args) }
 func rebuildTensor(args []any) (any, error) {
 	if len(args) < 6 {
 		return nil, fmt.Errorf("_rebuild_tensor_v2 with %d arguments", len(args))
+	}
+	if o, ok := args[0].(*opaque); ok { // a storage of complex or quantised numbers
+		return o, nil
 	}
 	s, ok := args[0].(storage)
 	offset, okOffset := args[1].(int)
@@ -76,11 +84,30 @@ func rebuildParameter(args []any) (any, error) {
 	if len(args) < 1 {
 		return nil, errors.New("_rebuild_parameter without arguments")
 	}
-	v, ok := args[0].(*view)
-	if !ok {
-		return nil, errors.New("_rebuild_parameter of something that is not a tensor")
+	switch v := args[0].(type) {
+	case *view, *opaque:
+		return v, nil
 	}
-	return v, nil
+	return nil, errors.New("_rebuild_parameter of something that is not a tensor")
+}
+
+// rebuildFromType takes (function, class, arguments, state), as subclasses of tensors have it, and returns what the
+// function makes of the arguments if it is one that makes tensors.
+func rebuildFromType(args []any) (any, error) {
+	if len(args) < 3 {
+		return nil, fmt.Errorf("_rebuild_from_type_v2 with %d arguments", len(args))
+	}
+	f, ok := args[0].(callable)
+	t, okArgs := args[2].(*types.Tuple)
+	if !ok || !okArgs {
+		return &opaque{}, nil
+	}
+	if len(*t) > 0 {
+		if _, nested := (*t)[0].(callable); nested {
+			return nil, errors.New("_rebuild_from_type_v2 inside itself")
+		}
+	}
+	return f(*t)
 }
 
 func ints(v any) ([]int, bool) {
@@ -102,6 +129,9 @@ func persistent(id any) (any, error) {
 	t, ok := id.(*types.Tuple)
 	if !ok || t.Len() < 5 {
 		return nil, errors.New("a persistent id is not a storage tuple")
+	}
+	if o, ok := t.Get(1).(opaqueClass); ok {
+		return &opaque{class: o.name}, nil
 	}
 	kind, okKind := t.Get(0).(string)
 	class, okClass := t.Get(1).(storageClass)
@@ -139,8 +169,8 @@ func runPickle(raw []byte, load func(id any) (any, error)) (v any, err error) {
 }
 
 // scan reads the instructions of a pickle without executing them. It accepts the instructions that torch.save writes
-// (protocols 2 and 3) and refuses all others: those that build objects, unknown names, and lengths beyond the end, for
-// which the machine would otherwise allocate memory. It returns the length of the pickle.
+// (protocols 2 and 3) and refuses all others, names that could only run code, and lengths beyond the end, for which the
+// machine would otherwise allocate memory. It returns the length of the pickle.
 func scan(raw []byte) (int, error) {
 	at := 0
 	for at < len(raw) {
@@ -163,7 +193,7 @@ func operand(op byte, rest []byte) (int, error) {
 	n := 0
 	switch op {
 	case '(', '.', ')', '}', ']', 'N', 'Q', 'R', 't', 's', 'u', 'b', 'a', 'e', 'l', 'd', '0', '2',
-		0x85, 0x86, 0x87, 0x88, 0x89: // no operand
+		0x81, 0x85, 0x86, 0x87, 0x88, 0x89: // no operand
 	case 'q', 'h', 'K':
 		n = 1
 	case 'M':

@@ -15,8 +15,9 @@ import (
 const maxPickle = 64 << 20
 
 // OpenTorch reads a file written by torch.save, in the zip format of PyTorch 1.6 or in the format before it. The file may
-// hold a dictionary of tensors, or a dictionary with one under "state_dict", "model_state_dict" or "model"; other entries
-// are left out. A file that names anything but tensors is refused, and the error says the name; nothing is executed.
+// hold a dictionary of tensors, or one with such a dictionary anywhere inside; other entries are left out, whatever they
+// are. A file that names a function that runs programs or code is refused, and the error says the name; nothing is ever
+// executed.
 //
 // The map holds the plain values in addition to the tensors: the entries of the outermost dictionary that are numbers,
 // text, booleans, or lists and dictionaries of these ([]any and map[string]any).
@@ -144,7 +145,7 @@ func (a *archive) tensors() (Tensors, map[string]any, error) {
 func collectTensors(v any, record func(key string) ([]byte, error), budget *int) (Tensors, map[string]any, error) {
 	views := stateDict(v)
 	if len(views) == 0 {
-		return nil, nil, errors.New("the file holds no dictionary of tensors")
+		return nil, nil, noTensors(v)
 	}
 	ts, err := load(views, record, budget)
 	if err != nil {

@@ -4,9 +4,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
-	"strings"
+	"runtime/debug"
 
 	"github.com/oodcast/oodcast/models"
 )
@@ -25,7 +26,7 @@ const guidedStride = 16
 type Options struct {
 	// Out is the folder of the new bundle.
 	Out string
-	// Name is the name of the bundle; "" stands for the folder's name in lower case.
+	// Name is the name of the bundle; "" stands for [models.NameOf] the folder.
 	Name string
 	// Size is the working size.
 	Size models.Size
@@ -57,8 +58,9 @@ func badInput(path string, err error) error {
 
 // network is an encoder that is ready to be written.
 type network struct {
-	source  string // the file with the weights
-	model   []byte // encoder.onnx
+	source  string   // the file with the weights
+	beside  []string // other files with weights, relative to the folder of source
+	model   []byte   // encoder.onnx
 	spec    models.EncoderSpec
 	classes int // 0: the network knows features only
 	summary string
@@ -71,14 +73,10 @@ func (o Options) write(n network) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	raw, err := os.ReadFile(n.source)
-	if err != nil {
+	if m.Provenance, err = n.provenance(); err != nil {
 		return nil, fmt.Errorf("import %q: %w", n.source, err)
 	}
-	sum := sha256.Sum256(raw)
-	m.Provenance = map[string]any{
-		"weights": filepath.Base(n.source), "weights_sha256": hex.EncodeToString(sum[:]), "program": o.Program,
-	}
+	m.Provenance["program"] = o.Program
 	for key, text := range n.about {
 		m.Provenance[key] = text
 	}
@@ -100,12 +98,43 @@ func (o Options) write(n network) (*Result, error) {
 	return &Result{Manifest: m, Summary: n.summary}, nil
 }
 
+// provenance returns the names and checksums of the files with the weights.
+func (n network) provenance() (map[string]any, error) {
+	sum, err := fileSum(n.source)
+	if err != nil {
+		return nil, err
+	}
+	p := map[string]any{"weights": filepath.Base(n.source), "weights_sha256": sum}
+	sums := map[string]string{}
+	for _, name := range n.beside {
+		if sums[name], err = fileSum(filepath.Join(filepath.Dir(n.source), name)); err != nil {
+			return nil, err
+		}
+		p["weights_files"] = sums
+	}
+	return p, nil
+}
+
+// fileSum returns the SHA-256 of a file.
+func fileSum(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
 // manifest returns the manifest of the bundle, without provenance.
 func (o Options) manifest(n network) (models.Manifest, error) {
 	m := models.DefaultManifest()
 	m.Name = o.Name
 	if m.Name == "" {
-		m.Name = strings.ToLower(filepath.Base(filepath.Clean(o.Out)))
+		m.Name = models.NameOf(o.Out)
 	}
 	m.Encoder = n.spec
 	m.Encoder.Size = o.Size
@@ -137,7 +166,7 @@ func diffusionAlone(stride int) models.Compound {
 // golden runs the encoder and returns golden.json.
 func (o Options) golden(model []byte, multiple int) ([]byte, error) {
 	var raw []byte
-	err := o.Runner.Run(model, func(encode models.EncodeFunc) error {
+	err := o.run(model, func(encode models.EncodeFunc) error {
 		g, err := models.NewGolden(encode, multiple)
 		if err == nil {
 			raw, err = g.Marshal()
@@ -145,4 +174,10 @@ func (o Options) golden(model []byte, multiple int) ([]byte, error) {
 		return err
 	})
 	return raw, err
+}
+
+// run runs a model. The runtime makes its own copies of the weights, so those that making the model left are freed first.
+func (o Options) run(model []byte, f func(models.EncodeFunc) error) error {
+	debug.FreeOSMemory()
+	return o.Runner.Run(model, f)
 }

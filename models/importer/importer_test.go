@@ -61,7 +61,7 @@ func export(t *testing.T) (path, features string) {
 func options(t *testing.T) importer.Options {
 	t.Helper()
 	return importer.Options{
-		Out: filepath.Join(t.TempDir(), "Mine"), Size: models.Size{Width: 128, Height: 64}, Program: "a test",
+		Out: filepath.Join(t.TempDir(), "My.Net"), Size: models.Size{Width: 128, Height: 64}, Program: "a test",
 		Runner: ort.Runner{},
 	}
 }
@@ -78,7 +78,7 @@ func TestONNX(t *testing.T) {
 		t.Fatal(err)
 	}
 	enc := b.Manifest.Encoder
-	if !b.EncoderOnly() || b.Name != "mine" || enc.Channels != 8 || enc.Stride != 16 || enc.LogitsStride != 16 ||
+	if !b.EncoderOnly() || b.Name != "my-net" || enc.Channels != 8 || enc.Stride != 16 || enc.LogitsStride != 16 ||
 		enc.Multiple != 16 || enc.Size != opt.Size || strings.Join(enc.Classes, ",") != "class 0,class 1,class 2,class 3" {
 		t.Errorf("manifest %+v", b.Manifest)
 	}

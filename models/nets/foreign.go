@@ -10,7 +10,7 @@ import (
 
 // ForeignConfig describes how any segmentation network in ONNX becomes an encoder.
 type ForeignConfig struct {
-	// Input is the tensor for the picture, float32 [1,3,H,W]; empty if the model has only one input.
+	// Input is the tensor for the picture, [1,3,H,W] of any floating-point type; empty if the model has only one input.
 	Input string
 	// Logits is the tensor with the class scores before softmax, [1,K,h,w], or [NoLogits]. It is empty if the model has
 	// only one output, or if ClassLogits and MaskLogits are given: then the scores are Σ softmax(class logits)·sigmoid(mask
@@ -84,10 +84,12 @@ func foreignFront(model []byte, cfg ForeignConfig) (*graph.Model, ForeignTensors
 	if err != nil {
 		return wrap(err)
 	}
-	for _, name := range t.list() {
-		if err := user.Tap(name); err != nil {
-			return wrap(err)
-		}
+	if err := t.tap(user); err != nil {
+		return wrap(err)
+	}
+	takes, err := pictureType(user, input)
+	if err != nil {
+		return wrap(err)
 	}
 	if err := user.Prefix(foreignPrefix); err != nil {
 		return wrap(err)
@@ -97,7 +99,7 @@ func foreignFront(model []byte, cfg ForeignConfig) (*graph.Model, ForeignTensors
 			*name = foreignPrefix + *name
 		}
 	}
-	front, err := cfg.picture(user.Opsets()[""])
+	front, err := cfg.picture(user.Opsets()[""], takes)
 	if err != nil {
 		return wrap(err)
 	}
@@ -134,7 +136,7 @@ func (cfg ForeignConfig) tensors(user *graph.Model) (t ForeignTensors, err error
 }
 
 // picture returns the model that reads and normalises a picture. Its inputs are those of an encoder.
-func (cfg ForeignConfig) picture(opset int64) (*graph.Model, error) {
+func (cfg ForeignConfig) picture(opset int64, takes graph.DType) (*graph.Model, error) {
 	g := graph.New(graph.Float32)
 	image, size := g.Input("image", graph.Uint8, -1, -1, 3), g.Input("size", graph.Int64, 2)
 	x := resample(g, g.Unsqueeze(g.Transpose(image, 2, 0, 1), 0), size) // one picture: the network may not take more
@@ -148,7 +150,7 @@ func (cfg ForeignConfig) picture(opset int64) (*graph.Model, error) {
 		scale = append(scale, 255*std[c])
 	}
 	x = g.Div(g.Sub(x, g.Const64(shift, 1, 3, 1, 1)), g.Const64(scale, 1, 3, 1, 1))
-	g.Output(x, foreignPicture)
+	g.Output(g.Cast(x, takes), foreignPicture)
 	g.Output(size, foreignSize)
 	return asModel(g, opset)
 }
