@@ -31,6 +31,11 @@ type Config struct {
 	// StatusInterval is how often presence is refreshed and statistics are sent; 1 s to 1 h. The presence of a camera
 	// expires after three intervals. Default 10s.
 	StatusInterval time.Duration `yaml:"status_interval"`
+	// JSDomain is the JetStream domain to keep events in: that of a leaf node with its own JetStream. The streams then take
+	// the messages of this site alone. Default "": the server's.
+	JSDomain string `yaml:"js_domain,omitempty"`
+	// Replicas is the number of servers of a cluster that keep each stream, 1 to 5. Default 1.
+	Replicas int `yaml:"replicas"`
 	// User and Password, Token, NKeyFile (a user's seed) or CredsFile (a JWT and its seed) authenticate oodcast to the
 	// server. An embedded server requires User and Password, or Token, from its clients.
 	User      string `yaml:"user,omitempty"`
@@ -48,7 +53,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		URL: "embedded", Prefix: "oodcast", Site: "default", StateDir: "state", Encoding: "u16", Compress: true,
-		StatusInterval: 10 * time.Second,
+		StatusInterval: 10 * time.Second, Replicas: 1,
 	}
 }
 
@@ -77,6 +82,15 @@ func (c Config) Validate() error {
 	}
 	if c.StatusInterval < time.Second || c.StatusInterval > time.Hour {
 		bad("status_interval", c.StatusInterval, "1s to 1h")
+	}
+	if c.Replicas < 1 || c.Replicas > 5 {
+		bad("replicas", c.Replicas, "1 to 5")
+	}
+	if strings.ContainsAny(c.JSDomain, ".*> \t\r\n") {
+		bad("js_domain", c.JSDomain, "one word without dots, * and >")
+	}
+	if c.Embedded() && (c.JSDomain != "" || c.Replicas > 1) {
+		errs = append(errs, errors.New("publish.js_domain, publish.replicas: they are for an external server"))
 	}
 	if (c.User == "") != (c.Password == "") {
 		bad("user", c.User, "user and password together")

@@ -113,7 +113,7 @@ func eventStream(t *testing.T, url string) (jetstream.Stream, *jetstream.StreamI
 	if err != nil {
 		return nil, nil, err
 	}
-	stream, err := js.Stream(t.Context(), schema.EventStream)
+	stream, err := js.Stream(t.Context(), "EVENTS")
 	if err != nil {
 		return nil, nil, err
 	}
@@ -134,7 +134,7 @@ func waitStored(t *testing.T, url string, n uint64) {
 		t.Fatal(err)
 	}
 	wait(t, fmt.Sprintf("%d events in the stream", n), func() bool {
-		stream, err := js.Stream(t.Context(), schema.EventStream)
+		stream, err := js.Stream(t.Context(), "EVENTS")
 		return err == nil && stream.CachedInfo().State.Msgs >= n
 	})
 }
@@ -183,7 +183,7 @@ func TestAnswerLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{ // the publisher does not change an existing stream
-		Name: schema.EventStream, Subjects: []string{"oodcast.v1.*.*.event.>"}, Duplicates: 100 * time.Millisecond,
+		Name: "EVENTS", Subjects: []string{"oodcast.v1.*.*.event.>"}, Duplicates: 100 * time.Millisecond,
 		MaxAge: time.Hour,
 	}); err != nil {
 		t.Fatal(err)

@@ -56,22 +56,22 @@ type statusSender struct {
 	connection  uint64             // number of the connection that the next three fields belong to
 	prepared    bool               // the streams exist
 	kv          jetstream.KeyValue // nil: not opened
-	noJetStream bool
-	inbox       string // subject on which control services answer; empty: not subscribed yet
+	noJetStream time.Time          // the server had no JetStream at this time; zero: it has
+	inbox       string             // subject on which control services answer; empty: not subscribed yet
 }
 
 // prepare creates the streams on a new connection, and makes publishChanges send every state again, because a restarted server
 // has lost everything in its memory.
 func (s *statusSender) prepare(ctx context.Context) {
 	if n := s.p.connections.Load(); n != s.connection {
-		s.connection, s.prepared, s.kv, s.noJetStream = n, false, nil, false
+		s.connection, s.prepared, s.kv, s.noJetStream = n, false, nil, time.Time{}
 		for _, cam := range s.p.cameras.all() {
 			cam.lastStatus = schema.Status{}
 		}
 		s.p.cameras.stopRemoved()
 		s.findConflicts()
 	}
-	if s.prepared || s.noJetStream {
+	if s.prepared || s.lacksJetStream() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
@@ -79,7 +79,7 @@ func (s *statusSender) prepare(ctx context.Context) {
 	err := s.createStreams(ctx)
 	switch {
 	case lacksJetStream(s.nc, err):
-		s.noJetStream = true
+		s.noJetStream = time.Now()
 	case err != nil && ctx.Err() == nil:
 		s.p.faults.Warn(s.p.log, "nats", err)
 	default:
@@ -87,13 +87,26 @@ func (s *statusSender) prepare(ctx context.Context) {
 	}
 }
 
+// lacksJetStream reports whether the server had no JetStream a moment ago. It is asked again later, because it may only have
+// lost the servers that have it.
+func (s *statusSender) lacksJetStream() bool {
+	return !s.noJetStream.IsZero() && time.Since(s.noJetStream) < storageGrace
+}
+
 func (s *statusSender) createStreams(ctx context.Context) error {
-	js, err := jetstream.New(s.nc)
+	js, err := s.p.jetStream(s.nc)
 	if err != nil {
 		return err
 	}
-	if err := s.p.ensureStream(ctx, js, s.p.eventStream()); err != nil || !s.p.cfg.MapStream {
+	if err := s.p.ensureStream(ctx, js, s.p.eventStream()); err != nil {
+		if !lacksJetStream(s.nc, err) {
+			s.p.storage.failed(err)
+		}
 		return err
+	}
+	s.p.storage.ok()
+	if !s.p.cfg.MapStream {
+		return nil
 	}
 	return s.p.ensureStream(ctx, js, s.p.mapStream())
 }
@@ -159,7 +172,7 @@ func (s *statusSender) putPresence(ctx context.Context, st schema.Status) {
 
 // withBucket calls do with the presence bucket, which it creates if necessary, and counts the result.
 func (s *statusSender) withBucket(ctx context.Context, do func(context.Context, jetstream.KeyValue) error) {
-	if s.noJetStream {
+	if s.lacksJetStream() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
@@ -172,7 +185,7 @@ func (s *statusSender) withBucket(ctx context.Context, do func(context.Context, 
 		err = do(ctx, s.kv)
 	}
 	if lacksJetStream(s.nc, err) {
-		s.noJetStream = true
+		s.noJetStream = time.Now()
 		return
 	}
 	if err != nil {
@@ -182,13 +195,13 @@ func (s *statusSender) withBucket(ctx context.Context, do func(context.Context, 
 }
 
 func (s *statusSender) openBucket(ctx context.Context) (jetstream.KeyValue, error) {
-	js, err := jetstream.New(s.nc)
+	js, err := s.p.jetStream(s.nc)
 	if err != nil {
 		return nil, err
 	}
 	want := jetstream.KeyValueConfig{
 		Bucket: s.p.subjects.StatusBucket(), Description: "present cameras; entries expire",
-		History: 1, TTL: 3 * s.p.cfg.StatusInterval, Storage: jetstream.MemoryStorage, MaxBytes: 8 << 20,
+		History: 1, TTL: 3 * s.p.cfg.StatusInterval, Storage: jetstream.MemoryStorage, MaxBytes: 8 << 20, Replicas: s.p.cfg.Replicas,
 	}
 	kv, err := js.KeyValue(ctx, want.Bucket)
 	if errors.Is(err, jetstream.ErrBucketNotFound) {

@@ -39,6 +39,8 @@ type Publisher struct {
 	faults        faultlog.Log
 	connections   atomic.Uint64 // successful connections so far
 	online        atomic.Bool
+	storage       storage
+	hadStream     atomic.Bool           // the event stream or the map stream existed
 	loss          atomic.Pointer[error] // why the newest event was lost; nil if it was not
 
 	ready chan struct{}

@@ -18,12 +18,13 @@
 package schema
 
 import (
-	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
-	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
-	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
+
+	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
+	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 )
 
 const (
@@ -554,15 +555,18 @@ func file_oodcast_proto_rawDescGZIP() []byte {
 	return file_oodcast_proto_rawDescData
 }
 
-var file_oodcast_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_oodcast_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
-var file_oodcast_proto_goTypes = []any{
-	(AnomalyMap_Encoding)(0),      // 0: oodcast.v1.AnomalyMap.Encoding
-	(*AnomalyMap)(nil),            // 1: oodcast.v1.AnomalyMap
-	(*Model)(nil),                 // 2: oodcast.v1.Model
-	(*Latency)(nil),               // 3: oodcast.v1.Latency
-	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
-}
+var (
+	file_oodcast_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+	file_oodcast_proto_msgTypes  = make([]protoimpl.MessageInfo, 3)
+	file_oodcast_proto_goTypes   = []any{
+		AnomalyMap_Encoding(0),        // 0: oodcast.v1.AnomalyMap.Encoding
+		(*AnomalyMap)(nil),            // 1: oodcast.v1.AnomalyMap
+		(*Model)(nil),                 // 2: oodcast.v1.Model
+		(*Latency)(nil),               // 3: oodcast.v1.Latency
+		(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
+	}
+)
+
 var file_oodcast_proto_depIdxs = []int32{
 	4, // 0: oodcast.v1.AnomalyMap.stamp:type_name -> google.protobuf.Timestamp
 	0, // 1: oodcast.v1.AnomalyMap.encoding:type_name -> oodcast.v1.AnomalyMap.Encoding
