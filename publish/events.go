@@ -43,11 +43,13 @@ func (p *Publisher) Event(e events.Event) {
 
 // endInterrupted ends the events that the previous process left open because it was killed or the machine stopped.
 func (p *Publisher) endInterrupted() {
-	n, err := p.spool.endInterrupted()
+	ends, err := p.spool.endInterrupted()
 	if err != nil {
 		p.log.Warn("cannot end the events of the previous run", "err", err)
-	} else if n > 0 {
-		p.log.Info("ended the events of the previous run", "events", n)
+	}
+	if len(ends) > 0 {
+		p.interrupted(ends)
+		p.log.Info("ended the events of the previous run", "events", len(ends))
 	}
 }
 

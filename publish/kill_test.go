@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/oodcast/oodcast/detector/events"
+	"github.com/oodcast/oodcast/publish"
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
@@ -240,4 +241,20 @@ func waitForgotten(t *testing.T, js jetstream.JetStream) {
 		t.Fatal("the first message is reported as a duplicate")
 	}
 	wait(t, "ids to be forgotten", func() bool { return !send() })
+}
+
+// TestInterruptedIsTold kills a publisher with an open event: the next one tells the program which events have ended by that.
+func TestInterruptedIsTold(t *testing.T) {
+	state := t.TempDir()
+	p := launch(t, "publisher", noServer, state, "killed")
+	killAfter(t, p, 3)
+	cfg := remote(t, noServer)
+	cfg.StateDir = state
+	told := make(chan []schema.Event, 1)
+	start(t, cfg, nil, publish.WithInterrupted(func(ends []schema.Event) { told <- ends }))
+	ends := <-told
+	if len(ends) != 1 || ends[0].ID != "killed" || ends[0].Type != "end" || ends[0].Reason != "interrupted" ||
+		ends[0].Origin != schema.ThisProcess() {
+		t.Errorf("told of %+v", ends)
+	}
 }

@@ -26,6 +26,7 @@ func (p *Publisher) sendStatus(ctx context.Context, nc *nats.Conn) error {
 		if s.nc.IsConnected() {
 			s.prepare(ctx)
 			s.publishChanges(ctx)
+			s.p.sendAudits(s.nc)
 			s.deleteRemoved(ctx)
 		}
 		select {
@@ -34,6 +35,7 @@ func (p *Publisher) sendStatus(ctx context.Context, nc *nats.Conn) error {
 		case <-refresh.C:
 			s.publishStats(ctx)
 		case <-ctx.Done():
+			s.p.sendAudits(s.nc)
 			s.deleteAll(ctx)
 			return nil
 		}
@@ -45,7 +47,7 @@ func (s *statusSender) deleteAll(ctx context.Context) {
 	rest, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
 	for _, cam := range s.p.cameras.all() {
-		s.deletePresence(rest, cam.Name())
+		s.deletePresence(rest, cam)
 	}
 }
 
@@ -66,7 +68,7 @@ func (s *statusSender) prepare(ctx context.Context) {
 	if n := s.p.connections.Load(); n != s.connection {
 		s.connection, s.prepared, s.kv, s.noJetStream = n, false, nil, time.Time{}
 		for _, cam := range s.p.cameras.all() {
-			cam.lastStatus = schema.Status{}
+			cam.lastStatus, cam.revision = schema.Status{}, 0
 		}
 		s.p.cameras.stopRemoved()
 		s.findConflicts()
@@ -122,7 +124,7 @@ func (s *statusSender) publishChanges(ctx context.Context) {
 		s.p.count(schema.KindStatus, s.p.result(err))
 		if err == nil {
 			cam.lastStatus = now
-			s.putPresence(ctx, now)
+			s.putPresence(ctx, cam, now)
 		}
 	}
 }
@@ -135,39 +137,67 @@ func (s *statusSender) publishStats(ctx context.Context) {
 			continue
 		}
 		now := cam.Status()
-		err := s.p.publishJSON(s.nc, s.p.subjects.Of(cam.Name(), schema.KindStats), now.Stats, "")
+		err := s.p.publishJSON(s.nc, s.p.subjects.Of(cam.Name(), schema.KindStats), schema.StatsMessage{
+			Origin: schema.ThisProcess(), Site: s.p.cfg.Site, Camera: cam.Name(), Time: now.Time, Stats: now.Stats,
+		}, "")
 		s.p.count(schema.KindStats, s.p.result(err))
-		s.putPresence(ctx, now)
+		s.putPresence(ctx, cam, now)
 	}
 }
 
 // deleteRemoved deletes the presence of removed cameras. An entry that cannot be deleted now expires.
 func (s *statusSender) deleteRemoved(ctx context.Context) {
-	for _, name := range s.p.cameras.takeRemoved() {
-		s.deletePresence(ctx, name)
+	for _, cam := range s.p.cameras.takeRemoved() {
+		s.deletePresence(ctx, cam)
 	}
 }
 
-// deletePresence deletes a camera's entry in the bucket.
-func (s *statusSender) deletePresence(ctx context.Context, camera string) {
-	if s.kv == nil || !s.nc.IsConnected() {
-		return // there is no entry, or it expires
+// deletePresence deletes a camera's entry in the bucket if we have put it last and no other process has put it lately:
+// otherwise the entry belongs to a twin, or expires.
+func (s *statusSender) deletePresence(ctx context.Context, cam *publishedCamera) {
+	if s.kv == nil || !s.nc.IsConnected() || cam.revision == 0 || time.Since(cam.twin) < 3*s.p.cfg.StatusInterval {
+		return
 	}
 	s.withBucket(ctx, func(ctx context.Context, kv jetstream.KeyValue) error {
-		return kv.Delete(ctx, s.p.subjects.StatusKey(camera))
+		err := kv.Delete(ctx, s.p.subjects.StatusKey(cam.Name()), jetstream.LastRevision(cam.revision))
+		if isWrongRevision(err) {
+			return nil
+		}
+		return err
 	})
 }
 
-// putPresence stores a status in the bucket, where it expires unless it is refreshed.
-func (s *statusSender) putPresence(ctx context.Context, st schema.Status) {
+// putPresence stores a status in the bucket, where it expires unless it is refreshed. It notices when another process puts
+// the same entry.
+func (s *statusSender) putPresence(ctx context.Context, cam *publishedCamera, st schema.Status) {
 	s.withBucket(ctx, func(ctx context.Context, kv jetstream.KeyValue) error {
 		b, err := json.Marshal(st)
 		if err != nil {
 			return err
 		}
-		_, err = kv.Put(ctx, s.p.subjects.StatusKey(st.Camera), b)
+		key := s.p.subjects.StatusKey(st.Camera)
+		var revision uint64
+		if cam.revision == 0 {
+			revision, err = kv.Create(ctx, key, b)
+		} else {
+			revision, err = kv.Update(ctx, key, b, cam.revision)
+		}
+		if isWrongRevision(err) {
+			cam.twin = time.Now()
+			revision, err = kv.Put(ctx, key, b)
+		}
+		if err == nil {
+			cam.revision = revision
+		}
 		return err
 	})
+}
+
+// isWrongRevision reports whether err means that an entry is not at the revision that was expected.
+func isWrongRevision(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence ||
+		api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
 }
 
 // withBucket calls do with the presence bucket, which it creates if necessary, and counts the result.

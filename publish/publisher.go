@@ -40,6 +40,9 @@ type Publisher struct {
 	connections   atomic.Uint64 // successful connections so far
 	online        atomic.Bool
 	storage       storage
+	memory        memory
+	audits        audits
+	interrupted   func([]schema.Event)
 	hadStream     atomic.Bool           // the event stream or the map stream existed
 	loss          atomic.Pointer[error] // why the newest event was lost; nil if it was not
 
@@ -59,6 +62,12 @@ func WithMetrics(m *Metrics) Option { return func(p *Publisher) { p.metrics = m 
 // WithVersion sets the version that the control service reports ("1.2.3").
 func WithVersion(v string) Option { return func(p *Publisher) { p.version = v } }
 
+// WithInterrupted sets a function that Run calls once with the ends of the events that the previous process left open, if
+// there are any. It must not wait.
+func WithInterrupted(tell func(ends []schema.Event)) Option {
+	return func(p *Publisher) { p.interrupted = tell }
+}
+
 // New checks cfg and returns a publisher for these cameras. It starts nothing; Run does.
 func New(cfg Config, cams []schema.Camera, opts ...Option) (*Publisher, error) {
 	if err := cfg.Validate(); err != nil {
@@ -66,9 +75,10 @@ func New(cfg Config, cams []schema.Camera, opts ...Option) (*Publisher, error) {
 	}
 	p := &Publisher{
 		cfg: cfg, subjects: schema.Subjects{Prefix: cfg.Prefix, Site: cfg.Site},
-		log: slog.Default(), version: "0.0.0", statusChanged: make(chan struct{}, 1), ready: make(chan struct{}),
+		log: slog.Default(), version: "0.0.0", interrupted: func([]schema.Event) {}, statusChanged: make(chan struct{}, 1), ready: make(chan struct{}),
 		spool: newSpool(maxSpool), spoolReady: make(chan struct{}),
 	}
+	p.memory.dir = cfg.StateDir
 	for _, o := range opts {
 		o(p)
 	}

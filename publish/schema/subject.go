@@ -10,6 +10,7 @@ const (
 	KindSnapshot = "snapshot"
 	KindStatus   = "status"
 	KindStats    = "stats"
+	KindAudit    = "audit"
 	KindControl  = "ctl" // followed by get, set, snapshot, pause or resume
 )
 
