@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 
@@ -76,8 +77,13 @@ func (p *Publisher) pause(cam schema.Camera, r micro.Request, paused bool) {
 }
 
 func (p *Publisher) apply(cam schema.Camera, r micro.Request, u schema.Update) {
-	who := schema.Requester{Via: schema.ViaNATS, Name: schema.Clean(r.Headers().Get(schema.HeaderRequester))}
-	st, err := cam.Apply(who, u)
+	if p.cfg.Embedded() && r.Reply() == "" {
+		// Whatever asks for an answer is a request; what does not may be the answer to another request that named this
+		// subject for it.
+		p.faults.Warn(p.log, "control requests without a reply subject are ignored", errNoReply)
+		return
+	}
+	st, err := cam.Apply(p.requester(r), u)
 	if err != nil {
 		p.refuse(r, "400", err)
 		return
@@ -85,6 +91,21 @@ func (p *Publisher) apply(cam schema.Camera, r micro.Request, u schema.Update) {
 	p.StatusChanged()
 	st.SettingsVolatile = p.memory.volatile(cam.Name())
 	p.answer(r, st)
+}
+
+// requester returns who sent a request: the user and the host that the embedded server names, otherwise the name that the
+// client gives itself.
+func (p *Publisher) requester(r micro.Request) schema.Requester {
+	who := schema.Requester{Via: schema.ViaNATS, Name: schema.Clean(r.Headers().Get(schema.HeaderRequester))}
+	var client server.ClientInfo
+	if info := r.Headers().Get(server.ClientInfoHdr); p.cfg.Embedded() && json.Unmarshal([]byte(info), &client) == nil {
+		if who.Name == "" {
+			who.Name = schema.Clean(client.Name)
+		}
+		who.Name = strings.TrimSpace(schema.Clean(client.User) + " " + who.Name)
+		who.Address = schema.Clean(client.Host)
+	}
+	return who
 }
 
 func (p *Publisher) snapshot(nc *nats.Conn, cam schema.Camera, r micro.Request) {

@@ -2,7 +2,9 @@ package publish
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,8 +48,9 @@ type Publisher struct {
 	hadStream     atomic.Bool           // the event stream or the map stream existed
 	loss          atomic.Pointer[error] // why the newest event was lost; nil if it was not
 
-	ready chan struct{}
-	url   atomic.Pointer[string]
+	server atomic.Pointer[embedded] // while an embedded server runs
+	ready  chan struct{}
+	url    atomic.Pointer[string]
 }
 
 // Option sets what the program decides rather than the operator.
@@ -126,6 +129,19 @@ func (p *Publisher) URL() string {
 	return ""
 }
 
+// Login returns how another program logs in to an embedded server, with the names of the files that hold the passwords; empty
+// for another server, or if the configuration has a user or token.
+func (p *Publisher) Login() string {
+	if !p.cfg.Embedded() || p.cfg.User != "" || p.cfg.Token != "" {
+		return ""
+	}
+	file := passwordFile(p.cfg.StateDir, viewerUser)
+	if abs, err := filepath.Abs(file); err == nil {
+		file = abs
+	}
+	return fmt.Sprintf("--user %s --password \"$(cat %s)\"; %s%s to change settings", viewerUser, file, controllerUser, passwordSuffix)
+}
+
 // Connected reports whether the server is connected.
 func (p *Publisher) Connected() bool { return p.online.Load() }
 
@@ -146,7 +162,9 @@ func (p *Publisher) Run(ctx context.Context) error {
 		if srv, err = startServer(ctx, p.cfg, p.log); err != nil {
 			return err
 		}
+		p.server.Store(srv)
 		defer srv.stop()
+		defer p.server.Store(nil)
 		p.metrics.countSlowConsumers(srv.srv)
 	}
 	if err := p.spool.open(p.cfg.StateDir, p.log); err != nil {

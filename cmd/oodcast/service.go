@@ -117,7 +117,11 @@ func (s *service) natsAddress() string {
 	if url == "" {
 		return ""
 	}
-	return url + "  (" + s.cfg.Publish.Prefix + ".v1." + s.cfg.Publish.Site + ".>)"
+	address := url + "  (" + s.cfg.Publish.Prefix + ".v1." + s.cfg.Publish.Site + ".>)"
+	if login := s.publisher.Login(); login != "" {
+		address += "  " + login
+	}
+	return address
 }
 
 func (s *service) close() error { return s.pipeline.Close() }

@@ -59,12 +59,14 @@ func hill(seq uint64) *detector.Map {
 
 func connect(t *testing.T) (*publish.Publisher, *nats.Conn) {
 	t.Helper()
-	p, stop, err := serve(t.TempDir())
+	dir := t.TempDir()
+	t.Setenv("OODCAST_PUBLISH__STATE_DIR", dir) // where the examples find the login
+	p, stop, err := serve(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(stop)
-	nc, err := nats.Connect(p.URL())
+	nc, err := publish.Dial(publish.Config{URL: p.URL(), StateDir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +188,7 @@ func Example() {
 	}
 	defer stop()
 
-	nc, err := nats.Connect(publisher.URL())
+	nc, err := publish.Dial(publish.Config{URL: publisher.URL(), StateDir: dir}) // or nats.Connect with a login
 	if err != nil {
 		panic(err)
 	}

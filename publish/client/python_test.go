@@ -102,7 +102,7 @@ func TestPythonControl(t *testing.T) {
 	if _, message := set("front", `{"timestep": 7}`); message != `unknown field "timestep"` {
 		t.Errorf("a request with an unknown field: %q", message)
 	}
-	if _, message := set("rear", `{"timesteps": 7}`); message != "no answer on oodcast.v1.default.rear.ctl.set" {
+	if _, message := set("rear", `{"timesteps": 7}`); message != "no answer on oodcast.v1.*.rear.ctl.set" {
 		t.Errorf("an unknown camera: %q", message)
 	}
 	if _, message := set("front", "{}", "--prefix", "a", "--site", "b"); message != "no answer on a.v1.b.front.ctl.set" {
