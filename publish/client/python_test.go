@@ -105,7 +105,10 @@ func TestPythonControl(t *testing.T) {
 	if _, message := set("rear", `{"timesteps": 7}`); message != "no answer on oodcast.v1.*.rear.ctl.set" {
 		t.Errorf("an unknown camera: %q", message)
 	}
-	if _, message := set("front", "{}", "--prefix", "a", "--site", "b"); message != "no answer on a.v1.b.front.ctl.set" {
+	if _, message := set("front", "{}", "--site", "b"); message != "no answer on oodcast.v1.b.front.ctl.set" {
+		t.Errorf("another site: %q", message)
+	}
+	if _, message := set("front", "{}", "--prefix", "a", "--site", "b"); !strings.HasPrefix(message, "nats: -ERR 'Permissions Violation") {
 		t.Errorf("another prefix: %q", message)
 	}
 }
