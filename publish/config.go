@@ -20,7 +20,8 @@ type Config struct {
 	// Prefix and Site are the first and third token of every subject. Default "oodcast", "default".
 	Prefix string `yaml:"prefix"`
 	Site   string `yaml:"site"`
-	// StateDir is the folder of the event spool and of the embedded server's streams. Default "state".
+	// StateDir is the folder of the event spool, of the settings that requests have made, and of the embedded server's streams
+	// and passwords. Default "state".
 	StateDir string `yaml:"state_dir"`
 	// Encoding of a value in a map: "u8" or "u16". Default "u16".
 	Encoding string `yaml:"encoding"`
@@ -37,7 +38,8 @@ type Config struct {
 	// Replicas is the number of servers of a cluster that keep each stream, 1 to 5. Default 1.
 	Replicas int `yaml:"replicas"`
 	// User and Password, Token, NKeyFile (a user's seed) or CredsFile (a JWT and its seed) authenticate oodcast to the
-	// server. An embedded server requires User and Password, or Token, from its clients.
+	// server. On an embedded server, User and Password, or Token, have all rights; without them there are only the users
+	// viewer and controller.
 	User      string `yaml:"user,omitempty"`
 	Password  string `yaml:"password,omitempty"`
 	Token     string `yaml:"token,omitempty"`

@@ -139,7 +139,8 @@ func (p *Publisher) Login() string {
 	if abs, err := filepath.Abs(file); err == nil {
 		file = abs
 	}
-	return fmt.Sprintf("--user %s --password \"$(cat %s)\"; %s%s to change settings", viewerUser, file, controllerUser, passwordSuffix)
+	return fmt.Sprintf("nats --server %s --user %s --password \"$(cat %s)\" sub '%s.>'  (to change settings: %s, %s%s)",
+		p.URL(), viewerUser, file, p.cfg.Prefix, controllerUser, controllerUser, passwordSuffix)
 }
 
 // Connected reports whether the server is connected.

@@ -74,7 +74,7 @@ func (s *service) outlets(registry *prometheus.Registry) (_ pipeline.Outlets, er
 	if s.preview, err = s.newPreview(registry); err != nil {
 		return nil, err
 	}
-	terminal := &console{out: s.env.Stdout, page: s.preview.URL, nats: s.natsAddress}
+	terminal := &console{out: s.env.Stdout, page: s.preview.URL, nats: s.natsAddress, login: s.publisher.Login}
 	outlets := pipeline.Outlets{s.evidence, s.publisher, s.preview}
 	if path := s.cfg.Outputs.JSONL; path != "" {
 		if path == jsonl.Stdout {
@@ -117,11 +117,7 @@ func (s *service) natsAddress() string {
 	if url == "" {
 		return ""
 	}
-	address := url + "  (" + s.cfg.Publish.Prefix + ".v1." + s.cfg.Publish.Site + ".>)"
-	if login := s.publisher.Login(); login != "" {
-		address += "  " + login
-	}
-	return address
+	return url + "  (" + s.cfg.Publish.Prefix + ".v1." + s.cfg.Publish.Site + ".>)"
 }
 
 func (s *service) close() error { return s.pipeline.Close() }
