@@ -146,14 +146,16 @@ func (p *Pipeline) compare(next *plan, c *camera, entry CameraConfig) (stays boo
 		}
 		adjust = append(adjust, func() {
 			c.settings.rescore(entry.Detector, det, func(before, after schema.Update) {
-				c.audit(next.who, schema.ActionReload, before, after)
+				c.audit(next.who, schema.ActionReload, before, after,
+					changedKeys(CameraConfig{Detector: scoring}, CameraConfig{Detector: entry.Detector}))
 			})
 		})
 	}
 	if !same(tracking, entry.Events) {
 		adjust = append(adjust, func() {
 			c.settings.retrack(entry.Events)
-			c.audit(next.who, schema.ActionReload, schema.Update{}, schema.Update{})
+			c.audit(next.who, schema.ActionReload, schema.Update{}, schema.Update{},
+				changedKeys(CameraConfig{Events: tracking}, CameraConfig{Events: entry.Events}))
 		})
 	}
 	return true, adjust, nil
@@ -161,12 +163,22 @@ func (p *Pipeline) compare(next *plan, c *camera, entry CameraConfig) (stays boo
 
 // auditPlan tells the log and the outlets which cameras a reload has added, restarted and removed.
 func (p *Pipeline) auditPlan(next plan) {
-	settings := map[string][2]schema.Update{} // before and after
+	type change struct {
+		before, after schema.Update
+		keys          []schema.Change
+	}
+	cameras, old := map[string]change{}, map[string]CameraConfig{}
 	for _, c := range next.remove {
-		settings[c.Name()] = [2]schema.Update{c.settings.inForce(), {}}
+		cfg := c.cfg
+		cfg.Detector, cfg.Events = c.settings.configured()
+		old[c.Name()], cameras[c.Name()] = cfg, change{before: c.settings.inForce()}
 	}
 	for _, c := range next.add {
-		settings[c.Name()] = [2]schema.Update{settings[c.Name()][0], c.settings.inForce()}
+		now := change{before: cameras[c.Name()].before, after: c.settings.inForce()}
+		if before, restarted := old[c.Name()]; restarted {
+			now.keys = changedKeys(before, c.cfg)
+		}
+		cameras[c.Name()] = now
 	}
 	p.mu.Lock()
 	site := p.mu.cfg.Site
@@ -182,7 +194,7 @@ func (p *Pipeline) auditPlan(next plan) {
 		for _, name := range change.names {
 			p.audit(schema.Audit{
 				Origin: schema.ThisProcess(), Site: site, Camera: name, Time: time.Now().UTC(), Requester: next.who,
-				Action: change.action, Before: settings[name][0], After: settings[name][1],
+				Action: change.action, Before: cameras[name].before, After: cameras[name].after, Changes: cameras[name].keys,
 			})
 		}
 	}
@@ -192,8 +204,15 @@ func (p *Pipeline) auditPlan(next plan) {
 func (p *Pipeline) audit(a schema.Audit) {
 	before, _ := json.Marshal(a.Before) // a struct of numbers and strings
 	after, _ := json.Marshal(a.After)
-	p.log.Info("audit", "camera", a.Camera, "action", a.Action, "via", a.Via, "name", a.Name, "address", a.Address,
-		"before", string(before), "after", string(after))
+	attrs := []any{
+		"camera", a.Camera, "action", a.Action, "via", a.Via, "name", a.Name, "address", a.Address,
+		"before", string(before), "after", string(after),
+	}
+	if len(a.Changes) > 0 {
+		keys, _ := json.Marshal(a.Changes)
+		attrs = append(attrs, "changes", string(keys))
+	}
+	p.log.Info("audit", attrs...)
 	p.outlets.Audit(a)
 }
 

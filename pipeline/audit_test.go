@@ -29,6 +29,9 @@ func (a *auditor) Audit(change schema.Audit) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.audits = append(a.audits, fmt.Sprintf("%s %s by %s %s: %s %s", change.Camera, change.Action, change.Via, change.Address, before, after))
+	for _, c := range change.Changes {
+		a.audits[len(a.audits)-1] += fmt.Sprintf(" [%s: %s, %s]", c.Key, c.Before, c.After)
+	}
 }
 
 // TestEveryChangeIsAudited changes settings by requests and by a reload: outlets and log learn of every change, with its
@@ -64,7 +67,7 @@ func TestEveryChangeIsAudited(t *testing.T) {
 		}
 		reload := schema.Requester{Via: schema.ViaConfig, Address: "oodcast.yaml"}
 		next := Config{Site: "test", Batch: DefaultBatch(), Cameras: []CameraConfig{testCamera("front"), testCamera("yard")}}
-		next.Cameras[0].Detector.Threshold = 9
+		next.Cameras[0].Detector.Threshold, next.Cameras[0].Events.Hold = 9, time.Minute
 		if _, err := p.Apply(reload, next); err != nil {
 			t.Fatal(err)
 		}
@@ -77,6 +80,7 @@ func TestEveryChangeIsAudited(t *testing.T) {
 			`front pause by http 10.0.0.7: {"paused":false} {"paused":true}`,
 			`front set by http 10.0.0.7: {"timesteps":5,"threshold":7} {"timesteps":3,"threshold":7}`,
 			`front reload by config oodcast.yaml: {"timesteps":3,`,
+			`front reload by config oodcast.yaml: {} {} [events.hold: 1s, 1m0s]`,
 			`yard added by config oodcast.yaml: {} {"timesteps":5,`,
 			`rear removed by config oodcast.yaml: {"timesteps":5,`,
 		}
@@ -88,6 +92,9 @@ func TestEveryChangeIsAudited(t *testing.T) {
 				t.Errorf("change %d is %s, want %s", i, seen.audits[i], w)
 			}
 		}
+		if !strings.HasSuffix(seen.audits[3], ` [detector.threshold: 0, 9]`) {
+			t.Errorf("the reload is told as %s, want the key that has changed", seen.audits[3])
+		}
 		if !strings.Contains(seen.audits[3], `"threshold":9,`) || !strings.Contains(seen.audits[3], `"threshold":7,`) {
 			t.Errorf("the reload is told as %s, want the threshold before and after", seen.audits[3])
 		}
@@ -95,4 +102,21 @@ func TestEveryChangeIsAudited(t *testing.T) {
 			t.Errorf("%d audit lines in the log, want %d", n, len(want))
 		}
 	})
+}
+
+// TestChangedKeys names what a reload has changed, without secrets.
+func TestChangedKeys(t *testing.T) {
+	before, after := testCamera("front"), testCamera("front")
+	before.Source.URI, after.Source.URI = "rtsp://me:hunter2@a/1", "rtsp://me:hunter3@b/1"
+	after.Source.FFmpegOptions = "headers;Authorization: hunter4"
+	after.Source.Reconnect.Max, after.Queue.QueueFrames, after.Bundle = time.Hour, 7, "mine"
+	text := fmt.Sprint(changedKeys(before, after))
+	for _, key := range []string{"{uri ", "{ffmpeg_options *** ***}", "{reconnect.max ", "{queue_frames 1 7}", "{bundle roadscene mine}"} {
+		if !strings.Contains(text, key) {
+			t.Errorf("%s is not in %s", key, text)
+		}
+	}
+	if strings.Contains(text, "hunter") || strings.Count(text, "{") != 5 {
+		t.Errorf("changes: %s", text)
+	}
 }

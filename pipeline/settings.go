@@ -75,7 +75,7 @@ func (c *camera) Apply(who schema.Requester, u schema.Update) (schema.Status, er
 		action = schema.ActionRestore
 	}
 	err := c.settings.apply(u, func(before, after schema.Update) {
-		c.audit(who, action, before.Only(u), after.Only(u))
+		c.audit(who, action, before.Only(u), after.Only(u), nil)
 	})
 	if err != nil {
 		return schema.Status{}, err
@@ -85,10 +85,10 @@ func (c *camera) Apply(who schema.Requester, u schema.Update) (schema.Status, er
 
 // audit tells the log and the outlets about a change that took effect. The settings are locked meanwhile, so that changes are
 // told in the order in which they happened.
-func (c *camera) audit(who schema.Requester, action string, before, after schema.Update) {
+func (c *camera) audit(who schema.Requester, action string, before, after schema.Update, keys []schema.Change) {
 	c.auditor(schema.Audit{
 		Origin: schema.ThisProcess(), Site: c.site, Camera: c.Name(), Time: time.Now().UTC(), Requester: who,
-		Action: action, Before: before, After: after,
+		Action: action, Before: before, After: after, Changes: keys,
 	})
 }
 

@@ -196,7 +196,7 @@ func (s *statusSender) putPresence(ctx context.Context, cam *publishedCamera, st
 // isWrongRevision reports whether err means that an entry is not at the revision that was expected.
 func isWrongRevision(err error) bool {
 	var api *jetstream.APIError
-	return errors.As(err, &api) && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence ||
+	return errors.Is(err, jetstream.ErrKeyExists) || errors.As(err, &api) && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence ||
 		api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
 }
 

@@ -1,13 +1,13 @@
 package publish
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"reflect"
 	"sync"
 
 	"github.com/google/renameio/v2"
@@ -59,11 +59,18 @@ func (m *memory) restore(site, camera string, configured schema.Update) (setting
 	if err == nil {
 		err = json.Unmarshal(b, &kept)
 	}
-	if err != nil || !reflect.DeepEqual(kept.Configured, configured) {
+	if err != nil || !equal(kept.Configured, configured) {
 		return schema.Update{}, false, err
 	}
 	m.mu.cameras[camera] = kept
 	return kept.Settings, true, nil
+}
+
+// equal reports whether a and b are the same settings. An empty list in one is none in the other.
+func equal(a, b schema.Update) bool {
+	x, errX := json.Marshal(a)
+	y, errY := json.Marshal(b)
+	return errX == nil && errY == nil && bytes.Equal(x, y)
 }
 
 // note follows a change of settings.

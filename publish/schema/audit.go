@@ -37,6 +37,15 @@ type Audit struct {
 	Action string `json:"action"` // set, pause, resume, reload, restore, added, restarted or removed
 	Before Update `json:"before"`
 	After  Update `json:"after"`
+	// The keys of the configuration that a reload has changed.
+	Changes []Change `json:"changes,omitempty"`
+}
+
+// Change is a key of a camera's configuration with its values before and after a reload, without secrets.
+type Change struct {
+	Key    string `json:"key"`
+	Before string `json:"before"`
+	After  string `json:"after"`
 }
 
 // Values of Audit.Action.
