@@ -239,10 +239,10 @@ func TestTwins(t *testing.T) {
 	}
 	for _, first := range []bool{true, false} {
 		older, younger := newCamera("front"), newCamera("front")
-		endOlder, endYounger := run(t, cfg(), older), func() {}
+		endOlder := run(t, cfg(), older)
 		wait(t, "the camera", inBucket)
 		stats := subscribe(t, nc, "oodcast.v1.default.front.stats")
-		endYounger = run(t, cfg(), younger)
+		endYounger := run(t, cfg(), younger)
 		for range 4 {
 			next(t, stats)
 		}

@@ -189,35 +189,55 @@ func (s *eventSender) store(ctx context.Context, msg *nats.Msg, id string) error
 	if err != nil && !isPermanent(err) {
 		return err
 	}
-	stored, failed := s.isStored(ctx, msg.Subject, id)
+	stored, largest, failed := s.lookUp(ctx, msg.Subject, id)
 	switch {
 	case stored:
 		return nil
 	case failed != nil:
 		return failed
-	case err != nil:
+	case errors.Is(err, nats.ErrMaxPayload), err != nil && largest > 0 && storedSize(msg) > largest:
 		return err
+	case err != nil: // of another stream, since ours takes an event of this size
+		return fmt.Errorf("another stream refuses the event: %s", err)
 	}
 	return fmt.Errorf("stream %s: it did not take the event, but %s did", s.p.subjects.EventStream(), ack.Stream)
+}
+
+// storedSize returns the size of a message as a stream counts it, in bytes.
+func storedSize(m *nats.Msg) int {
+	size := len("NATS/1.0\r\n") + len("\r\n") + len(m.Data)
+	for key, values := range m.Header {
+		for _, v := range values {
+			size += len(key) + len(": ") + len(v) + len("\r\n")
+		}
+	}
+	return size
 }
 
 // isStored reports whether the stream already has the event, because this process or the previous one sent it and did not
 // receive the answer. The server detects duplicates by id for two minutes only. Looking at the last message of the subject has
 // no such limit, because no further event is sent before this one is done.
 func (s *eventSender) isStored(ctx context.Context, subject, id string) (bool, error) {
+	stored, _, err := s.lookUp(ctx, subject, id)
+	return stored, err
+}
+
+// lookUp does what isStored does, and returns the size of the largest message that the stream takes, 0 for any.
+func (s *eventSender) lookUp(ctx context.Context, subject, id string) (stored bool, largest int, err error) {
 	stream, err := s.js.Stream(ctx, s.p.subjects.EventStream())
 	if err != nil {
 		s.js = nil
-		return false, err
+		return false, 0, err
 	}
+	largest = max(int(stream.CachedInfo().Config.MaxMsgSize), 0)
 	last, err := stream.GetLastMsgForSubject(ctx, subject)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return false, nil
+		return false, largest, nil
 	}
 	if err != nil {
-		return false, err
+		return false, largest, err
 	}
-	return last.Header.Get(nats.MsgIdHdr) == id, nil
+	return last.Header.Get(nats.MsgIdHdr) == id, largest, nil
 }
 
 // prepare determines, once per connection, whether the server has JetStream, and creates the event stream. A server without

@@ -130,3 +130,28 @@ func checkOrder(t *testing.T, js jetstream.JetStream, name, id string, n int) {
 		}
 	}
 }
+
+// TestEventTooLarge has a stream that takes small messages only: an event that does not fit is given up, and the next one that
+// does is stored.
+func TestEventTooLarge(t *testing.T) {
+	s := runServer(t, server.Options{Port: -1, JetStream: true, StoreDir: t.TempDir()})
+	js, err := jetstream.New(connect(t, s.ClientURL()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	small := jetstream.StreamConfig{Name: "EVENTS", Subjects: []string{"oodcast.v1.*.*.event.>"}, MaxMsgSize: 2000}
+	if _, err := js.CreateStream(t.Context(), small); err != nil {
+		t.Fatal(err)
+	}
+	reg, option := counted(t)
+	p := start(t, remote(t, s.ClientURL()), nil, option)
+	large := event("large", 0)
+	large.Bundle = strings.Repeat("x", 3000)
+	p.Event(large)
+	p.Event(event("e", 0))
+	wait(t, "the small event", func() bool { return metric(t, reg, "oodcast_nats_publish_total", "event", "sent") == 1 })
+	if got := metric(t, reg, "oodcast_nats_publish_total", "event", "refused"); got != 1 {
+		t.Errorf("%v events refused, want the large one", got)
+	}
+	checkAll(t, js, "EVENTS", 1)
+}
