@@ -138,6 +138,21 @@ func TestCluster(t *testing.T) {
 	}
 	wait(t, "an answer of the stream", func() bool { return stored(t.Context(), js, "EVENTS") == 120 })
 	checkAll(t, js, "EVENTS", 120)
+	for _, name := range []string{"EVENTS", "KV_oodcast_status"} { // a server that stops while it catches up leaves goroutines
+		wait(t, "all replicas of "+name, func() bool {
+			stream, err := js.Stream(t.Context(), name)
+			if err != nil || stream.CachedInfo().Cluster == nil {
+				return false
+			}
+			current := 0
+			for _, r := range stream.CachedInfo().Cluster.Replicas {
+				if r.Current && !r.Offline {
+					current++
+				}
+			}
+			return current == 2
+		})
+	}
 }
 
 // TestLeaf publishes to a leaf node with a JetStream domain of its own, next to a publisher at the hub. Each stream has the

@@ -26,8 +26,11 @@ func TestMain(m *testing.M) {
 }
 
 // serve runs a publisher with one camera and an embedded NATS server until stop is called.
-func serve(dir string) (p *publish.Publisher, stop func(), err error) {
+func serve(dir string, edit ...func(*publish.Config)) (p *publish.Publisher, stop func(), err error) {
 	cfg := publish.DefaultConfig()
+	for _, e := range edit {
+		e(&cfg)
+	}
 	cfg.URL, cfg.StateDir, cfg.MapStream = "embedded://127.0.0.1:0", dir, true
 	cameras := []schema.Camera{schematest.NewCamera("front")}
 	if p, err = publish.New(cfg, cameras, publish.WithLogger(slog.New(slog.DiscardHandler))); err != nil {

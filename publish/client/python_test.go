@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"math"
 	"math/rand/v2"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/detector/events"
+	"github.com/oodcast/oodcast/publish"
 	"github.com/oodcast/oodcast/publish/client"
 	"github.com/oodcast/oodcast/publish/schema"
 )
@@ -71,6 +73,40 @@ func TestPython(t *testing.T) {
 				t.Errorf("map %v, %v, want encoding %q", m, err, c.encoding)
 			}
 		})
+	}
+}
+
+// TestPythonHearsAllSites runs the example without --site next to an oodcast of another site, and finds the login in a
+// configuration file.
+func TestPythonHearsAllSites(t *testing.T) {
+	dir := t.TempDir()
+	p, stop, err := serve(dir, func(c *publish.Config) { c.Site = "lab" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	config := filepath.Join(dir, "oodcast.yaml")
+	if err := os.WriteFile(config, []byte("bundle: roadscene\npublish:\n  site: lab\n  state_dir: "+dir+" # ours\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	stopFeed := feed(p.Map, func(seq uint64) *detector.Map { return field(seq, 8, 4, true) })
+	defer stopFeed()
+	example := func(args ...string) (string, error) {
+		cmd := exec.CommandContext(t.Context(), "python3", append([]string{
+			filepath.Join("examples", "subscribe.py"), "--url", p.URL(), "--maps", "1",
+		}, args...)...)
+		cmd.Env = append(os.Environ(), "OODCAST_PUBLISH__STATE_DIR=/nowhere")
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	if out, err := example("--config", config); err != nil || !strings.Contains(out, " front #") {
+		t.Errorf("%v: %s", err, out)
+	}
+	if out, err := example(); err == nil || !strings.Contains(out, "--state-dir") || strings.Count(out, "\n") != 1 {
+		t.Errorf("without a login: %v: %s", err, out)
+	}
+	if out, err := example("--config", config, "--set", `{"timesteps": 3}`); err != nil || !strings.Contains(out, `"timesteps": 3`) {
+		t.Errorf("control of the only camera: %v: %s", err, out)
 	}
 }
 

@@ -149,7 +149,8 @@ def messages(url, *subjects, ask=None, state=None, wait=30):
         hello.update({"user": at.username, "pass": at.password} if at.password else {"auth_token": at.username})
     else:
         hello.update(login(url, state or state_dir()))
-    with socket.create_connection((at.hostname, at.port or 4222), timeout=wait) as s, s.makefile("rb") as r:
+    with socket.create_connection((at.hostname, at.port or 4222), timeout=30) as s, s.makefile("rb") as r:
+        s.settimeout(wait)
         s.sendall(f"CONNECT {json.dumps(hello)}\r\n".encode())
         for number, subject in enumerate(subjects, 1):
             s.sendall(f"SUB {subject} {number}\r\n".encode())
@@ -183,7 +184,7 @@ def one_camera(args, state):
     inbox = f"_INBOX.{secrets.token_hex(11)}"
     found = set()
     try:
-        for _, headers, body in messages(args.url, inbox, ask=("$SRV.PING.oodcast", b""), state=state, wait=1):
+        for _, headers, body in messages(args.url, inbox, ask=("$SRV.PING.oodcast", b""), state=state, wait=2):
             about = json.loads(body)["metadata"] if body else {}
             if about.get("prefix") == args.prefix and args.site in ("*", about["site"]) and args.camera in ("*", about["camera"]):
                 found.add(f"{args.prefix}.v1.{about['site']}.{about['camera']}")
