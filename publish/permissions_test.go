@@ -68,18 +68,22 @@ func TestDocumentedPermissions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	evidence, err := own.CreateObjectStore(t.Context(), jetstream.ObjectStoreConfig{Bucket: "oodcast_archive"})
+	if _, err := own.CreateObjectStore(t.Context(), jetstream.ObjectStoreConfig{Bucket: "oodcast_archive"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, subject := range []string{"$O.oodcast_archive.C.chunk", "$O.oodcast_archive.M.name"} { // as package archive does
+		if _, err := own.Publish(t.Context(), subject, make([]byte, 64<<10)); err != nil {
+			t.Errorf("%s: %v", subject, err)
+		}
+	}
+	evidence, err := own.Stream(t.Context(), "OBJ_oodcast_archive")
 	if err != nil {
 		t.Fatal(err)
 	}
-	const name = "default/front/2026-11-23/front-1-0000000a/clip.webm"
-	if _, err := evidence.PutBytes(t.Context(), name, make([]byte, 400<<10)); err != nil {
-		t.Fatal(err)
+	if m, err := evidence.GetLastMsgForSubject(t.Context(), "$O.oodcast_archive.C.chunk"); err != nil || len(m.Data) != 64<<10 {
+		t.Errorf("reading evidence: %v", err)
 	}
-	if b, err := evidence.GetBytes(t.Context(), name); err != nil || len(b) != 400<<10 {
-		t.Errorf("evidence has %d bytes, %v", len(b), err)
-	}
-	if err := evidence.Delete(t.Context(), name); err != nil {
+	if err := evidence.Purge(t.Context(), jetstream.WithPurgeSubject("$O.oodcast_archive.C.chunk")); err != nil {
 		t.Error(err)
 	}
 	next(t, stats)

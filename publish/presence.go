@@ -205,6 +205,7 @@ func (s *statusSender) withBucket(ctx context.Context, do func(context.Context, 
 	if s.lacksJetStream() {
 		return
 	}
+	ending := ctx.Err
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	var err error
@@ -217,6 +218,9 @@ func (s *statusSender) withBucket(ctx context.Context, do func(context.Context, 
 	if lacksJetStream(s.nc, err) {
 		s.noJetStream = time.Now()
 		return
+	}
+	if err != nil && ending() != nil {
+		return // the end of the run is no fault
 	}
 	if err != nil {
 		s.kv = nil // open it again next time

@@ -29,14 +29,12 @@ detector: {timesteps: 1, width: 256, height: 128, threshold: 0.5}
 events: {min_duration: 0s, hold: 1h}
 cameras: [{name: yard, uri: %q, realtime: true, loop: true}]
 `, state, filepath.Join(dir, "archive"), lines, demoClip(t)))
+	var address string
 	run := func() (*process, string, *client.Client) {
 		p := start(t, "run", "--config", config)
 		page := p.find(t, "page ")
-		var url string
-		if _, err := fmt.Sscan(p.find(t, "nats "), &url); err != nil {
-			t.Fatal(err)
-		}
-		nc, err := publish.Dial(publish.Config{URL: url, StateDir: state})
+		address = p.find(t, "nats ")
+		nc, err := publish.Dial(publish.Config{URL: strings.Fields(address)[0], StateDir: state})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -83,6 +81,11 @@ cameras: [{name: yard, uri: %q, realtime: true, loop: true}]
 	st, err := c.Get(t.Context(), "yard")
 	if err != nil || st.Threshold != threshold {
 		t.Errorf("after the restart the threshold is %g, %v, want %g", st.Threshold, err, threshold)
+	}
+	t.Setenv("OODCAST_PUBLISH__STATE_DIR", t.TempDir()) // a stranger's
+	if code, _, stderr := oodcast(t, "watch", "--nats", strings.Fields(address)[0]); code != exitFailed ||
+		!strings.Contains(stderr, "OODCAST_PUBLISH__STATE_DIR") || strings.Count(stderr, "\n") != 1 {
+		t.Errorf("watch without the login: exit code %d, %s", code, stderr)
 	}
 	if code, _ := p.stop(t, syscall.SIGTERM); code != exitDone {
 		t.Errorf("exit code %d", code)
