@@ -198,7 +198,7 @@ func (s *eventSender) store(ctx context.Context, msg *nats.Msg, id string) error
 	case errors.Is(err, nats.ErrMaxPayload), err != nil && largest > 0 && storedSize(msg) > largest:
 		return err
 	case err != nil: // of another stream, since ours takes an event of this size
-		return fmt.Errorf("another stream refuses the event: %s", err)
+		return errors.New("another stream refuses the event: " + err.Error())
 	}
 	return fmt.Errorf("stream %s: it did not take the event, but %s did", s.p.subjects.EventStream(), ack.Stream)
 }

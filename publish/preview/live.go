@@ -50,9 +50,8 @@ func (s *Server) liveEvents(w http.ResponseWriter, r *http.Request, st *stream) 
 		_, err := w.Write(b)
 		return err == nil && rc.Flush() == nil
 	}
-	for _, e := range s.events.interrupted(st.cam.Name()) { // a page that was open before the restart shows them as open
-		b, err := json.Marshal(e)
-		if err != nil || !write(fmt.Appendf(nil, "event: event\ndata: %s\n\n", b)) {
+	for _, line := range s.interruptedLines(st.cam.Name()) { // a page that was open before the restart shows them as open
+		if !write(line) {
 			return
 		}
 	}

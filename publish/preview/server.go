@@ -100,13 +100,6 @@ func (s *Server) Map(m *detector.Map) {
 // Event adds an event to the list that the page shows.
 func (s *Server) Event(e events.Event) { s.tell(message.Event(s.site, e)) }
 
-// Interrupted adds the ends of the events that the previous process left open: pages that were open then still show them.
-func (s *Server) Interrupted(ends []schema.Event) {
-	for _, e := range ends {
-		s.tell(e)
-	}
-}
-
 func (s *Server) tell(e schema.Event) {
 	s.events.add(e)
 	if st := s.cams.get(e.Camera); st != nil {
