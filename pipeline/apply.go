@@ -1,10 +1,14 @@
 package pipeline
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
+
+	"github.com/oodcast/oodcast/publish/schema"
 )
 
 // ErrNotRunning is returned by Apply when no camera can be started: before Ready, and when the pipeline is ending.
@@ -13,16 +17,16 @@ var ErrNotRunning = errors.New("pipeline: not running")
 // Changes are the names of the cameras that another configuration has touched.
 type Changes struct{ Added, Restarted, Adjusted, Removed []string }
 
-// Apply puts cfg into force while the cameras run: it prepares everything that is new, and only then touches what runs. A
+// Apply puts cfg into force, on behalf of who, while the cameras run: it prepares everything that is new, and only then touches what runs. A
 // camera for which nothing changes goes on undisturbed. The site and the provider cannot change. With an error everything
 // is as before, unless an outlet refused a camera.
-func (p *Pipeline) Apply(cfg Config) (Changes, error) {
+func (p *Pipeline) Apply(who schema.Requester, cfg Config) (Changes, error) {
 	p.changing.Lock()
 	defer p.changing.Unlock()
 	if p.running.start == nil {
 		return Changes{}, ErrNotRunning
 	}
-	next := plan{}
+	next := plan{who: who}
 	defer func() {
 		for _, e := range next.held {
 			if err := p.engines.release(e); err != nil {
@@ -66,6 +70,7 @@ func (p *Pipeline) Fault() string {
 
 // plan is what a new configuration means for the cameras.
 type plan struct {
+	who     schema.Requester
 	remove  []*camera // also those that are replaced
 	add     []*camera // also those that replace others
 	adjust  []func()
@@ -139,12 +144,76 @@ func (p *Pipeline) compare(next *plan, c *camera, entry CameraConfig) (stays boo
 		if err != nil {
 			return false, nil, fmt.Errorf("camera %s: %w", c.Name(), err)
 		}
-		adjust = append(adjust, func() { c.settings.rescore(entry.Detector, det) })
+		adjust = append(adjust, func() {
+			c.settings.rescore(entry.Detector, det, func(before, after schema.Update) {
+				c.audit(next.who, schema.ActionReload, before, after,
+					changedKeys(CameraConfig{Detector: scoring}, CameraConfig{Detector: entry.Detector}))
+			})
+		})
 	}
 	if !same(tracking, entry.Events) {
-		adjust = append(adjust, func() { c.settings.retrack(entry.Events) })
+		adjust = append(adjust, func() {
+			c.settings.retrack(entry.Events)
+			c.audit(next.who, schema.ActionReload, schema.Update{}, schema.Update{},
+				changedKeys(CameraConfig{Events: tracking}, CameraConfig{Events: entry.Events}))
+		})
 	}
 	return true, adjust, nil
+}
+
+// auditPlan tells the log and the outlets which cameras a reload has added, restarted and removed.
+func (p *Pipeline) auditPlan(next plan) {
+	type change struct {
+		before, after schema.Update
+		keys          []schema.Change
+	}
+	cameras, old := map[string]change{}, map[string]CameraConfig{}
+	for _, c := range next.remove {
+		cfg := c.cfg
+		cfg.Detector, cfg.Events = c.settings.configured()
+		old[c.Name()], cameras[c.Name()] = cfg, change{before: c.settings.inForce()}
+	}
+	for _, c := range next.add {
+		now := change{before: cameras[c.Name()].before, after: c.settings.inForce()}
+		if before, restarted := old[c.Name()]; restarted {
+			now.keys = changedKeys(before, c.cfg)
+		}
+		cameras[c.Name()] = now
+	}
+	p.mu.Lock()
+	site := p.mu.cfg.Site
+	p.mu.Unlock()
+	for _, change := range []struct {
+		action string
+		names  []string
+	}{
+		{schema.ActionAdded, next.changes.Added},
+		{schema.ActionRestarted, next.changes.Restarted},
+		{schema.ActionRemoved, next.changes.Removed},
+	} {
+		for _, name := range change.names {
+			p.audit(schema.Audit{
+				Origin: schema.ThisProcess(), Site: site, Camera: name, Time: time.Now().UTC(), Requester: next.who,
+				Action: change.action, Before: cameras[name].before, After: cameras[name].after, Changes: cameras[name].keys,
+			})
+		}
+	}
+}
+
+// audit writes a line to the log and tells the outlets.
+func (p *Pipeline) audit(a schema.Audit) {
+	before, _ := json.Marshal(a.Before) // a struct of numbers and strings
+	after, _ := json.Marshal(a.After)
+	attrs := []any{
+		"camera", a.Camera, "action", a.Action, "via", a.Via, "name", a.Name, "address", a.Address,
+		"before", string(before), "after", string(after),
+	}
+	if len(a.Changes) > 0 {
+		keys, _ := json.Marshal(a.Changes)
+		attrs = append(attrs, "changes", string(keys))
+	}
+	p.log.Info("audit", attrs...)
+	p.outlets.Audit(a)
 }
 
 // execute carries a plan out.
@@ -167,6 +236,7 @@ func (p *Pipeline) execute(next plan) error {
 		}
 		p.running.start(c)
 	}
+	p.auditPlan(next)
 	p.metrics.reloaded(reloadApplied)
 	p.outlets.StatusChanged()
 	return nil

@@ -21,6 +21,7 @@ type camera struct {
 	site    string
 	engine  *engine
 	display Display
+	auditor func(schema.Audit)
 	fault   func() string // why the newest configuration is not in force
 	live    bool          // frames that come too fast are dropped, and the source does not wait
 	started time.Time
@@ -66,7 +67,7 @@ func (p *Pipeline) newCamera(site string, cfg CameraConfig) (_ *camera, err erro
 	policy := cfg.overflow()
 	memory := cfg.Queue.MemoryMB << 20
 	c := &camera{
-		cfg: cfg, site: site, engine: engine, display: p.outlets, fault: p.Fault, live: policy != queue.Wait,
+		cfg: cfg, site: site, engine: engine, display: p.outlets, auditor: p.audit, fault: p.Fault, live: policy != queue.Wait,
 		started: time.Now(), done: make(chan struct{}),
 		pool: ingest.NewBoundedPool(cfg.Queue.QueueFrames+framesInside+p.outlets.FramesHeld(), memory),
 	}

@@ -58,6 +58,15 @@ type Checker interface {
 	Check() error
 }
 
+// Audit tells the outlets that are a schema.Auditor about a change of settings.
+func (o Outlets) Audit(a schema.Audit) {
+	for _, outlet := range o {
+		if auditor, ok := outlet.(schema.Auditor); ok {
+			auditor.Audit(a)
+		}
+	}
+}
+
 // Outlets are several outlets as one. Everything reaches them in order.
 type Outlets []Outlet
 

@@ -41,9 +41,12 @@ func (s *settings) configured() (detector.Config, events.Config) {
 
 // rescore puts another configuration of the detector into force, from which fresh was made. Where only the knob differs,
 // the knob is turned and the detector keeps what it has measured.
-func (s *settings) rescore(cfg detector.Config, fresh *detector.Detector) {
+// It calls changed with the settings before and after it.
+func (s *settings) rescore(cfg detector.Config, fresh *detector.Detector, changed func(before, after schema.Update)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	before := s.inForce()
+	defer func() { changed(before, s.inForce()) }()
 	turned := s.mu.detector
 	turned.Timesteps, turned.List, turned.LatencyBudget = cfg.Timesteps, cfg.List, cfg.LatencyBudget
 	turned.Min, turned.Max, turned.Threshold = cfg.Min, cfg.Max, cfg.Threshold
@@ -66,16 +69,46 @@ func (s *settings) retrack(cfg events.Config) {
 func same[T any](a, b T) bool { return reflect.DeepEqual(a, b) }
 
 // Apply changes settings from the next frame on. A request that cannot be met changes nothing.
-func (c *camera) Apply(u schema.Update) (schema.Status, error) {
-	if err := c.settings.apply(u); err != nil {
+func (c *camera) Apply(who schema.Requester, u schema.Update) (schema.Status, error) {
+	action := u.Action()
+	if who.Via == schema.ViaState {
+		action = schema.ActionRestore
+	}
+	err := c.settings.apply(u, func(before, after schema.Update) {
+		c.audit(who, action, before.Only(u), after.Only(u), nil)
+	})
+	if err != nil {
 		return schema.Status{}, err
 	}
 	return c.Status(), nil
 }
 
-func (s *settings) apply(u schema.Update) error {
+// audit tells the log and the outlets about a change that took effect. The settings are locked meanwhile, so that changes are
+// told in the order in which they happened.
+func (c *camera) audit(who schema.Requester, action string, before, after schema.Update, keys []schema.Change) {
+	c.auditor(schema.Audit{
+		Origin: schema.ThisProcess(), Site: c.site, Camera: c.Name(), Time: time.Now().UTC(), Requester: who,
+		Action: action, Before: before, After: after, Changes: keys,
+	})
+}
+
+// inForce returns all settings in force.
+func (s *settings) inForce() schema.Update {
+	control := s.detector.Load().Control()
+	knob := control.Get()
+	st := schema.Status{
+		Timesteps:     schema.Timesteps{N: knob.Timesteps, List: knob.List, Auto: knob.Auto()},
+		LatencyBudget: schema.Duration(knob.Budget), Threshold: knob.Threshold, Paused: s.paused.Load(),
+	}
+	st.TimestepsMin, st.TimestepsMax = control.Bounds(knob)
+	return st.Settings()
+}
+
+// apply makes a change and calls changed with the settings before and after it.
+func (s *settings) apply(u schema.Update, changed func(before, after schema.Update)) error {
 	s.mu.Lock() // two requests at once must not undo each other
 	defer s.mu.Unlock()
+	before := s.inForce()
 	control := s.detector.Load().Control()
 	knob := control.Get()
 	if u.LatencyBudget != nil {
@@ -102,5 +135,6 @@ func (s *settings) apply(u schema.Update) error {
 	if u.Paused != nil {
 		s.paused.Store(*u.Paused)
 	}
+	changed(before, s.inForce())
 	return nil
 }

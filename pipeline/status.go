@@ -81,7 +81,8 @@ func (c *camera) Status() schema.Status {
 	src, control := c.source.Status(), c.settings.detector.Load().Control()
 	knob := control.Get()
 	st := schema.Status{
-		Site: c.site, Camera: c.Name(), Bundle: c.engine.bundle, BundleVersion: c.engine.version,
+		Origin: schema.ThisProcess(),
+		Site:   c.site, Camera: c.Name(), Bundle: c.engine.bundle, BundleVersion: c.engine.version,
 		Provider: string(c.engine.provider), Source: ingest.RedactURI(c.cfg.Source.URI),
 		State: string(src.State), Since: src.Since, Time: time.Now(),
 		Paused:        c.settings.paused.Load(),

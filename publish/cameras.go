@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
@@ -16,17 +17,21 @@ type cameras struct {
 	mu struct {
 		sync.Mutex
 		list            []*publishedCamera
-		removed         []string        // names whose presence is still to be deleted
-		removedServices []micro.Service // services of cameras that were removed while the server was away
-		nc              *nats.Conn      // set while Run runs
+		removed         []*publishedCamera // whose presence is still to be deleted
+		removedServices []micro.Service    // services of cameras that were removed while the server was away
+		nc              *nats.Conn         // set while Run runs
 	}
 }
 
 // publishedCamera is a camera with its control service and its last status.
 type publishedCamera struct {
 	schema.Camera
-	service    micro.Service // set while Run runs
-	lastStatus schema.Status // the status published last; only the status loop uses it
+	service micro.Service // set while Run runs
+
+	// Only the status loop uses these.
+	lastStatus schema.Status // the status published last
+	revision   uint64        // of the presence entry that we have put last; 0: none on this connection
+	twin       time.Time     // when another process was last seen to put the entry
 }
 
 // serviceFunc starts the control service of a camera on a connection.
@@ -41,6 +46,7 @@ func (p *Publisher) AddCamera(cam schema.Camera) error {
 	if err := p.cameras.add(cam, p.newService); err != nil {
 		return err
 	}
+	p.restoreSettings(cam)
 	p.metrics.cameras.add(cam)
 	p.StatusChanged()
 	return nil
@@ -93,8 +99,9 @@ func (c *cameras) remove(name string) error {
 			c.stopRemovedLocked()
 		}
 	}
+	gone := c.mu.list[i]
 	c.mu.list = slices.Delete(c.mu.list, i, i+1)
-	c.mu.removed = append(c.mu.removed, name)
+	c.mu.removed = append(c.mu.removed, gone)
 	return nil
 }
 
@@ -119,12 +126,12 @@ func (c *cameras) all() []*publishedCamera {
 	return slices.Clone(c.mu.list)
 }
 
-// takeRemoved returns the names of the cameras that were removed since the last call and were not added again.
-func (c *cameras) takeRemoved() []string {
+// takeRemoved returns the cameras that were removed since the last call and were not added again.
+func (c *cameras) takeRemoved() []*publishedCamera {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	removed := slices.DeleteFunc(c.mu.removed, func(name string) bool {
-		return slices.ContainsFunc(c.mu.list, func(cam *publishedCamera) bool { return cam.Name() == name })
+	removed := slices.DeleteFunc(c.mu.removed, func(gone *publishedCamera) bool {
+		return slices.ContainsFunc(c.mu.list, func(cam *publishedCamera) bool { return cam.Name() == gone.Name() })
 	})
 	c.mu.removed = nil
 	return removed

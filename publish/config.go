@@ -20,7 +20,8 @@ type Config struct {
 	// Prefix and Site are the first and third token of every subject. Default "oodcast", "default".
 	Prefix string `yaml:"prefix"`
 	Site   string `yaml:"site"`
-	// StateDir is the folder of the event spool and of the embedded server's streams. Default "state".
+	// StateDir is the folder of the event spool, of the settings that requests have made, and of the embedded server's streams
+	// and passwords. Default "state".
 	StateDir string `yaml:"state_dir"`
 	// Encoding of a value in a map: "u8" or "u16". Default "u16".
 	Encoding string `yaml:"encoding"`
@@ -31,8 +32,14 @@ type Config struct {
 	// StatusInterval is how often presence is refreshed and statistics are sent; 1 s to 1 h. The presence of a camera
 	// expires after three intervals. Default 10s.
 	StatusInterval time.Duration `yaml:"status_interval"`
+	// JSDomain is the JetStream domain to keep events in: that of a leaf node with its own JetStream. The streams then take
+	// the messages of this site alone. Default "": the server's.
+	JSDomain string `yaml:"js_domain,omitempty"`
+	// Replicas is the number of servers of a cluster that keep each stream, 1 to 5. Default 1.
+	Replicas int `yaml:"replicas"`
 	// User and Password, Token, NKeyFile (a user's seed) or CredsFile (a JWT and its seed) authenticate oodcast to the
-	// server. An embedded server requires User and Password, or Token, from its clients.
+	// server. On an embedded server, User and Password, or Token, have all rights; without them there are only the users
+	// viewer and controller.
 	User      string `yaml:"user,omitempty"`
 	Password  string `yaml:"password,omitempty"`
 	Token     string `yaml:"token,omitempty"`
@@ -48,7 +55,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		URL: "embedded", Prefix: "oodcast", Site: "default", StateDir: "state", Encoding: "u16", Compress: true,
-		StatusInterval: 10 * time.Second,
+		StatusInterval: 10 * time.Second, Replicas: 1,
 	}
 }
 
@@ -77,6 +84,15 @@ func (c Config) Validate() error {
 	}
 	if c.StatusInterval < time.Second || c.StatusInterval > time.Hour {
 		bad("status_interval", c.StatusInterval, "1s to 1h")
+	}
+	if c.Replicas < 1 || c.Replicas > 5 {
+		bad("replicas", c.Replicas, "1 to 5")
+	}
+	if strings.ContainsAny(c.JSDomain, ".*> \t\r\n") {
+		bad("js_domain", c.JSDomain, "one word without dots, * and >")
+	}
+	if c.Embedded() && (c.JSDomain != "" || c.Replicas > 1) {
+		errs = append(errs, errors.New("publish.js_domain, publish.replicas: they are for an external server"))
 	}
 	if (c.User == "") != (c.Password == "") {
 		bad("user", c.User, "user and password together")

@@ -37,13 +37,12 @@ func (p *Publisher) connect(srv *embedded, closed chan<- error) (*nats.Conn, err
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { p.faults.Warn(p.log, "nats", err) }),
 	}
 	addr := p.cfg.URL
-	if srv != nil {
-		addr = nats.DefaultURL // not dialled
-		opts = append(opts, nats.InProcessServer(srv.srv))
-	}
 	auth, err := p.cfg.authenticate()
 	if err != nil {
 		return nil, err
+	}
+	if srv != nil {
+		addr, auth = nats.DefaultURL, srv.inProcess(p.cfg) // not dialled
 	}
 	nc, err := nats.Connect(addr, append(opts, auth...)...)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 
@@ -76,13 +77,35 @@ func (p *Publisher) pause(cam schema.Camera, r micro.Request, paused bool) {
 }
 
 func (p *Publisher) apply(cam schema.Camera, r micro.Request, u schema.Update) {
-	st, err := cam.Apply(u)
+	if p.cfg.Embedded() && r.Reply() == "" {
+		// Whatever asks for an answer is a request; what does not may be the answer to another request that named this
+		// subject for it.
+		p.faults.Warn(p.log, "control requests without a reply subject are ignored", errNoReply)
+		return
+	}
+	st, err := cam.Apply(p.requester(r), u)
 	if err != nil {
 		p.refuse(r, "400", err)
 		return
 	}
 	p.StatusChanged()
+	st.SettingsVolatile = p.memory.volatile(cam.Name())
 	p.answer(r, st)
+}
+
+// requester returns who sent a request: the user and the host that the embedded server names, otherwise the name that the
+// client gives itself.
+func (p *Publisher) requester(r micro.Request) schema.Requester {
+	who := schema.Requester{Via: schema.ViaNATS, Name: schema.Clean(r.Headers().Get(schema.HeaderRequester))}
+	var client server.ClientInfo
+	if info := r.Headers().Get(server.ClientInfoHdr); p.cfg.Embedded() && json.Unmarshal([]byte(info), &client) == nil {
+		if who.Name == "" {
+			who.Name = schema.Clean(client.Name)
+		}
+		who.Name = strings.TrimSpace(schema.Clean(client.User) + " " + who.Name)
+		who.Address = schema.Clean(client.Host)
+	}
+	return who
 }
 
 func (p *Publisher) snapshot(nc *nats.Conn, cam schema.Camera, r micro.Request) {
@@ -97,10 +120,12 @@ func (p *Publisher) snapshot(nc *nats.Conn, cam schema.Camera, r micro.Request) 
 		return
 	}
 	subject := p.subjects.Of(cam.Name(), schema.KindSnapshot)
-	err = nc.PublishMsg(&nats.Msg{Subject: subject, Data: jpeg, Header: nats.Header{
+	msg := &nats.Msg{Subject: subject, Data: jpeg, Header: nats.Header{
 		schema.HeaderType: {"image/jpeg"}, schema.HeaderCaptureTime: {captured.UTC().Format(time.RFC3339Nano)},
 		schema.HeaderTrace: {schema.TraceParent(p.cfg.Site, cam.Name(), captured)},
-	}})
+	}}
+	setOrigin(msg.Header)
+	err = nc.PublishMsg(msg)
 	p.count(schema.KindSnapshot, p.result(err))
 	if err != nil {
 		p.refuse(r, "503", fmt.Errorf("publish snapshot: %w", err))
@@ -116,12 +141,29 @@ func (p *Publisher) answer(r micro.Request, v any) {
 		p.refuse(r, "500", err)
 		return
 	}
-	if err := r.Respond(b, micro.WithHeaders(jsonHeader())); err != nil {
+	p.warnReply(r, r.Respond(b, micro.WithHeaders(jsonHeader())))
+}
+
+// warnReply logs, at most once a minute, why a reply was not sent. A request may come without a reply subject: from MQTT, or
+// from a publisher that does not care. It is done all the same.
+func (p *Publisher) warnReply(r micro.Request, err error) {
+	switch {
+	case err == nil:
+	case r.Reply() == "":
+		p.faults.Warn(p.log, "control requests without a reply subject are done without an answer", errNoReply)
+	default:
 		p.faults.Warn(p.log, "cannot send control reply", err, "subject", r.Subject())
 	}
 }
 
-func jsonHeader() micro.Headers { return micro.Headers{schema.HeaderType: {schema.JSONType}} }
+// errNoReply is logged for requests that cannot be answered.
+var errNoReply = errors.New("send a request to learn the result")
+
+func jsonHeader() micro.Headers {
+	h := nats.Header{schema.HeaderType: {schema.JSONType}}
+	setOrigin(h)
+	return micro.Headers(h)
+}
 
 // refuse replies with a Fault and with the error headers that micro clients read.
 func (p *Publisher) refuse(r micro.Request, code string, cause error) {
@@ -129,7 +171,5 @@ func (p *Publisher) refuse(r micro.Request, code string, cause error) {
 	if err == nil {
 		err = r.Error(code, cause.Error(), b, micro.WithHeaders(jsonHeader()))
 	}
-	if err != nil {
-		p.faults.Warn(p.log, "cannot send control reply", err, "subject", r.Subject())
-	}
+	p.warnReply(r, err)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -44,11 +43,13 @@ func (p *Publisher) Event(e events.Event) {
 
 // endInterrupted ends the events that the previous process left open because it was killed or the machine stopped.
 func (p *Publisher) endInterrupted() {
-	n, err := p.spool.endInterrupted()
+	ends, err := p.spool.endInterrupted()
 	if err != nil {
 		p.log.Warn("cannot end the events of the previous run", "err", err)
-	} else if n > 0 {
-		p.log.Info("ended the events of the previous run", "events", n)
+	}
+	if len(ends) > 0 {
+		p.interrupted(ends)
+		p.log.Info("ended the events of the previous run", "events", len(ends))
 	}
 }
 
@@ -110,7 +111,7 @@ type eventSender struct {
 	nc         *nats.Conn
 	js         jetstream.JetStream // nil: not prepared on this connection
 	connection uint64              // number of the connection that js and coreOnly belong to
-	coreOnly   bool                // the server has no JetStream: publish on core NATS
+	coreOnly   time.Time           // the server had no JetStream at this time: publish on core NATS; zero: it has
 	noneStored bool                // the stream certainly has none of the events in the spool
 }
 
@@ -121,6 +122,7 @@ func (s *eventSender) send(ctx context.Context, e schema.Event) bool {
 		err := s.trySend(ctx, e)
 		s.noneStored = err == nil
 		if err == nil {
+			s.p.storage.ok()
 			s.p.count(schema.KindEvent, resultSent)
 			return true
 		}
@@ -130,6 +132,9 @@ func (s *eventSender) send(ctx context.Context, e schema.Event) bool {
 			return true
 		}
 		if ctx.Err() == nil {
+			if s.nc.IsConnected() {
+				s.p.storage.failed(err)
+			}
 			s.p.faults.Warn(s.p.log, "events are waiting for nats", err)
 		}
 		select {
@@ -139,12 +144,6 @@ func (s *eventSender) send(ctx context.Context, e schema.Event) bool {
 			return false
 		}
 	}
-}
-
-// isPermanent reports whether the server will never accept this event, which would hold up all others.
-func isPermanent(err error) bool {
-	var api *jetstream.APIError
-	return errors.Is(err, nats.ErrMaxPayload) || errors.As(err, &api) && api.Code == http.StatusBadRequest
 }
 
 // trySend sends an event once. It returns nil when the stream has the event.
@@ -163,7 +162,7 @@ func (s *eventSender) trySend(ctx context.Context, e schema.Event) error {
 	}
 	id := messageID(e)
 	msg.Header[nats.MsgIdHdr] = []string{id}
-	if s.coreOnly {
+	if !s.coreOnly.IsZero() {
 		if err := s.nc.PublishMsg(msg); err != nil {
 			return err
 		}
@@ -174,53 +173,98 @@ func (s *eventSender) trySend(ctx context.Context, e schema.Event) error {
 			return err
 		}
 	}
-	_, err = s.js.PublishMsg(ctx, msg, jetstream.WithRetryAttempts(0))
+	return s.store(ctx, msg, id)
+}
+
+// store publishes an event to JetStream. It returns nil when our stream has it. Another stream, for example the hub's behind
+// a leaf node, may take the same subject: its answer, which may arrive first, says nothing about our stream.
+func (s *eventSender) store(ctx context.Context, msg *nats.Msg, id string) error {
+	ack, err := s.js.PublishMsg(ctx, msg, jetstream.WithRetryAttempts(0))
 	if errors.Is(err, jetstream.ErrNoStreamResponse) {
 		s.js = nil // the stream was deleted: create it again
 	}
-	return err
+	if err == nil && ack.Stream == s.p.subjects.EventStream() && (s.p.cfg.JSDomain == "" || ack.Domain == s.p.cfg.JSDomain) {
+		return nil
+	}
+	if err != nil && !isPermanent(err) {
+		return err
+	}
+	stored, largest, failed := s.lookUp(ctx, msg.Subject, id)
+	switch {
+	case stored:
+		return nil
+	case failed != nil:
+		return failed
+	case errors.Is(err, nats.ErrMaxPayload), err != nil && largest > 0 && storedSize(msg) > largest:
+		return err
+	case err != nil: // of another stream, since ours takes an event of this size
+		return errors.New("another stream refuses the event: " + err.Error())
+	}
+	return fmt.Errorf("stream %s: it did not take the event, but %s did", s.p.subjects.EventStream(), ack.Stream)
+}
+
+// storedSize returns the size of a message as a stream counts it, in bytes.
+func storedSize(m *nats.Msg) int {
+	size := len("NATS/1.0\r\n") + len("\r\n") + len(m.Data)
+	for key, values := range m.Header {
+		for _, v := range values {
+			size += len(key) + len(": ") + len(v) + len("\r\n")
+		}
+	}
+	return size
 }
 
 // isStored reports whether the stream already has the event, because this process or the previous one sent it and did not
 // receive the answer. The server detects duplicates by id for two minutes only. Looking at the last message of the subject has
 // no such limit, because no further event is sent before this one is done.
 func (s *eventSender) isStored(ctx context.Context, subject, id string) (bool, error) {
-	stream, err := s.js.Stream(ctx, schema.EventStream)
-	if err != nil {
-		s.js = nil
-		return false, err
-	}
-	last, err := stream.GetLastMsgForSubject(ctx, subject)
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	return last.Header.Get(nats.MsgIdHdr) == id, nil
+	stored, _, err := s.lookUp(ctx, subject, id)
+	return stored, err
 }
 
-// prepare determines, once per connection, whether the server has JetStream, and creates the event stream.
+// lookUp does what isStored does, and returns the size of the largest message that the stream takes, 0 for any.
+func (s *eventSender) lookUp(ctx context.Context, subject, id string) (stored bool, largest int, err error) {
+	stream, err := s.js.Stream(ctx, s.p.subjects.EventStream())
+	if err != nil {
+		s.js = nil
+		return false, 0, err
+	}
+	largest = max(int(stream.CachedInfo().Config.MaxMsgSize), 0)
+	last, err := stream.GetLastMsgForSubject(ctx, subject)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return false, largest, nil
+	}
+	if err != nil {
+		return false, largest, err
+	}
+	return last.Header.Get(nats.MsgIdHdr) == id, largest, nil
+}
+
+// prepare determines, once per connection, whether the server has JetStream, and creates the event stream. A server without
+// JetStream is asked again, because it may only have lost those that have.
 func (s *eventSender) prepare(ctx context.Context) error {
 	if n := s.p.connections.Load(); n != s.connection {
-		s.connection, s.js, s.coreOnly = n, nil, false
+		s.connection, s.js, s.coreOnly = n, nil, time.Time{}
 	}
-	if s.js != nil || s.coreOnly {
+	if s.js != nil || !s.coreOnly.IsZero() && time.Since(s.coreOnly) < storageGrace {
 		return nil
 	}
-	js, err := jetstream.New(s.nc)
+	js, err := s.p.jetStream(s.nc)
 	if err != nil {
 		return err
 	}
 	err = s.p.ensureStream(ctx, js, s.p.eventStream())
 	if lacksJetStream(s.nc, err) {
+		if s.p.hadStream.Load() || s.p.cfg.JSDomain != "" {
+			return errNoJetStream
+		}
 		s.p.faults.Warn(s.p.log, "events are not stored", errNoJetStream)
-		s.coreOnly = true
+		s.coreOnly = time.Now()
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	s.js = js
+	s.js, s.coreOnly = js, time.Time{}
 	return nil
 }

@@ -32,7 +32,7 @@ func TestOtherLimits(t *testing.T) {
 		t.Fatal(err)
 	}
 	theirs := jetstream.StreamConfig{
-		Name: schema.EventStream, Subjects: []string{"oodcast.v1.>"}, MaxAge: time.Hour, Storage: jetstream.MemoryStorage,
+		Name: "EVENTS", Subjects: []string{"oodcast.v1.>"}, MaxAge: time.Hour, Storage: jetstream.MemoryStorage,
 	}
 	if _, err := js.CreateStream(t.Context(), theirs); err != nil {
 		t.Fatal(err)
@@ -46,9 +46,9 @@ func TestOtherLimits(t *testing.T) {
 	p.Event(event("e", 1))
 	wait(t, "the event", func() bool { return metric(t, reg, "oodcast_nats_publish_total", "event", "sent") == 1 })
 	wantOneLine(t, &log, "EVENTS has max_age 1h0m0s, max_bytes 0, max_msgs_per_subject 0, retention Limits, discard DiscardOld, "+
-		"storage Memory; oodcast would set max_age 168h0m0s, max_bytes 268435456,")
+		"storage Memory, replicas 1; oodcast would set max_age 168h0m0s, max_bytes 268435456,")
 	wantOneLine(t, &log, "bucket oodcast_status has no expiry: delete it, and oodcast creates it again")
-	stream, err := js.Stream(t.Context(), schema.EventStream)
+	stream, err := js.Stream(t.Context(), "EVENTS")
 	if err != nil || stream.CachedInfo().Config.MaxAge != time.Hour {
 		t.Errorf("the stream was changed: %+v, %v", stream.CachedInfo().Config, err)
 	}

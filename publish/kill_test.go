@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/oodcast/oodcast/detector/events"
+	"github.com/oodcast/oodcast/publish"
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
@@ -113,7 +114,7 @@ func eventStream(t *testing.T, url string) (jetstream.Stream, *jetstream.StreamI
 	if err != nil {
 		return nil, nil, err
 	}
-	stream, err := js.Stream(t.Context(), schema.EventStream)
+	stream, err := js.Stream(t.Context(), "EVENTS")
 	if err != nil {
 		return nil, nil, err
 	}
@@ -134,7 +135,7 @@ func waitStored(t *testing.T, url string, n uint64) {
 		t.Fatal(err)
 	}
 	wait(t, fmt.Sprintf("%d events in the stream", n), func() bool {
-		stream, err := js.Stream(t.Context(), schema.EventStream)
+		stream, err := js.Stream(t.Context(), "EVENTS")
 		return err == nil && stream.CachedInfo().State.Msgs >= n
 	})
 }
@@ -183,7 +184,7 @@ func TestAnswerLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{ // the publisher does not change an existing stream
-		Name: schema.EventStream, Subjects: []string{"oodcast.v1.*.*.event.>"}, Duplicates: 100 * time.Millisecond,
+		Name: "EVENTS", Subjects: []string{"oodcast.v1.*.*.event.>"}, Duplicates: 100 * time.Millisecond,
 		MaxAge: time.Hour,
 	}); err != nil {
 		t.Fatal(err)
@@ -240,4 +241,20 @@ func waitForgotten(t *testing.T, js jetstream.JetStream) {
 		t.Fatal("the first message is reported as a duplicate")
 	}
 	wait(t, "ids to be forgotten", func() bool { return !send() })
+}
+
+// TestInterruptedIsTold kills a publisher with an open event: the next one tells the program which events have ended by that.
+func TestInterruptedIsTold(t *testing.T) {
+	state := t.TempDir()
+	p := launch(t, "publisher", noServer, state, "killed")
+	killAfter(t, p, 3)
+	cfg := remote(t, noServer)
+	cfg.StateDir = state
+	told := make(chan []schema.Event, 1)
+	start(t, cfg, nil, publish.WithInterrupted(func(ends []schema.Event) { told <- ends }))
+	ends := <-told
+	if len(ends) != 1 || ends[0].ID != "killed" || ends[0].Type != "end" || ends[0].Reason != "interrupted" ||
+		ends[0].Origin != schema.ThisProcess() {
+		t.Errorf("told of %+v", ends)
+	}
 }

@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -130,7 +132,15 @@ func subscribeWithoutReading(t *testing.T, url string) {
 	if _, err := bufio.NewReader(conn).ReadString('\n'); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := fmt.Fprint(conn, "CONNECT {\"verbose\":false}\r\nSUB oodcast.> 1\r\n"); err != nil {
+	login := ""
+	if cfg, ok := embeddedAt.Load(url); ok {
+		b, err := os.ReadFile(filepath.Join(cfg.(publish.Config).StateDir, "viewer.password"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		login = fmt.Sprintf(`,"user":"viewer","pass":%q`, strings.TrimSpace(string(b)))
+	}
+	if _, err := fmt.Fprintf(conn, "CONNECT {\"verbose\":false%s}\r\nSUB oodcast.> 1\r\n", login); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -69,6 +69,7 @@ func (p *Publisher) publishMap(nc *nats.Conn, pack *packer, m *detector.Map) err
 			schema.HeaderTrace:       {schema.TraceParent(p.cfg.Site, m.Camera, m.Captured)},
 		},
 	}
+	setOrigin(out.Header)
 	if how.encoding != "" {
 		out.Header.Set(schema.HeaderEncoding, how.encoding)
 	}

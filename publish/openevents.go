@@ -66,6 +66,7 @@ func (o *openEvents) interrupted() []schema.Event {
 	for _, id := range slices.Sorted(maps.Keys(o.events)) {
 		e := o.events[id]
 		e.Revision++
+		e.Origin = schema.ThisProcess()
 		e.Type, e.Reason = string(events.End), string(events.EndInterrupted)
 		ends = append(ends, e)
 	}

@@ -100,7 +100,7 @@ func TestOutage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stream, err := js.Stream(t.Context(), schema.EventStream)
+	stream, err := js.Stream(t.Context(), "EVENTS")
 	if err != nil {
 		t.Fatal(err)
 	}

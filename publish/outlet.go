@@ -30,12 +30,16 @@ func (p *Publisher) WaitReady(ctx context.Context) error {
 	return nil
 }
 
-// Check returns why the newest event was lost. Events that wait for NATS on the disk are not lost.
+// Check returns why the newest event was lost, or why the server that is connected cannot store events. Events that wait on
+// the disk for a server that is away are neither.
 func (p *Publisher) Check() error {
 	if err := p.loss.Load(); err != nil {
 		return fmt.Errorf("events are being lost: %w", *err)
 	}
-	return nil
+	if !p.online.Load() {
+		return nil
+	}
+	return p.storage.check(time.Now())
 }
 
 // Frame releases the frame: the publisher sends a picture only as a snapshot, which it gets from the camera.

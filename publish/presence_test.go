@@ -70,10 +70,10 @@ func TestPresenceAfterRestart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wait(t, "the map stream", func() bool { _, err := js.Stream(t.Context(), schema.MapStream); return err == nil })
+	wait(t, "the map stream", func() bool { _, err := js.Stream(t.Context(), "MAPS"); return err == nil })
 	p.Map(testMap("front", 7, 8, 8))
 	wait(t, "the map in it", func() bool {
-		stream, err := js.Stream(t.Context(), schema.MapStream)
+		stream, err := js.Stream(t.Context(), "MAPS")
 		if err != nil {
 			return false
 		}
@@ -92,13 +92,13 @@ func TestMapStream(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wait(t, "the stream", func() bool { _, err := js.Stream(t.Context(), schema.MapStream); return err == nil })
+	wait(t, "the stream", func() bool { _, err := js.Stream(t.Context(), "MAPS"); return err == nil })
 	const n = 100
 	for i := range uint64(n) {
 		p.Map(testMap("front", i, 8, 8))
 		wait(t, "a map", func() bool { return metric(t, reg, "oodcast_nats_publish_total", "map", "sent") == float64(i+1) })
 	}
-	stream, err := js.Stream(t.Context(), schema.MapStream)
+	stream, err := js.Stream(t.Context(), "MAPS")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +120,7 @@ func TestForeignStream(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	foreign := jetstream.StreamConfig{Name: schema.EventStream, Subjects: []string{"lab.v1.*.*.event.>"}}
+	foreign := jetstream.StreamConfig{Name: "EVENTS", Subjects: []string{"lab.v1.*.*.event.>"}}
 	if _, err := js.CreateStream(t.Context(), foreign); err != nil {
 		t.Fatal(err)
 	}

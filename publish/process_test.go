@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -152,4 +153,25 @@ func launchServer(t *testing.T, port int, dir string) (*process, string) {
 		t.Fatal("the server did not start")
 	}
 	return p, url
+}
+
+// run starts a publisher with one camera and returns a function that ends it.
+func run(t *testing.T, cfg publish.Config, cam schema.Camera) (end func()) {
+	t.Helper()
+	p, err := publish.New(cfg, []schema.Camera{cam}, publish.WithLogger(slog.New(slog.DiscardHandler)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- p.Run(ctx) }()
+	<-p.Ready()
+	end = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run() = %v", err)
+		}
+	})
+	t.Cleanup(end)
+	return end
 }

@@ -9,6 +9,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -83,11 +84,27 @@ func start(t *testing.T, cfg publish.Config, cams []schema.Camera, opts ...publi
 	case <-time.After(time.Minute):
 		t.Fatal("not ready")
 	}
+	if cfg.Embedded() {
+		embeddedAt.Store(p.URL(), cfg)
+	}
 	return p
 }
 
+// embeddedAt has the configuration of each embedded server that was started, by its address.
+var embeddedAt sync.Map
+
 func connect(t *testing.T, url string, opts ...nats.Option) *nats.Conn {
 	t.Helper()
+	if cfg, ok := embeddedAt.Load(url); ok { // as another program of the same user
+		cfg := cfg.(publish.Config)
+		cfg.URL = url
+		nc, err := publish.Dial(cfg, opts...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(nc.Close)
+		return nc
+	}
 	nc, err := nats.Connect(url, opts...)
 	if err != nil {
 		t.Fatal(err)

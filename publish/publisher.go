@@ -2,7 +2,9 @@ package publish
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,10 +41,16 @@ type Publisher struct {
 	faults        faultlog.Log
 	connections   atomic.Uint64 // successful connections so far
 	online        atomic.Bool
+	storage       storage
+	memory        memory
+	audits        audits
+	interrupted   func([]schema.Event)
+	hadStream     atomic.Bool           // the event stream or the map stream existed
 	loss          atomic.Pointer[error] // why the newest event was lost; nil if it was not
 
-	ready chan struct{}
-	url   atomic.Pointer[string]
+	server atomic.Pointer[embedded] // while an embedded server runs
+	ready  chan struct{}
+	url    atomic.Pointer[string]
 }
 
 // Option sets what the program decides rather than the operator.
@@ -57,6 +65,12 @@ func WithMetrics(m *Metrics) Option { return func(p *Publisher) { p.metrics = m 
 // WithVersion sets the version that the control service reports ("1.2.3").
 func WithVersion(v string) Option { return func(p *Publisher) { p.version = v } }
 
+// WithInterrupted sets a function that Run calls once with the ends of the events that the previous process left open, if
+// there are any. It must not wait.
+func WithInterrupted(tell func(ends []schema.Event)) Option {
+	return func(p *Publisher) { p.interrupted = tell }
+}
+
 // New checks cfg and returns a publisher for these cameras. It starts nothing; Run does.
 func New(cfg Config, cams []schema.Camera, opts ...Option) (*Publisher, error) {
 	if err := cfg.Validate(); err != nil {
@@ -64,9 +78,10 @@ func New(cfg Config, cams []schema.Camera, opts ...Option) (*Publisher, error) {
 	}
 	p := &Publisher{
 		cfg: cfg, subjects: schema.Subjects{Prefix: cfg.Prefix, Site: cfg.Site},
-		log: slog.Default(), version: "0.0.0", statusChanged: make(chan struct{}, 1), ready: make(chan struct{}),
+		log: slog.Default(), version: "0.0.0", interrupted: func([]schema.Event) {}, statusChanged: make(chan struct{}, 1), ready: make(chan struct{}),
 		spool: newSpool(maxSpool), spoolReady: make(chan struct{}),
 	}
+	p.memory.dir = cfg.StateDir
 	for _, o := range opts {
 		o(p)
 	}
@@ -114,6 +129,20 @@ func (p *Publisher) URL() string {
 	return ""
 }
 
+// Login returns how another program logs in to an embedded server, with the names of the files that hold the passwords; empty
+// for another server, or if the configuration has a user or token.
+func (p *Publisher) Login() string {
+	if !p.cfg.Embedded() || p.cfg.User != "" || p.cfg.Token != "" {
+		return ""
+	}
+	file := passwordFile(p.cfg.StateDir, viewerUser)
+	if abs, err := filepath.Abs(file); err == nil {
+		file = abs
+	}
+	return fmt.Sprintf("nats --server %s --user %s --password \"$(cat %s)\" sub '%s.>'  (to change settings: %s, %s%s)",
+		p.URL(), viewerUser, file, p.cfg.Prefix, controllerUser, controllerUser, passwordSuffix)
+}
+
 // Connected reports whether the server is connected.
 func (p *Publisher) Connected() bool { return p.online.Load() }
 
@@ -134,7 +163,9 @@ func (p *Publisher) Run(ctx context.Context) error {
 		if srv, err = startServer(ctx, p.cfg, p.log); err != nil {
 			return err
 		}
+		p.server.Store(srv)
 		defer srv.stop()
+		defer p.server.Store(nil)
 		p.metrics.countSlowConsumers(srv.srv)
 	}
 	if err := p.spool.open(p.cfg.StateDir, p.log); err != nil {

@@ -26,10 +26,17 @@ func jsonMessage(subject string, v any, trace string) (*nats.Msg, error) {
 		return nil, fmt.Errorf("marshal %s: %w", subject, err)
 	}
 	header := nats.Header{schema.HeaderType: {schema.JSONType}}
+	setOrigin(header)
 	if trace != "" {
 		header[schema.HeaderTrace] = []string{trace}
 	}
 	return &nats.Msg{Subject: subject, Data: b, Header: header}, nil
+}
+
+// setOrigin adds the run and the process to the headers of a message.
+func setOrigin(h nats.Header) {
+	origin := schema.ThisProcess()
+	h[schema.HeaderRun], h[schema.HeaderProcess] = []string{origin.Run}, []string{origin.Process}
 }
 
 // Results of oodcast_nats_publish_total.

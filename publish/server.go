@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -15,6 +16,9 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+
+	"github.com/oodcast/oodcast/publish/faultlog"
 )
 
 // Errors of the embedded server that an operator can fix.
@@ -25,8 +29,15 @@ var (
 
 // embedded is a nats-server inside this process.
 type embedded struct {
-	srv  *server.Server
-	lock *os.File
+	srv   *server.Server
+	lock  *os.File
+	own   string // password of oodcast itself, for this run
+	state string // directory with the passwords of the others
+}
+
+// inProcess returns options for a connection of oodcast itself, which uses no port.
+func (e *embedded) inProcess(cfg Config) []nats.Option {
+	return []nats.Option{nats.InProcessServer(e.srv), nats.UserInfo(ownUserOf(cfg), e.own)}
 }
 
 // startServer starts an embedded server with JetStream in cfg.StateDir/nats and waits until it accepts connections.
@@ -41,7 +52,7 @@ func startServer(ctx context.Context, cfg Config, log *slog.Logger) (_ *embedded
 	if port == 0 {
 		port = server.RANDOM_PORT
 	}
-	e := &embedded{}
+	e := &embedded{own: newSecret(), state: cfg.StateDir}
 	defer func() {
 		if err != nil {
 			e.stop()
@@ -51,18 +62,31 @@ func startServer(ctx context.Context, cfg Config, log *slog.Logger) (_ *embedded
 	if e.lock, err = lockDir(dir); err != nil {
 		return nil, err
 	}
-	opts := &server.Options{
+	logins, err := loadLogins(cfg.StateDir)
+	if err != nil {
+		return nil, err
+	}
+	if err := adoptStreams(dir); err != nil {
+		return nil, err
+	}
+	opts := &server.Options{}
+	if err := opts.ProcessConfigString(accounts(cfg.Prefix)); err != nil {
+		return nil, fmt.Errorf("nats server: %w", err)
+	}
+	users := newAccess(cfg, e.own, logins)
+	opts = &server.Options{
+		Accounts: opts.Accounts, CustomClientAuthentication: users,
 		ServerName: "oodcast", Host: host, Port: port, StoreDir: dir,
 		SyncAlways: true, // an acknowledged event is on the disk
 		JetStream:  true, JetStreamMaxMemory: 128 << 20, JetStreamMaxStore: 2 << 30,
 		NoSigs: true, DisableJetStreamBanner: true,
 		// A subscriber that does not read is disconnected, so that it slows neither the others nor this process.
 		NoFastProducerStall: true, WriteDeadline: 2 * time.Second, MaxPending: 16 << 20,
-		Username: cfg.User, Password: cfg.Password, Authorization: cfg.Token,
 	}
 	if e.srv, err = server.NewServer(opts); err != nil {
 		return nil, fmt.Errorf("nats server: %w", err)
 	}
+	users.srv = e.srv
 	faults := &serverLog{log: log}
 	e.srv.SetLoggerV2(faults, false, false, false)
 	e.srv.Start()
@@ -74,7 +98,22 @@ func startServer(ctx context.Context, cfg Config, log *slog.Logger) (_ *embedded
 	if !e.srv.JetStreamEnabled() {
 		return nil, fmt.Errorf("nats server: no JetStream in %q: %s", dir, faults.last())
 	}
+	if err := noteServer(cfg.StateDir, e.srv.ClientURL()); err != nil {
+		log.Warn("clients on this machine do not find the embedded nats server", "err", err)
+	}
 	return e, nil
+}
+
+// adoptStreams moves the streams of versions before the server had accounts to the account of oodcast.
+func adoptStreams(dir string) error {
+	old, now := filepath.Join(dir, "jetstream", "$G"), filepath.Join(dir, "jetstream", ownAccount)
+	if _, err := os.Stat(now); err == nil {
+		return nil
+	}
+	if err := os.Rename(old, now); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("state directory: %w", err)
+	}
+	return nil
 }
 
 // checkPortFree returns an error that tells the operator what to do if the port is taken; the server would only log it.
@@ -113,6 +152,7 @@ func (e *embedded) stop() {
 		e.srv.Shutdown()
 		e.srv.WaitForShutdown()
 		e.srv = nil
+		_ = os.Remove(filepath.Join(e.state, serverFile))
 	}
 	if e.lock != nil {
 		_ = e.lock.Close() // releases the lock
@@ -122,8 +162,9 @@ func (e *embedded) stop() {
 
 // serverLog passes the server's warnings and errors on to slog. It drops notices, which the server prints at its start.
 type serverLog struct {
-	log *slog.Logger
-	mu  struct {
+	log    *slog.Logger
+	faults faultlog.Log
+	mu     struct {
 		sync.Mutex
 		last string
 	}
@@ -134,7 +175,20 @@ func (l *serverLog) note(level slog.Level, format string, v []any) {
 	l.mu.Lock()
 	l.mu.last = text
 	l.mu.Unlock()
-	l.log.Log(context.Background(), level, "nats server", "text", text)
+	if times, due := l.faults.Due(withoutClient(text), time.Now()); due {
+		l.log.Log(context.Background(), level, "nats server", "text", text, "times", times)
+	}
+}
+
+// withoutClient returns a line of the server without the client's address at its start and the user at its end: clients that
+// are refused again and again are one fault.
+func withoutClient(text string) string {
+	for part := range strings.SplitSeq(text, " - ") {
+		if strings.HasPrefix(part, "authentication error") {
+			return part
+		}
+	}
+	return text
 }
 
 func (l *serverLog) last() string {

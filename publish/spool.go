@@ -302,17 +302,17 @@ func (s *spool) truncateWhenDone() error {
 	return s.mu.lines.Truncate(0)
 }
 
-// endInterrupted adds an end for every event that the previous process left open, and returns their number.
-func (s *spool) endInterrupted() (int, error) {
+// endInterrupted adds an end for every event that the previous process left open, and returns those that were added.
+func (s *spool) endInterrupted() ([]schema.Event, error) {
 	s.mu.Lock()
 	ends := s.mu.open.interrupted()
 	s.mu.Unlock()
-	for _, e := range ends {
+	for i, e := range ends {
 		if _, err := s.add(e); err != nil {
-			return 0, err
+			return ends[:i], err
 		}
 	}
-	return len(ends), nil
+	return ends, nil
 }
 
 // pending returns the size of the unsent events in bytes.

@@ -313,8 +313,8 @@ func TestSpoolInterrupted(t *testing.T) {
 
 	s = open(t, dir, 1<<20)
 	want(s, "a.3", "c.2")
-	if n, err := s.endInterrupted(); n != 2 || err != nil {
-		t.Fatalf("endInterrupted() = %d, %v", n, err)
+	if ends, err := s.endInterrupted(); len(ends) != 2 || err != nil {
+		t.Fatalf("endInterrupted() = %d, %v", len(ends), err)
 	}
 	s.lock.Close() // the ends are not sent
 

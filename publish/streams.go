@@ -19,13 +19,33 @@ const answerTimeout = 2 * time.Second
 // errNoJetStream means that the server stores no messages.
 var errNoJetStream = errors.New("the server or its account for oodcast has no JetStream")
 
+// errForeignStream means that a stream with our name exists for other subjects.
+var errForeignStream = errors.New("it exists but does not accept")
+
+// jetStream returns the JetStream API of the server, or of the domain publish.js_domain.
+func (p *Publisher) jetStream(nc *nats.Conn) (jetstream.JetStream, error) {
+	if p.cfg.JSDomain != "" {
+		return jetstream.NewWithDomain(nc, p.cfg.JSDomain)
+	}
+	return jetstream.New(nc)
+}
+
+// sites returns the token for the site in the subjects of a stream: all sites share one, unless the server is one of several
+// that are connected, each with its own domain. There, every stream with all subjects would take everyone's messages.
+func (p *Publisher) sites() string {
+	if p.cfg.JSDomain != "" {
+		return p.cfg.Site
+	}
+	return "*"
+}
+
 // eventStream returns the configuration of the stream that keeps events on disk for a week.
 func (p *Publisher) eventStream() jetstream.StreamConfig {
 	return jetstream.StreamConfig{
-		Name: schema.EventStream, Subjects: []string{p.cfg.Prefix + ".v1.*.*." + schema.KindEvent + ".>"},
+		Name: p.subjects.EventStream(), Subjects: []string{p.cfg.Prefix + ".v1." + p.sites() + ".*." + schema.KindEvent + ".>"},
 		Storage: jetstream.FileStorage, Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardOld,
 		MaxAge: 7 * 24 * time.Hour, MaxBytes: 256 << 20, MaxMsgSize: 1 << 20, Duplicates: 2 * time.Minute,
-		Compression: jetstream.S2Compression, AllowDirect: true,
+		Compression: jetstream.S2Compression, AllowDirect: true, Replicas: p.cfg.Replicas,
 	}
 }
 
@@ -33,9 +53,9 @@ func (p *Publisher) eventStream() jetstream.StreamConfig {
 // publisher sends them as core NATS messages, without waiting for an acknowledgement.
 func (p *Publisher) mapStream() jetstream.StreamConfig {
 	return jetstream.StreamConfig{
-		Name: schema.MapStream, Subjects: []string{p.cfg.Prefix + ".v1.*.*." + schema.KindMap},
+		Name: p.subjects.MapStream(), Subjects: []string{p.cfg.Prefix + ".v1." + p.sites() + ".*." + schema.KindMap},
 		Storage: jetstream.MemoryStorage, Discard: jetstream.DiscardOld,
-		MaxMsgsPerSubject: 30, MaxAge: time.Minute, MaxBytes: 64 << 20, AllowDirect: true,
+		MaxMsgsPerSubject: 30, MaxAge: time.Minute, MaxBytes: 64 << 20, AllowDirect: true, Replicas: p.cfg.Replicas,
 	}
 }
 
@@ -48,7 +68,7 @@ func (p *Publisher) ensureStream(ctx context.Context, js jetstream.JetStream, wa
 		stream, err = js.CreateStream(creating, want)
 	}
 	if err != nil {
-		return fmt.Errorf("stream %s: %w", want.Name, err)
+		return fmt.Errorf("stream %s: %w%s", want.Name, err, overlapping(ctx, js, want, err))
 	}
 	have := stream.CachedInfo().Config
 	for _, subject := range have.Subjects {
@@ -57,17 +77,33 @@ func (p *Publisher) ensureStream(ctx context.Context, js jetstream.JetStream, wa
 				p.faults.Warn(p.log, "an existing stream has other limits",
 					fmt.Errorf("%s has %s; oodcast would set %s", want.Name, theirs, ours))
 			}
+			p.hadStream.Store(true)
 			return nil
 		}
 	}
-	return fmt.Errorf("stream %s: it exists but does not accept %s: add that subject to it, or delete it",
-		want.Name, want.Subjects[0])
+	return fmt.Errorf("stream %s: %w %s: add that subject to it, or delete it", want.Name, errForeignStream, want.Subjects[0])
+}
+
+// codeSubjectsOverlap is the JetStream error for a stream with subjects that another stream takes.
+const codeSubjectsOverlap jetstream.ErrorCode = 10065
+
+// overlapping returns, if err says that another stream takes the subjects, which one it is and what to do.
+func overlapping(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig, err error) string {
+	var api *jetstream.APIError
+	if !errors.As(err, &api) || api.ErrorCode != codeSubjectsOverlap {
+		return ""
+	}
+	other, err := js.StreamNameBySubject(ctx, want.Subjects[0])
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf(": %s has %s: remove that subject there, or choose another publish.prefix", other, want.Subjects[0])
 }
 
 // describeLimits returns the settings that decide how long a stream keeps a message.
 func describeLimits(c jetstream.StreamConfig) string {
-	return fmt.Sprintf("max_age %s, max_bytes %d, max_msgs_per_subject %d, retention %s, discard %s, storage %s",
-		c.MaxAge, max(c.MaxBytes, 0), max(c.MaxMsgsPerSubject, 0), c.Retention, c.Discard, c.Storage)
+	return fmt.Sprintf("max_age %s, max_bytes %d, max_msgs_per_subject %d, retention %s, discard %s, storage %s, replicas %d",
+		c.MaxAge, max(c.MaxBytes, 0), max(c.MaxMsgsPerSubject, 0), c.Retention, c.Discard, c.Storage, max(c.Replicas, 1))
 }
 
 // uninterrupted returns a context for work that must be finished even if ctx is done: an embedded server that is stopped while

@@ -16,6 +16,7 @@ import (
 type console struct {
 	out        io.Writer
 	page, nats func() string // addresses; empty if there is none
+	login      func() string // how other programs log in to NATS; empty if they need not be told
 
 	mu struct {
 		sync.Mutex
@@ -33,7 +34,9 @@ func (c *console) WaitReady(context.Context) error {
 		st := cam.Status()
 		if i == 0 {
 			fmt.Fprintf(c.out, "oodcast %s  bundle %s  provider %s\n", version, st.Bundle, st.Provider)
-			for _, place := range []struct{ name, address string }{{"page", c.page()}, {"nats", c.nats()}} {
+			for _, place := range []struct{ name, address string }{
+				{"page", c.page()}, {"nats", c.nats()}, {"login", c.login()},
+			} {
 				if place.address != "" {
 					fmt.Fprintf(c.out, "  %s  %s\n", place.name, place.address)
 				}

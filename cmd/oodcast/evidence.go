@@ -44,17 +44,11 @@ func (e *evidence) dial() (*nats.Conn, error) {
 	if e.mu.nc != nil && !e.mu.nc.IsClosed() {
 		return e.mu.nc, nil
 	}
-	cfg := e.cfg
-	switch {
-	case cfg.Off():
+	if e.cfg.Off() {
 		return nil, errors.New("publish.url is off, and only a restart can change that")
-	case cfg.Embedded():
-		if cfg.URL = e.publisher.URL(); cfg.URL == "" {
-			return nil, errors.New("the embedded server is not ready")
-		}
 	}
 	closed := make(chan struct{})
-	nc, err := publish.Dial(cfg, nats.Name("oodcast evidence"), nats.MaxReconnects(-1), nats.IgnoreAuthErrorAbort(),
+	nc, err := e.publisher.Dial(nats.Name("oodcast evidence"), nats.MaxReconnects(-1), nats.IgnoreAuthErrorAbort(),
 		nats.ReconnectWait(time.Second), nats.ReconnectBufSize(-1), nats.ClosedHandler(func(*nats.Conn) { close(closed) }))
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -45,7 +46,10 @@ func (f *listenFlags) dial(name string) (*nats.Conn, []client.Option, error) {
 	}
 	nc, err := publish.Dial(cfg.Publish, nats.Name(name), nats.MaxReconnects(-1), nats.ReconnectWait(time.Second),
 		nats.IgnoreAuthErrorAbort())
-	if err != nil {
+	switch {
+	case errors.Is(err, nats.ErrAuthorization):
+		return nil, nil, err
+	case err != nil:
 		return nil, nil, fmt.Errorf("%w; is oodcast run there?", err)
 	}
 	return nc, opts, nil

@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/oodcast/oodcast/ingest/ingesttest"
+	"github.com/oodcast/oodcast/publish"
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
@@ -162,17 +163,24 @@ func checkRange(t *testing.T, m *schema.AnomalyMap, values []float32) {
 // yard runs the demo clip as the camera "yard", with an embedded NATS server and a page.
 func yard(t *testing.T) (*process, *nats.Conn) {
 	t.Helper()
+	state := t.TempDir()
 	config := write(t, filepath.Join(t.TempDir(), "run.yaml"), fmt.Sprintf(`
 publish: {url: "embedded://127.0.0.1:0", state_dir: %q}
 preview: {listen: "127.0.0.1:0"}
 cameras: [{name: yard, uri: %q, realtime: true, loop: true}]
-`, t.TempDir(), demoClip(t)))
+`, state, demoClip(t)))
 	p := start(t, "run", "--config", config)
 	var url string
 	if _, err := fmt.Sscan(p.find(t, "nats "), &url); err != nil {
 		t.Fatal(err)
 	}
-	return p, dial(t, url)
+	t.Setenv("OODCAST_PUBLISH__STATE_DIR", state) // where other verbs find the login
+	nc, err := publish.Dial(publish.Config{URL: url, StateDir: state})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	return p, nc
 }
 
 // Requests on NATS change |T| and threshold from the next frame on, invalid requests change nothing, and a signal ends the

@@ -17,6 +17,7 @@ import (
 	"github.com/oodcast/oodcast/publish"
 	"github.com/oodcast/oodcast/publish/jsonl"
 	"github.com/oodcast/oodcast/publish/preview"
+	"github.com/oodcast/oodcast/publish/schema"
 )
 
 // service is a pipeline with all of its outlets.
@@ -27,6 +28,8 @@ type service struct {
 	publisher *publish.Publisher
 	preview   *preview.Server
 	evidence  *evidence
+
+	interrupted func([]schema.Event) // tells the outlets which events the previous process left open
 
 	file string                         // configuration file; "": none
 	load func() (configs.Config, error) // reads the configuration again
@@ -60,7 +63,8 @@ func (s *service) outlets(registry *prometheus.Registry) (_ pipeline.Outlets, er
 		return nil, err
 	}
 	s.publisher, err = publish.New(s.cfg.Publish, nil,
-		publish.WithLogger(log), publish.WithMetrics(metrics), publish.WithVersion(version))
+		publish.WithLogger(log), publish.WithMetrics(metrics), publish.WithVersion(version),
+		publish.WithInterrupted(func(ends []schema.Event) { s.interrupted(ends) }))
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +74,7 @@ func (s *service) outlets(registry *prometheus.Registry) (_ pipeline.Outlets, er
 	if s.preview, err = s.newPreview(registry); err != nil {
 		return nil, err
 	}
-	terminal := &console{out: s.env.Stdout, page: s.preview.URL, nats: s.natsAddress}
+	terminal := &console{out: s.env.Stdout, page: s.preview.URL, nats: s.natsAddress, login: s.publisher.Login}
 	outlets := pipeline.Outlets{s.evidence, s.publisher, s.preview}
 	if path := s.cfg.Outputs.JSONL; path != "" {
 		if path == jsonl.Stdout {
@@ -85,7 +89,15 @@ func (s *service) outlets(registry *prometheus.Registry) (_ pipeline.Outlets, er
 		}
 		outlets = append(outlets, lines)
 	}
-	return append(outlets, terminal), nil
+	outlets = append(outlets, terminal)
+	s.interrupted = func(ends []schema.Event) {
+		for _, outlet := range outlets {
+			if o, ok := outlet.(interface{ Interrupted([]schema.Event) }); ok {
+				o.Interrupted(ends)
+			}
+		}
+	}
+	return outlets, nil
 }
 
 func (s *service) newPreview(registry *prometheus.Registry) (*preview.Server, error) {
@@ -158,7 +170,7 @@ func (s *service) reload() {
 // apply applies next, except for the keys that need a restart.
 func (s *service) apply(next configs.Config) error {
 	effective, needRestart := s.cfg.Reload(next)
-	changes, err := s.pipeline.Apply(effective.Pipeline())
+	changes, err := s.pipeline.Apply(schema.Requester{Via: schema.ViaConfig, Address: s.file}, effective.Pipeline())
 	if err != nil {
 		return err
 	}

@@ -244,7 +244,7 @@ func judgeEvents(t *testing.T, url string, p *process) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stream, err := js.Stream(t.Context(), schema.EventStream)
+	stream, err := js.Stream(t.Context(), "EVENTS")
 	if err != nil {
 		t.Fatal(err)
 	}

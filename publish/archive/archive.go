@@ -17,6 +17,7 @@ import (
 
 	"github.com/oodcast/oodcast/ingest"
 	"github.com/oodcast/oodcast/publish/faultlog"
+	"github.com/oodcast/oodcast/publish/schema"
 )
 
 // Bounds of the queues.
@@ -49,7 +50,8 @@ type Archive struct {
 	pending    atomic.Int64 // bytes of the frames in jobs
 	maxPending int64        // bound of pending
 	films      chan footage
-	filmed     chan job // films to be written
+	filmed     chan job            // films to be written
+	ends       chan []schema.Event // of events that the previous process left open
 	writes     atomic.Uint64
 	changed    chan struct{} // signals new settings
 
@@ -94,7 +96,7 @@ func New(cfg Config, site string, opts ...Option) (*Archive, error) {
 		site: site, log: slog.Default(), reg: prometheus.NewRegistry(),
 		maxPending: maxJobBytes, drain: drainTime,
 		frames: make(chan *ingest.Frame, FramesHeld-1), jobs: make(chan job, maxJobs), films: make(chan footage, maxFilms),
-		filmed: make(chan job), changed: make(chan struct{}, 1),
+		filmed: make(chan job), ends: make(chan []schema.Event, 1), changed: make(chan struct{}, 1),
 	}
 	a.mu.records, a.mu.recorders = map[string]*record{}, map[string]*recorder{}
 	a.cfg.Store(&cfg)

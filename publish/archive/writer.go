@@ -16,6 +16,8 @@ import (
 func (a *Archive) write(rest context.Context) error {
 	for filmed := a.filmed; filmed != nil || len(a.jobs) > 0; {
 		select {
+		case ends := <-a.ends:
+			a.endAll(rest, ends)
 		case j := <-a.jobs:
 			a.do(rest, j)
 		case j, ok := <-filmed:
@@ -28,6 +30,11 @@ func (a *Archive) write(rest context.Context) error {
 			}
 			a.do(rest, j)
 		}
+	}
+	select {
+	case ends := <-a.ends:
+		a.endAll(rest, ends)
+	default:
 	}
 	return nil
 }

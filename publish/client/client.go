@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -143,7 +144,7 @@ func (c *Client) Scores(handle func(schema.Score)) (stop func(), err error) {
 	return subscribe(c, schema.KindScore, parseJSON, handle)
 }
 
-// Events calls handle for every event. Past events are in the stream "EVENTS".
+// Events calls handle for every event. Past events are in the stream that Subjects.EventStream names.
 func (c *Client) Events(handle func(schema.Event)) (stop func(), err error) {
 	return subscribe(c, schema.KindEvent+".*", parseJSON, handle)
 }
@@ -151,6 +152,11 @@ func (c *Client) Events(handle func(schema.Event)) (stop func(), err error) {
 // Statuses calls handle whenever a camera's state or settings change.
 func (c *Client) Statuses(handle func(schema.Status)) (stop func(), err error) {
 	return subscribe(c, schema.KindStatus, parseJSON, handle)
+}
+
+// Audits calls handle for every change of settings that takes effect.
+func (c *Client) Audits(handle func(schema.Audit)) (stop func(), err error) {
+	return subscribe(c, schema.KindAudit, parseJSON, handle)
 }
 
 // subscribe calls handle for every message of a kind that parse accepts.
@@ -224,11 +230,23 @@ func (c *Client) ask(ctx context.Context, camera, verb string, body []byte) ([]b
 		ctx, cancel = context.WithTimeout(ctx, answerTimeout)
 		defer cancel()
 	}
-	r, err := c.nc.RequestWithContext(ctx, c.subjects.Control(camera, verb), body)
+	r, err := c.nc.RequestMsgWithContext(ctx, &nats.Msg{
+		Subject: c.subjects.Control(camera, verb), Data: body,
+		Header: nats.Header{schema.HeaderRequester: {c.requester()}},
+	})
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", verb, camera, err)
 	}
 	return r.Data, nil
+}
+
+// requester returns the name of this client for the audit of settings: of the connection, its user and the host.
+func (c *Client) requester() string {
+	name := c.nc.Opts.Name
+	if c.nc.Opts.User != "" {
+		name += " " + c.nc.Opts.User
+	}
+	return schema.Clean(strings.TrimSpace(name + " " + schema.ThisProcess().Process))
 }
 
 // fault returns the error in an answer, or nil if the answer is not a fault.

@@ -26,8 +26,11 @@ func TestMain(m *testing.M) {
 }
 
 // serve runs a publisher with one camera and an embedded NATS server until stop is called.
-func serve(dir string) (p *publish.Publisher, stop func(), err error) {
+func serve(dir string, edit ...func(*publish.Config)) (p *publish.Publisher, stop func(), err error) {
 	cfg := publish.DefaultConfig()
+	for _, e := range edit {
+		e(&cfg)
+	}
 	cfg.URL, cfg.StateDir, cfg.MapStream = "embedded://127.0.0.1:0", dir, true
 	cameras := []schema.Camera{schematest.NewCamera("front")}
 	if p, err = publish.New(cfg, cameras, publish.WithLogger(slog.New(slog.DiscardHandler))); err != nil {
@@ -59,12 +62,14 @@ func hill(seq uint64) *detector.Map {
 
 func connect(t *testing.T) (*publish.Publisher, *nats.Conn) {
 	t.Helper()
-	p, stop, err := serve(t.TempDir())
+	dir := t.TempDir()
+	t.Setenv("OODCAST_PUBLISH__STATE_DIR", dir) // where the examples find the login
+	p, stop, err := serve(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(stop)
-	nc, err := nats.Connect(p.URL())
+	nc, err := publish.Dial(publish.Config{URL: p.URL(), StateDir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +191,7 @@ func Example() {
 	}
 	defer stop()
 
-	nc, err := nats.Connect(publisher.URL())
+	nc, err := publish.Dial(publish.Config{URL: publisher.URL(), StateDir: dir}) // or nats.Connect with a login
 	if err != nil {
 		panic(err)
 	}

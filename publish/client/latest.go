@@ -21,7 +21,7 @@ func (c *Client) LastMap(ctx context.Context, camera string) (Map, error) {
 	if err != nil {
 		return Map{}, err
 	}
-	stream, err := js.Stream(ctx, schema.MapStream)
+	stream, err := js.Stream(ctx, c.subjects.MapStream())
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return Map{}, ErrNoMap
 	}

@@ -54,7 +54,12 @@ func TestSnapshots(t *testing.T) {
 	if err := c.TakeSnapshot(t.Context(), "front"); err == nil || err.Error() != want {
 		t.Errorf("TakeSnapshot() = %v, want %q", err, want)
 	}
-	if err := nc.Publish("oodcast.v1.default.front.snapshot", []byte("no capture time")); err != nil {
+	own, err := p.Dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer own.Close()
+	if err := own.Publish("oodcast.v1.default.front.snapshot", []byte("no capture time")); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-faults; !strings.HasPrefix(err.Error(), "oodcast.v1.default.front.snapshot: ") {

@@ -27,10 +27,7 @@ func (c *Client) Cameras(ctx context.Context) ([]schema.Status, error) {
 	if err != nil {
 		return nil, fmt.Errorf("presence: %w", err)
 	}
-	keys, err := kv.Keys(ctx)
-	if errors.Is(err, jetstream.ErrNoKeysFound) {
-		return nil, nil
-	}
+	keys, err := c.presenceKeys(ctx, js)
 	if err != nil {
 		return nil, fmt.Errorf("presence: %w", err)
 	}
@@ -56,4 +53,22 @@ func (c *Client) Cameras(ctx context.Context) ([]schema.Status, error) {
 		list = append(list, st)
 	}
 	return list, nil
+}
+
+// presenceKeys returns the keys in the bucket, also deleted ones. It asks for the subjects of the bucket's stream, because
+// that takes fewer permissions than a consumer.
+func (c *Client) presenceKeys(ctx context.Context, js jetstream.JetStream) (keys []string, err error) {
+	bucket := c.subjects.StatusBucket()
+	stream, err := js.Stream(ctx, "KV_"+bucket)
+	if err != nil {
+		return nil, err
+	}
+	info, err := stream.Info(ctx, jetstream.WithSubjectFilter("$KV."+bucket+".>"))
+	if err != nil {
+		return nil, err
+	}
+	for subject := range info.State.Subjects {
+		keys = append(keys, strings.TrimPrefix(subject, "$KV."+bucket+"."))
+	}
+	return keys, nil
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"math"
 	"math/rand/v2"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/detector/events"
+	"github.com/oodcast/oodcast/publish"
 	"github.com/oodcast/oodcast/publish/client"
 	"github.com/oodcast/oodcast/publish/schema"
 )
@@ -74,6 +76,40 @@ func TestPython(t *testing.T) {
 	}
 }
 
+// TestPythonHearsAllSites runs the example without --site next to an oodcast of another site, and finds the login in a
+// configuration file.
+func TestPythonHearsAllSites(t *testing.T) {
+	dir := t.TempDir()
+	p, stop, err := serve(dir, func(c *publish.Config) { c.Site = "lab" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	config := filepath.Join(dir, "oodcast.yaml")
+	if err := os.WriteFile(config, []byte("bundle: roadscene\npublish:\n  site: lab\n  state_dir: "+dir+" # ours\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	stopFeed := feed(p.Map, func(seq uint64) *detector.Map { return field(seq, 8, 4, true) })
+	defer stopFeed()
+	example := func(args ...string) (string, error) {
+		cmd := exec.CommandContext(t.Context(), "python3", append([]string{
+			filepath.Join("examples", "subscribe.py"), "--url", p.URL(), "--maps", "1",
+		}, args...)...)
+		cmd.Env = append(os.Environ(), "OODCAST_PUBLISH__STATE_DIR=/nowhere")
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	if out, err := example("--config", config); err != nil || !strings.Contains(out, " front #") {
+		t.Errorf("%v: %s", err, out)
+	}
+	if out, err := example(); err == nil || !strings.Contains(out, "--state-dir") || strings.Count(out, "\n") != 1 {
+		t.Errorf("without a login: %v: %s", err, out)
+	}
+	if out, err := example("--config", config, "--set", `{"timesteps": 3}`); err != nil || !strings.Contains(out, `"timesteps": 3`) {
+		t.Errorf("control of the only camera: %v: %s", err, out)
+	}
+}
+
 // TestPythonControl changes settings from Python: the answer is the settings in force, or one line about what is wrong.
 func TestPythonControl(t *testing.T) {
 	python, err := exec.LookPath("python3")
@@ -102,10 +138,13 @@ func TestPythonControl(t *testing.T) {
 	if _, message := set("front", `{"timestep": 7}`); message != `unknown field "timestep"` {
 		t.Errorf("a request with an unknown field: %q", message)
 	}
-	if _, message := set("rear", `{"timesteps": 7}`); message != "no answer on oodcast.v1.default.rear.ctl.set" {
+	if _, message := set("rear", `{"timesteps": 7}`); message != "no answer on oodcast.v1.*.rear.ctl.set" {
 		t.Errorf("an unknown camera: %q", message)
 	}
-	if _, message := set("front", "{}", "--prefix", "a", "--site", "b"); message != "no answer on a.v1.b.front.ctl.set" {
+	if _, message := set("front", "{}", "--site", "b"); message != "no answer on oodcast.v1.b.front.ctl.set" {
+		t.Errorf("another site: %q", message)
+	}
+	if _, message := set("front", "{}", "--prefix", "a", "--site", "b"); !strings.HasPrefix(message, "nats: -ERR 'Permissions Violation") {
 		t.Errorf("another prefix: %q", message)
 	}
 }

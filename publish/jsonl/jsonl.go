@@ -162,12 +162,23 @@ func (w *Writer) Map(m *detector.Map) {
 // Events writes events.
 func (w *Writer) Events(seen events.Observation) []events.Event {
 	for _, e := range seen.Events {
-		w.put(kindEvent, struct {
-			Kind string `json:"kind"`
-			schema.Event
-		}{kindEvent, message.Event(w.site, e)})
+		w.putEvent(message.Event(w.site, e))
 	}
 	return seen.Events
+}
+
+// Interrupted writes the ends of the events that the previous process left open.
+func (w *Writer) Interrupted(ends []schema.Event) {
+	for _, e := range ends {
+		w.putEvent(e)
+	}
+}
+
+func (w *Writer) putEvent(e schema.Event) {
+	w.put(kindEvent, struct {
+		Kind string `json:"kind"`
+		schema.Event
+	}{kindEvent, e})
 }
 
 // Frame releases the frame.

@@ -25,7 +25,9 @@ func Map(site string, encoding schema.AnomalyMap_Encoding, m *detector.Map) *sch
 	if m.ROI != nil {
 		roi = m.ROI.Bits()
 	}
+	origin := schema.ThisProcess()
 	return &schema.AnomalyMap{
+		Run: origin.Run, Process: origin.Process,
 		Roi:     roi,
 		Stamp:   timestamppb.New(m.Captured),
 		FrameId: schema.OpticalFrame(m.Camera),
@@ -52,7 +54,8 @@ func micros(d time.Duration) uint64 { return uint64(max(d, 0) / time.Microsecond
 // Score returns the score of m: the map without its values.
 func Score(site string, m *detector.Map) schema.Score {
 	s := schema.Score{
-		Site: site, Camera: m.Camera, Seq: m.Seq, FrameSeq: m.FrameSeq, Captured: m.Captured.UTC(),
+		Origin: schema.ThisProcess(),
+		Site:   site, Camera: m.Camera, Seq: m.Seq, FrameSeq: m.FrameSeq, Captured: m.Captured.UTC(),
 		Peak: m.Peak, Mean: m.Mean, Threshold: m.Threshold, Area: float32(m.AboveThreshold()), Timesteps: m.Timesteps,
 		LatencyMS: schema.NewLatencyMS(m.Latency.Wait, m.Latency.Encode, m.Latency.Score, m.Latency.Total),
 		Bundle:    m.Bundle, Provider: m.Provider,
@@ -66,7 +69,8 @@ func Score(site string, m *detector.Map) schema.Score {
 // Event returns the message for e, which subscribers, the page and the archive receive.
 func Event(site string, e events.Event) schema.Event {
 	return schema.Event{
-		ID: e.ID, Revision: e.Revision, Type: string(e.Type), Site: site, Camera: e.Camera,
+		Origin: schema.ThisProcess(),
+		ID:     e.ID, Revision: e.Revision, Type: string(e.Type), Site: site, Camera: e.Camera,
 		Start: e.Start.UTC(), Time: e.Time.UTC(),
 		Box:     schema.Box{X: e.Box.X, Y: e.Box.Y, Width: e.Box.Width, Height: e.Box.Height},
 		Polygon: e.Polygon,

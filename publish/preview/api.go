@@ -57,7 +57,8 @@ func (s *Server) patch(w http.ResponseWriter, r *http.Request, st *stream) {
 		fault(w, http.StatusBadRequest, err)
 		return
 	}
-	now, err := st.cam.Apply(u)
+	who := schema.Requester{Via: schema.ViaHTTP, Name: schema.Clean(r.UserAgent()), Address: r.RemoteAddr}
+	now, err := st.cam.Apply(who, u)
 	if err != nil {
 		fault(w, http.StatusBadRequest, err)
 		return
@@ -89,5 +90,9 @@ func (s *Server) listEvents(w http.ResponseWriter, r *http.Request) {
 		}
 		list = kept
 	}
-	answer(w, http.StatusOK, map[string]any{"events": list})
+	body := map[string]any{"events": list}
+	if changes := s.audits.since(since, r.URL.Query().Get("camera")); len(changes) > 0 {
+		body["audit"] = changes
+	}
+	answer(w, http.StatusOK, body)
 }

@@ -57,7 +57,7 @@ func (c *camera) Status() schema.Status {
 	return c.st
 }
 
-func (c *camera) Apply(u schema.Update) (schema.Status, error) {
+func (c *camera) Apply(_ schema.Requester, u schema.Update) (schema.Status, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if t := u.Timesteps; t != nil {

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/oodcast/oodcast/detector/events"
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
@@ -32,13 +33,26 @@ func (h *history) add(e schema.Event) {
 	}
 }
 
-// since returns the events whose newest message is later than t, oldest first.
+// interrupted returns the events of a camera that the previous process left open.
+func (h *history) interrupted(camera string) (list []schema.Event) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, e := range h.mu.events {
+		if e.Camera == camera && e.Reason == string(events.EndInterrupted) {
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
+// since returns the events whose newest message is later than t, oldest first. An event that the previous process left open
+// is always among them: its end has the time of its last message.
 func (h *history) since(t time.Time) []schema.Event {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	out := []schema.Event{}
 	for _, e := range h.mu.events {
-		if e.Time.After(t) {
+		if e.Time.After(t) || e.Reason == string(events.EndInterrupted) {
 			out = append(out, e)
 		}
 	}

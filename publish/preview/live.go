@@ -49,6 +49,11 @@ func (s *Server) liveEvents(w http.ResponseWriter, r *http.Request, st *stream) 
 		_, err := w.Write(b)
 		return err == nil && rc.Flush() == nil
 	}
+	for _, line := range s.interruptedLines(st.cam.Name()) { // a page that was open before the restart shows them as open
+		if !write(line) {
+			return
+		}
+	}
 	for ok := true; ok; {
 		b, err := marshal(s.status(st))
 		if err != nil || !write(fmt.Appendf(nil, "event: status\ndata: %s\n\n", b)) {

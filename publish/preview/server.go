@@ -35,6 +35,7 @@ type Server struct {
 	cams     cameras
 	metrics  *metrics
 	events   history
+	audits   audits
 	started  time.Time
 	joins    quotas
 	slots    *slots
@@ -100,11 +101,12 @@ func (s *Server) Map(m *detector.Map) {
 }
 
 // Event adds an event to the list that the page shows.
-func (s *Server) Event(e events.Event) {
-	msg := message.Event(s.site, e)
-	s.events.add(msg)
+func (s *Server) Event(e events.Event) { s.tell(message.Event(s.site, e)) }
+
+func (s *Server) tell(e schema.Event) {
+	s.events.add(e)
 	if st := s.cams.get(e.Camera); st != nil {
-		s.broadcast(st, "event", msg)
+		s.broadcast(st, "event", e)
 	}
 }
 

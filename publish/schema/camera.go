@@ -9,9 +9,9 @@ type Camera interface {
 	Name() string
 	// Status returns the state and the settings in force.
 	Status() Status
-	// Apply changes settings from the next frame on and returns the settings then in force. An invalid request changes
-	// nothing and returns an error that says what would be valid.
-	Apply(Update) (Status, error)
+	// Apply changes settings from the next frame on, on behalf of who, and returns the settings then in force. An invalid
+	// request changes nothing and returns an error that says what would be valid.
+	Apply(who Requester, u Update) (Status, error)
 }
 
 // Snapshotter is implemented by cameras that can take snapshots.

@@ -4,6 +4,7 @@ import "time"
 
 // Score is the JSON message on …{camera}.score: a map without its values.
 type Score struct {
+	Origin
 	Site      string    `json:"site"`
 	Camera    string    `json:"camera"`
 	Seq       uint64    `json:"seq"`       // of the map
@@ -41,6 +42,7 @@ func NewLatencyMS(wait, encode, score, total time.Duration) LatencyMS {
 
 // Event is the JSON message on …{camera}.event.{start|update|end}. Nats-Msg-Id is "{id}.{revision}".
 type Event struct {
+	Origin
 	ID         string       `json:"id"`       // unique among the events of all runs
 	Revision   int          `json:"revision"` // from 1
 	Type       string       `json:"type"`     // start, update or end
@@ -85,6 +87,7 @@ const (
 // Status is the state of a camera and the settings in force. It is the JSON message on …{camera}.status, the answer to control
 // requests, and part of the HTTP API.
 type Status struct {
+	Origin
 	Site          string    `json:"site"`
 	Camera        string    `json:"camera"`
 	State         string    `json:"state"`
@@ -111,10 +114,13 @@ type Status struct {
 	Height          int     `json:"height"`
 	// Why the newest configuration file is not in force; empty if it is.
 	ConfigFault string `json:"config_fault,omitempty"`
-	Stats       Stats  `json:"stats"`
+	// In the answer to a request: why the settings that requests have made do not survive a restart; empty if they do.
+	SettingsVolatile string `json:"settings_volatile,omitempty"`
+
+	Stats Stats `json:"stats"`
 }
 
-// Stats is the JSON message on …{camera}.stats: counts since the start, and rates and latencies of the last seconds.
+// Stats is part of the JSON message on …{camera}.stats, see StatsMessage: counts since the start, and rates and latencies of the last seconds.
 type Stats struct {
 	UptimeS   float64           `json:"uptime_s"`
 	Captured  uint64            `json:"captured"`          // frames read
@@ -143,6 +149,15 @@ type Stats struct {
 	TimestepsChanges uint64 `json:"timesteps_changes,omitempty"`
 	// Whether the picture still resembles the footage of the bundle; absent before the first map and without drift detection.
 	Drift *Drift `json:"drift,omitempty"`
+}
+
+// StatsMessage is what is sent on …{camera}.stats: the statistics, and whose they are.
+type StatsMessage struct {
+	Origin
+	Site   string    `json:"site"`
+	Camera string    `json:"camera"`
+	Time   time.Time `json:"time"`
+	Stats
 }
 
 // Drift compares a camera's picture with normal footage and with its own past.

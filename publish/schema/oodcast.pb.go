@@ -18,12 +18,13 @@
 package schema
 
 import (
-	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
-	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
-	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
+
+	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
+	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 )
 
 const (
@@ -131,7 +132,11 @@ type AnomalyMap struct {
 	// Which cells lie in the camera's region of interest and are judged: one bit per cell, in the order of the cells, the
 	// first in the lowest bit of the first byte. Empty means all cells. Cells outside have the smallest value of the cells
 	// inside and count nowhere.
-	Roi           []byte `protobuf:"bytes,24,opt,name=roi,proto3" json:"roi,omitempty"`
+	Roi []byte `protobuf:"bytes,24,opt,name=roi,proto3" json:"roi,omitempty"`
+	// The run of oodcast that made the map, random and new at each start: seq counts within a run, so a lower seq of another
+	// run is a restart, not a loss. And the process, "host:pid".
+	Run           string `protobuf:"bytes,25,opt,name=run,proto3" json:"run,omitempty"`
+	Process       string `protobuf:"bytes,26,opt,name=process,proto3" json:"process,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -334,6 +339,20 @@ func (x *AnomalyMap) GetRoi() []byte {
 	return nil
 }
 
+func (x *AnomalyMap) GetRun() string {
+	if x != nil {
+		return x.Run
+	}
+	return ""
+}
+
+func (x *AnomalyMap) GetProcess() string {
+	if x != nil {
+		return x.Process
+	}
+	return ""
+}
+
 // Model names the weights and the settings behind a map.
 type Model struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -495,7 +514,7 @@ var File_oodcast_proto protoreflect.FileDescriptor
 const file_oodcast_proto_rawDesc = "" +
 	"\n" +
 	"\roodcast.proto\x12\n" +
-	"oodcast.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x92\x06\n" +
+	"oodcast.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbe\x06\n" +
 	"\n" +
 	"AnomalyMap\x120\n" +
 	"\x05stamp\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05stamp\x12\x19\n" +
@@ -525,7 +544,9 @@ const file_oodcast_proto_rawDesc = "" +
 	"\x04area\x18\x15 \x01(\x02R\x04area\x12'\n" +
 	"\x05model\x18\x16 \x01(\v2\x11.oodcast.v1.ModelR\x05model\x12-\n" +
 	"\alatency\x18\x17 \x01(\v2\x13.oodcast.v1.LatencyR\alatency\x12\x10\n" +
-	"\x03roi\x18\x18 \x01(\fR\x03roi\"G\n" +
+	"\x03roi\x18\x18 \x01(\fR\x03roi\x12\x10\n" +
+	"\x03run\x18\x19 \x01(\tR\x03run\x12\x18\n" +
+	"\aprocess\x18\x1a \x01(\tR\aprocess\"G\n" +
 	"\bEncoding\x12\x18\n" +
 	"\x14ENCODING_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vENCODING_U8\x10\x01\x12\x10\n" +
@@ -554,15 +575,18 @@ func file_oodcast_proto_rawDescGZIP() []byte {
 	return file_oodcast_proto_rawDescData
 }
 
-var file_oodcast_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_oodcast_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
-var file_oodcast_proto_goTypes = []any{
-	(AnomalyMap_Encoding)(0),      // 0: oodcast.v1.AnomalyMap.Encoding
-	(*AnomalyMap)(nil),            // 1: oodcast.v1.AnomalyMap
-	(*Model)(nil),                 // 2: oodcast.v1.Model
-	(*Latency)(nil),               // 3: oodcast.v1.Latency
-	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
-}
+var (
+	file_oodcast_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+	file_oodcast_proto_msgTypes  = make([]protoimpl.MessageInfo, 3)
+	file_oodcast_proto_goTypes   = []any{
+		AnomalyMap_Encoding(0),        // 0: oodcast.v1.AnomalyMap.Encoding
+		(*AnomalyMap)(nil),            // 1: oodcast.v1.AnomalyMap
+		(*Model)(nil),                 // 2: oodcast.v1.Model
+		(*Latency)(nil),               // 3: oodcast.v1.Latency
+		(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
+	}
+)
+
 var file_oodcast_proto_depIdxs = []int32{
 	4, // 0: oodcast.v1.AnomalyMap.stamp:type_name -> google.protobuf.Timestamp
 	0, // 1: oodcast.v1.AnomalyMap.encoding:type_name -> oodcast.v1.AnomalyMap.Encoding

@@ -10,13 +10,15 @@ const (
 	KindSnapshot = "snapshot"
 	KindStatus   = "status"
 	KindStats    = "stats"
+	KindAudit    = "audit"
 	KindControl  = "ctl" // followed by get, set, snapshot, pause or resume
 )
 
-// JetStream streams: events, and the last maps if publish.map_stream is set.
+// Streams of the default prefix.
 const (
-	EventStream = "EVENTS"
-	MapStream   = "MAPS"
+	DefaultPrefix = "oodcast"
+	eventStream   = "EVENTS"
+	mapStream     = "MAPS"
 )
 
 // CheckName returns an error unless name can be a prefix, site or camera: a NATS token that is also a legal ROS name.
@@ -55,3 +57,17 @@ func (s Subjects) StatusBucket() string { return s.Prefix + "_status" }
 
 // StatusKey returns a camera's key in the StatusBucket.
 func (s Subjects) StatusKey(camera string) string { return s.Site + "." + camera }
+
+// EventStream returns the name of the JetStream stream with the events: EVENTS with the default prefix, EVENTS_{prefix} with
+// another one, so that two prefixes can share a server.
+func (s Subjects) EventStream() string { return s.stream(eventStream) }
+
+// MapStream returns the name of the stream with the last maps, MAPS or MAPS_{prefix}. It exists with publish.map_stream.
+func (s Subjects) MapStream() string { return s.stream(mapStream) }
+
+func (s Subjects) stream(name string) string {
+	if s.Prefix == DefaultPrefix {
+		return name
+	}
+	return name + "_" + s.Prefix
+}

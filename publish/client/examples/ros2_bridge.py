@@ -19,7 +19,7 @@ import struct
 import sys
 from datetime import datetime
 
-from subscribe import CAMERA, HEIGHT, STAMP, THRESHOLD, WIDTH, decode, fields, messages, values
+from subscribe import CAMERA, HEIGHT, STAMP, THRESHOLD, WIDTH, decode, fields, messages, state_dir, values
 
 FRAME_ID, IMAGE_WIDTH, IMAGE_HEIGHT, ROI = 2, 9, 10, 24
 
@@ -115,11 +115,11 @@ def diagnostics(status):
     }
 
 
-def convert(url, prefix, site, encoding):
+def convert(url, prefix, site, encoding, state=None):
     """Yields (topic, type, message as a dict)."""
     all_of = f"{prefix}.v1.{site}.*."
     sizes = {}
-    for subject, headers, body in messages(url, all_of + "map", all_of + "event.*", all_of + "status"):
+    for subject, headers, body in messages(url, all_of + "map", all_of + "event.*", all_of + "status", state=state):
         camera, kind = subject.split(".")[3:5]
         if kind == "map":
             m = decode(headers, body)
@@ -184,12 +184,14 @@ def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--url", default="nats://127.0.0.1:4222")
     p.add_argument("--prefix", default="oodcast")
-    p.add_argument("--site", default="default")
+    p.add_argument("--site", default="*", help="only this site; * hears all")
+    p.add_argument("--state-dir", metavar="DIR", help="state directory of oodcast run, which has the login")
+    p.add_argument("--config", metavar="FILE", help="configuration of oodcast run, which names the state directory")
     p.add_argument("--encoding", choices=("32FC1", "mono16", "mono8"), default="32FC1")
     p.add_argument("--print", action="store_true", help="print JSON instead of publishing")
     p.add_argument("--count", type=int, default=0, help="with --print: stop after this many messages")
     args = p.parse_args()
-    stream = convert(args.url, args.prefix, args.site, args.encoding)
+    stream = convert(args.url, args.prefix, args.site, args.encoding, args.state_dir or state_dir(args.config))
     if args.print:
         return print_all(stream, args.count)
     try:

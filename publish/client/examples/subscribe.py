@@ -12,6 +12,8 @@ Content-Encoding: zstd) require Python 3.14, the package "zstandard" or the syst
 import argparse
 import ctypes
 import json
+import os
+import re
 import secrets
 import socket
 import struct
@@ -101,7 +103,42 @@ def decode(headers, body):
     return fields(unzstd(body) if headers.get("Content-Encoding") == "zstd" else body)
 
 
-def messages(url, *subjects, ask=None):
+def state_dir(config=None):
+    """Returns the state directory of oodcast run: of its configuration file, of the environment, or the default."""
+    if config:
+        with open(config, encoding="utf-8") as f:
+            found = re.search(r"^publish:.*?\bstate_dir:\s*[\"']?([^\s\"',}#]+)", f.read(), re.M | re.S)
+        if found:
+            return found[1]
+    return os.environ.get("OODCAST_PUBLISH__STATE_DIR", "state")
+
+
+def login(url, state):
+    """Returns user and password for the embedded server of oodcast on this machine, if this user may read them.
+
+    A password goes to the server that made it and to no other: nats.json says where that listens and whether it runs.
+    """
+    at, local = urllib.parse.urlsplit(url), ("127.0.0.1", "localhost", "::1", "0.0.0.0")
+    try:
+        with open(os.path.join(state, "nats.json"), encoding="utf-8") as f:
+            running = json.load(f)
+        server = urllib.parse.urlsplit(running["url"])
+        if (server.port or 4222) != (at.port or 4222) or not os.path.exists(f"/proc/{running['pid']}"):
+            return {}
+        if server.hostname != at.hostname and not (server.hostname in local and at.hostname in local):
+            return {}
+    except (OSError, ValueError, KeyError):
+        return {}
+    for user in ("controller", "viewer"):
+        try:
+            with open(os.path.join(state, user + ".password"), encoding="utf-8") as f:
+                return {"user": user, "pass": f.read().strip()}
+        except OSError:
+            pass
+    return {}
+
+
+def messages(url, *subjects, ask=None, state=None, wait=30):
     """Subscribes to subjects and yields (subject, headers, payload) of each message. The NATS protocol consists of text lines.
 
     ask is a request (subject, payload) to send; its answer arrives on the first of the subjects.
@@ -110,7 +147,10 @@ def messages(url, *subjects, ask=None):
     hello = {"verbose": False, "headers": True, "no_responders": True, "name": "subscribe.py", "lang": "python"}
     if at.username:
         hello.update({"user": at.username, "pass": at.password} if at.password else {"auth_token": at.username})
+    else:
+        hello.update(login(url, state or state_dir()))
     with socket.create_connection((at.hostname, at.port or 4222), timeout=30) as s, s.makefile("rb") as r:
+        s.settimeout(wait)
         s.sendall(f"CONNECT {json.dumps(hello)}\r\n".encode())
         for number, subject in enumerate(subjects, 1):
             s.sendall(f"SUB {subject} {number}\r\n".encode())
@@ -121,7 +161,10 @@ def messages(url, *subjects, ask=None):
             if verb == "PING":
                 s.sendall(b"PONG\r\n")
             elif verb == "-ERR":
-                raise SystemExit(f"nats: {line.decode().strip()}")
+                hint = ""
+                if b"uthoriz" in line and "user" not in hello:
+                    hint = ": name the state directory of oodcast run with --state-dir or --config, or put user:password@ in --url"
+                raise SystemExit(f"nats: {line.decode().strip()}{hint}")
             elif verb in ("MSG", "HMSG"):
                 body = r.read(int(args[-1]) + 2)[:-2]
                 cut = int(args[-2]) if verb == "HMSG" else 0
@@ -129,29 +172,54 @@ def messages(url, *subjects, ask=None):
                 yield args[0], dict(h.split(": ", 1) for h in lines if ": " in h), body[cut:]
 
 
-def control(url, camera, change):
+def control(url, camera, change, state=None):
     """Changes settings of a camera, {prefix}.v1.{site}.{name}. Returns its state, or a dict with the key "error"."""
     subject, inbox = f"{camera}.ctl.set", f"_INBOX.{secrets.token_hex(11)}"
-    _, _, body = next(messages(url, inbox, ask=(subject, change.encode())))
+    _, _, body = next(messages(url, inbox, ask=(subject, change.encode()), state=state))
     return json.loads(body) if body else {"error": f"no answer on {subject}"}
+
+
+def one_camera(args, state):
+    """Returns {prefix}.v1.{site}.{name} of the one camera whose control service answers and which the arguments allow."""
+    inbox = f"_INBOX.{secrets.token_hex(11)}"
+    found = set()
+    try:
+        for _, headers, body in messages(args.url, inbox, ask=("$SRV.PING.oodcast", b""), state=state, wait=2):
+            about = json.loads(body)["metadata"] if body else {}
+            if about.get("prefix") == args.prefix and args.site in ("*", about["site"]) and args.camera in ("*", about["camera"]):
+                found.add(f"{args.prefix}.v1.{about['site']}.{about['camera']}")
+            elif not body:
+                break
+    except TimeoutError:
+        pass
+    if len(found) != 1:
+        wanted = f"{args.prefix}.v1.{args.site}.{args.camera}"
+        names = ", ".join(sorted(found)) or "nobody"
+        raise SystemExit(f"no answer on {wanted}.ctl.set" if not found else f"{names} answer: choose one with --site and --camera")
+    return found.pop()
 
 
 def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--url", default="nats://127.0.0.1:4222")
     p.add_argument("--prefix", default="oodcast")
-    p.add_argument("--site", default="default")
+    p.add_argument("--site", default="*", help="only this site; * hears all")
     p.add_argument("--camera", default="*")
+    p.add_argument("--state-dir", metavar="DIR", help="state directory of oodcast run, which has the login")
+    p.add_argument("--config", metavar="FILE", help="configuration of oodcast run, which names the state directory")
     p.add_argument("--maps", type=int, default=0, help="stop after this many maps; 0: never")
     p.add_argument("--set", metavar="JSON", help="change settings of the camera, print the settings in force and exit")
     args = p.parse_args()
+    secrets_in = args.state_dir or state_dir(args.config)
     camera = f"{args.prefix}.v1.{args.site}.{args.camera}"
     if args.set:
-        state = control(args.url, camera, args.set)
+        if "*" in (args.site, args.camera):  # a request has one receiver
+            camera = one_camera(args, secrets_in)
+        state = control(args.url, camera, args.set, secrets_in)
         if "error" in state:
             raise SystemExit(state["error"])
         return print(json.dumps(state))
-    for n, (_, headers, body) in enumerate(messages(args.url, f"{camera}.map"), 1):
+    for n, (_, headers, body) in enumerate(messages(args.url, f"{camera}.map", state=secrets_in), 1):
         m = decode(headers, body)
         v, width, height = values(m), m[WIDTH], m[HEIGHT]
         assert len(v) == width * height

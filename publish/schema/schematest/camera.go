@@ -25,7 +25,7 @@ type Camera struct {
 func NewCamera(name string) *Camera {
 	c := &Camera{name: name}
 	c.mu.status = schema.Status{
-		Site: "default", Camera: name, State: schema.StateLive, Since: time.Now(), Timesteps: schema.Timesteps{N: 5},
+		Origin: schema.ThisProcess(), Site: "default", Camera: name, State: schema.StateLive, Since: time.Now(), Timesteps: schema.Timesteps{N: 5},
 		TimestepsUsed: 5, TimestepsMax: MaxTimesteps, Threshold: 4, Bundle: "roadscene", Provider: "cpu",
 	}
 	return c
@@ -50,7 +50,7 @@ func (c *Camera) Edit(edit func(*schema.Status)) {
 }
 
 // Apply changes timesteps, threshold and pause. It refuses a number of timesteps outside 1..MaxTimesteps.
-func (c *Camera) Apply(u schema.Update) (schema.Status, error) {
+func (c *Camera) Apply(_ schema.Requester, u schema.Update) (schema.Status, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if t := u.Timesteps; t != nil {
