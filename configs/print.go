@@ -32,6 +32,11 @@ func (c Config) redact() Config {
 	for i, cam := range c.Cameras {
 		cam.URI = ingest.RedactURI(cam.URI)
 		cam.FFmpegOptions = ingest.RedactURI(cam.FFmpegOptions)
+		for _, secret := range []*string{&cam.User, &cam.Password} {
+			if *secret != "" {
+				*secret = redacted
+			}
+		}
 		cameras[i] = cam
 	}
 	c.Cameras = cameras

@@ -68,7 +68,7 @@ func (c *RunCmd) flags(cfg *configs.Config) error {
 		cfg.Cameras = nil
 		for i, uri := range c.Source {
 			cam := template
-			cam.URI = uri
+			cam.URI, cam.User, cam.Password = uri, "", "" // the login is that of the file's camera
 			if len(c.Source) > 1 {
 				cam.Name += strconv.Itoa(i + 1)
 			}
