@@ -2,6 +2,7 @@ package configs_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -13,6 +14,7 @@ import (
 	"github.com/oodcast/oodcast/configs"
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/detector/events"
+	"github.com/oodcast/oodcast/detector/ort"
 )
 
 func TestDefaultYAMLIsDefault(t *testing.T) {
@@ -96,7 +98,7 @@ func TestFaultsAreNamed(t *testing.T) {
 			"values, all at once", "provider: {name: gpu, threads: -1}\ndetector: {width: 33, height: 32}\n" +
 				"cameras:\n- {name: A, uri: camera:0}\n- {name: b, uri: camera:0}\n- {name: b, uri: camera:1}",
 			`configuration: provider.name: got "gpu", want cpu, cuda or tensorrt` + "\n" +
-				"provider.threads: got -1, want 0 (one per core) or more\n" +
+				fmt.Sprintf("provider.threads: got -1, want 0 (one per core) to %d\n", ort.MaxThreads()) +
 				"detector.width: got 33, want 0 or a multiple of 32 up to 8192\n" +
 				`cameras[0].name: got "A", want lower-case letters, digits and _, a letter first` + "\n" +
 				`cameras[2].name: got "b" twice, want unique names`,

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,13 +16,28 @@ import (
 type providerFlags struct {
 	Provider         string `enum:"cpu,cuda,tensorrt" default:"cpu" help:"Execution provider: cpu, cuda or tensorrt."`
 	ProviderRequired bool   `help:"Fail instead of falling back to the CPU."`
-	Threads          int    `placeholder:"N" help:"CPU threads. Default: one per core."`
+	Threads          int    `placeholder:"N" help:"CPU threads, at most 64 or four per core. Default: one per core."`
 	Device           int    `placeholder:"N" help:"Number of the GPU."`
+
+	interrupt <-chan struct{} // ends the creation of a session
+}
+
+// AfterApply checks the flags.
+func (f *providerFlags) AfterApply(e *env) error {
+	if err := ort.CheckThreads(f.Threads); err != nil {
+		return fmt.Errorf("--threads: %w", err)
+	}
+	if f.Device < 0 {
+		return fmt.Errorf("--device: got %d, want 0 or more", f.Device)
+	}
+	f.interrupt = e.Done()
+	return nil
 }
 
 func (f providerFlags) options() ort.Options {
 	return ort.Options{
 		Provider: ort.Provider(f.Provider), Required: f.ProviderRequired, Threads: f.Threads, DeviceID: f.Device,
+		Interrupt: f.interrupt,
 	}
 }
 
@@ -117,6 +133,7 @@ func openEngine(e *env, bundle string, d detectorFlags, p providerFlags) (*ort.E
 	if err != nil {
 		return nil, nil, err
 	}
+	e.ready()
 	if note := engine.Note(); note != "" {
 		e.Log.Warn(note)
 	}

@@ -146,6 +146,7 @@ func (c *EvalCmd) openEvaluator(e *env) (_ *evaluator.Evaluator, err error) {
 		opts.Seed = *c.Seed
 	}
 	ev, err := evaluator.Open(b, opts)
+	e.ready()
 	if err != nil || len(c.Reference) == 0 {
 		return ev, err
 	}

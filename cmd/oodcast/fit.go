@@ -63,7 +63,10 @@ func (c *FitCmd) Run(e *env) error {
 		return err
 	}
 	bar := newFitBar(e)
-	opt.Progress = bar.show
+	opt.Progress = func(p fit.Progress) {
+		e.ready()
+		bar.show(p)
+	}
 	res, err := fit.Run(e, opt)
 	bar.finish()
 	if errors.Is(err, context.Canceled) {

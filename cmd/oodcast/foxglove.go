@@ -45,6 +45,7 @@ func (c *FoxgloveCmd) Run(e *env) (err error) {
 	if err != nil {
 		return err
 	}
+	e.ready()
 	ctx, cancel := context.WithCancelCause(e.Context)
 	defer cancel(nil)
 	if c.Duration > 0 {

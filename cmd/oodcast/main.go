@@ -10,9 +10,13 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/oodcast/oodcast/detector/ort"
 )
 
 // version is set by the linker.
@@ -59,6 +63,40 @@ type env struct {
 	context.Context //nolint:containedctx // an env exists for one call of a verb's Run only
 	Stdout, Stderr  io.Writer
 	Log             *slog.Logger
+
+	prepared atomic.Bool
+}
+
+// ready notes that everything is prepared: from now on, the verb itself sees to it that it ends after a signal.
+func (e *env) ready() { e.prepared.Store(true) }
+
+// patience is how long a verb that still prepares may go on after a signal. Neither the loading of a library nor the creation of
+// a session can be stopped.
+const patience = 2 * time.Second
+
+// errAbandoned means that a verb did not react to a signal while it prepared.
+var errAbandoned = errors.New("interrupted")
+
+// await calls verb and returns its error. If e is done before verb is ready, await abandons it after a while.
+func (e *env) await(verb func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- verb() }()
+	select {
+	case err := <-done:
+		return err
+	case <-e.Done():
+	}
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-late.C:
+		if !e.prepared.Load() {
+			return errAbandoned
+		}
+	}
+	return <-done
 }
 
 // usageError is wrong usage or configuration: exit code 2.
@@ -115,7 +153,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return report(stderr, usagef("%w; see oodcast --help", err))
 	}
 	e.Log = c.logger(stderr)
-	return report(stderr, kctx.Run())
+	err = e.await(func() error { return kctx.Run() })
+	if kctx.Command() == "run" && isAny(err, errAbandoned, ort.ErrInterrupted) {
+		e.Log.Info("stopped while starting")
+		return exitDone
+	}
+	return report(stderr, err)
 }
 
 // report writes err as one line and returns its exit code.

@@ -36,6 +36,7 @@ func (c *RunCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
+	e.ready()
 	s.file, s.load = c.Config, c.load
 	return errors.Join(s.run(e), s.close())
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/oodcast/oodcast/configs"
+	"github.com/oodcast/oodcast/detector/ort"
 	"github.com/oodcast/oodcast/pipeline"
 	"github.com/oodcast/oodcast/publish"
 	"github.com/oodcast/oodcast/publish/jsonl"
@@ -41,7 +42,7 @@ func newService(cfg configs.Config, e *env, options ...pipeline.Option) (*servic
 	if err != nil {
 		return nil, err
 	}
-	s.pipeline, err = pipeline.New(cfg.Pipeline(), outlets, append(options, pipeline.WithLogger(e.Log))...)
+	s.pipeline, err = pipeline.New(s.pipelineConfig(cfg), outlets, append(options, pipeline.WithLogger(e.Log))...)
 	if err != nil {
 		return nil, err
 	}
@@ -49,6 +50,13 @@ func newService(cfg configs.Config, e *env, options ...pipeline.Option) (*servic
 		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
+}
+
+// pipelineConfig resolves cfg. A signal ends the creation of a session, at the start as well as during a reload.
+func (s *service) pipelineConfig(cfg configs.Config) pipeline.Config {
+	c := cfg.Pipeline()
+	c.Provider.Interrupt = s.env.Done()
+	return c
 }
 
 // outlets creates all outlets in the order in which events reach them: evidence comes first because it adds the names of its
@@ -148,7 +156,7 @@ func (s *service) reload() {
 		err = s.apply(next)
 	}
 	switch {
-	case errors.Is(err, pipeline.ErrNotRunning): // the service is stopping
+	case isAny(err, pipeline.ErrNotRunning, ort.ErrInterrupted): // the service is stopping
 	case err != nil:
 		s.pipeline.Refuse(err)
 		s.env.Log.Error("the new configuration is invalid: the old one stays in effect", "file", s.file, "error", s.pipeline.Fault())
@@ -158,7 +166,7 @@ func (s *service) reload() {
 // apply applies next, except for the keys that need a restart.
 func (s *service) apply(next configs.Config) error {
 	effective, needRestart := s.cfg.Reload(next)
-	changes, err := s.pipeline.Apply(effective.Pipeline())
+	changes, err := s.pipeline.Apply(s.pipelineConfig(effective))
 	if err != nil {
 		return err
 	}

@@ -28,6 +28,7 @@ func (c *WatchCmd) Run(e *env) error {
 		return err
 	}
 	defer nc.Close()
+	e.ready()
 	w := &watcher{client: client.New(nc, opts...), url: nc.ConnectedUrlRedacted, eventLines: make(chan string, 64)}
 	w.state.cameras = map[string]*watchedCamera{}
 	stop, err := w.listen(e)
