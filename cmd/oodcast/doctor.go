@@ -36,7 +36,7 @@ func (c *DoctorCmd) Run(e *env) error {
 	if c.JSON != "-" {
 		t := tabwriter.NewWriter(e.Stdout, 0, 4, 2, ' ', 0)
 		for _, f := range list {
-			fmt.Fprintf(t, "%s\t%s\t%s\n", f.Verdict, f.What, f.Detail)
+			fmt.Fprintf(t, "%s\t%s\t%s\n", f.Verdict, printable(f.What), printable(f.Detail))
 		}
 		if err := t.Flush(); err != nil {
 			return err

@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
-	"golang.org/x/term"
 
 	"github.com/oodcast/oodcast/detector/fit"
 	"github.com/oodcast/oodcast/ingest"
@@ -150,8 +148,8 @@ type fitBar struct {
 }
 
 func newFitBar(e *env) *fitBar {
-	f, ok := e.Stderr.(*os.File)
-	return &fitBar{e: e, tty: ok && term.IsTerminal(int(f.Fd()))}
+	_, tty := terminal(e.Stderr)
+	return &fitBar{e: e, tty: tty}
 }
 
 const fitLineEvery = 5 * time.Second
@@ -194,7 +192,7 @@ func newBar(e *env, p fit.Progress) *progressbar.ProgressBar {
 	if p.Phase == fit.Features {
 		most = -1 // the length of a stream is unknown
 	}
-	return progressbar.NewOptions(most, progressbar.OptionSetWriter(e.Stderr), progressbar.OptionSetWidth(24),
+	return progressbar.NewOptions(most, progressbar.OptionSetWriter(raw(e.Stderr)), progressbar.OptionSetWidth(24),
 		progressbar.OptionSetPredictTime(true), progressbar.OptionShowCount(), progressbar.OptionClearOnFinish(),
 		progressbar.OptionThrottle(100*time.Millisecond))
 }

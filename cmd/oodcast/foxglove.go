@@ -32,7 +32,7 @@ func (c *FoxgloveCmd) Run(e *env) (err error) {
 		return err
 	}
 	defer nc.Close()
-	out := e.Stdout
+	out := raw(e.Stdout)
 	if c.Out != "-" {
 		file, openErr := os.Create(c.Out)
 		if openErr != nil {

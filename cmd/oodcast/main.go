@@ -61,7 +61,7 @@ func (c *cli) logger(w io.Writer) *slog.Logger {
 // env holds the parts of the process that a verb may use.
 type env struct {
 	context.Context //nolint:containedctx // an env exists for one call of a verb's Run only
-	Stdout, Stderr  io.Writer
+	Stdout, Stderr  io.Writer // escape control characters; see raw and terminal
 	Log             *slog.Logger
 
 	prepared atomic.Bool
@@ -127,6 +127,7 @@ func main() {
 
 // run parses args, runs one verb and returns the exit code. It writes an error as one line to stderr.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	stdout, stderr = newVisible(stdout), newVisible(stderr)
 	e := &env{Context: ctx, Stdout: stdout, Stderr: stderr}
 	exited := -1
 	var c cli
@@ -166,7 +167,7 @@ func report(stderr io.Writer, err error) int {
 	if err == nil {
 		return exitDone
 	}
-	fmt.Fprintln(stderr, "oodcast:", strings.ReplaceAll(err.Error(), "\n", "; "))
+	fmt.Fprintln(stderr, "oodcast:", printable(strings.ReplaceAll(err.Error(), "\n", "; ")))
 	return exitCode(err)
 }
 

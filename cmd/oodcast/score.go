@@ -49,7 +49,7 @@ func (c *ScoreCmd) score(e *env, engine *ort.Engine, inputs []string) error {
 			return err
 		}
 		if !c.Quiet {
-			fmt.Fprintln(e.Stdout, summary)
+			fmt.Fprintln(e.Stdout, printable(summary.String()))
 		}
 	}
 	return nil
