@@ -37,6 +37,9 @@ func (c *RunCmd) Run(e *env) error {
 		return err
 	}
 	e.ready()
+	for _, warning := range configs.Exposed(c.Config) {
+		e.Log.Warn("permissions", "warning", warning)
+	}
 	s.file, s.load = c.Config, c.load
 	return errors.Join(s.run(e), s.close())
 }
