@@ -109,8 +109,11 @@ func TestFaults(t *testing.T) {
 			[]string{"cuda"},
 		},
 		{"too many threads", []string{"bench", "--threads", "10000"}, exitUsage, []string{"--threads", "10000", "to "}},
-		{"too many threads of a service", runWith("--source", clip, "--config", yaml("threads.yaml", "provider: {threads: 1000000}\n")),
-			exitUsage, []string{"provider.threads", "1000000", "to "}},
+		{
+			"too many threads of a service", runWith("--source", clip, "--config", yaml("threads.yaml", "provider: {threads: 1000000}\n")),
+			exitUsage,
+			[]string{"provider.threads", "1000000", "to "},
+		},
 		{"bench: no frames", []string{"bench", "--frames", "0"}, exitUsage, []string{"--frames", "0"}},
 		{"bench: too large a batch", []string{"bench", "--batch", "33"}, exitUsage, []string{"--batch", "33"}},
 		{"score: no such input", []string{"score", "--out", dir, dir + "/none.png"}, exitUsage, []string{"none.png"}},

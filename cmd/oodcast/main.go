@@ -60,7 +60,7 @@ func (c *cli) logger(w io.Writer) *slog.Logger {
 
 // env holds the parts of the process that a verb may use.
 type env struct {
-	context.Context //nolint:containedctx // an env exists for one call of a verb's Run only
+	context.Context           //nolint:containedctx // an env exists for one call of a verb's Run only
 	Stdout, Stderr  io.Writer // escape control characters; see raw and terminal
 	Log             *slog.Logger
 

@@ -63,8 +63,11 @@ func TestOutputIsHarmless(t *testing.T) {
 		{"score", "--out", filepath.Join(dir, "out"), evil},
 		{"config", "check", filepath.Join(dir, "none"+name+".yaml")},
 		{"config", "check", write(t, filepath.Join(dir, "bad.yaml"), "detector: {\"x\\e[2J\": 1}\nbundle: [\"\\e[2J\"]\n")},
-		{attack}, {"run", "--" + attack}, {"score", "--part", attack, "--out", "x", "y"},
-		{"watch", "--nats", "nats://127.0.0.1:1/" + attack}, {"watch", "--site", attack},
+		{attack},
+		{"run", "--" + attack},
+		{"score", "--part", attack, "--out", "x", "y"},
+		{"watch", "--nats", "nats://127.0.0.1:1/" + attack},
+		{"watch", "--site", attack},
 	} {
 		code, stdout, stderr := oodcast(t, args...)
 		if err := harmless(stdout + stderr); err != nil {
