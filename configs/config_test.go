@@ -407,3 +407,24 @@ func overrides() cmp.Options {
 		}),
 	}
 }
+
+// Keys that begin with x- hold anchors, at the top of the file only.
+func TestKeysForAnchors(t *testing.T) {
+	c, err := configs.Parse([]byte("x-common: &common {max_fps: 3, loop: true}\nx-list: [1, 2]\nx-text: any\n" +
+		"cameras:\n- {<<: *common, name: a, uri: a.mp4}\n- {<<: *common, name: b, uri: b.mp4, max_fps: 5}\n"))
+	if err == nil {
+		err = c.Validate()
+	}
+	if err != nil || c.Cameras[0].MaxFPS != 3 || c.Cameras[1].MaxFPS != 5 || !c.Cameras[1].Loop {
+		t.Errorf("%+v, %v", c.Cameras, err)
+	}
+	for _, yaml := range []string{"detector: {x-common: 1}", "cameras:\n- {name: a, uri: a, x-common: 1}", "common: {loop: true}", "X-common: 1"} {
+		if _, err := configs.Parse([]byte(yaml)); err == nil || !strings.Contains(err.Error(), "unknown key") {
+			t.Errorf("%s: %v, want an unknown key", yaml, err)
+		}
+	}
+	schema, err := configs.Schema()
+	if err != nil || !strings.Contains(string(schema), `"^x-"`) {
+		t.Errorf("the schema does not know x-: %v", err)
+	}
+}

@@ -19,7 +19,7 @@ type providerFlags struct {
 	Threads          int    `placeholder:"N" help:"CPU threads, at most 64 or four per core. Default: one per core."`
 	Device           int    `placeholder:"N" help:"Number of the GPU."`
 
-	interrupt <-chan struct{} // ends the creation of a session
+	env *env // its end also ends the creation of a session
 }
 
 // AfterApply checks the flags.
@@ -30,14 +30,14 @@ func (f *providerFlags) AfterApply(e *env) error {
 	if f.Device < 0 {
 		return fmt.Errorf("--device: got %d, want 0 or more", f.Device)
 	}
-	f.interrupt = e.Done()
+	f.env = e
 	return nil
 }
 
 func (f providerFlags) options() ort.Options {
 	return ort.Options{
 		Provider: ort.Provider(f.Provider), Required: f.ProviderRequired, Threads: f.Threads, DeviceID: f.Device,
-		Interrupt: f.interrupt,
+		Interrupt: f.env.Done(),
 	}
 }
 
@@ -85,6 +85,9 @@ func setTimesteps(c *detector.Config, v string) error {
 	}
 	c.Timesteps, c.List = 0, list
 	if len(list) == 1 && !strings.Contains(v, ",") {
+		if list[0] < 1 {
+			return usagef("--timesteps: got %s, want a number from 1, a list of timesteps such as 0,4,9, or auto", v)
+		}
 		c.Timesteps, c.List = detector.Timesteps(list[0]), nil
 	}
 	return nil

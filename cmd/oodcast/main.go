@@ -154,6 +154,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return report(stderr, usagef("%w; see oodcast --help", err))
 	}
 	e.Log = c.logger(stderr)
+	if reloads := kctx.Command() == "run" && c.Run.Config != ""; !reloads && !signal.Ignored(syscall.SIGHUP) { // nohup ignores it
+		hangup, stop := signal.NotifyContext(e.Context, syscall.SIGHUP) // the terminal was closed
+		defer stop()
+		e.Context = hangup
+	}
 	err = e.await(func() error { return kctx.Run() })
 	if kctx.Command() == "run" && isAny(err, errAbandoned, ort.ErrInterrupted) {
 		e.Log.Info("stopped while starting")

@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"os"
-	"os/signal"
 	"strings"
 	"sync"
-	"syscall"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -31,6 +29,7 @@ type service struct {
 
 	file string                         // configuration file; "": none
 	load func() (configs.Config, error) // reads the configuration again
+	hup  chan os.Signal                 // SIGHUP; nil without a file
 }
 
 // newService prepares everything in the configuration, and starts nothing.
@@ -141,12 +140,9 @@ func (s *service) run(ctx context.Context) error {
 // follow reloads the configuration when its file changes or SIGHUP arrives, until ctx is done.
 func (s *service) follow(ctx context.Context) {
 	if s.file == "" {
-		return // SIGHUP ends the process, as for any program without a configuration file
+		return // SIGHUP ends the service, see run
 	}
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
-	configs.Follow(ctx, s.file, hup, s.env.Log, s.reload)
+	configs.Follow(ctx, s.file, s.hup, s.env.Log, s.reload)
 }
 
 // reload reads the configuration again and applies it. If it has any fault, the old configuration stays in effect.
