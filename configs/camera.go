@@ -12,6 +12,7 @@ import (
 	"github.com/oodcast/oodcast/detector/events"
 	"github.com/oodcast/oodcast/ingest"
 	"github.com/oodcast/oodcast/pipeline"
+	"github.com/oodcast/oodcast/publish/schema"
 )
 
 // Camera is one stream. Keys of ingest and of its queue that its entry leaves out have their defaults. Keys of bundle, detector and
@@ -49,6 +50,9 @@ func (c Camera) Validate() error {
 			break
 		}
 		source.URI = login
+	}
+	if err := schema.CheckName(c.Name); err != nil && len(c.Name) > 63 { // ingest reports the other faults of a name
+		fault = errors.Join(fmt.Errorf("name: %w", err), fault)
 	}
 	return errors.Join(source.Validate(), fault, c.QueueConfig.Validate())
 }

@@ -104,6 +104,10 @@ func TestFaultsAreNamed(t *testing.T) {
 				`cameras[2].name: got "b" twice, want unique names`,
 		},
 		{
+			"a long name", "cameras:\n- {name: " + strings.Repeat("a", 64) + ", uri: camera:0}",
+			`configuration: cameras[0].name: name "` + strings.Repeat("a", 64) + `": want a lower-case letter, then lower-case letters, digits or _ (63 at most)`,
+		},
+		{
 			"values of one camera", cam + "detector: {width: 33, height: 32}, events: {exit: 2}}",
 			"configuration: cameras[1].detector.width: got 33, want 0 or a multiple of 32 up to 8192\n" +
 				"cameras[1].events.exit: got 2, want more than 0, at most 1",

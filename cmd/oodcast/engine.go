@@ -46,7 +46,7 @@ type detectorFlags struct {
 	Timesteps     string        `default:"5" placeholder:"N" help:"Diffusion timesteps: how many (5), which (221,103), or auto."`
 	LatencyBudget time.Duration `placeholder:"D" help:"Time for one frame when --timesteps is auto."`
 	Threshold     float32       `placeholder:"X" help:"Values above this are anomalous. Default: the bundle's threshold."`
-	Size          string        `placeholder:"WxH" help:"Working size, multiples of 32. Default: chosen for each frame."`
+	Size          string        `placeholder:"WxH" help:"Working size, multiples of 32 and of the bundle's encoder.multiple. Default: chosen for each frame."`
 	Paper         bool          `help:"The paper's choices: timesteps 0..N-1, nearest upsampling, weight 1 for the uncertainty."`
 	Part          string        `enum:"compound,diffusion,lse" default:"compound" help:"What to show: compound, diffusion or lse."`
 }
