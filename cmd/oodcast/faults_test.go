@@ -118,6 +118,15 @@ func TestFaults(t *testing.T) {
 			exitUsage,
 			[]string{"provider.threads", "1000000", "to "},
 		},
+		{"watch: # in a password", []string{"watch", "--nats", "nats://u:hunter#2@127.0.0.1:1"}, exitUsage, []string{"--nats", "%23"}},
+		{"watch: % in a password", []string{"watch", "--nats", "nats://u:hunter%zz2@127.0.0.1:1"}, exitUsage, []string{"--nats", "%25"}},
+		{"run: # in a password", runWith("--source", "rtsp://u:hunter#2@127.0.0.1:1/x"), exitUsage, []string{"uri", "%23"}},
+		{
+			"fit: / in a password",
+			[]string{"fit", "--source", "rtsp://u:hunter/2@127.0.0.1:1/x", "--out", dir + "/fit"},
+			exitUsage,
+			[]string{"%2F"},
+		},
 		{"bench: no frames", []string{"bench", "--frames", "0"}, exitUsage, []string{"--frames", "0"}},
 		{"bench: too large a batch", []string{"bench", "--batch", "33"}, exitUsage, []string{"--batch", "33"}},
 		{"score: no such input", []string{"score", "--out", dir, dir + "/none.png"}, exitUsage, []string{"none.png"}},
@@ -149,6 +158,9 @@ func TestFaults(t *testing.T) {
 				if !strings.Contains(last, part) {
 					t.Errorf("message %q does not name %q", last, part)
 				}
+			}
+			if strings.Contains(stdout+stderr, "hunter") {
+				t.Error("the output contains a password")
 			}
 			if strings.Contains(stderr, "goroutine ") {
 				t.Errorf("oodcast panicked:\n%s", stderr)

@@ -117,7 +117,7 @@ func TestVisibleWriter(t *testing.T) {
 		{"plain ä€日 \t|T|\n", "plain ä€日 \t|T|\n"},
 		{"a\x1b[2Jb", `a\u001b[2Jb`},
 		{"a\u009bb\x7f\x00", `a\u009bb\u007f\u0000`},
-		{"line\r\nline\rover\n", "line\r\nline" + `\u000d` + "over\n"},
+		{"one\r\ntwo\rover\n", "one\r\ntwo" + `\u000d` + "over\n"},
 		{"\u202eabc", `\u202eabc`},
 		{"bad \x9b byte", "bad \ufffd byte"},
 	} {
