@@ -109,6 +109,7 @@ func (c *FitCmd) options() (fit.Options, error) {
 	opt := fit.Options{
 		Config: cfg, Bundle: b, Out: c.Out, Name: c.Name, Duration: c.Duration, CalibrateOnly: c.CalibrateOnly, ORT: c.providerFlags.options(),
 	}
+	opt.ORT.Interrupt = nil // after a signal, the denoiser is still calibrated
 	pool := ingest.NewPool(8)
 	for _, uri := range c.Source {
 		s, live, err := footage(uri, pool)

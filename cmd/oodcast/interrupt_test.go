@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"os"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -102,21 +104,37 @@ func TestSignalWhileStarting(t *testing.T) {
 	}
 }
 
-// A reload that waits for ONNX Runtime does not delay the end either, and the service ends in order.
+// A reload that waits for ONNX Runtime, for a file of a bundle or for the configuration does not delay the end either.
 func TestSignalDuringAReload(t *testing.T) {
-	slow := slowBundle(t)
-	site := write(t, filepath.Join(t.TempDir(), "site.yaml"), "")
-	body := "preview: {listen: \"127.0.0.1:0\"}\npublish: {url: \"off\"}\ncameras:\n- {name: front, uri: " + demoClip(t) + ", realtime: true, loop: true"
-	write(t, site, body+"}\n")
-	p := start(t, "run", "--config", site)
-	p.find(t, "page")
-	write(t, site, body+", bundle: "+slow+"}\n")
-	select { // the file is read after 300 ms; were this too short, the test would try less, but not fail
-	case <-p.done:
-		t.Fatal("oodcast ended before the signal")
-	case <-time.After(3 * time.Second):
+	slow, stuck := slowBundle(t), copyBundle(t)
+	for _, pipe := range []string{filepath.Join(stuck, models.DenoiserFile)} {
+		if err := errors.Join(os.Remove(pipe), syscall.Mkfifo(pipe, 0o600)); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if code, took := p.stop(t, syscall.SIGTERM); code != exitDone || took > 3*time.Second {
-		t.Errorf("exit code %d after %v, want %d within 3 s", code, took, exitDone)
+	for _, tt := range []struct{ name, bundle string }{{"session", slow}, {"file of a bundle", stuck}, {"configuration", ""}} {
+		t.Run(tt.name, func(t *testing.T) {
+			site := write(t, filepath.Join(t.TempDir(), "site.yaml"), "")
+			body := "preview: {listen: \"127.0.0.1:0\"}\npublish: {url: \"off\"}\ncameras:\n- {name: front, uri: " + demoClip(t) +
+				", realtime: true, loop: true"
+			write(t, site, body+"}\n")
+			p := start(t, "run", "--config", site)
+			p.find(t, "page")
+			if tt.bundle == "" {
+				if err := errors.Join(os.Remove(site), syscall.Mkfifo(site, 0o600), p.cmd.Process.Signal(syscall.SIGHUP)); err != nil {
+					t.Fatal(err)
+				}
+			} else {
+				write(t, site, body+", bundle: "+tt.bundle+"}\n")
+			}
+			select { // the file is read after 300 ms; were this too short, the test would try less, but not fail
+			case <-p.done:
+				t.Fatal("oodcast ended before the signal")
+			case <-time.After(3 * time.Second):
+			}
+			if code, took := p.stop(t, syscall.SIGTERM); code != exitDone || took > 3*time.Second {
+				t.Errorf("exit code %d after %v, want %d within 3 s", code, took, exitDone)
+			}
+		})
 	}
 }

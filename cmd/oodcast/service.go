@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -133,7 +134,15 @@ func (s *service) run(ctx context.Context) error {
 	}
 	err := s.pipeline.Run(ctx)
 	stop()
-	tasks.Wait()
+	ended := make(chan struct{})
+	go func() {
+		tasks.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(patience): // reading the configuration hangs
+	}
 	return err
 }
 
@@ -162,6 +171,8 @@ func (s *service) reload() {
 // apply applies next, except for the keys that need a restart.
 func (s *service) apply(next configs.Config) error {
 	effective, needRestart := s.cfg.Reload(next)
+	s.env.prepared.Store(false) // the pipeline does not end before Apply returns, which may wait for a file for ever
+	defer s.env.ready()
 	changes, err := s.pipeline.Apply(s.pipelineConfig(effective))
 	if err != nil {
 		return err
