@@ -1,28 +1,41 @@
 # syntax=docker/dockerfile:1
-# Two stages on Debian bookworm. The build steps are make targets that also run without Docker.
-#   docker build -t oodcast .
-#   docker run --rm -p 8080:8080 -p 8189:8189/udp -e OODCAST_PREVIEW__TOKEN=… oodcast run --config /etc/oodcast/docker.yaml --source rtsp://…
+# `make image` builds this file with docker or buildah (docs/operation.md). The last stage holds the program, the shared libraries
+# that it loads, certificates, time zones and busybox, which supplies a shell and the health check; nothing else of BASE.
+ARG BASE=debian:bookworm-slim
+ARG GO=golang:1.26-bookworm
 
-FROM golang:1.26-bookworm AS build
-RUN apt-get update && apt-get install -y --no-install-recommends make npm && rm -rf /var/lib/apt/lists/*
+FROM ${GO} AS go
+
+FROM ${BASE} AS build
+RUN apt-get update && apt-get install -y --no-install-recommends busybox-static ca-certificates lld make npm tzdata && \
+    rm -rf /var/lib/apt/lists/*
+COPY --from=go /usr/local/go /usr/local/go
+ENV PATH=/usr/local/go/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin GOTOOLCHAIN=local
+# Registries other than the default ones; `make image` passes the settings of go and npm on the host. The secret `ca` holds
+# certificates that are trusted during the build only.
+ARG GOPROXY
+ARG GOSUMDB
+ARG GONOSUMDB
+ARG NPM_CONFIG_REGISTRY
 WORKDIR /src
-COPY go.mod go.sum Makefile ./
-RUN make deps && go mod download
+COPY Makefile go.mod go.sum ./
+RUN --mount=type=secret,id=ca,target=/run/secrets/ca \
+    if [ -s /run/secrets/ca ]; then export SSL_CERT_FILE=/run/secrets/ca NODE_EXTRA_CA_CERTS=/run/secrets/ca; fi; \
+    make deps 'APT_RUN=$(APT_BUILD)' && go mod download
 COPY . .
-RUN make build
+ARG VERSION=dev
+# lld leaves out OpenCV's windows, and with them Qt and OpenGL, because it counts only references that are reachable.
+RUN make build 'APT_RUN=$(APT_BUILD)' VERSION="$VERSION" EXTLDFLAGS='-fuse-ld=lld -Wl,--gc-sections'
+RUN deploy/rootfs.sh /rootfs
 
-FROM debian:bookworm-slim
-RUN apt-get update && apt-get install -y --no-install-recommends \
-      ca-certificates libopencv-contrib406 libopencv-video406 libopencv-videoio406 libopencv-calib3d406 \
-      libopencv-objdetect406 libopencv-dnn406 libopencv-photo406 libopencv-stitching406 libopencv-highgui406 \
-      libavformat59 libavcodec59 libswscale6 libvpx7 \
-    && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --create-home --home-dir /var/lib/oodcast oodcast
-COPY --from=build /src/bin/oodcast /src/bin/libonnxruntime.so.1 /usr/local/lib/oodcast/
-RUN ln -s /usr/local/lib/oodcast/oodcast /usr/local/bin/oodcast
-COPY configs/*.yaml /etc/oodcast/
-USER oodcast
+FROM scratch
+COPY --from=build /rootfs /
+ENV PATH=/usr/local/bin:/usr/bin HOME=/var/lib/oodcast HEALTH_URL=http://127.0.0.1:8080/livez
+USER 10001:10001
 WORKDIR /var/lib/oodcast
+VOLUME /var/lib/oodcast
+# What configs/docker.yaml opens: page and API, WebRTC media, NATS.
 EXPOSE 8080/tcp 8189/udp 4222/tcp
+HEALTHCHECK --interval=30s --timeout=5s --start-period=60s CMD wget -q -O /dev/null --no-check-certificate "$HEALTH_URL"
 ENTRYPOINT ["oodcast"]
 CMD ["run", "--config", "/etc/oodcast/docker.yaml"]

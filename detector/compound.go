@@ -17,6 +17,7 @@ type Compound struct {
 	cal       Calibration
 	schedule  *diffusion.Schedule
 	guided    *guided
+	features  bool      // the encoder has no classes, and so no uncertainty
 	tokens    []float32 // reused between frames
 }
 
@@ -24,12 +25,13 @@ type Compound struct {
 func NewCompound(m models.Manifest, cal Calibration, part string) *Compound {
 	return &Compound{
 		rules: m.Compound, aggregate: m.Diffusion.Aggregate, part: part, cal: cal, schedule: diffusion.NewSchedule(),
-		guided: newGuided(),
+		guided: newGuided(), features: m.Encoder.FeaturesOnly(),
 	}
 }
 
 // To stores the values of the map on the grid of the logits in dst and returns it; a short dst is replaced. Scores holds
-// e_t of every token, one row per timestep; it is nil when the map shows only the uncertainty.
+// e_t of every token, one row per timestep; it is nil when the map shows only the uncertainty. For an encoder
+// without classes, the compound map is the diffusion score on the calibrated scale.
 func (c *Compound) To(dst, scores []float32, timesteps []int, enc *Encoding) ([]float32, error) {
 	dst = grow(dst, enc.LogitsWidth*enc.LogitsHeight)
 	clear(dst)
@@ -38,7 +40,7 @@ func (c *Compound) To(dst, scores []float32, timesteps []int, enc *Encoding) ([]
 			return nil, err
 		}
 	}
-	if c.part != PartDiffusion {
+	if c.part != PartDiffusion && !c.features {
 		c.addUncertainty(dst, enc)
 	}
 	if c.part == PartCompound {

@@ -187,6 +187,9 @@ func New(enc Encoder, scorer Scorer, m models.Manifest, cal Calibration, provide
 				"run oodcast fit --paper", ErrSetting)
 		}
 	}
+	if err := usable(m.Encoder, cfg.Part, &cal); err != nil {
+		return nil, err
+	}
 	d := &Detector{
 		enc: enc, scorer: scorer, manifest: m, compound: NewCompound(m, cal, cfg.Part), cfg: cfg, provider: provider,
 		budget: newBudget(), batchDelay: newWindow(budgetCostFrames), drift: newDriftWatch(cfg.DriftWindow, &cal),
@@ -214,6 +217,19 @@ func New(enc Encoder, scorer Scorer, m models.Manifest, cal Calibration, provide
 		return nil, fmt.Errorf("detector: %w", err)
 	}
 	return d, nil
+}
+
+// usable returns an error if the part of the map needs classes that the encoder does not know, or if the calibration is
+// one of an encoder without classes but the encoder has some.
+func usable(e models.EncoderSpec, part string, cal *Calibration) error {
+	if e.FeaturesOnly() && part == PartLSE {
+		return fmt.Errorf("detector: %w: part lse needs classes, which this bundle's encoder does not know: use diffusion", ErrSetting)
+	}
+	if !e.FeaturesOnly() && cal.LSE == (Moments{}) {
+		return fmt.Errorf("detector: %w: the calibration does not describe the segmenter's uncertainty: run oodcast fit --calibrate-only",
+			ErrSetting)
+	}
+	return nil
 }
 
 // paperOrder returns the timesteps 0, 1, 2 … up to the last one that is calibrated.
@@ -254,8 +270,8 @@ func (d *Detector) ScoreEncoding(enc *Encoding) (*Map, error) {
 func (d *Detector) Forget() { d.accumulator.forget.Store(true) }
 
 // WorkingSize returns the size at which a frame is encoded: the configured size or, by default, a size with the frame's
-// aspect ratio, at most as many pixels as the bundle was made for, and never larger than the frame. It is a multiple of the
-// encoder's step.
+// aspect ratio, at most as many pixels as the bundle was made for, and larger than the frame only if the bundle enlarges. It
+// is a multiple of the encoder's step.
 func (d *Detector) WorkingSize(width, height int) (w, h int) {
 	if d.cfg.Width > 0 {
 		return d.cfg.Width, d.cfg.Height
@@ -266,7 +282,9 @@ func (d *Detector) WorkingSize(width, height int) (w, h int) {
 // FitSize returns the working size for a frame of width × height.
 func FitSize(width, height int, e models.EncoderSpec) (w, h int) {
 	scale := math.Sqrt(float64(e.Size.Width) * float64(e.Size.Height) / (float64(width) * float64(height)))
-	scale = min(scale, 1)
+	if !e.Enlarge {
+		scale = min(scale, 1)
+	}
 	step := float64(e.SizeMultiple())
 	round := func(v int) int { return int(max(2, math.Round(float64(v)*scale/step)) * step) }
 	return round(width), round(height)

@@ -44,6 +44,25 @@ func TestScoreFindsAnAnomaly(t *testing.T) {
 	}
 }
 
+// Without classes, the compound map is the diffusion score on the calibrated scale: a rule that weighs the uncertainty
+// changes nothing.
+func TestScoreWithoutClasses(t *testing.T) {
+	var maps [2]*Map
+	for i, weight := range []float64{0, 5} {
+		d := testDetector(t, func(_ *Config, m *models.Manifest, c *Calibration) {
+			m.Encoder.Classes, m.Compound.LSEWeight, c.LSE = nil, weight, Moments{}
+		})
+		m, err := d.Score(t.Context(), noiseFrame(100, cells{64, 16, 96, 48}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		maps[i] = m
+	}
+	if !slices.Equal(maps[0].Values, maps[1].Values) || maps[0].Peak < 6 {
+		t.Errorf("peak %v without, %v with a weight of the uncertainty", maps[0].Peak, maps[1].Peak)
+	}
+}
+
 func TestScoreIsDeterministicAndCounts(t *testing.T) {
 	d := testDetector(t, nil)
 	var first *Map
@@ -267,6 +286,13 @@ func TestNewRefuses(t *testing.T) {
 		}, "timestep 1 is not calibrated"},
 		{"aggregate", func(_ *Config, m *models.Manifest, _ *Calibration) { m.Diffusion.Aggregate = "x" }, "aggregate"},
 		{"calibration", func(_ *Config, _ *models.Manifest, c *Calibration) { c.LSE.Std = 0 }, "calibration.lse"},
+		{
+			"calibrated without classes", func(_ *Config, _ *models.Manifest, c *Calibration) { c.LSE = Moments{} },
+			"does not describe the segmenter's uncertainty",
+		},
+		{"part without classes", func(cfg *Config, m *models.Manifest, _ *Calibration) {
+			cfg.Part, m.Encoder.Classes = PartLSE, nil
+		}, "part lse needs classes"},
 	} {
 		cfg, m, c := DefaultConfig(), testManifest(), cal
 		tt.edit(&cfg, &m, &c)
@@ -289,6 +315,12 @@ func TestFitSize(t *testing.T) {
 	} {
 		if w, h := FitSize(tt.w, tt.h, spec); w != tt.wantW || h != tt.wantH {
 			t.Errorf("FitSize(%d, %d) = %d, %d, want %d, %d", tt.w, tt.h, w, h, tt.wantW, tt.wantH)
+		}
+	}
+	spec.Enlarge = true // small frames grow to about as many pixels, in their own shape; large ones shrink as ever
+	for _, tt := range []struct{ w, h, wantW, wantH int }{{360, 240, 896, 576}, {240, 360, 576, 896}, {2048, 1024, 1024, 512}} {
+		if w, h := FitSize(tt.w, tt.h, spec); w != tt.wantW || h != tt.wantH {
+			t.Errorf("enlarging: FitSize(%d, %d) = %d, %d, want %d, %d", tt.w, tt.h, w, h, tt.wantW, tt.wantH)
 		}
 	}
 }

@@ -31,8 +31,8 @@ type BatchEncoder interface {
 type Encoding struct {
 	Width, Height, Channels   int       // token grid and length of a feature
 	Features                  []float32 // Height × Width × Channels
-	LogitsWidth, LogitsHeight int       // grid of the segmenter's output
-	Classes                   int
+	LogitsWidth, LogitsHeight int       // grid of the segmenter's output, and of maps
+	Classes                   int       // 0: an encoder without classes, which leaves Logits and LSE empty
 	Logits                    []float32 // Classes × LogitsHeight × LogitsWidth
 	LSE                       []float32 // LogitsHeight × LogitsWidth: log Σ exp over classes, high where the segmenter is sure
 	Guide                     []float32 // LogitsHeight × LogitsWidth × 3: the frame's mean colours, 0 … 1; for guided upsampling

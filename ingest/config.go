@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 	"time"
 )
 
@@ -13,6 +14,9 @@ type Config struct {
 	Name string `yaml:"name" json:"name"`
 	// URI is rtsp://…, http://… (MJPEG), a video file, a picture, a folder of pictures, camera:0 or gst:<pipeline>.
 	URI string `yaml:"uri" json:"uri"`
+	// Stream is the number of the video track to read, from 0, where a file or stream has several. Default -1: the largest, and
+	// of several the one that is marked as the default.
+	Stream int `yaml:"stream" json:"stream"`
 	// Width and Height, in pixels, are the size to which every frame is scaled; set both or neither. Default 0: unscaled.
 	Width  int `yaml:"width" json:"width"`
 	Height int `yaml:"height" json:"height"`
@@ -24,7 +28,7 @@ type Config struct {
 	Realtime bool `yaml:"realtime" json:"realtime"`
 	// Loop restarts files and folders at their end. Default false.
 	Loop bool `yaml:"loop" json:"loop"`
-	// OpenTimeout is how long a stream may take to open, ReadTimeout how long to deliver the next frame. 100ms..10m, default 5s.
+	// OpenTimeout is how long a stream may take to open, ReadTimeout how long to deliver the next packet. 100ms..10m, default 5s.
 	OpenTimeout time.Duration `yaml:"open_timeout" json:"open_timeout"`
 	ReadTimeout time.Duration `yaml:"read_timeout" json:"read_timeout"`
 	// FFmpegOptions replaces the options that FFmpeg gets for streams, as key;value|key;value. Default "": TCP, no sound, a
@@ -33,6 +37,9 @@ type Config struct {
 	// Reconnect says when a Supervisor tries again.
 	Reconnect Reconnect `yaml:"reconnect" json:"reconnect"`
 }
+
+// ffmpegKey matches the name of an option of FFmpeg, without a dash in front.
+var ffmpegKey = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_-]*$`)
 
 // Reconnect sets how long a Supervisor pauses before it opens a broken stream again: Min after the first failure, twice as
 // long after each further one, up to Max. A random share of up to Jitter shortens each pause, so that the cameras of a site
@@ -53,6 +60,7 @@ type Reconnect struct {
 func DefaultConfig() Config {
 	return Config{
 		Name:        "camera",
+		Stream:      -1,
 		FPS:         10,
 		OpenTimeout: 5 * time.Second,
 		ReadTimeout: 5 * time.Second,
@@ -75,11 +83,18 @@ func (c Config) Validate() error {
 	if _, err := ParseURI(c.URI); err != nil {
 		errs = append(errs, fmt.Errorf("uri: %w", err))
 	}
+	check(c.Stream >= -1 && c.Stream <= 1000, "stream", c.Stream, "the number of a video track, from 0, or -1 for the largest")
 	check(c.Width >= 0 && c.Width <= MaxSide, "width", c.Width, "0 to 16384 pixels")
 	check(c.Height >= 0 && c.Height <= MaxSide, "height", c.Height, "0 to 16384 pixels")
 	check((c.Width == 0) == (c.Height == 0), "width, height", fmt.Sprintf("%dx%d", c.Width, c.Height), "both or neither")
 	check(c.MaxFPS >= 0 && c.MaxFPS <= 1000, "max_fps", c.MaxFPS, "0 (no limit) to 1000")
 	check(c.FPS > 0 && c.FPS <= 1000, "fps", c.FPS, "more than 0, at most 1000")
+	for _, pair := range strings.Split(c.FFmpegOptions, "|") {
+		key, _, ok := strings.Cut(pair, ";")
+		name, _, _ := strings.Cut(key, " ") // what follows may be a secret
+		check(c.FFmpegOptions == "" || ok && ffmpegKey.MatchString(key), "ffmpeg_options", quote(name),
+			"key;value|key;value without dashes, such as rtsp_transport;udp|timeout;5000000")
+	}
 	timeout := func(key string, d time.Duration) {
 		check(d >= 100*time.Millisecond && d <= 10*time.Minute, key, d, "100ms to 10m")
 	}

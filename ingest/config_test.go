@@ -30,6 +30,16 @@ func TestConfigValidate(t *testing.T) {
 			"two at once", func(c *ingest.Config) { c.FPS = 0; c.Reconnect.Max = 0 },
 			"fps: got 0, want more than 0, at most 1000\nreconnect.max: got 0s, want reconnect.min to 1h",
 		},
+		{"stream", func(c *ingest.Config) { c.Stream = -2 }, "stream: got -2, want the number of a video track, from 0, or -1 for the largest"},
+		{"options", func(c *ingest.Config) { c.FFmpegOptions = "rtsp_transport;udp|headers;X-A: b=c; d|timeout;1" }, ""},
+		{
+			"options with a space", func(c *ingest.Config) { c.FFmpegOptions = "rtsp_transport udp" },
+			`ffmpeg_options: got "rtsp_transport", want key;value|key;value without dashes, such as rtsp_transport;udp|timeout;5000000`,
+		},
+		{
+			"options with a dash", func(c *ingest.Config) { c.FFmpegOptions = "timeout;1|-rtsp_transport;udp" },
+			`ffmpeg_options: got "-rtsp_transport", want key;value|key;value without dashes, such as rtsp_transport;udp|timeout;5000000`,
+		},
 		{"jitter", func(c *ingest.Config) { c.Reconnect.Jitter = 2 }, "reconnect.jitter: got 2, want 0 to 1"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

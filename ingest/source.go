@@ -24,12 +24,20 @@ type Counter interface {
 	Stats() Stats
 }
 
+// Waiter is implemented by sources that know what an open stream waits for before it can deliver a frame. Waiting may be
+// called at any time; it returns nil when there is nothing to tell.
+type Waiter interface {
+	Waiting() error
+}
+
 // Stats are a source's counts since it was created.
 type Stats struct {
 	// Read is the number of decoded frames, Delivered the number of those that the sink accepted.
 	Read, Delivered uint64
 	// DroppedPool counts frames dropped because the pool was empty, DroppedRate those above Config.MaxFPS.
 	DroppedPool, DroppedRate uint64
+	// Unreadable counts the pictures of a folder that could not be read and were left out.
+	Unreadable uint64
 	// Opens is how often the stream was opened successfully.
 	Opens uint64
 	// Abandoned is the number of captures that hung and that the watchdog gave up, Hanging the number of those that still
@@ -51,6 +59,10 @@ var (
 	ErrDisconnected = errors.New("stream broke off")
 	// ErrTooLarge means that pictures need more memory than their stream may use.
 	ErrTooLarge = errors.New("picture too large")
+	// ErrNoKeyFrame means that packets come, but none of them begins a picture that can be decoded by itself.
+	ErrNoKeyFrame = errors.New("waiting for a key frame")
+	// ErrNoPicture means that packets come, but no picture can be decoded from them.
+	ErrNoPicture = errors.New("waiting for a picture: what comes cannot be decoded")
 	// ErrTimeout means that the capture did not open or deliver in time and was abandoned.
 	ErrTimeout = errors.New("timed out")
 )

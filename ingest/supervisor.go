@@ -26,7 +26,8 @@ type Status struct {
 	State State
 	// Since is when the stream entered the state.
 	Since time.Time
-	// Err is why the stream is down or has ended, nil otherwise. It contains no credentials.
+	// Err is why the stream is down or has ended, or what an open stream without frames waits for; nil otherwise. It contains
+	// no credentials.
 	Err error
 	// Retry is the pause before the next try; 0 unless State is Down.
 	Retry time.Duration
@@ -106,6 +107,14 @@ func (s *Supervisor) Stats() Stats {
 		return c.Stats()
 	}
 	return Stats{}
+}
+
+// waiting is what the source waits for; nil when it does not say.
+func (s *Supervisor) waiting() error {
+	if w, ok := s.src.(Waiter); ok {
+		return w.Waiting()
+	}
+	return nil
 }
 
 // Run delivers the frames of the source, over as many connections as it takes. It returns nil at the end of the stream or
@@ -189,7 +198,7 @@ func (s *Supervisor) end() {
 	s.mu.idleSince, s.mu.inSink = time.Now(), false
 }
 
-// watchStall marks a live stream as stalled when it delivers nothing.
+// watchStall marks a live stream as stalled when it delivers nothing, and tells what an open stream without frames waits for.
 func (s *Supervisor) watchStall(ctx context.Context) {
 	timer := time.NewTimer(s.cfg.Stalled)
 	defer timer.Stop()
@@ -206,10 +215,19 @@ func (s *Supervisor) watchStall(ctx context.Context) {
 		if silent && idle >= s.cfg.Stalled {
 			s.changeIf(Live, func(st *Status) { st.State = Stalled })
 		}
+		s.tellWaiting()
 		if idle >= s.cfg.Stalled || !silent {
 			idle = 0
 		}
 		timer.Reset(s.cfg.Stalled - idle)
+	}
+}
+
+// tellWaiting adds to the status what a stream that is not live waits for.
+func (s *Supervisor) tellWaiting() {
+	err := s.waiting()
+	if st := s.Status(); err != nil && (st.State == Connecting || st.State == Stalled) && !errors.Is(st.Err, err) {
+		s.changeIf(st.State, func(st *Status) { st.Err = err })
 	}
 }
 

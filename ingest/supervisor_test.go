@@ -266,3 +266,27 @@ func TestSupervisorStopsWhileItWaits(t *testing.T) {
 		}
 	})
 }
+
+// patient waits for something before its frame.
+type patient struct{ scripted }
+
+func (*patient) Waiting() error { return ingest.ErrNoKeyFrame }
+
+// The status tells once what an open stream waits for, and forgets it with the first frame.
+func TestStatusTellsWhatTheStreamWaitsFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src := &patient{scripted{steps: []step{{frames: 1, interval: time.Minute}}}}
+		seen := &states{}
+		err := ingest.NewSupervisor(src, ingest.DefaultConfig().Reconnect, seen.add, 1).Run(t.Context(), release)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, st := range seen.all {
+			got = append(got, fmt.Sprint(st.State, " ", st.Err))
+		}
+		if want := []string{"connecting <nil>", "connecting waiting for a key frame", "live <nil>", "ended <nil>"}; !slices.Equal(got, want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+	})
+}

@@ -36,6 +36,8 @@ var (
 	// ErrEncoderOnly means that the bundle has no denoiser yet. This is normal after `models import`; `oodcast fit` adds
 	// the denoiser.
 	ErrEncoderOnly = errors.New("models: the bundle has no denoiser: run oodcast fit first")
+	// ErrUncalibrated means that the bundle has a denoiser but no calibration, because a fit failed after the training.
+	ErrUncalibrated = errors.New("models: the bundle is not calibrated: run oodcast fit --calibrate-only first")
 )
 
 //go:embed bundles/*/*.yaml bundles/*/*.onnx bundles/*/*.safetensors bundles/*/*.json bundles/*/*.md
@@ -90,12 +92,23 @@ func Open(nameOrPath string) (*Bundle, error) {
 		return nil, fmt.Errorf("open bundle %q: %w: it is a file, name the folder that holds %s", nameOrPath,
 			ErrNotFound, ManifestFile)
 	}
-	b, err := OpenFS(os.DirFS(nameOrPath), nameOrPath)
+	b, err := OpenFS(folder(nameOrPath), nameOrPath)
 	if err != nil {
 		return nil, err
 	}
 	b.Dir = nameOrPath
 	return b, nil
+}
+
+// folder is a folder as a file system. Unlike those of [os.DirFS], its links do not lead out of it.
+type folder string
+
+// Open opens a file of the folder.
+func (f folder) Open(name string) (fs.File, error) {
+	if !fs.ValidPath(name) {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid}
+	}
+	return os.OpenInRoot(string(f), name)
 }
 
 // OpenFS opens the bundle at the root of any file system; messages call it where.
@@ -122,7 +135,10 @@ func OpenFS(files fs.FS, where string) (*Bundle, error) {
 func (b *Bundle) Verify() error {
 	want := []string{EncoderFile}
 	if !b.EncoderOnly() {
-		want = append(want, DenoiserFile, CalibrationFile)
+		want = append(want, DenoiserFile)
+		if b.Uncalibrated == "" {
+			want = append(want, CalibrationFile)
+		}
 	}
 	for _, name := range want {
 		if _, ok := b.Files[name]; !ok {
@@ -207,10 +223,13 @@ func (b *Bundle) Denoiser() (checkpoint.Tensors, error) {
 	return ts, nil
 }
 
-// Calibration returns calibration.json, or ErrEncoderOnly.
+// Calibration returns calibration.json, ErrEncoderOnly or ErrUncalibrated.
 func (b *Bundle) Calibration() ([]byte, error) {
 	if b.EncoderOnly() {
 		return nil, fmt.Errorf("bundle %q: %w", b.where, ErrEncoderOnly)
+	}
+	if b.Uncalibrated != "" {
+		return nil, fmt.Errorf("bundle %q: %w (%s)", b.where, ErrUncalibrated, b.Uncalibrated)
 	}
 	return b.ReadFile(CalibrationFile)
 }

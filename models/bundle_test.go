@@ -123,6 +123,48 @@ func TestEncoderOnly(t *testing.T) {
 	}
 }
 
+// A bundle whose denoiser has no calibration opens if its manifest says why, and its calibration is an error.
+func TestUncalibrated(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "bundle")
+	m, files := complete(t)
+	delete(files, CalibrationFile)
+	m.Uncalibrated = "no light"
+	if err := Write(dir, m, files); err != nil {
+		t.Fatal(err)
+	}
+	b, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Denoiser(); err != nil {
+		t.Errorf("Denoiser(): %v", err)
+	}
+	if _, err := b.Calibration(); !errors.Is(err, ErrUncalibrated) || !strings.Contains(err.Error(), "no light") {
+		t.Errorf("Calibration(): %v, want ErrUncalibrated and the reason", err)
+	}
+}
+
+func TestMapStride(t *testing.T) {
+	for stride, want := range map[int]int{4: 4, 8: 8, 14: 14, 16: 8, 32: 8} {
+		if got := MapStride(stride); got != want {
+			t.Errorf("MapStride(%d) = %d, want %d", stride, got, want)
+		}
+	}
+}
+
+func TestAbout(t *testing.T) {
+	m := manifest()
+	m.Provenance = map[string]any{
+		PurposeKey: "a yard", LicenceKey: "MIT", "fit": map[string]any{"sources": []any{"a.mp4", "b/"}}, TrainedOnKey: 3,
+	}
+	if got, want := m.About().String(), "for: a yard; fitted on: a.mp4, b/; licence: MIT"; got != want {
+		t.Errorf("About() = %q, want %q", got, want)
+	}
+	if b, err := Open(Default); err != nil || b.About().Purpose == "" || b.About().Licence == "" || b.About().TrainedOn == "" {
+		t.Errorf("the default bundle does not say what it is: %+v, %v", b.About(), err)
+	}
+}
+
 func TestOpenRefuses(t *testing.T) {
 	edit := func(name, was, now string) func(*testing.T, string) {
 		return func(t *testing.T, dir string) {
@@ -219,6 +261,12 @@ func TestValidate(t *testing.T) {
 			"noise", func(m *Manifest) { m.Diffusion.Noise = "loud" },
 			`models.diffusion.noise: got "loud", want antithetic or independent or shared`,
 		},
+		{"one class", func(m *Manifest) { m.Encoder.Classes = []string{"road"} }, "models.encoder.classes: got 1, want at least 2 names, or none"},
+		{"no classes", func(m *Manifest) { m.Encoder.Classes = nil }, ""},
+		{"no classes, other maps", func(m *Manifest) {
+			m.Encoder.Classes, m.Encoder.LogitsStride = nil, 4
+		}, "models.encoder.logits_stride: got 4, want 8 without classes"},
+		{"uncalibrated", func(m *Manifest) { m.Uncalibrated = "why" }, `models.uncalibrated: got "why", want nothing without a denoiser`},
 		{"weight", func(m *Manifest) { m.Compound.LSEWeight = -1 }, "models.compound.lse_weight: got -1, want 0 to 1000"},
 		{"channels", func(m *Manifest) {
 			m.Denoiser = &DenoiserConfig{Channels: 64, Width: 64, Groups: 8, Blocks: [3]int{1, 0, 1}, Time: "scalar"}
@@ -280,4 +328,90 @@ func FuzzParseManifest(f *testing.F) {
 			t.Errorf("what was written cannot be read: %v\n%s", err, again)
 		}
 	})
+}
+
+// The files of a bundle lie in its folder; a link that leads out of it is not followed, whatever its checksum.
+func TestOpenFollowsNoLinkOut(t *testing.T) {
+	parent := t.TempDir()
+	dir := filepath.Join(parent, "bundle")
+	m, files := complete(t)
+	if err := Write(dir, m, files); err != nil {
+		t.Fatal(err)
+	}
+	encoder := filepath.Join(dir, EncoderFile)
+	for _, target := range []string{"../outside", filepath.Join(parent, "outside")} {
+		if err := os.WriteFile(filepath.Join(parent, "outside"), files[EncoderFile], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Remove(encoder); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(target, encoder); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Open(dir); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "escapes") {
+			t.Errorf("link to %s: %v", target, err)
+		}
+	}
+	link := filepath.Join(parent, "link") // to the folder itself
+	if err := os.Remove(encoder); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(encoder, files[EncoderFile], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(dir, link); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(link); err != nil {
+		t.Errorf("a link to the folder: %v", err)
+	}
+}
+
+func TestNameOf(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.Mkdir("Here", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir("Here")
+	for folder, want := range map[string]string{
+		"My.Bundle": "my-bundle", "/x/segformer (b0) v1.2/": "segformer-b0-v1-2", "Straße 7": "stra-e-7", "_.x": "x",
+		"日本": "bundle", ".": "here", "a_b-c": "a_b-c",
+	} {
+		if got := NameOf(folder); got != want || CheckName(got) != nil {
+			t.Errorf("NameOf(%q) = %q, want %q", folder, got, want)
+		}
+	}
+	if err := CheckName("My.Bundle"); err == nil || !strings.Contains(err.Error(), `such as "my-bundle"`) {
+		t.Errorf("CheckName() = %v", err)
+	}
+}
+
+// CheckFolder refuses what Write would refuse, and leaves nothing.
+func TestCheckFolder(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	full := filepath.Join(dir, "full")
+	if err := os.Mkdir(full, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(full, "notes"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for out, want := range map[string]string{
+		filepath.Join(dir, "file"): "not a directory", filepath.Join(dir, "file", "x"): "not a directory",
+		full: "holds no bundle", "/proc/none/x": "no such file",
+	} {
+		if err := CheckFolder(out); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), out) {
+			t.Errorf("CheckFolder(%q) = %v, want %q", out, err, want)
+		}
+	}
+	if err := CheckFolder(filepath.Join(dir, "deep", "new")); err != nil {
+		t.Error(err)
+	}
+	if left, err := os.ReadDir(filepath.Join(dir, "deep")); err != nil || len(left) > 0 {
+		t.Errorf("left %v, %v", left, err)
+	}
 }

@@ -3,7 +3,7 @@
 // A bundle is a folder:
 //
 //	bundle.yaml           the Manifest: what is inside, how it was made, sha256 of every other file
-//	encoder.onnx          the segmentation network: image in; features, logits and their log-sum-exp out
+//	encoder.onnx          the network: image in; features, logits and their log-sum-exp out, or features alone
 //	denoiser.safetensors  the diffusion model's weights, under the names of the paper's checkpoints
 //	calibration.json      statistics of normal footage
 //	golden.json           a small picture, given by a formula, and the outputs that the encoder must compute for it
@@ -11,7 +11,8 @@
 //
 // A bundle without a denoiser and a calibration is valid and called "encoder only": package importer, or `oodcast models
 // import`, makes it, and package detector/fit, or `oodcast fit`, completes it. Bundles in models/bundles are embedded in
-// the program and opened by name.
+// the program and opened by name. A bundle with a denoiser but without a calibration is what a fit leaves that failed to
+// calibrate: its manifest says why, and `oodcast fit --calibrate-only` completes it.
 //
 // Open checks the manifest and every checksum before it returns. A Bundle is immutable and safe for concurrent use.
 //

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -35,6 +36,9 @@ type Manifest struct {
 	Normalise string `yaml:"normalise" json:"normalise"`
 	// Compound is how the diffusion score and the segmenter's uncertainty become one map.
 	Compound Compound `yaml:"compound" json:"compound"`
+	// Uncalibrated says why the denoiser has no calibration, after a fit that could train but not calibrate it; empty in a
+	// complete bundle.
+	Uncalibrated string `yaml:"uncalibrated,omitempty" json:"uncalibrated,omitempty"`
 	// Provenance has no fixed keys: sources, licences, commands, dates.
 	Provenance map[string]any `yaml:"provenance,omitempty" json:"provenance,omitempty"`
 	// Files lists every other file of the bundle with its checksum.
@@ -44,7 +48,8 @@ type Manifest struct {
 // EncoderSpec describes encoder.onnx. Its inputs are image uint8[H,W,3] (RGB) and size int64[2], the working height and
 // width. Its outputs are features float32[h,w,Channels], logits float32[K,lh,lw] and lse float32[lh,lw]; a
 // mask-classification network also has class_logits float32[Q,K+1] and mask_logits float32[Q,mh,mw]. In an encoder that
-// takes several pictures at once, image and every output have N as a further, first dimension.
+// takes several pictures at once, image and every output have N as a further, first dimension. An encoder that knows no
+// classes has the output features alone.
 type EncoderSpec struct {
 	// Architecture names the network, for instance efficientvit-seg or onnx.
 	Architecture string `yaml:"architecture" json:"architecture"`
@@ -54,14 +59,29 @@ type EncoderSpec struct {
 	Channels int `yaml:"channels" json:"channels"`
 	// Stride is the side length of a token in pixels of the working size.
 	Stride int `yaml:"stride" json:"stride"`
-	// LogitsStride is the side length of a logit in pixels of the working size.
+	// LogitsStride is the side length of a logit in pixels of the working size; maps have the grid of the logits. Of an
+	// encoder without classes, it is [MapStride] of Stride.
 	LogitsStride int `yaml:"logits_stride" json:"logits_stride"`
-	// Classes names the classes in the order of the logits.
+	// Classes names the classes in the order of the logits. It is empty for an encoder without classes.
 	Classes []string `yaml:"classes,flow" json:"classes"`
 	// Size is the working size that the bundle was made for; other sizes work, but their statistics differ.
 	Size Size `yaml:"size,flow" json:"size"`
+	// Enlarge has frames with fewer pixels than Size enlarged to about as many; without it no frame is enlarged.
+	Enlarge bool `yaml:"enlarge,omitempty" json:"enlarge,omitempty"`
 	// Multiple divides both sides of every working size; 0 stands for 32.
 	Multiple int `yaml:"multiple,omitempty" json:"multiple,omitempty"`
+}
+
+// FeaturesOnly reports that the encoder knows no classes, and so has neither logits nor lse.
+func (e *EncoderSpec) FeaturesOnly() bool { return len(e.Classes) == 0 }
+
+// MapStride returns the side length of a map's cell, in pixels of the working size, for features of the given stride when
+// there are no logits: 8 if that divides the stride, else the stride.
+func MapStride(stride int) int {
+	if stride%8 == 0 {
+		return 8
+	}
+	return stride
 }
 
 // Size is a working size in pixels.
@@ -204,9 +224,31 @@ func (m *Manifest) Marshal() ([]byte, error) {
 }
 
 var (
-	namePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`)
-	filePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]*$`)
+	namePattern     = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`)
+	filePattern     = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]*$`)
+	otherCharacters = regexp.MustCompile(`[^a-z0-9_-]+`)
 )
+
+// NameOf returns the name of a bundle in the given folder: the folder's name in lower case, with a hyphen for each stretch
+// of other characters than letters, digits, - and _.
+func NameOf(folder string) string {
+	if abs, err := filepath.Abs(folder); err == nil {
+		folder = abs // such as "."
+	}
+	name := strings.Trim(otherCharacters.ReplaceAllString(strings.ToLower(filepath.Base(folder)), "-"), "-_")
+	if name == "" {
+		return "bundle"
+	}
+	return name
+}
+
+// CheckName returns an error unless name can be the name of a bundle.
+func CheckName(name string) error {
+	if !namePattern.MatchString(name) {
+		return fmt.Errorf("models.name: got %q, want lower case letters, digits, - and _, such as %q", name, NameOf(name))
+	}
+	return nil
+}
 
 // faults collects faults, one line each.
 type faults []error
@@ -240,6 +282,9 @@ func (m *Manifest) Validate() error {
 	f.oneOf("compound.upsample", m.Compound.Upsample, UpsampleGuided, UpsampleBilinear, UpsampleNearest)
 	if w := m.Compound.LSEWeight; !(w >= 0 && w <= 1000) {
 		f.bad("compound.lse_weight", w, "0 to 1000")
+	}
+	if m.Uncalibrated != "" && m.Denoiser == nil {
+		f.bad("uncalibrated", m.Uncalibrated, "nothing without a denoiser")
 	}
 	if m.Denoiser != nil {
 		if err := m.Denoiser.Validate(); err != nil {
@@ -277,8 +322,11 @@ func (e *EncoderSpec) validate(f *faults) {
 	if e.LogitsStride < 1 || e.LogitsStride > 256 {
 		f.bad("encoder.logits_stride", e.LogitsStride, "1 to 256")
 	}
-	if len(e.Classes) < 2 {
-		f.bad("encoder.classes", len(e.Classes), "at least 2 names")
+	if len(e.Classes) == 1 {
+		f.bad("encoder.classes", 1, "at least 2 names, or none")
+	}
+	if e.FeaturesOnly() && e.Stride > 0 && e.LogitsStride != MapStride(e.Stride) {
+		f.bad("encoder.logits_stride", e.LogitsStride, fmt.Sprintf("%d without classes", MapStride(e.Stride)))
 	}
 	if e.Multiple < 0 || e.Multiple > 1024 {
 		f.bad("encoder.multiple", e.Multiple, "0 to 1024")

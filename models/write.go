@@ -37,6 +37,25 @@ func Write(dir string, m Manifest, files map[string][]byte) error {
 	return nil
 }
 
+// CheckFolder returns an error if Write could not write a bundle to dir: for long work whose result is a bundle. It makes
+// the folders above dir, as Write does.
+func CheckFolder(dir string) error {
+	err := replaceable(dir)
+	if err == nil {
+		parent := filepath.Dir(filepath.Clean(dir))
+		if err = os.MkdirAll(parent, 0o755); err == nil {
+			var probe string
+			if probe, err = os.MkdirTemp(parent, ".oodcast-*"); err == nil {
+				err = os.Remove(probe)
+			}
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("write bundle %q: %w", dir, reason(err))
+	}
+	return nil
+}
+
 // replaceable returns an error unless dir is missing, empty, or holds a bundle.
 func replaceable(dir string) error {
 	entries, err := os.ReadDir(dir)

@@ -76,11 +76,14 @@ func New(cfg Config, outlets Outlets, options ...Option) (*Pipeline, error) {
 
 func newPipeline(outlets Outlets, options ...Option) *Pipeline {
 	p := &Pipeline{
-		outlets: outlets, log: slog.Default(), metrics: newMetrics(), openSource: openSource,
+		outlets: outlets, log: slog.Default(), metrics: newMetrics(),
 		ended: make(chan struct{}, 1), ready: make(chan struct{}),
 	}
 	for _, option := range options {
 		option(p)
+	}
+	if p.openSource == nil {
+		p.openSource = openSource(p.log)
 	}
 	return p
 }

@@ -1,11 +1,15 @@
 package pipeline
 
 import (
+	"log/slog"
+
 	"github.com/oodcast/oodcast/ingest"
 	"github.com/oodcast/oodcast/ingest/source"
 )
 
 // openSource is the default of WithSources.
-func openSource(cfg ingest.Config, pool *ingest.Pool, mayWait bool) (ingest.Source, error) {
-	return source.New(cfg, pool, source.Settings{MayWait: mayWait})
+func openSource(log *slog.Logger) OpenSource {
+	return func(cfg ingest.Config, pool *ingest.Pool, mayWait bool) (ingest.Source, error) {
+		return source.New(cfg, pool, source.Settings{MayWait: mayWait, Log: log})
+	}
 }

@@ -128,7 +128,7 @@ func (c *camera) stats() schema.Stats {
 	chosen := c.settings.detector.Load().ChoiceCounts()
 	s.BudgetMisses, s.TimestepsChanges = chosen.Misses, chosen.Changes
 	for reason, n := range map[string]uint64{
-		"capture:pool": src.DroppedPool, "capture:rate": src.DroppedRate,
+		"capture:pool": src.DroppedPool, "capture:rate": src.DroppedRate, "capture:unreadable": src.Unreadable,
 		"queue:overflow": c.frames.Dropped(), "score:paused": c.progress.skipped.Load(),
 	} {
 		if n > 0 {

@@ -34,6 +34,9 @@ func (c *BenchCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
+	if err := checkOutputs(c.JSON); err != nil {
+		return err
+	}
 	r, err := bench.Run(e, bundle, cfg, c.options())
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -144,6 +145,29 @@ func TestUnit(t *testing.T) {
 		strings.ReplaceAll(string(unit), "/opt/oodcast/bin/oodcast", "/bin/true"))
 	if out, err := exec.CommandContext(t.Context(), analyze, "verify", path).CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// mostExposed bounds the exposure level of the unit. systemd-analyze counts from 0 (confined) to 10.
+const mostExposed = 2.0
+
+// The unit can reach little of the system, in systemd's judgement.
+func TestUnitIsConfined(t *testing.T) {
+	analyze, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		t.Skip("systemd-analyze is not installed")
+	}
+	out, err := exec.CommandContext(t.Context(), analyze,
+		"security", "--offline=true", "--no-pager", "../../deploy/oodcast.service").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	level := regexp.MustCompile(`exposure level for oodcast.service: ([0-9.]+)`).FindSubmatch(out)
+	if level == nil {
+		t.Fatalf("no exposure level in\n%s", out)
+	}
+	if exposed, err := strconv.ParseFloat(string(level[1]), 64); err != nil || exposed > mostExposed {
+		t.Errorf("exposure level %s, want at most %.1f\n%s", level[1], mostExposed, out)
 	}
 }
 

@@ -29,7 +29,7 @@ type EvalCmd struct {
 	Scores        string   `type:"existingdir" help:"Folder of score files to evaluate instead of a bundle."`
 	Suffix        string   `default:"_scores.npy" help:"Ending of a score file after the name of the image."`
 	Limit         int      `placeholder:"N" help:"Evaluate only the first N images."`
-	OODValue      int      `name:"ood-value" default:"-1" help:"Label of anomalous pixels. Default: the label that the data set uses."`
+	OODValue      int      `name:"ood-value" default:"-1" help:"Label of anomalous pixels; 255, which otherwise means that a pixel does not count, for masks of two values. Default: the label that the data set uses, and in folder the larger of two."`
 	streamFlags   `embed:""`
 	paperFlags    `embed:""`
 	evalOutput    `embed:""`
@@ -74,8 +74,11 @@ func (c *EvalCmd) run(e *env) error {
 	if (c.Stream != "" || c.PaperTables) && (c.Report != "" || c.PerImage != "") {
 		return usagef("eval: --report and --per-image work on one set of images: leave out --stream and --paper-tables")
 	}
-	if c.OODValue >= dataset.Ignore {
-		return usagef("--ood-value: got %d, want 0 to 254", c.OODValue)
+	if c.OODValue > 255 {
+		return usagef("--ood-value: got %d, want 0 to 255", c.OODValue)
+	}
+	if err := checkOutputs(c.JSON, c.PerImage); err != nil {
+		return err
 	}
 	switch {
 	case c.Stream != "":
@@ -85,10 +88,26 @@ func (c *EvalCmd) run(e *env) error {
 	case c.Dataset == "" || c.Root == "":
 		return usagef("eval: want --dataset and --root, or --stream and --truth")
 	}
-	d, err := c.openDataset()
+	d, err := c.openDataset(e)
 	if err != nil {
 		return err
 	}
+	return labelHint(d, c.evalDataset(e, d))
+}
+
+// labelHint adds the labels of the masks to an error that the anomalous one does not occur.
+func labelHint(d *dataset.Dataset, err error) error {
+	if !errors.Is(err, eval.ErrNoPositive) {
+		return err
+	}
+	labels, lookErr := d.DescribeLabels()
+	if lookErr != nil {
+		return err
+	}
+	return fmt.Errorf("%w: the masks hold %s, but anomalous is %d: see --ood-value", err, labels, d.OOD)
+}
+
+func (c *EvalCmd) evalDataset(e *env, d *dataset.Dataset) error {
 	if c.Scores != "" {
 		row, err := eval.Measure(e, d, eval.Result{Dataset: d.Name, Method: "scores"}, d.ScoreFiles(c.Scores, c.Suffix), c.measure())
 		if err != nil {
@@ -104,19 +123,32 @@ func (c *EvalCmd) run(e *env) error {
 }
 
 // openDataset opens --dataset below --root.
-func (c *EvalCmd) openDataset() (*dataset.Dataset, error) {
+func (c *EvalCmd) openDataset(e *env) (*dataset.Dataset, error) {
 	d, err := dataset.Open(c.Dataset, c.Root)
 	if err != nil {
 		return nil, usageError{err}
+	}
+	if c.OODValue < 0 {
+		label, found, err := d.FindOOD()
+		if err != nil {
+			return nil, err
+		}
+		if found {
+			c.tellLabel(e, label)
+		}
 	}
 	c.restrict(d)
 	return d, nil
 }
 
+func (c *EvalCmd) tellLabel(e *env, label uint8) {
+	fmt.Fprintf(e.Stderr, "the masks have two values: %d is anomalous (--ood-value chooses another label)\n", label)
+}
+
 // restrict applies --ood-value and --limit.
 func (c *EvalCmd) restrict(d *dataset.Dataset) {
 	if c.OODValue >= 0 {
-		d.OOD = uint8(c.OODValue)
+		d.SetOOD(uint8(c.OODValue))
 	}
 	if c.Limit > 0 {
 		d.Items = d.Items[:min(c.Limit, len(d.Items))]
@@ -146,7 +178,11 @@ func (c *EvalCmd) openEvaluator(e *env) (_ *evaluator.Evaluator, err error) {
 	if b.Manifest, err = b.Override(c.Set...); err != nil {
 		return nil, usageError{fmt.Errorf("--set: %w", err)}
 	}
-	opts := evaluator.Options{ORT: c.options(), Seed: 1}
+	opts := evaluator.Options{ORT: c.options(), Seed: 1, Estimate: func(m method.Estimate) {
+		if m.Images > 1 {
+			fmt.Fprintln(e.Stderr, m)
+		}
+	}}
 	if c.Seed != nil {
 		opts.Seed = *c.Seed
 	}
@@ -165,7 +201,7 @@ func (c *EvalCmd) openEvaluator(e *env) (_ *evaluator.Evaluator, err error) {
 func (c *EvalCmd) evalRows(e *env, ev *evaluator.Evaluator, d *dataset.Dataset, rows []method.Row) ([]*eval.Measured, error) {
 	bar := newImageBar(e, "images", len(d.Items))
 	defer bar.finish()
-	results, err := ev.Dataset(e, d, bar.reading(opencv.ReadImage), rows, c.measure())
+	results, err := ev.Dataset(e, d, bar.reading(opencv.ReadStored), rows, c.measure())
 	if c.Seed != nil {
 		for _, r := range results {
 			r.LatencyMS = nil

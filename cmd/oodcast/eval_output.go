@@ -46,6 +46,6 @@ func (o *evalOutput) output(e *env, rows []*eval.Measured) error {
 	if o.Report == "" {
 		return nil
 	}
-	opts := evalreport.Options{FPR: eval.FPRConvention(o.FPR), Read: opencv.ReadImage}
+	opts := evalreport.Options{FPR: eval.FPRConvention(o.FPR), Read: opencv.ReadStored}
 	return evalreport.WriteFile(filepath.Join(o.Report, "index.html"), rows, opts)
 }

@@ -62,7 +62,7 @@ func readResults(path string) ([]eval.Result, error) {
 
 // paperRows evaluates every data set with the methods of the tables that the bundle and --reference allow.
 func (c *EvalCmd) paperRows(e *env) (results []*eval.Measured, err error) {
-	sets, err := c.paperDatasets()
+	sets, err := c.paperDatasets(e)
 	if err != nil {
 		return nil, err
 	}
@@ -93,9 +93,9 @@ func (c *EvalCmd) paperRows(e *env) (results []*eval.Measured, err error) {
 }
 
 // paperDatasets opens --dataset, or the data sets of the tables that are folders of --root.
-func (c *EvalCmd) paperDatasets() ([]*dataset.Dataset, error) {
+func (c *EvalCmd) paperDatasets(e *env) ([]*dataset.Dataset, error) {
 	if c.Dataset != "" {
-		d, err := c.openDataset()
+		d, err := c.openDataset(e)
 		return []*dataset.Dataset{d}, err
 	}
 	sets, err := paper.OpenDatasets(c.Root)

@@ -21,7 +21,7 @@ func (c *EvalCmd) readReference(e *env, ev *evaluator.Evaluator) error {
 	var sources []ingest.Source
 	pool := ingest.NewPool(4)
 	for _, uri := range c.Reference {
-		s, live, err := footage(uri, pool)
+		s, live, err := footage(e, uri, pool)
 		if err != nil {
 			return err
 		}

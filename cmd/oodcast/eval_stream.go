@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/oodcast/oodcast/detector/eval/method"
 	evalreport "github.com/oodcast/oodcast/detector/eval/report"
 	"github.com/oodcast/oodcast/detector/eval/stream"
 	"github.com/oodcast/oodcast/ingest"
@@ -29,13 +30,23 @@ func (c *EvalCmd) evalStream(e *env) (err error) {
 	if err != nil {
 		return err
 	}
-	src, err := c.streamSource()
+	src, err := c.streamSource(e)
 	if err != nil {
 		return usageError{err}
 	}
 	truth, err := stream.OpenTruth(c.Truth)
 	if err != nil {
 		return usageError{err}
+	}
+	if c.OODValue < 0 {
+		label, found, err := truth.FindOOD()
+		if err != nil {
+			return err
+		}
+		if found {
+			opts.OOD = label
+			c.tellLabel(e, label)
+		}
 	}
 	ev, err := c.openEvaluator(e)
 	if err != nil {
@@ -46,6 +57,7 @@ func (c *EvalCmd) evalStream(e *env) (err error) {
 	if err != nil {
 		return err
 	}
+	opts.Estimate = func(m method.Estimate) { fmt.Fprintln(e.Stderr, m) }
 	bar := newImageBar(e, "frames", -1)
 	results, err := ev.Stream(e, countedSource{src, bar}, truth, rows, opts)
 	bar.finish()
@@ -88,7 +100,7 @@ func (c *EvalCmd) streamOptions() (stream.Options, error) {
 }
 
 // streamSource opens --stream without dropping frames.
-func (c *EvalCmd) streamSource() (ingest.Source, error) {
+func (c *EvalCmd) streamSource(e *env) (ingest.Source, error) {
 	cfg := ingest.DefaultConfig()
 	cfg.URI = c.Stream
 	if c.FPS > 0 {
@@ -101,5 +113,5 @@ func (c *EvalCmd) streamSource() (ingest.Source, error) {
 	if u.Live() {
 		return nil, fmt.Errorf("--stream %s: want a file or a folder of pictures: a live stream has no truth", ingest.RedactURI(c.Stream))
 	}
-	return source.New(cfg, ingest.NewPool(4), source.Settings{MayWait: true})
+	return source.New(cfg, ingest.NewPool(4), source.Settings{MayWait: true, Log: e.Log})
 }

@@ -58,7 +58,7 @@ func TestEvalStreamUsage(t *testing.T) {
 	for want, args := range map[string][]string{
 		"want --dataset and --root, or --stream and --truth": {"eval"},
 		"--stream: want --truth":                             {"eval", "--stream", clip},
-		"no .png file in":                                    {"eval", "--stream", clip, "--truth", t.TempDir()},
+		"no mask (.png, .npy, .bmp, .tif, .jpg) in":          {"eval", "--stream", clip, "--truth", t.TempDir()},
 		"a live stream has no truth":                         {"eval", "--stream", "camera:0", "--truth", t.TempDir()},
 		"cannot be combined with --dataset":                  {"eval", "--stream", clip, "--truth", t.TempDir(), "--dataset", "folder"},
 		"--fps: got -1":                                      {"eval", "--stream", clip, "--truth", t.TempDir(), "--fps=-1"},

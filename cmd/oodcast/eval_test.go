@@ -186,3 +186,49 @@ func TestEvalMaskNetwork(t *testing.T) {
 		t.Errorf("rba without masks: exit %d, %q", code, stderr)
 	}
 }
+
+// Masks of 0 and 255, the commonest there are, give the figures of the same masks with 0 and 1, without a flag and with it.
+// Several images come with an estimate of the time.
+func TestEvalWhiteMasks(t *testing.T) {
+	dir := t.TempDir()
+	picturesOf(t, dir, 2, true)
+	scores := filepath.Join(dir, "scores")
+	must(t, "score", filepath.Join(dir, "images"), "--out", scores, "--format", "npy", "--timesteps", "1")
+	args := []string{"eval", "--dataset", "folder", "--root", dir, "--scores", scores, "--json", "-"}
+	want := must(t, args...)
+	masks := filepath.Join(dir, "labels_masks")
+	for _, name := range folderNames(t, masks) {
+		f, err := os.Open(filepath.Join(masks, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := png.Decode(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+		grey := m.(*image.Gray)
+		for i := range grey.Pix {
+			grey.Pix[i] *= 255
+		}
+		writePNG(t, filepath.Join(dir, "masks", name), grey)
+	}
+	if err := os.RemoveAll(masks); err != nil {
+		t.Fatal(err)
+	}
+	code, got, stderr := oodcast(t, args...)
+	if code != exitDone || got != want || !strings.Contains(stderr, "255 is anomalous") {
+		t.Errorf("exit code %d, %q, %s; want %s", code, stderr, got, want)
+	}
+	if got := must(t, append(args, "--ood-value", "255")...); got != want {
+		t.Errorf("--ood-value 255: %s, want %s", got, want)
+	}
+	code, _, stderr = oodcast(t, append(args, "--ood-value", "7")...)
+	if code != exitFailed || !strings.Contains(stderr, "the masks hold 0 and 255, but anomalous is 7") {
+		t.Errorf("exit code %d, %q", code, stderr)
+	}
+	code, _, stderr = oodcast(t, "eval", "--dataset", "folder", "--root", dir, "--method", "lse", "--json", "-")
+	if code != exitDone || !strings.Contains(stderr, "1 more images take about ") || strings.Count(stderr, "\n") != 2 {
+		t.Errorf("exit code %d, %q", code, stderr)
+	}
+}

@@ -17,9 +17,9 @@ import (
 func exitCode(err error) int {
 	var usage usageError
 	switch {
-	case errors.As(err, &usage), isAny(err, configs.ErrInvalid, models.ErrNotFound, models.ErrEncoderOnly,
+	case errors.As(err, &usage), isAny(err, configs.ErrInvalid, models.ErrNotFound, models.ErrEncoderOnly, models.ErrUncalibrated,
 		detector.ErrSetting, dataset.ErrUnknown, method.ErrUnknown, method.ErrNeedsDenoiser, method.ErrNeedsReference,
-		method.ErrNeedsMasks, ingest.ErrUnsupported):
+		method.ErrNeedsMasks, method.ErrNeedsClasses, ingest.ErrUnsupported):
 		return exitUsage
 	case isAny(err, ort.ErrNotInstalled, ort.ErrProvider, errMissing):
 		return exitNotInstalled

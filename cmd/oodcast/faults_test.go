@@ -64,6 +64,9 @@ func TestFaults(t *testing.T) {
 	quiet := []string{"--http", "127.0.0.1:0", "--nats", "off"}
 	runWith := func(args ...string) []string { return append(append([]string{"run"}, args...), quiet...) }
 
+	fitWith := func(args ...string) []string {
+		return append([]string{"fit", "--bundle", models.Default, "--source", clip, "--out", filepath.Join(dir, "fit")}, args...)
+	}
 	cases := []struct {
 		name string
 		args []string
@@ -146,6 +149,17 @@ func TestFaults(t *testing.T) {
 		{"fit: no such source", []string{
 			"fit", "--bundle", models.Default, "--source", dir + "/none.mp4", "--out", dir + "/fit",
 		}, exitUsage, []string{"none.mp4"}},
+		{"fit: a name that is none", fitWith("--name", "My.Bundle"), exitUsage, []string{"--name", "my-bundle"}},
+		{"fit: a size that is none", fitWith("--size", "1000x500"), exitUsage, []string{"--size", "multiples of 32"}},
+		{"fit: no folder for the result", fitWith("--json", dir+"/none/r.json"), exitUsage, []string{"none/r.json"}},
+		{"fit: a file above the bundle", []string{
+			"fit", "--bundle", models.Default, "--source", clip, "--out", text + "/bundle",
+		}, exitFailed, []string{"text.mp4/bundle", "not a directory"}},
+		{"bench: no folder for the result", []string{"bench", "--json", dir + "/none/r.json"}, exitUsage, []string{"none/r.json"}},
+		{"bench: a folder for the result", []string{"bench", "--json", dir}, exitUsage, []string{"it is a folder"}},
+		{"eval: no folder for the result", []string{
+			"eval", "--stream", clip, "--truth", dir, "--json", dir + "/none/r.json",
+		}, exitUsage, []string{"none/r.json"}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -19,6 +19,7 @@ type FitCmd struct {
 	Bundle        string        `default:"roadscene" placeholder:"B" help:"Bundle with the encoder: a name or a folder."`
 	Source        []string      `required:"" sep:"none" placeholder:"URI" help:"Normal footage: a file, a folder of images, a stream. May be repeated."`
 	Out           string        `required:"" placeholder:"DIR" help:"Folder of the new bundle."`
+	Size          string        `placeholder:"WxH" help:"Working size of the new bundle; smaller frames are enlarged to about as many pixels, in their own shape. Default: the size of --bundle, without enlarging."`
 	Name          string        `placeholder:"NAME" help:"Name of the new bundle. Default: the name of --bundle."`
 	Duration      time.Duration `placeholder:"D" help:"Read each source for this long at most; needed for live ones."`
 	Steps         int           `default:"${fit_steps}" placeholder:"N" help:"Optimiser steps (default ${default})."`
@@ -30,6 +31,8 @@ type FitCmd struct {
 	Blocks        []int         `default:"${fit_blocks}" placeholder:"N,N,N" help:"Input, middle and output blocks of the denoiser (default ${default})."`
 	Groups        int           `default:"${fit_groups}" placeholder:"N" help:"Groups of the denoiser's normalisation layers (default ${default})."`
 	Normalise     string        `default:"${fit_normalise}" placeholder:"HOW" help:"How features are scaled: per_channel or global (default ${default})."`
+	Whiten        bool          `help:"Whiten the features: scale their principal components in this footage to the same deviation."`
+	Drop          int           `name:"drop-components" placeholder:"N" help:"With --whiten: leave the N strongest components out."`
 	Scales        []float64     `default:"1" placeholder:"X" help:"Working sizes of training frames, as multiples of the bundle's (default ${default})."`
 	Jitter        bool          `default:"true" negatable:"" help:"Vary exposure, colour, noise and position of training frames (default on)."`
 	Flip          bool          `help:"Also mirror training frames, for moving cameras."`
@@ -56,8 +59,11 @@ func fitVars() map[string]string {
 
 // Run fits and writes the bundle.
 func (c *FitCmd) Run(e *env) error {
-	opt, err := c.options()
+	opt, err := c.options(e)
 	if err != nil {
+		return err
+	}
+	if err := checkOutputs(c.JSON); err != nil {
 		return err
 	}
 	bar := newFitBar(e)
@@ -84,12 +90,13 @@ func (c *FitCmd) Run(e *env) error {
 	return writeJSON(e, c.JSON, res)
 }
 
-func (c *FitCmd) options() (fit.Options, error) {
+func (c *FitCmd) options(e *env) (fit.Options, error) {
 	cfg := fit.DefaultConfig()
 	cfg.Steps, cfg.Batch, cfg.LR, cfg.Seed, cfg.Width = c.Steps, c.Batch, c.LR, c.Seed, c.Width
 	cfg.Denoiser = c.Denoiser
 	cfg.Scales, cfg.Jitter, cfg.Flip, cfg.MaxFrames = c.Scales, c.Jitter, c.Flip, c.MaxFrames
 	cfg.LSEWeight, cfg.Paper = c.LSEWeight, c.Paper
+	cfg.Whiten, cfg.DropComponents = c.Whiten, c.Drop
 	cfg.Groups, cfg.Normalise, cfg.Set, cfg.MaxCalibration = c.Groups, c.Normalise, c.Set, c.Calibration
 	if len(c.Blocks) != len(cfg.Blocks) {
 		return fit.Options{}, usagef("--blocks: got %d numbers, want 3, such as 2,0,2", len(c.Blocks))
@@ -110,9 +117,22 @@ func (c *FitCmd) options() (fit.Options, error) {
 		Config: cfg, Bundle: b, Out: c.Out, Name: c.Name, Duration: c.Duration, CalibrateOnly: c.CalibrateOnly, ORT: c.providerFlags.options(),
 	}
 	opt.ORT.Interrupt = nil // after a signal, the denoiser is still calibrated
+	if c.Name != "" {
+		if err := models.CheckName(c.Name); err != nil {
+			return fit.Options{}, usageError{fmt.Errorf("--name: %w", err)}
+		}
+	}
+	if c.Size != "" {
+		if opt.Size.Width, opt.Size.Height, err = parseSize(c.Size); err != nil {
+			return fit.Options{}, err
+		}
+		if n := b.Manifest.Encoder.SizeMultiple(); opt.Size.Width%n != 0 || opt.Size.Height%n != 0 {
+			return fit.Options{}, usagef("--size: got %s, want multiples of %d", c.Size, n)
+		}
+	}
 	pool := ingest.NewPool(8)
 	for _, uri := range c.Source {
-		s, live, err := footage(uri, pool)
+		s, live, err := footage(e, uri, pool)
 		if err != nil {
 			return fit.Options{}, err
 		}
@@ -126,10 +146,10 @@ func (c *FitCmd) options() (fit.Options, error) {
 }
 
 // footage opens a source that delivers every frame, and reports whether it is live and never ends.
-func footage(uri string, pool *ingest.Pool) (s ingest.Source, live bool, err error) {
+func footage(e *env, uri string, pool *ingest.Pool) (s ingest.Source, live bool, err error) {
 	cfg := ingest.DefaultConfig()
 	cfg.URI = uri
-	if s, err = source.New(cfg, pool, source.Settings{MayWait: true}); err != nil {
+	if s, err = source.New(cfg, pool, source.Settings{MayWait: true, Log: e.Log}); err != nil {
 		return nil, false, usageError{err}
 	}
 	u, err := ingest.ParseURI(uri)

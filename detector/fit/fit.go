@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/oodcast/oodcast/detector"
@@ -28,6 +29,9 @@ type run struct {
 	norm     normalisation
 	weights  weights
 	tensors  checkpoint.Tensors // the finished denoiser
+
+	encoder    []byte // encoder.onnx
+	goldenFile []byte // golden.json, if the encoder is not that of the given bundle
 }
 
 // Run fits the denoiser and writes the bundle. If ctx is cancelled while Run reads frames, it returns an error and leaves
@@ -40,6 +44,17 @@ func Run(ctx context.Context, opt Options) (*Result, error) {
 	if opt.CalibrateOnly && opt.Bundle.EncoderOnly() {
 		return nil, fmt.Errorf("fit: calibrate only: %w", models.ErrEncoderOnly)
 	}
+	if opt.CalibrateOnly && opt.Whiten {
+		return nil, errors.New("fit.whiten: got true, want false with calibrate only: it keeps the encoder")
+	}
+	if opt.LSEWeight > 0 && opt.Bundle.Manifest.Encoder.FeaturesOnly() {
+		return nil, fmt.Errorf("fit.lse_weight: got %v, want none: the bundle's encoder knows no classes, so there is no uncertainty "+
+			"to weigh", opt.LSEWeight)
+	}
+	manifest, err := opt.prepare()
+	if err != nil {
+		return nil, err
+	}
 	if opt.Progress == nil {
 		opt.Progress = func(Progress) {}
 	}
@@ -47,7 +62,7 @@ func Run(ctx context.Context, opt Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &run{opt: opt, begun: time.Now(), manifest: opt.Bundle.Manifest}
+	r := &run{opt: opt, begun: time.Now(), manifest: manifest}
 	err = r.run(ctx)
 	if err := errors.Join(err, runtime.Close()); err != nil {
 		return nil, err
@@ -65,6 +80,14 @@ func (r *run) run(ctx context.Context) error {
 		return err
 	}
 	r.result.Frames, r.result.CalibrationFrames, r.result.Tokens = got.Encoded, len(got.Held), got.Sample.tokens()
+	if err := r.check(got.Held); err != nil {
+		return err
+	}
+	if r.opt.Whiten {
+		if err := r.whiten(got); err != nil {
+			return err
+		}
+	}
 	if r.opt.CalibrateOnly {
 		if r.tensors, err = r.opt.Bundle.Denoiser(); err == nil {
 			err = r.manifest.Set(r.opt.Set...)
@@ -78,10 +101,38 @@ func (r *run) run(ctx context.Context) error {
 	got.Sample.data = nil
 	// Calibrate even if the training was cancelled: it takes seconds, and the training would be lost without it.
 	cal, err := r.calibrate(context.WithoutCancel(ctx), got.Held, got.Times)
+	if err != nil && !r.opt.CalibrateOnly {
+		return r.keep(err)
+	}
 	if err != nil {
 		return err
 	}
-	return r.write(cal)
+	return r.write(&cal)
+}
+
+// check returns an error for calibration frames that no training can make usable.
+func (r *run) check(held []detector.Encoding) error {
+	if err := finiteFeatures(held); err != nil {
+		return err
+	}
+	if r.manifest.Encoder.FeaturesOnly() {
+		return nil
+	}
+	if err := moments(held).Validate(); err != nil {
+		return fmt.Errorf("fit: the logits of this network say nothing about this footage (their logsumexp: %w): import the network "+
+			"with --logits none, or use other footage", err)
+	}
+	return nil
+}
+
+// keep writes the bundle without a calibration after fault, so that the training is not lost.
+func (r *run) keep(fault error) error {
+	r.manifest.Uncalibrated = strings.ReplaceAll(fault.Error(), "\n", "; ")
+	if err := r.write(nil); err != nil {
+		return errors.Join(fault, err)
+	}
+	return fmt.Errorf("%s: the trained denoiser is in %s; calibrate it with oodcast fit --calibrate-only --bundle %s",
+		r.manifest.Uncalibrated, r.opt.Out, r.opt.Out)
 }
 
 // fingerprint returns a hash of everything on which the features and weights of a fit depend.
@@ -104,11 +155,11 @@ func (r *run) fingerprint() (string, error) {
 
 // collect gathers the features. It continues from the state, if there is one.
 func (r *run) collect(ctx context.Context) (*collected, error) {
-	model, err := r.opt.Bundle.Encoder()
-	if err != nil {
+	var err error
+	if r.encoder, err = r.opt.Bundle.Encoder(); err != nil {
 		return nil, err
 	}
-	enc, err := ort.NewEncoder(model, r.opt.ORT)
+	enc, err := ort.NewEncoder(r.encoder, r.opt.ORT)
 	if err != nil {
 		return nil, err
 	}
@@ -182,7 +233,7 @@ func (r *run) describe(std float64) {
 	m, c := &r.manifest, r.opt.Config
 	width := c.Width
 	if width == 0 {
-		width = m.Encoder.Channels
+		width = m.Encoder.Channels + m.Encoder.Channels%2
 	}
 	m.Denoiser = &models.DenoiserConfig{
 		Channels: m.Encoder.Channels, Width: width, Groups: c.Groups, Blocks: c.Blocks, Time: models.TimeSinusoidal,
@@ -226,9 +277,9 @@ func (r *run) calibrate(
 	return cal, errors.Join(err, scorer.Close())
 }
 
-// write writes the bundle and removes the state. After an interruption the state stays, so that the same command can
-// continue.
-func (r *run) write(cal detector.Calibration) error {
+// write writes the bundle, without a calibration if cal is nil, and removes the state. After an interruption the state
+// stays, so that the same command can continue.
+func (r *run) write(cal *detector.Calibration) error {
 	files := map[string][]byte{}
 	for _, name := range r.opt.Bundle.FileNames() {
 		raw, err := r.opt.Bundle.ReadFile(name)
@@ -238,22 +289,30 @@ func (r *run) write(cal detector.Calibration) error {
 		files[name] = raw
 	}
 	var err error
-	if files[models.CalibrationFile], err = cal.Marshal(); err != nil {
-		return err
+	delete(files, models.CalibrationFile)
+	if cal != nil {
+		r.manifest.Uncalibrated = ""
+		if files[models.CalibrationFile], err = cal.Marshal(); err != nil {
+			return err
+		}
+	}
+	files[models.EncoderFile] = r.encoder
+	if r.goldenFile != nil {
+		files[models.GoldenFile] = r.goldenFile
 	}
 	if files[models.DenoiserFile], err = checkpoint.MarshalSafetensors(r.tensors, nil); err != nil {
 		return err
 	}
 	r.provenance()
-	if r.opt.Name != "" {
-		r.manifest.Name = r.opt.Name
-	}
 	files[models.CardFile] = r.card(files[models.CardFile], cal)
 	if err := models.Write(r.opt.Out, r.manifest, files); err != nil {
 		return err
 	}
 	r.result.Out, r.result.Seconds = r.opt.Out, time.Since(r.begun).Seconds()
-	r.result.Threshold, r.result.Timesteps = cal.DefaultThreshold(), r.manifest.Diffusion.Timesteps
+	r.result.Timesteps = r.manifest.Diffusion.Timesteps
+	if cal != nil {
+		r.result.Threshold = cal.DefaultThreshold()
+	}
 	r.opt.Progress(Progress{Phase: Done, Step: r.result.Steps, Steps: r.opt.Steps, Loss: r.result.Loss})
 	if r.result.Interrupted {
 		return nil
@@ -277,6 +336,11 @@ func (r *run) provenance() {
 		note["steps"], note["batch"], note["lr"], note["loss"] = r.result.Steps, r.opt.Batch, r.opt.LR, r.result.Loss
 		note["interrupted"] = r.result.Interrupted
 		p["fit"] = note
+	}
+	if r.opt.Whiten { // stays when another fit keeps this encoder
+		p["whitening"] = map[string]any{
+			"sources": r.opt.SourceNames, "components": r.manifest.Encoder.Channels, "dropped": r.opt.DropComponents,
+		}
 	}
 	r.manifest.Provenance = p
 }

@@ -38,6 +38,12 @@ type Config struct {
 	Normalise string `yaml:"normalise"`
 	// Groups is the number of groups of every GroupNorm. Default 1: a lower loss than with 8, and faster.
 	Groups int `yaml:"groups"`
+	// Whiten projects the features on their principal components in this footage, each scaled to deviation 1, before the
+	// training. The projection becomes a part of the bundle's encoder. Default false.
+	Whiten bool `yaml:"whiten"`
+	// DropComponents is the number of principal components that Whiten leaves out, the strongest first: normal footage varies
+	// along them. Default 0.
+	DropComponents int `yaml:"drop_components"`
 	// Scales are the working sizes at which training frames are encoded, as multiples of the bundle's. Default [1].
 	Scales []float64 `yaml:"scales,flow"`
 	// Jitter varies brightness, contrast, colour, noise and position of training frames. Default true.
@@ -122,6 +128,12 @@ func (c Config) Validate() error {
 	if c.Normalise != models.NormalisePerChannel && c.Normalise != models.NormaliseGlobal {
 		bad("normalise", fmt.Sprintf("%q", c.Normalise), "per_channel or global")
 	}
+	if c.DropComponents < 0 || c.DropComponents > 0 && !c.Whiten {
+		bad("drop_components", c.DropComponents, "0 or more, and 0 without whiten")
+	}
+	if c.Whiten && c.Paper {
+		bad("whiten", true, "false in paper mode")
+	}
 	for _, s := range c.Scales {
 		if !(s >= 0.1 && s <= 4) {
 			bad("scales", s, "0.1 to 4")
@@ -151,6 +163,7 @@ type Options struct {
 	Sources       []ingest.Source // streams of normal footage, read one after the other
 	Duration      time.Duration   // how long each source is read at most; 0 reads to the end
 	SourceNames   []string        // for the bundle's provenance, without passwords; see SourceName
+	Size          models.Size     // working size of the new bundle, to which smaller frames are enlarged; 0: the given bundle's
 	Out           string          // folder of the new bundle
 	Name          string          // name of the new bundle; "" keeps that of the given bundle
 	CalibrateOnly bool            // keep the denoiser of a complete bundle

@@ -29,6 +29,20 @@ var errState = errors.New("fit: unusable state")
 // stateDir returns the folder in which a fit of out keeps its state.
 func stateDir(out string) string { return filepath.Clean(out) + ".fit" }
 
+// checkState returns an error if no state can be written.
+func checkState(out string) error {
+	if err := os.MkdirAll(stateDir(out), 0o755); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(stateDir(out), ".probe-*")
+	if err != nil {
+		return err
+	}
+	err = errors.Join(f.Close(), os.Remove(f.Name()))
+	_ = os.Remove(stateDir(out)) // it stays if it holds a state
+	return err
+}
+
 // writeState writes a header and lists of numbers to a file in one step: the old state stays until the new one is complete
 // and on the disk.
 func writeState(path string, header any, lists ...[]float32) (err error) {

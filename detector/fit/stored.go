@@ -67,8 +67,9 @@ func readFeatures(path, key string) (c *collected, complete bool, err error) {
 			LogitsWidth: s.LogitsWidth, LogitsHeight: s.LogitsHeight, Classes: s.Classes, LSE: lists[1],
 			Guide: lists[2],
 		}
-		if len(e.Features) != s.Width*s.Height*s.Channels || len(e.LSE) != s.LogitsWidth*s.LogitsHeight ||
-			len(e.Guide) != 3*len(e.LSE) {
+		cells := s.LogitsWidth * s.LogitsHeight
+		if len(e.Features) != s.Width*s.Height*s.Channels || len(e.Guide) != 3*cells ||
+			len(e.LSE) != cells && (s.Classes > 0 || len(e.LSE) > 0) {
 			err = fmt.Errorf("%w: %s: frame of the wrong size", errState, path)
 		}
 		lists = lists[3:]

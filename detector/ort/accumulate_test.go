@@ -122,7 +122,7 @@ func TestAccumulationOnStills(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f, err := opencv.ReadImage(item.Image)
+		f, err := opencv.ReadStored(item.Image)
 		if err != nil {
 			t.Fatal(err)
 		}

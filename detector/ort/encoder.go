@@ -8,21 +8,24 @@ import (
 
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/ingest"
+	"github.com/oodcast/oodcast/models"
 )
 
 var _ detector.BatchEncoder = (*Encoder)(nil)
 
-// The inputs and outputs of every encoder, and the further outputs of mask-classification networks.
+// The inputs and outputs of encoders, the outputs of those without classes, and the further outputs of
+// mask-classification networks.
 var (
 	encoderInputs  = []string{"image", "size"}
 	encoderOutputs = []string{"features", "logits", "lse"}
+	featureOutputs = encoderOutputs[:1]
 	maskOutputs    = []string{"class_logits", "mask_logits"}
 )
 
 // Encoder runs an encoder graph. The inputs are image uint8[H,W,3] and size int64[2]; the outputs are features
 // float32[h,w,C], logits float32[K,lh,lw] and lse float32[lh,lw], and for a mask-classification network class_logits
 // float32[Q,K+1] and mask_logits float32[Q,mh,mw]. In a graph that takes several pictures at once, all of them but size
-// have N as a further, first dimension.
+// have N as a further, first dimension. A network without classes has the output features alone.
 //
 // An Encoder reuses its tensors and is not safe for concurrent use.
 type Encoder struct {
@@ -50,8 +53,11 @@ func NewEncoder(model []byte, opts Options) (*Encoder, error) {
 	}
 	e := &Encoder{session: s}
 	want := encoderOutputs
-	if len(s.Outputs()) > len(want) {
+	switch n := len(s.Outputs()); {
+	case n > len(want):
 		want = slices.Concat(encoderOutputs, maskOutputs)
+	case n == len(featureOutputs):
+		want = featureOutputs
 	}
 	if e.in, err = positions(names(s.Inputs()), encoderInputs); err == nil {
 		e.out, err = positions(names(s.Outputs()), want)
@@ -80,6 +86,9 @@ func positions(have, want []string) ([]int, error) {
 
 // HasMasks reports whether encodings have class and mask logits.
 func (e *Encoder) HasMasks() bool { return len(e.out) > len(encoderOutputs) }
+
+// FeaturesOnly reports whether encodings have neither logits nor lse.
+func (e *Encoder) FeaturesOnly() bool { return len(e.out) == len(featureOutputs) }
 
 // Provider returns the provider in use.
 func (e *Encoder) Provider() Provider { return e.session.Provider() }
@@ -254,6 +263,9 @@ func (e *Encoder) output(r encoderRun, number, i int) ([]float32, []int64) {
 // encoding returns the encoding of picture i of a run.
 func (e *Encoder) encoding(r encoderRun, i int) (*detector.Encoding, error) {
 	features, fs := e.output(r, 0, i)
+	if e.FeaturesOnly() {
+		return e.featuresOnly(features, fs)
+	}
 	logits, ls := e.output(r, 1, i)
 	lse, us := e.output(r, 2, i)
 	if len(fs) != 3 || len(ls) != 3 || len(us) != 2 || ls[1] != us[0] || ls[2] != us[1] {
@@ -274,6 +286,19 @@ func (e *Encoder) encoding(r encoderRun, i int) (*detector.Encoding, error) {
 	enc.Queries, enc.MaskHeight, enc.MaskWidth = int(cs[0]), int(ms[1]), int(ms[2])
 	enc.ClassLogits, enc.MaskLogits = classes, masks
 	return enc, nil
+}
+
+// featuresOnly returns the encoding of a picture by a network without classes.
+func (e *Encoder) featuresOnly(features []float32, shape []int64) (*detector.Encoding, error) {
+	size := Data[int64](e.size)
+	if len(shape) != 3 || shape[0] < 1 || shape[1] < 1 {
+		return nil, fmt.Errorf("encode: got features %v, want [h w C]", shape)
+	}
+	cell := int64(models.MapStride(int(size[0] / shape[0])))
+	return &detector.Encoding{
+		Height: int(shape[0]), Width: int(shape[1]), Channels: int(shape[2]), Features: features,
+		LogitsHeight: int(size[0] / cell), LogitsWidth: int(size[1] / cell),
+	}, nil
 }
 
 // Close frees the session and its tensors. It may be called more than once.

@@ -114,11 +114,20 @@ func (s *Session) open(model []byte, opts Options) error {
 	return nil
 }
 
-// ports reads the inputs and outputs of a serialised model. Asking ONNX Runtime would cost a second session.
+// ports reads the inputs and outputs of a serialised model and refuses one with weights in another file. Asking ONNX Runtime would cost a second session.
 func ports(model []byte) (in, out []graph.Value, err error) {
 	m, err := graph.Parse(model)
 	if err != nil {
 		return nil, nil, fmt.Errorf("ort: read model: %w", err)
+	}
+	// ONNX Runtime would look for them in the working directory, and no checksum covers them.
+	outside, err := graph.External(model)
+	if err != nil {
+		return nil, nil, fmt.Errorf("ort: read model: %w", err)
+	}
+	if len(outside) > 0 {
+		return nil, nil, fmt.Errorf("ort: read model: %w (%q): import the model again with oodcast models import",
+			graph.ErrExternal, outside[0])
 	}
 	in, out = m.Inputs(), m.Outputs()
 	if len(out) == 0 {

@@ -10,5 +10,8 @@
 // One delay remains: over RTSP, libavformat finds the end of an H.264 or H.265 picture by the beginning of the next one, so
 // these pictures are still one interval late. GStreamer's depayloaders go by RTP's marker and avoid the delay.
 //
+// A [Writer] writes an MP4 film whose pictures keep their own times, whole or not at all. OpenCV's writer takes one rate for
+// the whole film and does not report that the disk is full.
+//
 // Colours are converted as the stream describes them, and as BT.601 where it does not.
 package ffmpeg

@@ -7,6 +7,7 @@ package ffmpeg
 #include <stdlib.h>
 #include "reader.h"
 
+static int again(void) { return AVERROR(EAGAIN); }
 static int64_t nopts(void) { return AV_NOPTS_VALUE; }
 static double seconds(AVRational base, int64_t t) { return t * av_q2d(base); }
 static double rate(oodcast_av *r) { return av_q2d(av_guess_frame_rate(r->format, r->stream, NULL)); }
@@ -25,7 +26,13 @@ import (
 // Options say how a Reader opens and decodes.
 type Options struct {
 	// Live decodes the slices of one picture in parallel instead of successive pictures: no picture waits for the next.
+	// When a live stream without an end breaks off, the picture that FFmpeg still holds is dropped: it is old, and may be
+	// cut short.
 	Live bool
+	// Timeout is how long the next packet of a live stream may take.
+	Timeout time.Duration
+	// Track is the number of the video track to read, from 0; negative: the largest, or of several the default.
+	Track int
 	// Pairs are options of FFmpeg's demuxers and protocols, as key;value|key;value. Unknown keys are ignored.
 	Pairs string
 	// MaxPixels bounds width x height: larger pictures are not decoded.
@@ -34,18 +41,20 @@ type Options struct {
 
 // Reader decodes the pictures of one stream, one after the other. It belongs to one goroutine, which must close it.
 type Reader struct {
-	err   func() error  // why the reader was interrupted, nil before
-	stop  func() bool   // stops watching the context; false: the interruption has begun
-	gone  chan struct{} // closed after the interruption
-	turns int           // quarter turns to the right that make the pictures upright
-	c     *C.oodcast_av
+	err         func() error  // why the reader was interrupted, nil before
+	stop        func() bool   // stops watching the context; false: the interruption has begun
+	gone        chan struct{} // closed after the interruption
+	orientation int           // of the picture that Next decoded, as OODCAST_FLIP_X and so on
+	live        bool
+	jpegs       jpegs // what has come of a stream of pictures
+	c           *C.oodcast_av
 }
 
 // Open opens url as FFmpeg spells it: file:PATH, rtsp://… When ctx is done, a waiting call soon returns its error, and
 // every later call returns it at once. Errors do not contain the URL.
 func Open(ctx context.Context, url string, opt Options) (*Reader, error) {
 	Silence()
-	r := &Reader{err: ctx.Err, gone: make(chan struct{}), c: C.oodcast_av_alloc()}
+	r := &Reader{live: opt.Live, err: ctx.Err, gone: make(chan struct{}), c: C.oodcast_av_alloc()}
 	if r.c == nil {
 		return nil, errors.New("out of memory")
 	}
@@ -56,19 +65,57 @@ func Open(ctx context.Context, url string, opt Options) (*Reader, error) {
 	u, pairs := C.CString(url), C.CString(opt.Pairs)
 	defer C.free(unsafe.Pointer(u))
 	defer C.free(unsafe.Pointer(pairs))
-	slices := C.int(0)
+	live := C.int(0)
 	if opt.Live {
-		slices = 1
+		live = 1
 	}
-	if err := r.failure(C.oodcast_av_open(r.c, u, pairs, slices, C.int64_t(opt.MaxPixels))); err != nil {
+	timeout := C.int64_t(opt.Timeout.Microseconds())
+	err := r.failure(C.oodcast_av_open(r.c, u, pairs, C.int(opt.Track), live, timeout, C.int64_t(opt.MaxPixels)))
+	if errors.Is(err, errNoTrack) {
+		err = r.noTrack(opt.Track)
+	}
+	if err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
-	r.turns = int(C.oodcast_av_turns(r.c))
 	return r, nil
 }
 
+// ErrOnePicture means that an address of HTTP holds one picture and not a stream.
+var ErrOnePicture = errors.New("it is a single picture, and http:// is for streams: use the camera's address for MJPEG or RTSP")
+
+// noTrack says why a track was not found.
+func (r *Reader) noTrack(wanted int) error {
+	switch n := int(r.c.tracks); n {
+	case 0:
+		return errNoTrack
+	case 1:
+		return fmt.Errorf("it has one video track, with the number 0, and no track %d", wanted)
+	default:
+		return fmt.Errorf("it has %d video tracks, with the numbers 0 to %d, and no track %d", n, n-1, wanted)
+	}
+}
+
+// Track is the number of the video track that is read, from 0, and how many there are.
+func (r *Reader) Track() (number, of int) {
+	if r.c == nil {
+		return 0, 0
+	}
+	return int(r.c.track), int(r.c.tracks)
+}
+
+// TrackSize is the size in pixels that the head of the stream states for the track, 0 x 0 when it states none.
+func (r *Reader) TrackSize() (width, height int) {
+	if r.c == nil {
+		return 0, 0
+	}
+	return int(r.c.codec.width), int(r.c.codec.height)
+}
+
+// ErrNoPicture means that a packet of an endless stream has come but no picture yet.
+var ErrNoPicture = errors.New("no picture yet")
+
 // Next decodes the next picture and returns its size in pixels when it stands upright. Packets that cannot be decoded are
-// skipped. The end of the stream is io.EOF.
+// skipped. The end of the stream is io.EOF. Of an endless stream Next reads no more than one packet: see ErrNoPicture.
 func (r *Reader) Next() (width, height int, err error) {
 	if r.c == nil {
 		return 0, 0, errClosed
@@ -76,17 +123,58 @@ func (r *Reader) Next() (width, height int, err error) {
 	if err := r.err(); err != nil { // the interruption may not have reached FFmpeg yet
 		return 0, 0, err
 	}
-	if err := r.failure(C.oodcast_av_next(r.c)); err != nil {
+	if r.c.pictures != 0 {
+		err = r.nextJPEG()
+	} else {
+		err = r.failure(C.oodcast_av_next(r.c))
+	}
+	if err != nil {
 		return 0, 0, err
 	}
+	r.orientation = int(C.oodcast_av_orientation(r.c))
 	width, height = r.size()
 	return width, height, nil
+}
+
+// nextJPEG decodes the next picture of a stream of pictures. It reads from the network once at most.
+func (r *Reader) nextJPEG() error {
+	const chunk = 1 << 16
+	for waited := false; ; waited = true {
+		for {
+			jpeg, err := r.jpegs.next()
+			if err != nil {
+				return err
+			}
+			if jpeg == nil {
+				break
+			}
+			err = r.failure(C.oodcast_av_decode(r.c, (*C.uint8_t)(unsafe.Pointer(&jpeg[0])), C.int(len(jpeg))))
+			if err == nil {
+				r.jpegs.decoded()
+			}
+			if !errors.Is(err, ErrNoPicture) {
+				return err
+			}
+		}
+		if waited {
+			return ErrNoPicture
+		}
+		space := r.jpegs.space(chunk)
+		n := C.oodcast_av_read(r.c, (*C.uint8_t)(unsafe.Pointer(&space[0])), chunk)
+		if n < 0 {
+			if err := r.failure(n); !errors.Is(err, io.EOF) || r.c.single == 0 || r.jpegs.number > 1 {
+				return err
+			}
+			return ErrOnePicture
+		}
+		r.jpegs.grow(int(n))
+	}
 }
 
 // size is the size of the upright picture that Next decoded.
 func (r *Reader) size() (width, height int) {
 	width, height = int(r.c.frame.width), int(r.c.frame.height)
-	if r.turns%2 != 0 {
+	if r.orientation&C.OODCAST_SWAP != 0 {
 		return height, width
 	}
 	return width, height
@@ -103,13 +191,13 @@ func (r *Reader) RGB(dst []byte) error {
 	if want := 3 * width * height; want == 0 || len(dst) != want {
 		return fmt.Errorf("%d bytes for a picture of %d", len(dst), want)
 	}
-	return r.failure(C.oodcast_av_rgb(r.c, (*C.uint8_t)(unsafe.Pointer(&dst[0])), C.int(r.turns)))
+	return r.failure(C.oodcast_av_rgb(r.c, (*C.uint8_t)(unsafe.Pointer(&dst[0])), C.int(r.orientation)))
 }
 
 // Time is the time of the picture that Next decoded, counted from the start of the stream; ok is false when the picture
 // has none.
 func (r *Reader) Time() (t time.Duration, ok bool) {
-	if r.c == nil || r.c.frame.best_effort_timestamp == C.nopts() {
+	if r.c == nil || r.c.stream == nil || r.c.frame.best_effort_timestamp == C.nopts() {
 		return 0, false
 	}
 	pts := r.c.frame.best_effort_timestamp
@@ -119,9 +207,20 @@ func (r *Reader) Time() (t time.Duration, ok bool) {
 	return time.Duration(float64(C.seconds(r.c.stream.time_base, pts)) * float64(time.Second)), true
 }
 
+// Endless reports whether the stream is live and does not say where it ends. A film over HTTP does.
+func (r *Reader) Endless() bool { return r.c != nil && r.c.endless != 0 }
+
+// Packets is the number of packets that came, and how many of them began with a key frame.
+func (r *Reader) Packets() (all, keys uint64) {
+	if r.c == nil {
+		return 0, 0
+	}
+	return uint64(r.c.packets), uint64(r.c.keys)
+}
+
 // Rate is the nominal number of pictures per second, 0 when unknown.
 func (r *Reader) Rate() float64 {
-	if r.c == nil {
+	if r.c == nil || r.c.stream == nil {
 		return 0
 	}
 	if rate := float64(C.rate(r.c)); rate > 0 { // not NaN
@@ -143,7 +242,10 @@ func (r *Reader) Close() error {
 	return nil
 }
 
-var errClosed = errors.New("closed")
+var (
+	errClosed  = errors.New("closed")
+	errNoTrack = errors.New("it has no video track")
+)
 
 // failure turns FFmpeg's return value into an error.
 func (r *Reader) failure(code C.int) error {
@@ -153,12 +255,27 @@ func (r *Reader) failure(code C.int) error {
 	if err := r.err(); err != nil { // protocols report an interruption as all sorts of failure
 		return err
 	}
-	if code == C.AVERROR_EOF {
+	switch code {
+	case C.AVERROR_EOF:
 		return io.EOF
+	case C.OODCAST_ONE_PICTURE:
+		return ErrOnePicture
+	case C.AVERROR_STREAM_NOT_FOUND:
+		return errNoTrack
+	case C.again():
+		return ErrNoPicture
 	}
+	if reason := C.GoString(&r.c.reason[0]); reason != "" && !r.live {
+		return fmt.Errorf("%s: %s", reasonOf(code), reason)
+	}
+	return errors.New(reasonOf(code))
+}
+
+// reasonOf is FFmpeg's text for an AVERROR.
+func reasonOf(code C.int) string {
 	var text [C.AV_ERROR_MAX_STRING_SIZE]C.char
 	C.av_strerror(code, &text[0], C.AV_ERROR_MAX_STRING_SIZE)
-	return errors.New(C.GoString(&text[0]))
+	return C.GoString(&text[0])
 }
 
 // Silence stops FFmpeg from logging to stderr, in the whole process: its lines contain addresses with their credentials.

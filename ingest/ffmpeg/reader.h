@@ -10,10 +10,20 @@
 // A reader is an opened video file or stream. One thread calls all functions except oodcast_av_interrupt. Functions that
 // return an int return 0 or an AVERROR unless their comment says otherwise.
 typedef struct {
-	atomic_int interrupted; // FFmpeg polls it while it waits
+	atomic_int interrupted;
+	int live;         // packets come when they come
+	int endless;      // live, and the source has no end: when it stops, it broke off
+	int64_t timeout;  // how long a packet of a live stream may take, in microseconds
+	int64_t deadline; // of the running call, on av_gettime_relative's clock; 0: none
+	int expired;      // a call has exceeded its deadline
 	AVFormatContext *format;
+	AVIOContext *http; // of an address of HTTP
+	int pictures;      // http sends JPEG pictures, which the caller takes apart: see oodcast_av_read and oodcast_av_decode
+	int single;        // it may be one picture: the server does not call them parts
+	char reason[160];  // what FFmpeg logged when it failed to open, "" when it logged nothing
 	AVCodecContext *codec;
-	AVStream *stream; // belongs to format
+	AVStream *stream; // belongs to format; NULL for pictures
+	int track, tracks; // number of the stream among the video tracks, and how many there are
 	AVPacket *packet;
 	AVFrame *frame; // the picture decoded last
 	struct SwsContext *scaler;  // writes RGB, or BGR if there is a swapper
@@ -22,24 +32,41 @@ typedef struct {
 	uint8_t *rows[4]; // where scaler writes when it cannot write to the destination: padded rows, NULL until needed
 	int row_bytes[4];
 	int at_end; // the decoder has been told that no packet follows
+	uint64_t packets, keys; // of the stream, and those of them that begin with a key frame
 } oodcast_av;
 
 // oodcast_av_alloc returns a reader that is not open, or NULL when memory is short.
 oodcast_av *oodcast_av_alloc(void);
 
 // oodcast_av_open opens url. options are key;value|key;value for the demuxer and the protocol, which ignore unknown keys.
-// With slices the decoder works on the slices of one picture in parallel; without, on successive pictures, which delays
-// each of them.
-int oodcast_av_open(oodcast_av *r, const char *url, const char *options, int slices, int64_t max_pixels);
+// track is the number of the video track, from 0; -1 is the largest, or of several the one that is marked as the default. The
+// decoder works on the slices of one picture of a live stream in parallel, and on successive pictures of other films, which
+// delays each of them. A packet of a live stream may take up to timeout microseconds.
+int oodcast_av_open(oodcast_av *r, const char *url, const char *options, int track, int live, int64_t timeout,
+                    int64_t max_pixels);
 
-// oodcast_av_next decodes the next picture into frame; AVERROR_EOF at the end.
+// oodcast_av_next decodes the next picture into frame; AVERROR_EOF at the end. Of an endless stream it reads no more
+// than one packet, and returns AVERROR(EAGAIN) when that did not complete a picture.
 int oodcast_av_next(oodcast_av *r);
 
-// oodcast_av_rgb writes the picture to dst, packed RGB, after turns quarter turns to the right.
-int oodcast_av_rgb(oodcast_av *r, uint8_t *dst, int turns);
+// OODCAST_ONE_PICTURE is the error of an address that holds a single picture.
+enum { OODCAST_ONE_PICTURE = FFERRTAG('1', 'P', 'I', 'C') };
 
-// oodcast_av_turns returns how many quarter turns to the right make the pictures upright, 0 to 3.
-int oodcast_av_turns(const oodcast_av *r);
+// oodcast_av_read reads from http and returns how many bytes it has read, or an AVERROR. It waits up to the time-out.
+int oodcast_av_read(oodcast_av *r, uint8_t *dst, int size);
+
+// oodcast_av_decode decodes a JPEG picture into frame; AVERROR(EAGAIN) when it cannot be decoded.
+int oodcast_av_decode(oodcast_av *r, const uint8_t *jpeg, int size);
+
+// The orientation of a picture: what makes it upright. The picture is mirrored left to right, then top to bottom, and then its
+// rows become columns.
+enum { OODCAST_FLIP_X = 1, OODCAST_FLIP_Y = 2, OODCAST_SWAP = 4 };
+
+// oodcast_av_rgb writes the picture to dst, packed RGB, in the given orientation.
+int oodcast_av_rgb(oodcast_av *r, uint8_t *dst, int orientation);
+
+// oodcast_av_orientation returns the orientation of the picture that was decoded last.
+int oodcast_av_orientation(const oodcast_av *r);
 
 // oodcast_av_interrupt makes the running call and all later ones return AVERROR_EXIT soon. Any thread may call it.
 void oodcast_av_interrupt(oodcast_av *r);

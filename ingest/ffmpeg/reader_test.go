@@ -3,6 +3,7 @@ package ffmpeg_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -82,7 +84,7 @@ func TestPixels(t *testing.T) {
 			}
 			for _, live := range []bool{false, true} {
 				t.Run(fmt.Sprintf("%s %s live %v", format, size, live), func(t *testing.T) {
-					got, r := decode(t, path, ffmpeg.Options{Live: live, MaxPixels: 1 << 20})
+					got, r := decode(t, path, ffmpeg.Options{Track: -1, Live: live, MaxPixels: 1 << 20})
 					if len(got) != n || r.Rate() != 10 {
 						t.Fatalf("%d pictures at %v per second, want %d at 10", len(got), r.Rate(), n)
 					}
@@ -121,7 +123,7 @@ func worstDifference(a, b []byte) int {
 func TestPicturesDoNotAllocate(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "clip.avi")
 	run(t, "-f", "lavfi", "-i", "testsrc=size=64x48:rate=5", "-frames:v", "30", "-pix_fmt", "yuvj420p", "-c:v", "mjpeg", path)
-	r, err := ffmpeg.Open(t.Context(), "file:"+path, ffmpeg.Options{MaxPixels: 1 << 20})
+	r, err := ffmpeg.Open(t.Context(), "file:"+path, ffmpeg.Options{Track: -1, MaxPixels: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +154,7 @@ func TestColours(t *testing.T) {
 				"-f", "lavfi", "-i", "color=0xC81E1E:size=64x64:rate=5", "-frames:v", "5", "-vf",
 				"scale=out_color_matrix=" + matrix + ",format=yuv420p", "-c:v", "libx264", "-qp", "4",
 			}, tags...), path)...)
-			got, _ := decode(t, path, ffmpeg.Options{MaxPixels: 1 << 20})
+			got, _ := decode(t, path, ffmpeg.Options{Track: -1, MaxPixels: 1 << 20})
 			for _, p := range got {
 				middle := p.pix[3*(32*64+32):][:3]
 				if worst := worstDifference(middle, []byte{0xC8, 0x1E, 0x1E}); worst > 4 {
@@ -169,11 +171,11 @@ func TestPicturesStandUpright(t *testing.T) {
 	for _, size := range []string{"64x48", "66x50"} {
 		lying := filepath.Join(dir, size+".mp4")
 		run(t, "-f", "lavfi", "-i", "testsrc=size="+size+":rate=5", "-frames:v", "3", "-pix_fmt", "yuv420p", "-c:v", "libx264", lying)
-		want, _ := decode(t, lying, ffmpeg.Options{MaxPixels: 1 << 20})
+		want, _ := decode(t, lying, ffmpeg.Options{Track: -1, MaxPixels: 1 << 20})
 		for _, degrees := range []int{0, 270, 180, 90} { // the tag counts anticlockwise
 			path := filepath.Join(dir, fmt.Sprintf("%s-%d.mp4", size, degrees))
 			run(t, "-i", lying, "-c", "copy", "-metadata:s:v", fmt.Sprintf("rotate=%d", degrees), path)
-			got, _ := decode(t, path, ffmpeg.Options{MaxPixels: 1 << 20})
+			got, _ := decode(t, path, ffmpeg.Options{Track: -1, MaxPixels: 1 << 20})
 			for i, p := range got {
 				if w := want[i]; p.w != w.w || p.h != w.h || !bytes.Equal(p.pix, w.pix) {
 					t.Errorf("%s, rotate=%d: picture %d is %dx%d and not the lying one, turned", size, degrees, i, p.w, p.h)
@@ -197,10 +199,68 @@ func turnRight(p picture) picture {
 	return out
 }
 
+// The header of an MP4 file holds a matrix by which its pictures are shown, mirrored ones included. The program ffmpeg turns
+// its output the same way.
+func TestDisplayMatrix(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "clip.mp4")
+	run(t, "-f", "lavfi", "-i", "testsrc=size=64x48:rate=10", "-frames:v", "2", "-pix_fmt", "yuv444p", "-c:v", "libx264", path)
+	stored, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lying, _ := decode(t, path, ffmpeg.Options{Track: -1, MaxPixels: 1 << 20})
+	for _, m := range [][4]int32{{1, 0, 0, 1}, {-1, 0, 0, 1}, {-1, 0, 0, -1}, {1, 0, 0, -1}, {0, 1, 1, 0}, {0, 1, -1, 0}, {0, -1, -1, 0}, {0, -1, 1, 0}} {
+		t.Run(fmt.Sprint(m), func(t *testing.T) {
+			film := bytes.Clone(stored)
+			head := film[bytes.Index(film, []byte("tkhd"))+4:]
+			for i, v := range m {
+				binary.BigEndian.PutUint32(head[40+4*(i+i/2):], uint32(v<<16)) // of version 0
+			}
+			path := filepath.Join(dir, "turned.mp4")
+			if err := os.WriteFile(path, film, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			got, _ := decode(t, path, ffmpeg.Options{Track: -1, MaxPixels: 1 << 20})
+			for i, p := range got {
+				if w := show(lying[i], m); p.w != w.w || p.h != w.h || !bytes.Equal(p.pix, w.pix) {
+					t.Errorf("picture %d of %dx%d is not the one of %dx%d that the matrix shows", i, p.w, p.h, w.w, w.h)
+				}
+			}
+			want := run(t, "-i", path, "-f", "rawvideo", "-pix_fmt", "rgb24", "-")
+			if len(got) != 2 || worstDifference(slices.Concat(got[0].pix, got[1].pix), want) > 2 {
+				t.Errorf("%d pictures, not the two that the program ffmpeg shows", len(got))
+			}
+		})
+	}
+}
+
+// show returns the picture with each pixel at (x, y) moved to (a x + c y, b x + d y), for m = a, b, c, d.
+func show(p picture, m [4]int32) picture {
+	at := func(x, y int, a, c int32) int {
+		n := int(a)*x + int(c)*y
+		if a+c < 0 {
+			n += int(-a)*(p.w-1) + int(-c)*(p.h-1)
+		}
+		return n
+	}
+	out := picture{w: p.w, h: p.h, pix: make([]byte, len(p.pix))}
+	if m[0] == 0 {
+		out.w, out.h = p.h, p.w
+	}
+	for y := range p.h {
+		for x := range p.w {
+			to := at(x, y, m[1], m[3])*out.w + at(x, y, m[0], m[2])
+			copy(out.pix[3*to:][:3], p.pix[3*(y*p.w+x):])
+		}
+	}
+	return out
+}
+
 func TestPicturesOverTheLimitAreNotDecoded(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "clip.mkv")
 	run(t, "-f", "lavfi", "-i", "testsrc=size=320x240:rate=5", "-frames:v", "3", "-pix_fmt", "yuv420p", "-c:v", "libx264", path)
-	if r, err := ffmpeg.Open(t.Context(), "file:"+path, ffmpeg.Options{MaxPixels: 320*240 - 1}); err == nil {
+	if r, err := ffmpeg.Open(t.Context(), "file:"+path, ffmpeg.Options{Track: -1, MaxPixels: 320*240 - 1}); err == nil {
 		defer r.Close()
 		if w, h, err := r.Next(); err == nil {
 			t.Errorf("a picture of %dx%d was decoded, above the limit", w, h)
@@ -234,7 +294,7 @@ func TestAfterClose(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "clip.avi")
 	run(t, "-f", "lavfi", "-i", "testsrc=size=64x48:rate=5", "-frames:v", "3", "-c:v", "mjpeg", path)
 	ctx, cancel := context.WithCancel(t.Context())
-	r, err := ffmpeg.Open(ctx, "file:"+path, ffmpeg.Options{MaxPixels: 1 << 20})
+	r, err := ffmpeg.Open(ctx, "file:"+path, ffmpeg.Options{Track: -1, MaxPixels: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -250,6 +310,65 @@ func TestAfterClose(t *testing.T) {
 	_, _, err = r.Next()
 	if _, ok := r.Time(); err == nil || ok || r.Rate() != 0 || r.RGB(make([]byte, 3)) == nil {
 		t.Error("a closed reader still answers")
+	}
+}
+
+// Of several tracks the largest is read, of equal ones the default, and a number chooses. Cover pictures are no tracks.
+func TestTracks(t *testing.T) {
+	dir := t.TempDir()
+	inputs := func(sizes ...string) (args []string) {
+		for _, size := range sizes {
+			args = append(args, "-f", "lavfi", "-i", "testsrc=rate=5:size="+size)
+		}
+		return append(args, "-frames:v", "3", "-pix_fmt", "yuv420p", "-c:v", "mpeg2video")
+	}
+	cover := filepath.Join(dir, "cover.jpg")
+	run(t, "-f", "lavfi", "-i", "testsrc=size=640x480", "-frames:v", "1", cover)
+	small, sound := filepath.Join(dir, "small.mp4"), filepath.Join(dir, "sound.mp4")
+	run(t, append(inputs("64x48"), small)...)
+	run(t, "-f", "lavfi", "-i", "sine=duration=1", sound)
+	for name, args := range map[string][]string{
+		"first.mkv":   append(inputs("64x48", "128x96", "96x80"), "-map", "0", "-map", "1", "-map", "2", "-disposition:v", "0"),
+		"first.ts":    append(inputs("64x48", "128x96", "96x80"), "-map", "0", "-map", "1", "-map", "2"),
+		"equal.mkv":   append(inputs("64x48", "64x48", "48x64"), "-map", "0", "-map", "1", "-map", "2", "-disposition:v", "0", "-disposition:v:1", "default"),
+		"covered.mp4": {"-i", small, "-i", cover, "-map", "0", "-map", "1", "-c", "copy", "-disposition:v:1", "attached_pic"},
+	} {
+		run(t, append(args, filepath.Join(dir, name))...)
+	}
+	for _, tt := range []struct {
+		file       string
+		track      int
+		number, of int
+		w          int
+		fails      string
+	}{
+		{"first.mkv", -1, 1, 3, 128, ""},
+		{"first.ts", -1, 1, 3, 128, ""},
+		{"first.mkv", 0, 0, 3, 64, ""},
+		{"first.ts", 2, 2, 3, 96, ""},
+		{"first.mkv", 3, 0, 0, 0, "it has 3 video tracks, with the numbers 0 to 2, and no track 3"},
+		{"equal.mkv", -1, 1, 3, 64, ""},
+		{"covered.mp4", -1, 0, 1, 64, ""},
+		{"covered.mp4", 1, 0, 0, 0, "it has one video track, with the number 0, and no track 1"},
+		{"sound.mp4", -1, 0, 0, 0, "it has no video track"},
+	} {
+		t.Run(fmt.Sprint(tt.file, tt.track), func(t *testing.T) {
+			r, err := ffmpeg.Open(t.Context(), "file:"+filepath.Join(dir, tt.file), ffmpeg.Options{Track: tt.track, MaxPixels: 1 << 20})
+			if tt.fails != "" {
+				if err == nil || err.Error() != tt.fails {
+					t.Errorf("Open() = %v, want %q", err, tt.fails)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			number, of := r.Track()
+			if w, _, err := r.Next(); err != nil || w != tt.w || number != tt.number || of != tt.of {
+				t.Errorf("track %d of %d, %d wide, %v, want %d of %d, %d wide", number, of, w, err, tt.number, tt.of, tt.w)
+			}
+		})
 	}
 }
 

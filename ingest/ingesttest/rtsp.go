@@ -24,6 +24,7 @@ const (
 	Mute          // new connections are accepted and never answered
 	Garbage       // RTP packets carry random bytes
 	Noise         // random bytes come instead of RTP
+	NoKeys        // key frames are left out (H264)
 )
 
 // RTSPConfig describes the stream of an RTSPServer.
@@ -36,6 +37,8 @@ type RTSPConfig struct {
 	Picture Picture
 	// Codec is VP8, the default, or H264 or H265, which the program ffmpeg encodes.
 	Codec string
+	// UDP refuses RTP in TCP, as some cameras do.
+	UDP bool
 	// User and Password are required from clients when User is set.
 	User, Password string
 	// Digest asks for a digest login (RFC 2069) instead of a basic one.
@@ -195,6 +198,9 @@ func (s *RTSPServer) accept(l net.Listener) {
 		s.wg.Go(func() {
 			c.serve(s)
 			_ = conn.Close()
+			if c.udp != nil {
+				_ = c.udp.Close()
+			}
 			s.mu.Lock()
 			delete(s.mu.conns, c)
 			s.mu.Unlock()
@@ -263,7 +269,7 @@ func (s *RTSPServer) send(packets []*rtp.Packet, fault Fault, random *rand.ChaCh
 				c.write(raw)
 				continue
 			}
-			c.write(append([]byte{'$', 0, byte(len(raw) >> 8), byte(len(raw))}, raw...))
+			c.writeRTP(raw)
 		}
 	}
 }

@@ -20,6 +20,7 @@ import (
 type rtspConn struct {
 	conn    net.Conn
 	playing atomic.Bool
+	udp     net.Conn   // where RTP goes; nil: into the connection. Set before playing
 	writing sync.Mutex // answers and pictures are sent from different goroutines
 }
 
@@ -31,6 +32,30 @@ func (c *rtspConn) write(b []byte) {
 	if _, err := c.conn.Write(b); err != nil {
 		c.playing.Store(false)
 	}
+}
+
+// writeRTP sends an RTP packet.
+func (c *rtspConn) writeRTP(raw []byte) {
+	if c.udp != nil {
+		_, _ = c.udp.Write(raw)
+		return
+	}
+	c.write(append([]byte{'$', 0, byte(len(raw) >> 8), byte(len(raw))}, raw...))
+}
+
+// setupUDP opens the way to the ports that a client names, and returns the answer's transport.
+func (c *rtspConn) setupUDP(transport string) (string, error) {
+	_, ports, _ := strings.Cut(transport, "client_port=")
+	port, _, _ := strings.Cut(ports, "-")
+	host, _, err := net.SplitHostPort(c.conn.RemoteAddr().String())
+	if err != nil {
+		return "", err
+	}
+	if c.udp, err = net.Dial("udp", net.JoinHostPort(host, port)); err != nil {
+		return "", err
+	}
+	_, own, err := net.SplitHostPort(c.udp.LocalAddr().String())
+	return fmt.Sprintf("RTP/AVP;unicast;client_port=%s;server_port=%s-%s", ports, own, own), err
 }
 
 // serve answers requests until the client disconnects.
@@ -98,8 +123,18 @@ func (c *rtspConn) answer(s *RTSPServer, method, target string, header textproto
 			"v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=test\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\nc=IN IP4 0.0.0.0\r\n"+
 				"a=rtpmap:96 "+s.cfg.Codec+"/90000\r\na=control:trackID=0\r\n")
 	case "SETUP":
-		if !strings.Contains(header.Get("Transport"), "TCP") {
+		transport := header.Get("Transport")
+		if strings.Contains(transport, "TCP") == s.cfg.UDP {
 			reply("461 Unsupported Transport", "", "")
+			return true
+		}
+		if s.cfg.UDP {
+			transport, err := c.setupUDP(transport)
+			if err != nil {
+				reply("500 Internal Server Error", "", "")
+				return true
+			}
+			reply("200 OK", "Transport: "+transport+"\r\nSession: 1;timeout=60\r\n", "")
 			return true
 		}
 		reply("200 OK", "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\nSession: 1;timeout=60\r\n", "")

@@ -13,7 +13,7 @@ import (
 )
 
 // streamMPEG lets the program ffmpeg encode one picture per tick as H.264 or H.265 and forwards the RTP packets that come
-// back. The only fault that it supports is Stall.
+// back. The only faults that it supports are Stall and NoKeys.
 func (s *RTSPServer) streamMPEG() (err error) {
 	packets, err := net.ListenPacket("udp", anyPort)
 	if err != nil {
@@ -96,9 +96,31 @@ func (s *RTSPServer) forward(from net.PacketConn) {
 		s.mu.Lock()
 		fault := s.mu.fault
 		s.mu.Unlock()
-		if fault != Stall {
+		if fault != Stall && (fault != NoKeys || !beginsWithKey(picture)) {
 			s.send(picture, None, nil)
 		}
 		picture = nil
 	}
+}
+
+// beginsWithKey reports whether an H.264 picture is a key frame: it contains parameter sets or a slice that refers to no other
+// picture, alone or in a packet of several (RFC 6184).
+func beginsWithKey(picture []*rtp.Packet) bool {
+	const slice, parameters, several, fragment = 5, 7, 24, 28
+	for _, p := range picture {
+		if len(p.Payload) < 4 {
+			continue
+		}
+		kind := p.Payload[0] & 31
+		switch kind {
+		case several:
+			kind = p.Payload[3] & 31
+		case fragment:
+			kind = p.Payload[1] & 31
+		}
+		if kind == slice || kind == parameters {
+			return true
+		}
+	}
+	return false
 }

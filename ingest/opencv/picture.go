@@ -3,7 +3,6 @@ package opencv
 import (
 	"errors"
 	"fmt"
-	"image"
 	_ "image/jpeg" // for the sizes in the headers
 	_ "image/png"
 	"os"
@@ -28,12 +27,23 @@ func IsPicture(name string) bool {
 	}
 }
 
-// ReadImage reads a picture file into a frame that belongs to no pool. It does not apply a rotation in the EXIF data; grey
+// ReadImage reads a picture file into a frame that belongs to no pool. The picture is upright, as its EXIF data say; grey
 // becomes RGB, 16 bits become 8, and transparency is dropped.
-func ReadImage(path string) (*ingest.Frame, error) {
+func ReadImage(path string) (*ingest.Frame, error) { return readImage(path, (*Picture).Read) }
+
+// ReadStored is ReadImage without the orientation in the EXIF data: the pixels stand where the labels of a data set, which are
+// files of their own, have them. OpenCV turns a TIFF picture in any case.
+func ReadStored(path string) (*ingest.Frame, error) {
+	return readImage(path, func(p *Picture, path string) error {
+		_, err := p.read(path)
+		return err
+	})
+}
+
+func readImage(path string, read func(*Picture, string) error) (*ingest.Frame, error) {
 	p := NewPicture()
 	defer p.Close()
-	if err := p.Read(path); err != nil {
+	if err := read(p, path); err != nil {
 		return nil, err
 	}
 	f := ingest.NewFrame(p.Size())
@@ -55,18 +65,47 @@ func NewPicture() *Picture { return &Picture{bgr: gocv.NewMat(), scaled: gocv.Ne
 
 // Read decodes a picture file as ReadImage does.
 func (p *Picture) Read(path string) error {
-	if err := checkHeader(path); err != nil {
-		return fmt.Errorf("read picture %q: %w", path, err)
+	orientation, err := p.read(path)
+	if err == nil {
+		p.turn(orientation)
+	}
+	return err
+}
+
+// read decodes a picture file and returns the orientation in its EXIF data.
+func (p *Picture) read(path string) (orientation int, err error) {
+	orientation, err = inspect(path)
+	if err != nil {
+		return 0, fmt.Errorf("read picture %q: %w", path, err)
 	}
 	silence()
 	got := gocv.IMRead(path, gocv.IMReadColor|gocv.IMReadIgnoreOrientation)
 	if got.Empty() {
 		_ = got.Close()
-		return fmt.Errorf("read picture %q: %w", path, ingest.ErrUnreadable)
+		return 0, fmt.Errorf("read picture %q: %w: it cannot be decoded", path, ingest.ErrUnreadable)
 	}
 	_ = p.bgr.Close()
 	p.bgr = got
-	return nil
+	return orientation, nil
+}
+
+// turn makes a picture upright that was stored in the orientation, as EXIF numbers it.
+func (p *Picture) turn(orientation int) {
+	if 5 <= orientation && orientation <= 8 {
+		out := gocv.NewMat()
+		gocv.Transpose(p.bgr, &out)
+		_ = p.bgr.Close()
+		p.bgr = out
+	}
+	const topToBottom, leftToRight, both = 0, 1, -1
+	switch orientation {
+	case 2, 6:
+		gocv.Flip(p.bgr, &p.bgr, leftToRight)
+	case 3, 7:
+		gocv.Flip(p.bgr, &p.bgr, both)
+	case 4, 8:
+		gocv.Flip(p.bgr, &p.bgr, topToBottom)
+	}
 }
 
 // Size is the size of the picture in pixels, 0 x 0 when it is empty.
@@ -85,50 +124,6 @@ func (p *Picture) RGB(dst []byte, width, height int) error {
 func (p *Picture) Close() {
 	_ = p.bgr.Close()
 	_ = p.scaled.Close()
-}
-
-// checkHeader looks at the picture's size before OpenCV does: OpenCV ends the process when the size exceeds its limits.
-func checkHeader(path string) error {
-	file, err := os.Open(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return ingest.ErrNotFound
-	}
-	if err != nil {
-		return err // the caller wraps it
-	}
-	defer file.Close()
-	var w, h int
-	switch strings.ToLower(filepath.Ext(path)) {
-	case ".ppm", ".pgm", ".pnm":
-		w, h, err = netpbmSize(file)
-	default:
-		var c image.Config
-		c, _, err = image.DecodeConfig(file)
-		w, h = c.Width, c.Height
-	}
-	if err != nil {
-		return ingest.ErrUnreadable
-	}
-	return ingest.CheckSize(w, h)
-}
-
-// netpbmSize reads the header of a PPM or PGM file: a magic number, then numbers between white space and comments.
-func netpbmSize(file *os.File) (w, h int, err error) {
-	head := make([]byte, 512)
-	n, err := file.Read(head)
-	if err != nil {
-		return 0, 0, err // the caller replaces it
-	}
-	var text strings.Builder
-	for line := range strings.Lines(string(head[:n])) {
-		before, _, _ := strings.Cut(line, "#")
-		text.WriteString(before + " ")
-	}
-	var magic string
-	if _, err := fmt.Sscan(text.String(), &magic, &w, &h); err != nil || len(magic) != 2 || magic[0] != 'P' {
-		return 0, 0, ingest.ErrUnreadable
-	}
-	return w, h, nil
 }
 
 // WriteImage writes w*h packed RGB pixels in the format that the extension of path names (.png, .jpg, .webp, .bmp, .tif,

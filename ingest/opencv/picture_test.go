@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -88,29 +87,6 @@ func TestWriteImageErrors(t *testing.T) {
 				t.Errorf("WriteImage = %v, want %q", err, tt.has)
 			}
 		})
-	}
-}
-
-// A picture must stay aligned with its labels, so a rotation in the EXIF data is not applied.
-func TestExifRotationIsNotApplied(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "turned.jpg")
-	if err := opencv.WriteImage(path, 40, 20, slices.Repeat([]byte{1, 2, 3}, 800)); err != nil {
-		t.Fatal(err)
-	}
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	// One TIFF directory with one entry: tag 0x0112 (orientation), a short, 6 = turn by 90 degrees.
-	exif := "Exif\x00\x00MM\x00\x2A\x00\x00\x00\x08" +
-		"\x00\x01\x01\x12\x00\x03\x00\x00\x00\x01\x00\x06\x00\x00\x00\x00\x00\x00"
-	segment := append([]byte{0xFF, 0xE1, 0, byte(len(exif) + 2)}, exif...)
-	if err := os.WriteFile(path, slices.Insert(raw, 2, segment...), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	f, err := opencv.ReadImage(path)
-	if err != nil || f.Width != 40 || f.Height != 20 {
-		t.Errorf("ReadImage = %dx%d, %v, want 40x20", f.Width, f.Height, err)
 	}
 }
 

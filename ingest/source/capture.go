@@ -16,6 +16,7 @@ import (
 type capture struct {
 	src    *source
 	reader reader
+	live   bool // the stream has no end of its own
 	frames chan *ingest.Frame
 	ended  chan struct{} // closed when run has returned; err is final then
 	err    error
@@ -28,20 +29,19 @@ type capture struct {
 	}
 	pace  pacer
 	limit limiter
-	got   uint64        // pictures that this capture has read
-	base  time.Duration // stream time at which this round of the file began
+	got   uint64 // pictures that this round of the file has yielded
+
+	skipped uint64        // pictures that it has left out
+	base    time.Duration // stream time at which this round of the file began
 }
 
 func newCapture(s *source, r reader) *capture {
 	c := &capture{
-		src: s, reader: r,
+		src: s, reader: r, live: s.uri.Live(),
 		frames: make(chan *ingest.Frame), ended: make(chan struct{}),
 	}
 	if s.cfg.MaxFPS > 0 {
 		c.limit.interval = time.Duration(float64(time.Second) / s.cfg.MaxFPS)
-	}
-	if s.opens.Load() > 0 && !s.uri.Live() {
-		c.base = s.pts + s.interval(0)
 	}
 	return c
 }
@@ -70,7 +70,12 @@ func (c *capture) readAll(ctx context.Context) error {
 	if err := c.open(ctx); err != nil {
 		return err
 	}
-	c.src.opens.Add(1)
+	if f, ok := c.reader.(*film); ok {
+		c.live = !f.finite()
+	}
+	if c.src.opens.Add(1) > 1 && !c.live {
+		c.base = c.src.pts + c.src.interval(0)
+	}
 	for ctx.Err() == nil {
 		var width, height int
 		err := c.timed(false, func() (err error) {
@@ -85,14 +90,47 @@ func (c *capture) readAll(ctx context.Context) error {
 				return err
 			}
 			continue
+		case errors.Is(err, ingest.ErrNoKeyFrame), errors.Is(err, ingest.ErrNoPicture):
+			c.src.waiting.Store(&err)
+			continue
+		case err != nil && c.skip(err):
+			c.src.seq++ // so that the number of a frame stays that of its picture
+			continue
 		case err != nil:
 			return err
 		}
-		if err := c.pass(ctx, width, height); err != nil {
+		c.src.waiting.Store(nil)
+		if err := c.pass(ctx, width, height); err == nil {
+			c.got++
+		} else if !c.skip(err) {
 			return err
 		}
 	}
 	return nil
+}
+
+// name is the address for errors, or the file in a folder that was read last.
+func (c *capture) name() string {
+	if r, ok := c.reader.(skipper); ok && r.skips() != "" {
+		return r.skips()
+	}
+	return ingest.RedactURI(c.src.cfg.URI)
+}
+
+// skip leaves a picture out that cannot be used, if the reader allows that. It counts the picture and names it once.
+func (c *capture) skip(err error) bool {
+	r, ok := c.reader.(skipper)
+	if !ok || r.skips() == "" {
+		return false
+	}
+	s, name := c.src, r.skips()
+	s.unreadable.Add(1)
+	if !s.told[name] {
+		s.told[name] = true
+		s.log.Warn("picture left out", "error", err)
+	}
+	c.skipped++
+	return true
 }
 
 func (c *capture) open(ctx context.Context) error {
@@ -107,9 +145,9 @@ func (c *capture) pass(ctx context.Context, width, height int) error {
 	s.seq++
 	s.read.Add(1)
 	pts := c.stamp(now)
-	c.got++
-	if s.cfg.Realtime && !s.uri.Live() {
-		if now = c.pace.wait(ctx, pts); now.IsZero() {
+	// A film over the network is played at its own speed, unless it may wait as a file may.
+	if atOwnSpeed := s.cfg.Realtime || s.uri.Live() && !s.mayWait; atOwnSpeed && !c.live {
+		if now = c.pace.wait(ctx, pts, s.interval(c.reader.Rate())); now.IsZero() {
 			return nil
 		}
 	}
@@ -121,10 +159,10 @@ func (c *capture) pass(ctx context.Context, width, height int) error {
 		width, height = s.cfg.Width, s.cfg.Height
 	}
 	if err := s.pool.Fits(width, height); err != nil {
-		if !s.uri.Live() {
+		if !c.live {
 			err = fmt.Errorf("%w: %w", ingest.ErrUnreadable, err) // trying again does not help
 		}
-		return fmt.Errorf("read %q: %w", ingest.RedactURI(s.cfg.URI), err)
+		return fmt.Errorf("read %q: %w", c.name(), err)
 	}
 	f := c.frame(ctx, width, height)
 	if f == nil {
@@ -162,7 +200,7 @@ func (c *capture) frame(ctx context.Context, width, height int) *ingest.Frame {
 // stamp returns the stream time of the picture that was just read and remembers it.
 func (c *capture) stamp(now time.Time) time.Duration {
 	s := c.src
-	if s.uri.Live() {
+	if c.live {
 		if s.first.IsZero() {
 			s.first = now
 		}
@@ -195,13 +233,16 @@ func (c *capture) rewind(ctx context.Context) (again bool, err error) {
 	s := c.src
 	name := ingest.RedactURI(s.cfg.URI)
 	switch {
-	case s.uri.Live():
+	case c.live:
 		return false, fmt.Errorf("read %q: %w", name, ingest.ErrDisconnected)
+	case c.got == 0 && c.skipped > 0:
+		return false, fmt.Errorf("read %q: %w: none of its %d pictures can be read", name, ingest.ErrUnreadable, c.skipped)
 	case c.got == 0:
-		return false, fmt.Errorf("open video %q: %w", name, ingest.ErrUnreadable)
+		return false, fmt.Errorf("read %q: %w: no picture can be decoded", name, ingest.ErrUnreadable)
 	case !s.cfg.Loop:
 		return false, nil
 	}
+	c.got, c.skipped = 0, 0
 	c.base = s.pts + s.interval(c.reader.Rate())
 	_ = c.reader.Close()
 	return true, c.open(ctx)
@@ -224,9 +265,14 @@ func (c *capture) mark(opening bool, since time.Time) {
 func (c *capture) overdue() (call string, limit time.Duration) {
 	c.call.Lock()
 	defer c.call.Unlock()
-	call, limit = "read", 2*c.src.cfg.ReadTimeout
-	if c.call.opening {
+	read := c.src.cfg.ReadTimeout
+	switch {
+	case c.call.opening:
 		call, limit = "open", c.src.cfg.OpenTimeout
+	case c.src.uri.Kind == ingest.Camera, c.src.uri.Kind == ingest.GStreamer: // OpenCV has no time limit of its own
+		call, limit = "read", read
+	default: // FFmpeg ends its wait after the time-out; decoding takes its time
+		call, limit = "read", 2*read
 	}
 	if c.call.since.IsZero() || time.Since(c.call.since) < limit {
 		return "", 0

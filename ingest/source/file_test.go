@@ -1,9 +1,11 @@
 package source_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io/fs"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -186,6 +188,24 @@ func TestFileChangesSize(t *testing.T) {
 	}
 }
 
+// Two recordings of different sizes one after the other, each picture in its own size.
+func TestRecordingChangesSize(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "clip.ts")
+	film := slices.Concat(clip(t, "mpegts", "libx264"), clip(t, "mpegts", "libx264", "-vf", "scale=320:200"))
+	if err := os.WriteFile(path, film, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got, _, err := collect(t, config(path), 0)
+	if err != nil || len(got) != 40 {
+		t.Fatalf("%d pictures, %v, want 40", len(got), err)
+	}
+	for i, f := range got {
+		if want := [][2]int{{160, 120}, {320, 200}}[i/20]; f.w != want[0] || f.h != want[1] {
+			t.Errorf("picture %d is %dx%d, want %v", i, f.w, f.h, want)
+		}
+	}
+}
+
 // A phone stores an upright film as lying pictures and a tag.
 func TestFileIsTurnedUpright(t *testing.T) {
 	dir := t.TempDir()
@@ -239,6 +259,29 @@ func TestRealtimePacesFile(t *testing.T) {
 	}
 }
 
+// Two recordings one after the other in one file: the second begins a day later, or before the first.
+func TestRealtimeDoesNotFreezeAtAJump(t *testing.T) {
+	first, late, early := clip(t, "mpegts", "libx264", "-output_ts_offset", "50000"), clip(t, "mpegts", "libx264", "-output_ts_offset", "80000"),
+		clip(t, "mpegts", "libx264", "-output_ts_offset", "10")
+	for name, second := range map[string][]byte{"ahead": late, "back": early, "the same": first} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "jump.ts")
+			if err := os.WriteFile(path, slices.Concat(first, second), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			cfg := config(path)
+			cfg.Realtime = true
+			got, _, err := collect(t, cfg, 0)
+			if err != nil || len(got) < 35 {
+				t.Fatalf("%d pictures, %v, want 40", len(got), err)
+			}
+			if took := got[len(got)-1].captured.Sub(got[0].captured); took < 3*time.Second || took > 20*time.Second {
+				t.Errorf("played for %v, want 4s", took)
+			}
+		})
+	}
+}
+
 func TestMaxFPSAndSize(t *testing.T) {
 	cfg := config(vtest)
 	cfg.MaxFPS, cfg.Width, cfg.Height = 2, 320, 224
@@ -285,6 +328,81 @@ func TestFolderOfDifferentSizes(t *testing.T) {
 	}
 	if want := []int{24, 32, 20, 40}; !slices.Equal(sides, want) {
 		t.Errorf("sides in order %v, want %v", sides, want)
+	}
+}
+
+// What cannot be read in a folder is left out, counted, and named once; the rest is delivered, upright.
+func TestUnreadablePicturesAreLeftOut(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name string, side int) {
+		if err := opencv.WriteImage(filepath.Join(dir, name), side, 32, slices.Repeat([]byte{9, 80, 200}, side*32)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("1.jpg", 32)
+	write("3.jpg", 48)
+	write("8.png", 64)
+	write("9.png", 300)
+	cut, err := os.ReadFile(filepath.Join(dir, "3.jpg"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = errors.Join(
+		os.WriteFile(filepath.Join(dir, "2.jpg"), []byte("<html>404</html>"), 0o600),
+		os.WriteFile(filepath.Join(dir, "4.jpg"), cut[:len(cut)/2], 0o600),
+		os.Symlink(filepath.Join(dir, "gone"), filepath.Join(dir, "5.jpg")),
+		os.Symlink(t.TempDir(), filepath.Join(dir, "6.jpg")),
+		os.WriteFile(filepath.Join(dir, "7.png"), nil, 0o600),
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text bytes.Buffer
+	pool := ingest.NewBoundedPool(3, 3*100*32*3) // 9.png needs more
+	cfg := config(dir)
+	cfg.Loop = true
+	src, err := source.New(cfg, pool, source.Settings{MayWait: true, Log: slog.New(slog.NewTextHandler(&text, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var widths []int
+	err = src.Run(ctx, func(_ context.Context, f *ingest.Frame) error {
+		defer f.Release()
+		if number := int(f.Seq) % 9; f.PTS%(900*time.Millisecond) != time.Duration(number)*100*time.Millisecond || number != []int{0, 2, 7}[len(widths)%3] {
+			t.Errorf("picture %d has number %d and time %v", len(widths), f.Seq, f.PTS)
+		}
+		if widths = append(widths, f.Width); len(widths) == 6 {
+			cancel()
+		}
+		return nil
+	})
+	if want := []int{32, 48, 64, 32, 48, 64}; err != nil || !slices.Equal(widths, want) {
+		t.Errorf("Run() = %v, widths %v, want %v", err, widths, want)
+	}
+	if n := src.(ingest.Counter).Stats().Unreadable; n < 10 {
+		t.Errorf("%d left out in two rounds, want 2 x 5 before the last picture of the second", n)
+	}
+	for _, name := range []string{"2.jpg", "4.jpg", "5.jpg", "6.jpg", "7.png", "9.png"} {
+		if n := strings.Count(text.String(), "/"+name); n != 1 {
+			t.Errorf("%s is named %d times, want once: %s", name, n, text.String())
+		}
+	}
+}
+
+func TestFolderWithoutAReadablePicture(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"1.jpg", "2.jpg"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("no picture"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cfg := config(dir)
+	cfg.Loop = true
+	if _, stats, err := collect(t, cfg, 0); !errors.Is(err, ingest.ErrUnreadable) || stats.Unreadable != 2 ||
+		!strings.Contains(err.Error(), "none of its 2 pictures") {
+		t.Errorf("Run() = %v, stats %+v", err, stats)
 	}
 }
 

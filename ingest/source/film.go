@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -19,6 +20,7 @@ type film struct {
 	url        string
 	options    ffmpeg.Options
 	refusal    error // the sentinel for a film that does not open
+	log        *slog.Logger
 
 	r             *ffmpeg.Reader
 	width, height int    // of the picture that Next decoded
@@ -26,23 +28,23 @@ type film struct {
 }
 
 // streamFilm returns a reader of a network stream.
-func streamFilm(name, url string, cfg ingest.Config) *film {
+func streamFilm(name, url string, cfg ingest.Config, log *slog.Logger) *film {
 	options := cfg.FFmpegOptions
 	if options == "" {
 		options = streamOptions(cfg.ReadTimeout)
 	}
 	return &film{
-		kind: "stream", name: name, url: url, refusal: ingest.ErrConnect,
-		options: ffmpeg.Options{Live: true, Pairs: options, MaxPixels: ingest.MaxPixels},
+		kind: "stream", name: name, url: url, refusal: ingest.ErrConnect, log: log,
+		options: ffmpeg.Options{Track: cfg.Stream, Live: true, Timeout: cfg.ReadTimeout, Pairs: options, MaxPixels: ingest.MaxPixels},
 	}
 }
 
 // fileFilm returns a reader of a video file.
-func fileFilm(name, path string) *film {
+func fileFilm(name, path string, cfg ingest.Config, log *slog.Logger) *film {
 	return &film{
-		kind: "video", name: name, url: "file:" + path, refusal: ingest.ErrUnreadable,
+		kind: "video", name: name, url: "file:" + path, refusal: ingest.ErrUnreadable, log: log,
 		// A playlist must not reach out to the network.
-		options: ffmpeg.Options{Pairs: "protocol_whitelist;file,crypto,data", MaxPixels: ingest.MaxPixels},
+		options: ffmpeg.Options{Track: cfg.Stream, Pairs: "protocol_whitelist;file,crypto,data", MaxPixels: ingest.MaxPixels},
 	}
 }
 
@@ -52,12 +54,18 @@ func (v *film) Open(ctx context.Context) error {
 	switch {
 	case err == nil:
 		v.r = r
+		if number, of := r.Track(); of > 1 {
+			width, height := r.TrackSize()
+			v.log.Info("video track", "stream", number, "of", of, "width", width, "height", height)
+		}
 		return nil
 	case v.options.Live:
 		return fmt.Errorf("open %s %q: %w: %w", v.kind, v.name, v.refusal, err)
-	default: // FFmpeg's reasons for files are about details of the format
-		return fmt.Errorf("open %s %q: %w", v.kind, v.name, v.refusal)
 	}
+	if kind := opencv.PictureKind(strings.TrimPrefix(v.url, "file:")); kind != "" {
+		err = fmt.Errorf("it is %s: convert it to JPEG or PNG", kind)
+	}
+	return fmt.Errorf("open %s %q: %w: %w", v.kind, v.name, v.refusal, err)
 }
 
 // Next implements reader.
@@ -66,6 +74,8 @@ func (v *film) Next() (width, height int, err error) {
 	switch {
 	case errors.Is(err, io.EOF):
 		return 0, 0, err
+	case errors.Is(err, ffmpeg.ErrNoPicture):
+		return 0, 0, v.waiting()
 	case err != nil && v.options.Live:
 		return 0, 0, fmt.Errorf("read %q: %w: %w", v.name, ingest.ErrDisconnected, err)
 	case err != nil:
@@ -75,6 +85,14 @@ func (v *film) Next() (width, height int, err error) {
 		return 0, 0, fmt.Errorf("read %q: %w", v.name, err)
 	}
 	return v.width, v.height, nil
+}
+
+// waiting is what a stream waits for that delivers packets and no picture.
+func (v *film) waiting() error {
+	if all, keys := v.r.Packets(); all > 0 && keys == 0 {
+		return ingest.ErrNoKeyFrame
+	}
+	return ingest.ErrNoPicture
 }
 
 // RGB implements reader. FFmpeg writes straight into dst. Only a picture that has to be scaled goes through a buffer, because
@@ -100,9 +118,12 @@ func (v *film) rgb(dst []byte, width, height int) error {
 	return opencv.Scale(dst, width, height, v.unscaled, v.width, v.height)
 }
 
+// finite reports whether the film has an end, as files do, over HTTP too.
+func (v *film) finite() bool { return v.r != nil && !v.r.Endless() }
+
 // Position implements reader. The pictures of a stream are stamped when they come.
 func (v *film) Position() (time.Duration, bool) {
-	if v.options.Live {
+	if !v.finite() {
 		return 0, false
 	}
 	return v.r.Time()
@@ -110,10 +131,14 @@ func (v *film) Position() (time.Duration, bool) {
 
 // Rate implements reader.
 func (v *film) Rate() float64 {
-	if v.options.Live {
+	if !v.finite() {
 		return 0
 	}
-	return v.r.Rate()
+	const slowest = 0.1 // slower rates come from files with gaps
+	if rate := v.r.Rate(); rate >= slowest {
+		return rate
+	}
+	return 0
 }
 
 // Close implements reader.
@@ -128,12 +153,12 @@ func (v *film) Close() error {
 
 // streamOptions are the options that FFmpeg gets for network streams.
 //
-// TCP, because lost packets make a picture anomalous; no sound; a short probe, where there is one: the first frame is 0.2 s
+// TCP, because lost packets make a picture anomalous, and UDP only where the camera refuses TCP; no sound; a short probe, where there is one: the first frame is 0.2 s
 // old instead of 2 s, most of which FFmpeg would spend on measuring the frame rate. "nobuffer" is not among them: it breaks
 // VP8 over RTSP.
 func streamOptions(timeout time.Duration) string {
 	return strings.Join([]string{
-		"rtsp_transport;tcp", "allowed_media_types;video", "analyzeduration;500000", "probesize;65536", "fpsprobesize;0",
+		"rtsp_transport;tcp+udp", "rtsp_flags;prefer_tcp", "allowed_media_types;video", "analyzeduration;500000", "probesize;65536", "fpsprobesize;0",
 		fmt.Sprintf("timeout;%d", timeout.Microseconds()),
 	}, "|")
 }

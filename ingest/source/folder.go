@@ -29,14 +29,27 @@ func Pictures(dir string) ([]string, error) {
 		}
 	}
 	if len(files) == 0 {
-		return nil, fmt.Errorf("open folder %q: %w: it holds no .png, .jpg, .bmp, .webp, .tif or .ppm file",
-			dir, ingest.ErrUnreadable)
+		return nil, fmt.Errorf("open folder %q: %w: it holds no .png, .jpg, .bmp, .webp, .tif or .ppm file%s",
+			dir, ingest.ErrUnreadable, otherPicture(dir, entries))
 	}
 	slices.SortStableFunc(files, compareNatural)
 	for i, f := range files {
 		files[i] = filepath.Join(dir, f)
 	}
 	return files, nil
+}
+
+// otherPicture tells of a picture in a folder that has the wrong format; "" when there is none among the first files.
+func otherPicture(dir string, entries []os.DirEntry) string {
+	for _, e := range entries[:min(len(entries), 100)] {
+		if !e.Type().IsRegular() {
+			continue
+		}
+		if kind := opencv.PictureKind(filepath.Join(dir, e.Name())); kind != "" {
+			return fmt.Sprintf("; %s is %s: convert it to JPEG or PNG", e.Name(), kind)
+		}
+	}
+	return ""
 }
 
 // compareNatural orders names as cmp.Compare does, except that it orders runs of digits by their value.
@@ -111,6 +124,14 @@ func (p *folder) RGB(dst []byte, width, height int) error {
 		return fmt.Errorf("read %q: %w", p.path(), err)
 	}
 	return nil
+}
+
+// skips implements skipper. A picture that was asked for by name must not be left out.
+func (p *folder) skips() string {
+	if p.dir == "" || p.next == 0 {
+		return ""
+	}
+	return p.path()
 }
 
 // path is the file that Next read last.

@@ -11,13 +11,11 @@ type pacer struct {
 }
 
 // wait waits until the picture at stream time pts is due and returns the time then, or the zero time when ctx is done first.
-func (p *pacer) wait(ctx context.Context, pts time.Duration) time.Time {
-	const late = 500 * time.Millisecond // a file that is later than this goes on from here instead of catching up
+// step is the usual time between two pictures.
+func (p *pacer) wait(ctx context.Context, pts, step time.Duration) time.Time {
 	now := time.Now()
-	if p.start.IsZero() || now.Sub(p.start) > pts+late {
-		p.start = now.Add(-pts)
-	}
-	timer := time.NewTimer(p.start.Add(pts).Sub(now))
+	pause := p.pause(now, pts, step)
+	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -25,6 +23,19 @@ func (p *pacer) wait(ctx context.Context, pts time.Duration) time.Time {
 	case <-ctx.Done():
 		return time.Time{}
 	}
+}
+
+// pause is how long after now the picture at stream time pts is due. A file that is late goes on from here instead of catching
+// up. So does a file whose time jumps ahead, as in a recording that was put together: it waits for no longer than one step.
+func (p *pacer) pause(now time.Time, pts, step time.Duration) time.Duration {
+	const late, early = 500 * time.Millisecond, 2 * time.Second
+	switch ahead := pts - now.Sub(p.start); {
+	case p.start.IsZero(), ahead < -late:
+		p.start = now.Add(-pts)
+	case ahead > max(early, 2*step):
+		p.start = now.Add(step - pts)
+	}
+	return p.start.Add(pts).Sub(now)
 }
 
 // limiter lets at most one frame per interval pass on average. The zero limiter lets all frames pass.

@@ -14,7 +14,8 @@ import (
 type reader interface {
 	// Open opens it. A reader that can be interrupted returns soon from this call and from later ones when ctx is done.
 	Open(ctx context.Context) error
-	// Next decodes the next picture and returns its size in pixels; ingest.CheckSize accepts it. The end is io.EOF.
+	// Next decodes the next picture and returns its size in pixels; ingest.CheckSize accepts it. The end is io.EOF. After
+	// ingest.ErrNoKeyFrame and ingest.ErrNoPicture, Next is to be called again: something came, but no picture.
 	Next() (width, height int, err error)
 	// RGB writes the picture that Next decoded to dst as packed RGB, scaled to width x height: 3*width*height bytes.
 	RGB(dst []byte, width, height int) error
@@ -26,12 +27,18 @@ type reader interface {
 	Close() error
 }
 
+// skipper is implemented by readers of pictures that do not depend on each other: one that cannot be used is left out.
+type skipper interface {
+	// skips returns the name of the picture that Next read last, or tried to; "" when it must not be left out.
+	skips() string
+}
+
 // newReader chooses the reader for the source's address.
 func (s *source) newReader() (reader, error) {
 	name := ingest.RedactURI(s.cfg.URI)
 	switch s.uri.Kind {
 	case ingest.Stream:
-		return streamFilm(name, s.uri.Target, s.cfg), nil
+		return streamFilm(name, s.uri.Target, s.cfg, s.log), nil
 	case ingest.Camera:
 		return opencv.NewCamera(name, s.uri.Target)
 	case ingest.GStreamer:
@@ -56,8 +63,10 @@ func (s *source) pathReader(name string) (reader, error) {
 		return &folder{dir: path, rate: s.cfg.FPS}, nil
 	case opencv.IsPicture(path):
 		return &folder{files: []string{path}, rate: s.cfg.FPS}, nil
+	case info.Mode().IsRegular() && info.Size() == 0:
+		return nil, fmt.Errorf("open video %q: %w: the file is empty", name, ingest.ErrUnreadable)
 	}
-	return fileFilm(name, path), nil
+	return fileFilm(name, path, s.cfg, s.log), nil
 }
 
 var (

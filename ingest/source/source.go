@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"sync/atomic"
 	"time"
 
@@ -16,21 +17,27 @@ const stopGrace = 1500 * time.Millisecond
 type Settings struct {
 	// MayWait lets the source wait for a free frame when its pool is empty. Otherwise it drops the new picture and counts it.
 	MayWait bool
+	// Log is told what was left out and which of several tracks is read. nil: nobody is told.
+	Log *slog.Logger
 }
 
-// source implements ingest.Source and ingest.Counter.
+// source implements ingest.Source, ingest.Counter and ingest.Waiter.
 type source struct {
 	cfg     ingest.Config
 	uri     ingest.URI
 	pool    *ingest.Pool
 	mayWait bool
+	log     *slog.Logger
+	told    map[string]bool // the unreadable pictures that have been logged; the capture's
 
 	first time.Time     // when the first frame of a live source came
 	seq   uint64        // of the next frame
 	pts   time.Duration // of the last frame
 
-	read, delivered, droppedPool, droppedRate, opens, abandoned atomic.Uint64
-	hanging                                                     atomic.Int64
+	waiting atomic.Pointer[error] // what the open stream waits for; nil: nothing to tell
+
+	read, delivered, droppedPool, droppedRate, unreadable, opens, abandoned atomic.Uint64
+	hanging                                                                 atomic.Int64
 }
 
 // New returns the source that cfg describes; it opens nothing yet. Its frames come from pool. The source is an
@@ -43,7 +50,13 @@ func New(cfg ingest.Config, pool *ingest.Pool, settings Settings) (ingest.Source
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("source %q: %w", ingest.RedactURI(cfg.URI), err)
 	}
-	return &source{cfg: cfg, uri: uri, pool: pool, mayWait: settings.MayWait}, nil
+	log := settings.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &source{
+		cfg: cfg, uri: uri, pool: pool, mayWait: settings.MayWait, log: log.With("camera", cfg.Name), told: map[string]bool{},
+	}, nil
 }
 
 // Stats implements ingest.Counter.
@@ -51,8 +64,16 @@ func (s *source) Stats() ingest.Stats {
 	return ingest.Stats{
 		Read: s.read.Load(), Delivered: s.delivered.Load(),
 		DroppedPool: s.droppedPool.Load(), DroppedRate: s.droppedRate.Load(),
-		Opens: s.opens.Load(), Abandoned: s.abandoned.Load(), Hanging: uint64(max(s.hanging.Load(), 0)),
+		Unreadable: s.unreadable.Load(), Opens: s.opens.Load(), Abandoned: s.abandoned.Load(), Hanging: uint64(max(s.hanging.Load(), 0)),
 	}
+}
+
+// Waiting implements ingest.Waiter.
+func (s *source) Waiting() error {
+	if err := s.waiting.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // Run implements ingest.Source.
@@ -64,6 +85,8 @@ func (s *source) Run(ctx context.Context, sink ingest.Sink) error {
 	c := newCapture(s, r)
 	captureCtx, stop := context.WithCancel(ctx)
 	defer stop()
+	s.waiting.Store(nil)
+	defer s.waiting.Store(nil)
 	go c.run(captureCtx)
 	err = s.deliver(ctx, c, sink)
 	stop()
@@ -111,4 +134,5 @@ func (s *source) deliver(ctx context.Context, c *capture, sink ingest.Sink) erro
 var (
 	_ ingest.Source  = (*source)(nil)
 	_ ingest.Counter = (*source)(nil)
+	_ ingest.Waiter  = (*source)(nil)
 )

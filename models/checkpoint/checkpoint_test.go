@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 func TestOpenTorchElementTypes(t *testing.T) {
@@ -63,6 +65,21 @@ func TestOpenTorchModule(t *testing.T) {
 	}
 }
 
+// TestOpenTorchLegacy compares a file in the format before PyTorch 1.6 with the same tensors in the zip format.
+func TestOpenTorchLegacy(t *testing.T) {
+	want, _, err := OpenTorch("testdata/types.pt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, _, err := OpenTorch("testdata/legacy.pt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(want, got, cmpopts.EquateNaNs()); d != "" {
+		t.Error(d)
+	}
+}
+
 func TestOpenTorchMeta(t *testing.T) {
 	_, meta, err := OpenTorch("testdata/types.pt")
 	if err != nil {
@@ -89,16 +106,23 @@ func TestOpenTorchRefuses(t *testing.T) {
 		}
 		return p
 	}
+	old, err := os.ReadFile("testdata/legacy.pt")
+	if err != nil {
+		t.Fatal(err)
+	}
 	flipped := slices.Clone(whole)
 	flipped[bytes.Index(flipped, []byte{0, 0, 0x80, 0x3f, 0, 0, 0, 0x40})] ^= 0x55 // inside a storage
 	huge := "\x80\x02}q\x00X\xff\xff\xff\x7fabc."
 	tests := []struct{ name, path, want string }{
 		{"missing", filepath.Join(dir, "no.pt"), "no such file"},
 		{"folder", dir, "it is a folder"},
-		{"empty", write("empty.pt", nil), "not a torch zip file"},
+		{"empty", write("empty.pt", nil), "not a torch file"},
 		{"truncated", write("cut.pt", whole[:len(whole)/2]), "truncated"},
 		{"flipped", write("flip.pt", flipped), "checksum"},
-		{"legacy", "testdata/legacy.pt", "before 1.6"},
+		{"legacy, truncated", write("old.pt", old[:len(old)-5]), "truncated"},
+		{"legacy, cut in a pickle", write("older.pt", old[:200]), "truncated"},
+		{"legacy, version", write("odd.pt", bytes.Replace(old, []byte("M\xe9\x03."), []byte("M\xea\x03."), 1)), "version 1002"},
+		{"legacy, order", write("order.pt", bytes.Replace(old, []byte("endianq\x02\x88"), []byte("endianq\x02\x89"), 1)), "byte order"},
 		{"code", "testdata/executes.pt", `names "posix.system"`},
 		{"module", "testdata/wholemodel.pt", `names "torch.nn.modules.container.Sequential"`},
 		{"protocol", "testdata/protocol4.pt", "protocol 4 is not supported"},
@@ -106,6 +130,8 @@ func TestOpenTorchRefuses(t *testing.T) {
 		{"length", write("len.pt", zipOf(t, map[string]string{"a/data.pkl": huge})), "runs past the end"},
 		{"reduce", write("r.pt", zipOf(t, map[string]string{"a/data.pkl": "\x80\x02)R."})), "damaged pickle"},
 		{"object", write("o.pt", zipOf(t, map[string]string{"a/data.pkl": "(i__builtin__\nobject\n."})), "0x69"},
+		{"keys", write("k.pt", zipOf(t, map[string]string{"a/data.pkl": "\x80\x02}(X\x05\x00\x00\x00epochK\x01X\x04\x00\x00\x00argsNu."})), `no dictionary of tensors, only "epoch", "args"`},
+		{"eval", write("e.pt", zipOf(t, map[string]string{"a/data.pkl": "\x80\x02c__builtin__\neval\n."})), `names "__builtin__.eval"`},
 		{"nothing", write("n.pt", zipOf(t, map[string]string{"a/data.pkl": "\x80\x02}."})), "no dictionary of tensors"},
 	}
 	for _, tt := range tests {
@@ -124,6 +150,51 @@ func TestOpenTorchRefuses(t *testing.T) {
 	}
 	if _, err := os.Stat("/tmp/should-not-exist"); err == nil {
 		t.Error("the pickle was executed")
+	}
+}
+
+// The weights are found wherever they are, beside settings of all kinds, which are left out. testdata/extras.py wrote the file.
+func TestOpenTorchExtras(t *testing.T) {
+	ts, meta, err := OpenTorch("testdata/extras.pt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if meta["epoch"] != 12 || meta["args"] != nil {
+		t.Errorf("plain values %v", meta)
+	}
+	want := map[string][]float32{"weight": {1, 2, 3}, "bias": {4}, "scale": {5, 6}} // without module. and net.
+	got := map[string][]float32{}
+	for name, x := range ts.Unwrapped() {
+		got[name] = x.Data
+		if x.Name != name {
+			t.Errorf("tensor %q is called %q", name, x.Name)
+		}
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestUnwrapped(t *testing.T) {
+	tensors := func(names ...string) Tensors {
+		ts := Tensors{}
+		for _, n := range names {
+			ts[n] = &Tensor{Name: n, Data: []float32{1, 2}}
+		}
+		return ts
+	}
+	for _, tt := range []struct{ in, want []string }{
+		{[]string{"module.a.w", "module.b.w"}, []string{"a.w", "b.w"}},
+		{[]string{"model._orig_mod.module.a.w", "model._orig_mod.module.b"}, []string{"a.w", "b"}},
+		{[]string{"module.a.w", "b.w"}, []string{"b.w", "module.a.w"}},
+		{[]string{"a.module.w"}, []string{"a.module.w"}},
+		{[]string{"module."}, []string{"module."}},
+		{[]string{"modules.a", "modules.b"}, []string{"modules.a", "modules.b"}},
+		{nil, nil},
+	} {
+		if got := slices.Sorted(maps.Keys(tensors(tt.in...).Unwrapped())); !slices.Equal(got, tt.want) {
+			t.Errorf("%q: %q, want %q", tt.in, got, tt.want)
+		}
 	}
 }
 
@@ -230,7 +301,7 @@ func TestOpenTorchEfficientViT(t *testing.T) {
 }
 
 func FuzzReadTorch(f *testing.F) {
-	for _, name := range []string{"types.pt", "module.pt", "executes.pt", "protocol4.pt"} {
+	for _, name := range []string{"types.pt", "module.pt", "executes.pt", "protocol4.pt", "legacy.pt", "extras.pt"} {
 		raw, err := os.ReadFile(filepath.Join("testdata", name))
 		if err != nil {
 			f.Fatal(err)
@@ -247,7 +318,7 @@ func FuzzReadTorch(f *testing.F) {
 
 // FuzzUnpickle calls the pickle machine directly, without the archive and its checksums.
 func FuzzUnpickle(f *testing.F) {
-	for _, name := range []string{"types.pt", "module.pt", "executes.pt"} {
+	for _, name := range []string{"types.pt", "module.pt", "executes.pt", "extras.pt", "wholemodel.pt"} {
 		z, err := zip.OpenReader(filepath.Join("testdata", name))
 		if err != nil {
 			f.Fatal(err)

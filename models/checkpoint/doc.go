@@ -4,8 +4,9 @@
 // bfloat16, integers, bool), the values arrive as float32, row-major, in one slice per tensor. Integers above 2^24 lose
 // their last digits; only counters such as BatchNorm's num_batches_tracked become that large.
 //
-// The package reads two formats, PyTorch's zip archive with a pickle inside (OpenTorch) and safetensors
-// (ReadSafetensors), and encodes safetensors. Files are untrusted: sizes are checked against the bytes that are really
-// there before memory is allocated, the pickle may name tensors, storages and OrderedDict and nothing else, and every
-// error names the file and the reason. Nothing here panics on bad input.
+// The package reads PyTorch's files, which are a zip archive with a pickle inside or, before PyTorch 1.6, a row of pickles
+// (OpenTorch), and safetensors (ReadSafetensors). It encodes safetensors. Files are untrusted: sizes are checked against
+// the bytes that are really there before memory is allocated, nothing that a pickle names is executed (objects other than
+// tensors, storages and dictionaries stand for nothing), and every error names the file and the reason. Nothing here
+// panics on bad input.
 package checkpoint

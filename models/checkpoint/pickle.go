@@ -35,7 +35,8 @@ type view struct {
 	stride  []int
 }
 
-// global resolves the few names that a file of tensors needs and refuses all others.
+// global resolves the few names that a file of tensors needs. Other names stand for nothing, and those that could only
+// run code are refused.
 func global(module, name string) (any, error) {
 	switch {
 	case module == "collections" && name == "OrderedDict":
@@ -44,10 +45,14 @@ func global(module, name string) (any, error) {
 		return callable(rebuildTensor), nil
 	case module == "torch._utils" && name == "_rebuild_parameter":
 		return callable(rebuildParameter), nil
-	case module == "torch":
-		if e, ok := storageElems[name]; ok {
-			return storageClass{e}, nil
-		}
+	case module == "torch._utils" && name == "_rebuild_parameter_with_state":
+		return callable(rebuildParameter), nil
+	case module == "torch._tensor" && name == "_rebuild_from_type_v2":
+		return callable(rebuildFromType), nil
+	case module == "torch" && storageElems[name].size > 0:
+		return storageClass{storageElems[name]}, nil
+	case !hostile(module, name):
+		return opaqueClass{module + "." + name}, nil
 	}
 	return nil, fmt.Errorf("the pickle names %q: only tensors are read, nothing is executed", module+"."+name)
 }
@@ -60,6 +65,9 @@ func (c callable) Call(args ...any) (any, error) { return c(args) }
 func rebuildTensor(args []any) (any, error) {
 	if len(args) < 6 {
 		return nil, fmt.Errorf("_rebuild_tensor_v2 with %d arguments", len(args))
+	}
+	if o, ok := args[0].(*opaque); ok { // a storage of complex or quantised numbers
+		return o, nil
 	}
 	s, ok := args[0].(storage)
 	offset, okOffset := args[1].(int)
@@ -76,11 +84,30 @@ func rebuildParameter(args []any) (any, error) {
 	if len(args) < 1 {
 		return nil, errors.New("_rebuild_parameter without arguments")
 	}
-	v, ok := args[0].(*view)
-	if !ok {
-		return nil, errors.New("_rebuild_parameter of something that is not a tensor")
+	switch v := args[0].(type) {
+	case *view, *opaque:
+		return v, nil
 	}
-	return v, nil
+	return nil, errors.New("_rebuild_parameter of something that is not a tensor")
+}
+
+// rebuildFromType takes (function, class, arguments, state), as subclasses of tensors have it, and returns what the
+// function makes of the arguments if it is one that makes tensors.
+func rebuildFromType(args []any) (any, error) {
+	if len(args) < 3 {
+		return nil, fmt.Errorf("_rebuild_from_type_v2 with %d arguments", len(args))
+	}
+	f, ok := args[0].(callable)
+	t, okArgs := args[2].(*types.Tuple)
+	if !ok || !okArgs {
+		return &opaque{}, nil
+	}
+	if len(*t) > 0 {
+		if _, nested := (*t)[0].(callable); nested {
+			return nil, errors.New("_rebuild_from_type_v2 inside itself")
+		}
+	}
+	return f(*t)
 }
 
 func ints(v any) ([]int, bool) {
@@ -103,6 +130,9 @@ func persistent(id any) (any, error) {
 	if !ok || t.Len() < 5 {
 		return nil, errors.New("a persistent id is not a storage tuple")
 	}
+	if o, ok := t.Get(1).(opaqueClass); ok {
+		return &opaque{class: o.name}, nil
+	}
 	kind, okKind := t.Get(0).(string)
 	class, okClass := t.Get(1).(storageClass)
 	key, okKey := t.Get(2).(string)
@@ -114,10 +144,15 @@ func persistent(id any) (any, error) {
 }
 
 // unpickle runs the pickle machine on raw after scan has found only harmless instructions in it.
-func unpickle(raw []byte) (v any, err error) {
-	if err := scan(raw); err != nil {
+func unpickle(raw []byte) (any, error) {
+	if _, err := scan(raw); err != nil {
 		return nil, err
 	}
+	return runPickle(raw, persistent)
+}
+
+// runPickle runs the pickle machine on instructions that scan has accepted. load resolves persistent ids.
+func runPickle(raw []byte, load func(id any) (any, error)) (v any, err error) {
 	defer func() { // the machine indexes its stack and hashes foreign keys: a damaged stream may make it panic
 		if p := recover(); p != nil {
 			v, err = nil, errors.New("damaged pickle")
@@ -125,7 +160,7 @@ func unpickle(raw []byte) (v any, err error) {
 	}()
 	u := pickle.NewUnpickler(bytes.NewReader(raw))
 	u.FindClass = global
-	u.PersistentLoad = persistent
+	u.PersistentLoad = load
 	v, err = u.Load()
 	if err != nil {
 		return nil, fmt.Errorf("damaged pickle: %w", err)
@@ -134,23 +169,23 @@ func unpickle(raw []byte) (v any, err error) {
 }
 
 // scan reads the instructions of a pickle without executing them. It accepts the instructions that torch.save writes
-// (protocols 2 and 3) and refuses all others: those that build objects, unknown names, and lengths beyond the end, for
-// which the machine would otherwise allocate memory.
-func scan(raw []byte) error {
+// (protocols 2 and 3) and refuses all others, names that could only run code, and lengths beyond the end, for which the
+// machine would otherwise allocate memory. It returns the length of the pickle.
+func scan(raw []byte) (int, error) {
 	at := 0
 	for at < len(raw) {
 		op := raw[at]
 		at++
 		arg, err := operand(op, raw[at:])
 		if err != nil {
-			return fmt.Errorf("pickle, byte %d: %w", at-1, err)
+			return 0, fmt.Errorf("pickle, byte %d: %w", at-1, err)
 		}
 		at += arg
 		if op == '.' {
-			return nil
+			return at, nil
 		}
 	}
-	return errors.New("the pickle does not end: truncated")
+	return 0, errors.New("the pickle does not end: truncated")
 }
 
 // operand returns the length of the operand of instruction op.
@@ -158,7 +193,7 @@ func operand(op byte, rest []byte) (int, error) {
 	n := 0
 	switch op {
 	case '(', '.', ')', '}', ']', 'N', 'Q', 'R', 't', 's', 'u', 'b', 'a', 'e', 'l', 'd', '0', '2',
-		0x85, 0x86, 0x87, 0x88, 0x89: // no operand
+		0x81, 0x85, 0x86, 0x87, 0x88, 0x89: // no operand
 	case 'q', 'h', 'K':
 		n = 1
 	case 'M':

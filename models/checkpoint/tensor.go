@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 )
 
 // ErrFormat means that a file is truncated, damaged, of another format, or holds something other than tensors. It is
@@ -79,4 +80,47 @@ func numel(shape []int, limit int) (int, error) {
 		return 0, fmt.Errorf("shape %v needs %d elements, only %d are there", shape, n, limit)
 	}
 	return n, nil
+}
+
+// wrappers are the parts that programs put before the names of tensors: data parallelism, torch.compile, Lightning and
+// others, moving averages.
+func wrappers() []string {
+	return []string{
+		"module.", "_orig_mod.", "model.", "net.", "network.", "_forward_module.", "_fsdp_wrapped_module.", "segmentor.", "ema.",
+		"ema_model.", "model_ema.", "student.", "teacher.",
+	}
+}
+
+// Unwrapped returns the tensors without the wrappers that all names begin with, such as "module." and "model.module.".
+// Counters beside the weights, such as n_averaged, are left out. Names inside, such as "backbone.module.x", stay.
+func (ts Tensors) Unwrapped() Tensors {
+	for again := true; again; {
+		again = false
+		for _, w := range wrappers() {
+			if short := ts.without(w); short != nil {
+				ts, again = short, true
+			}
+		}
+	}
+	return ts
+}
+
+// without cuts a beginning off all names, or returns nil.
+func (ts Tensors) without(beginning string) Tensors {
+	out := make(Tensors, len(ts))
+	for name, t := range ts {
+		short, ok := strings.CutPrefix(name, beginning)
+		switch {
+		case ok && short != "":
+			renamed := *t
+			renamed.Name = short
+			out[short] = &renamed
+		case len(t.Data) > 1 || strings.Contains(name, "."):
+			return nil
+		}
+	}
+	if len(out) == 0 {
+		return nil
+	}
+	return out
 }

@@ -14,9 +14,10 @@ import (
 // maxPickle bounds the pickle of an archive, in bytes: it holds names and shapes only.
 const maxPickle = 64 << 20
 
-// OpenTorch reads a file written by torch.save (the zip format, PyTorch 1.6 and later). The file may hold a dictionary
-// of tensors, or a dictionary with one under "state_dict", "model_state_dict" or "model"; other entries are left out. A
-// file that names anything but tensors is refused, and the error says the name; nothing is executed.
+// OpenTorch reads a file written by torch.save, in the zip format of PyTorch 1.6 or in the format before it. The file may
+// hold a dictionary of tensors, or one with such a dictionary anywhere inside; other entries are left out, whatever they
+// are. A file that names a function that runs programs or code is refused, and the error says the name; nothing is ever
+// executed.
 //
 // The map holds the plain values in addition to the tensors: the entries of the outermost dictionary that are numbers,
 // text, booleans, or lists and dictionaries of these ([]any and map[string]any).
@@ -42,6 +43,13 @@ func OpenTorch(path string) (Tensors, map[string]any, error) {
 
 // ReadTorch is [OpenTorch] for any random-access bytes.
 func ReadTorch(r io.ReaderAt, size int64) (Tensors, map[string]any, error) {
+	if isLegacy(r) {
+		ts, meta, err := readLegacy(r, size)
+		if err != nil {
+			return nil, nil, fmt.Errorf("%w: %w", ErrFormat, err)
+		}
+		return ts, meta, nil
+	}
 	a, err := openArchive(r, size)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrFormat, err)
@@ -62,7 +70,7 @@ type archive struct {
 func openArchive(r io.ReaderAt, size int64) (*archive, error) {
 	z, err := zip.NewReader(r, size)
 	if err != nil {
-		return nil, fmt.Errorf("not a torch zip file (%w): truncated, or written by PyTorch before 1.6", err)
+		return nil, fmt.Errorf("not a torch file (%w): truncated, or of another program", err)
 	}
 	a := &archive{files: make(map[string]*zip.File, len(z.File))}
 	root := ""
@@ -129,11 +137,17 @@ func (a *archive) tensors() (Tensors, map[string]any, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	return collectTensors(v, func(key string) ([]byte, error) { return a.record("data/"+key, 1<<40) }, &a.budget)
+}
+
+// collectTensors returns the tensors and the plain values of an unpickled object. record returns the bytes of a storage;
+// budget is how many elements may still be read.
+func collectTensors(v any, record func(key string) ([]byte, error), budget *int) (Tensors, map[string]any, error) {
 	views := stateDict(v)
 	if len(views) == 0 {
-		return nil, nil, errors.New("the file holds no dictionary of tensors")
+		return nil, nil, noTensors(v)
 	}
-	ts, err := a.load(views)
+	ts, err := load(views, record, budget)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -141,7 +155,7 @@ func (a *archive) tensors() (Tensors, map[string]any, error) {
 }
 
 // load copies the views out of their storages. A storage that several tensors share is read once.
-func (a *archive) load(views []named) (Tensors, error) {
+func load(views []named, record func(key string) ([]byte, error), budget *int) (Tensors, error) {
 	slices.SortStableFunc(views, func(x, y named) int { return strings.Compare(x.view.storage.key, y.view.storage.key) })
 	ts := make(Tensors, len(views))
 	var key string
@@ -150,16 +164,16 @@ func (a *archive) load(views []named) (Tensors, error) {
 		s := n.view.storage
 		if i == 0 || s.key != key {
 			var err error
-			if raw, err = a.record("data/"+s.key, 1<<40); err != nil {
+			if raw, err = record(s.key); err != nil {
 				return nil, fmt.Errorf("tensor %q: %w", n.name, err)
 			}
 			key = s.key
 		}
-		data, err := n.view.read(raw, a.budget)
+		data, err := n.view.read(raw, *budget)
 		if err != nil {
 			return nil, fmt.Errorf("tensor %q: %w", n.name, err)
 		}
-		a.budget -= len(data)
+		*budget -= len(data)
 		ts[n.name] = &Tensor{Name: n.name, Shape: n.view.size, Data: data}
 	}
 	return ts, nil

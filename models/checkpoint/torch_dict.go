@@ -1,13 +1,21 @@
 package checkpoint
 
-import "github.com/nlpodyssey/gopickle/types"
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/nlpodyssey/gopickle/types"
+)
 
 type named struct {
 	name string
 	view *view
 }
 
-// stateDict lists the tensors of a dictionary, or those of a usual wrapper one level below it.
+// stateDict lists the tensors of a dictionary, or those of a usual wrapper one level below it, or else those of the
+// dictionary inside it that holds the most.
 func stateDict(v any) []named {
 	for _, wrapper := range []string{"state_dict", "model_state_dict", "model"} {
 		for _, e := range items(v) {
@@ -18,7 +26,61 @@ func stateDict(v any) []named {
 			}
 		}
 	}
-	return tensorItems(v)
+	s := search{seen: map[any]bool{}, budget: plainBudget}
+	s.visit(v, 0)
+	return s.best
+}
+
+// search looks for the dictionary with the most tensors.
+type search struct {
+	seen   map[any]bool // dictionaries may share parts, and hold themselves
+	budget int
+	best   []named
+}
+
+func (s *search) visit(v any, depth int) {
+	const deepest = 8
+	switch v.(type) {
+	case *types.Dict, *types.OrderedDict, *opaque:
+	default:
+		return
+	}
+	if s.seen[v] || depth > deepest {
+		return
+	}
+	s.seen[v] = true
+	entries := items(v)
+	if s.budget -= len(entries); s.budget < 0 {
+		return
+	}
+	if views := tensorItems(v); len(views) > len(s.best) {
+		s.best = views
+	}
+	for _, e := range entries {
+		s.visit(e.Value, depth+1)
+	}
+}
+
+// noTensors describes a file without a dictionary of tensors.
+func noTensors(v any) error {
+	const most = 20
+	whole := v
+	var keys []string
+	for _, e := range items(v) {
+		if k, ok := e.Key.(string); ok && len(keys) < most {
+			keys = append(keys, strconv.QuoteToGraphic(k))
+		}
+		if o, ok := e.Value.(*opaque); ok && strings.HasPrefix(o.class, "torch.nn.") {
+			whole = o
+		}
+	}
+	if o, ok := whole.(*opaque); ok && len(keys) == 0 || ok && strings.HasPrefix(o.class, "torch.nn.") {
+		return fmt.Errorf("the pickle names %q: a whole model, or another object, is not read: save model.state_dict()", o.class)
+	}
+	if len(keys) == 0 {
+		return errors.New("the file holds no dictionary of tensors")
+	}
+	return fmt.Errorf("the file holds no dictionary of tensors, only %s", strings.Join(keys, ", "))
 }
 
 func tensorItems(v any) []named {
@@ -44,6 +106,8 @@ func items(v any) []types.DictEntry {
 	switch d := v.(type) {
 	case *types.Dict:
 		return *d
+	case *opaque:
+		return d.items
 	case *types.OrderedDict:
 		var out []types.DictEntry
 		for e := d.List.Front(); e != nil; e = e.Next() {

@@ -4,19 +4,23 @@ import "slices"
 
 // The operators of this file work on pictures [N, C, H, W] and have no gradient.
 
-// ConvOptions are the attributes of [Graph.Conv]. The zero value is stride 1, no padding and one group.
+// ConvOptions are the attributes of [Graph.Conv]. The zero value is stride 1, no padding, one group and no dilation.
 type ConvOptions struct {
 	Stride, Pad, Groups int
+	// Dilation is the distance between the taps of the kernel.
+	Dilation int
+	// PadEnd is how many zeros x is padded with at the bottom and on the right beyond those at the top and on the left.
+	PadEnd int
 }
 
 // Conv returns the convolution of x[N,C,H,W] with w[O,C/groups,k,k] plus b[O], which may be nil. x is padded with Pad
-// zeros on all sides.
+// zeros on all sides, and with PadEnd more at the bottom and on the right.
 func (g *Graph) Conv(x, w, b *Tensor, o ConvOptions) *Tensor {
 	if !g.ready("Conv", x, w) {
 		return g.Fail(nil)
 	}
 	stride, groups := int64(max(o.Stride, 1)), int64(max(o.Groups, 1))
-	pad := int64(o.Pad)
+	dilation, pad, end := int64(max(o.Dilation, 1)), int64(o.Pad), int64(o.Pad+o.PadEnd)
 	if len(x.Shape) != 4 || len(w.Shape) != 4 || !sameDim(x.Shape[1], w.Shape[1]*groups) || w.Shape[0]%groups != 0 ||
 		b != nil && !slices.Equal(b.Shape, w.Shape[:1]) {
 		return g.fail("Conv of %v by %v in %d groups: they do not fit", x.Shape, w.Shape, groups)
@@ -26,15 +30,20 @@ func (g *Graph) Conv(x, w, b *Tensor, o ConvOptions) *Tensor {
 	shape[1] = w.Shape[0]
 	for i := 2; i < 4; i++ {
 		if shape[i] >= 0 {
-			shape[i] = (shape[i]+2*pad-k)/stride + 1
+			shape[i] = (shape[i]+pad+end-dilation*(k-1)-1)/stride + 1
 		}
 	}
 	ins := []*Tensor{x, w}
 	if b != nil {
 		ins = append(ins, b)
 	}
-	return g.Node("Conv", ins, shape, x.DType, Ints("kernel_shape", k, k), Ints("strides", stride, stride),
-		Ints("pads", pad, pad, pad, pad), Int("group", groups))
+	attrs := []Attr{
+		Ints("kernel_shape", k, k), Ints("strides", stride, stride), Ints("pads", pad, pad, end, end), Int("group", groups),
+	}
+	if dilation > 1 {
+		attrs = append(attrs, Ints("dilations", dilation, dilation))
+	}
+	return g.Node("Conv", ins, shape, x.DType, attrs...)
 }
 
 // AveragePool returns the means of non-overlapping k×k squares of x[N,C,H,W].

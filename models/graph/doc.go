@@ -18,5 +18,5 @@
 //
 // A [Model] is a parsed ONNX file; [Parse] is the only ONNX reader of this program. It keeps the fields that it does not
 // know byte for byte. [Model.Tap] makes an inner tensor an output, and [Merge] feeds the outputs of one model to the
-// inputs of another.
+// inputs of another. [Inline] takes in the weights that a model keeps in other files, and [External] lists those files.
 package graph

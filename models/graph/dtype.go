@@ -15,6 +15,8 @@ const (
 	Bool    DType = 9
 	Float16 DType = 10
 	Float64 DType = 11
+
+	BFloat16 DType = 16
 )
 
 // Size returns the size of an element in bytes, or 0 for types without a fixed size here (strings, 4-bit types, unknown
@@ -23,7 +25,7 @@ func (d DType) Size() int {
 	switch d {
 	case Uint8, Int8, Bool:
 		return 1
-	case Float16, 16: // 16: bfloat16
+	case Float16, BFloat16:
 		return 2
 	case Float32, Int32, 12: // 12: uint32
 		return 4
@@ -52,6 +54,8 @@ func (d DType) String() string {
 		return "float16"
 	case Float64:
 		return "double"
+	case BFloat16:
+		return "bfloat16"
 	}
 	return fmt.Sprintf("type(%d)", int32(d))
 }

@@ -59,3 +59,21 @@ func (m *Model) Prefix(prefix string) error {
 	m.graph, m.changed = out, true
 	return nil
 }
+
+// Rename gives a tensor another name, which no other tensor or node may have.
+func (m *Model) Rename(from, to string) error {
+	names := m.names()
+	if !names[from] || names[to] || to == "" {
+		return fmt.Errorf("graph: rename %q to %q: want a name of the model, and one that it does not have", from, to)
+	}
+	out := slices.Clone(m.graph)
+	for i, f := range out {
+		f, err := renameGraphField(f, map[string]string{from: to}, 0)
+		if err != nil {
+			return err
+		}
+		out[i] = f
+	}
+	m.graph, m.changed = out, true
+	return nil
+}

@@ -185,12 +185,17 @@ func (f field) each(what string, edit func(field) (field, error)) (field, error)
 	if err != nil {
 		return f, err
 	}
-	for i := range fs {
-		if fs[i], err = edit(fs[i]); err != nil {
+	changed := false
+	for i, was := range fs {
+		if fs[i], err = edit(was); err != nil {
 			return f, err
 		}
+		changed = changed || len(was.raw) > 0 && &fs[i].raw[0] != &was.raw[0]
 	}
-	return bytesField(f.num, joinFields(fs)), nil
+	if !changed {
+		return f, nil // weights are large: no copy
+	}
+	return messageField(f.num, fs), nil
 }
 
 func (f field) renamed(rename map[string]string, nums ...protowire.Number) field {

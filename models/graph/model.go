@@ -101,9 +101,11 @@ func (m *Model) Marshal() []byte {
 	if !m.changed {
 		return joinFields(m.top)
 	}
-	top := slices.Clone(m.top)
-	top[m.at] = bytesField(modelGraph, joinFields(m.graph))
-	return joinFields(top)
+	n := fieldsSize(m.graph)
+	size := fieldsSize(m.top) - len(m.top[m.at].raw) + protowire.SizeTag(modelGraph) + protowire.SizeBytes(n)
+	b := appendFields(make([]byte, 0, size), m.top[:m.at])
+	b = protowire.AppendVarint(protowire.AppendTag(b, modelGraph, protowire.BytesType), uint64(n))
+	return appendFields(appendFields(b, m.graph), m.top[m.at+1:])
 }
 
 // Opsets returns the versions of the operator sets that the model uses, by domain ("" is ONNX itself).

@@ -59,6 +59,31 @@ func TestParseRoundTrip(t *testing.T) {
 	}
 }
 
+// A cast gets a name of its own and the type that it converts to.
+func TestCast(t *testing.T) {
+	m := parse(t, marshal(t, mlp()))
+	if got := m.Types(); !slices.Equal(got, []graph.DType{graph.Float32}) {
+		t.Errorf("Types() = %v", got)
+	}
+	first, err := m.Cast("hidden", graph.Float16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := m.Cast("hidden", graph.Float16)
+	if err != nil || first == second {
+		t.Errorf("casts %q and %q, %v", first, second, err)
+	}
+	if got := parse(t, m.Marshal()).Types(); !slices.Equal(got, []graph.DType{graph.Float32, graph.Float16}) {
+		t.Errorf("Types() = %v", got)
+	}
+	if is := m.TypeOf("hidden"); is != graph.Float32 {
+		t.Errorf("TypeOf(hidden) = %v", is)
+	}
+	if _, err := m.Cast("nothing", graph.Float16); err == nil {
+		t.Error("a tensor that does not exist is cast")
+	}
+}
+
 func TestParseLists(t *testing.T) {
 	m := parse(t, marshal(t, mlp()))
 	in := m.Inputs()
@@ -155,9 +180,13 @@ func FuzzParse(f *testing.F) {
 		}
 		m.Opsets()
 		m.Inputs()
+		m.Types()
 		for _, op := range m.Operators() {
 			for _, o := range op.Outputs {
 				_ = m.Tap(o)
+				if name, err := m.Cast(o, graph.Float32); err == nil && m.Tap(name) != nil {
+					t.Errorf("the result %q of a cast cannot be tapped", name)
+				}
 			}
 		}
 		written := m.Marshal()

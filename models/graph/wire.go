@@ -50,17 +50,32 @@ func bytesField(num protowire.Number, val []byte) field {
 	return field{num: num, typ: protowire.BytesType, raw: appendBytes(nil, num, val), val: val}
 }
 
-func joinFields(fs []field) []byte {
+// messageField makes a field of a message. It copies the fields once.
+func messageField(num protowire.Number, fs []field) field {
+	n := fieldsSize(fs)
+	b := make([]byte, 0, protowire.SizeTag(num)+protowire.SizeBytes(n))
+	b = protowire.AppendVarint(protowire.AppendTag(b, num, protowire.BytesType), uint64(n))
+	head := len(b)
+	b = appendFields(b, fs)
+	return field{num: num, typ: protowire.BytesType, raw: b, val: b[head:]}
+}
+
+func fieldsSize(fs []field) int {
 	n := 0
 	for _, f := range fs {
 		n += len(f.raw)
 	}
-	b := make([]byte, 0, n)
+	return n
+}
+
+func appendFields(b []byte, fs []field) []byte {
 	for _, f := range fs {
 		b = append(b, f.raw...)
 	}
 	return b
 }
+
+func joinFields(fs []field) []byte { return appendFields(make([]byte, 0, fieldsSize(fs)), fs) }
 
 // isBytes reports whether f is field num and holds bytes. A known field of another wire type is treated as unknown.
 func (f field) isBytes(num protowire.Number) bool {

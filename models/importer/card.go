@@ -9,7 +9,7 @@ import (
 
 const cardText = `# {{.M.Name}}
 
-The segmentation network below, and the denoiser that ` + "`oodcast fit`" + ` adds to it.
+The {{if .M.Encoder.Classes}}segmentation network{{else}}network of features{{end}} below, and the denoiser that ` + "`oodcast fit`" + ` adds to it.
 
 | | |
 |---|---|
@@ -17,9 +17,9 @@ The segmentation network below, and the denoiser that ` + "`oodcast fit`" + ` ad
 | weights | {{.M.Provenance.weights}}, sha256 {{.M.Provenance.weights_sha256}} |
 | features | {{.M.Encoder.Features}}: {{.M.Encoder.Channels}} channels at stride {{.M.Encoder.Stride}} |
 | working size | {{.M.Encoder.Size.Width}}×{{.M.Encoder.Size.Height}} |
-| classes | {{range $i, $c := .M.Encoder.Classes}}{{if $i}}, {{end}}{{$c}}{{end}} |
+| classes | {{range $i, $c := .M.Encoder.Classes}}{{if $i}}, {{end}}{{$c}}{{else}}none: maps show the diffusion score alone{{end}} |
 
-The licence of the weights is that of their source.
+{{with .M.Provenance.licence}}Licence of the weights: {{.}}.{{else}}The licence of the weights is that of their source.{{end}}
 `
 
 // modelCard returns MODEL_CARD.md. what describes the network in a few words.

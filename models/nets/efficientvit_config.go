@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -85,7 +86,12 @@ func InferEfficientViT(weights checkpoint.Tensors) (EfficientViTConfig, error) {
 		}
 		return n
 	}
-	cfg.Widths = []int{dim("backbone.input_stem.op_list.0.conv.weight", 0)}
+	const first = "backbone.input_stem.op_list.0.conv.weight"
+	if weights[first] == nil {
+		return EfficientViTConfig{}, fmt.Errorf("nets: these are not the weights of an EfficientViT segmentation "+
+			"network: of its tensors %q is missing; the file holds %s", first, someNames(weights))
+	}
+	cfg.Widths = []int{dim(first, 0)}
 	cfg.Depths = []int{0}
 	for weights[fmt.Sprintf("backbone.input_stem.op_list.%d.main.point_conv.conv.weight", cfg.Depths[0]+1)] != nil {
 		cfg.Depths[0]++
@@ -111,6 +117,16 @@ func InferEfficientViT(weights checkpoint.Tensors) (EfficientViTConfig, error) {
 			"network: %s", strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
 	return cfg, nil
+}
+
+// someNames lists the names of tensors for a message.
+func someNames(weights checkpoint.Tensors) string {
+	const most = 3
+	names := slices.Sorted(maps.Keys(weights))
+	if len(names) <= most {
+		return fmt.Sprintf("%q", names)
+	}
+	return fmt.Sprintf("%q and %d more", names[:most], len(names)-most)
 }
 
 // WithMeta returns c with the fields that a checkpoint states in addition to its weights, under the JSON keys of

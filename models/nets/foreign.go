@@ -10,11 +10,11 @@ import (
 
 // ForeignConfig describes how any segmentation network in ONNX becomes an encoder.
 type ForeignConfig struct {
-	// Input is the tensor for the picture, float32 [1,3,H,W]; empty if the model has only one input.
+	// Input is the tensor for the picture, [1,3,H,W] of any floating-point type; empty if the model has only one input.
 	Input string
-	// Logits is the tensor with the class scores before softmax, [1,K,h,w]. It is empty if the model has only one output,
-	// or if ClassLogits and MaskLogits are given: then the scores are Σ softmax(class logits)·sigmoid(mask logits) over
-	// the queries, as in MaskFormer.
+	// Logits is the tensor with the class scores before softmax, [1,K,h,w], or [NoLogits]. It is empty if the model has
+	// only one output, or if ClassLogits and MaskLogits are given: then the scores are Σ softmax(class logits)·sigmoid(mask
+	// logits) over the queries, as in MaskFormer. If the only output is the features, there are no class scores.
 	Logits string
 	// ClassLogits and MaskLogits are the tensors of a mask-classification network: [1,Q,K+1], where the last class is "no
 	// object", and [1,Q,h,w]. Both or neither are given.
@@ -25,6 +25,10 @@ type ForeignConfig struct {
 	// Mean and Std normalise each channel of the picture, scaled to 0..1. A zero Std stands for ImageNet's statistics.
 	Mean, Std [3]float64
 }
+
+// NoLogits is the value of [ForeignConfig.Logits] for a network whose class scores do not exist or are not wanted. The
+// encoder then has the output features alone.
+const NoLogits = "none"
 
 // The names of the tensors between the parts of a foreign encoder.
 const (
@@ -80,10 +84,12 @@ func foreignFront(model []byte, cfg ForeignConfig) (*graph.Model, ForeignTensors
 	if err != nil {
 		return wrap(err)
 	}
-	for _, name := range t.list() {
-		if err := user.Tap(name); err != nil {
-			return wrap(err)
-		}
+	if err := t.tap(user); err != nil {
+		return wrap(err)
+	}
+	takes, err := pictureType(user, input)
+	if err != nil {
+		return wrap(err)
 	}
 	if err := user.Prefix(foreignPrefix); err != nil {
 		return wrap(err)
@@ -93,7 +99,7 @@ func foreignFront(model []byte, cfg ForeignConfig) (*graph.Model, ForeignTensors
 			*name = foreignPrefix + *name
 		}
 	}
-	front, err := cfg.picture(user.Opsets()[""])
+	front, err := cfg.picture(user.Opsets()[""], takes)
 	if err != nil {
 		return wrap(err)
 	}
@@ -113,14 +119,24 @@ func (cfg ForeignConfig) tensors(user *graph.Model) (t ForeignTensors, err error
 	if (t.ClassLogits == "") != (t.MaskLogits == "") {
 		return t, errors.New("name both the class logits and the mask logits, or neither")
 	}
-	if t.Logits == "" && t.ClassLogits == "" {
-		t.Logits, err = choose("", "output", user.Outputs())
+	if t.Logits == NoLogits && t.ClassLogits != "" {
+		return t, errors.New("class logits and mask logits make class scores: leave one of them and \"none\" out")
 	}
-	return t, err
+	if outputs := user.Outputs(); t.Logits == "" && t.ClassLogits == "" {
+		if len(outputs) != 1 {
+			_, err := choose("", "output", outputs)
+			return t, fmt.Errorf("%w as the class scores (--logits), or --logits %s", err, NoLogits)
+		}
+		t.Logits = outputs[0].Name
+	}
+	if t.Logits == t.Features || t.Logits == NoLogits {
+		t.Logits = ""
+	}
+	return t, nil
 }
 
 // picture returns the model that reads and normalises a picture. Its inputs are those of an encoder.
-func (cfg ForeignConfig) picture(opset int64) (*graph.Model, error) {
+func (cfg ForeignConfig) picture(opset int64, takes graph.DType) (*graph.Model, error) {
 	g := graph.New(graph.Float32)
 	image, size := g.Input("image", graph.Uint8, -1, -1, 3), g.Input("size", graph.Int64, 2)
 	x := resample(g, g.Unsqueeze(g.Transpose(image, 2, 0, 1), 0), size) // one picture: the network may not take more
@@ -134,7 +150,7 @@ func (cfg ForeignConfig) picture(opset int64) (*graph.Model, error) {
 		scale = append(scale, 255*std[c])
 	}
 	x = g.Div(g.Sub(x, g.Const64(shift, 1, 3, 1, 1)), g.Const64(scale, 1, 3, 1, 1))
-	g.Output(x, foreignPicture)
+	g.Output(g.Cast(x, takes), foreignPicture)
 	g.Output(size, foreignSize)
 	return asModel(g, opset)
 }

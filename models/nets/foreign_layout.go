@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/oodcast/oodcast/models"
 	"github.com/oodcast/oodcast/models/graph"
 )
 
@@ -19,7 +20,7 @@ type ForeignShape struct {
 type ForeignLayout struct {
 	Kind                           string // "nchw", "nhwc" or "tokens"
 	Channels, Stride, LogitsStride int
-	Classes                        int
+	Classes                        int // 0 for a network without class scores; LogitsStride is then [models.MapStride]
 	Extra                          int // tokens that come first and are dropped
 	Queries                        int // of a mask-classification network; 0 for others
 }
@@ -38,7 +39,7 @@ func (s ForeignShape) Layout() (ForeignLayout, error) {
 	if err := s.masks(&l); err != nil {
 		return l, err
 	}
-	if s.Logits != nil || l.Queries == 0 {
+	if s.Logits != nil {
 		if len(s.Logits) != 4 || s.Logits[0] != 1 || s.stride(s.Logits[2], s.Logits[3]) == 0 {
 			return l, fmt.Errorf("nets: foreign model: logits of shape %v, want [1,K,h,w] with h and w dividing %d and %d",
 				s.Logits, s.Height, s.Width)
@@ -49,7 +50,11 @@ func (s ForeignShape) Layout() (ForeignLayout, error) {
 		}
 		l.Classes, l.LogitsStride = int(s.Logits[1]), s.stride(s.Logits[2], s.Logits[3])
 	}
-	return l, s.features(&l)
+	err := s.features(&l)
+	if l.Classes == 0 {
+		l.LogitsStride = models.MapStride(l.Stride)
+	}
+	return l, err
 }
 
 // masks derives the layout of the queries and of the logits that are computed from them.
@@ -92,7 +97,7 @@ func (s ForeignShape) features(l *ForeignLayout) error {
 }
 
 // Foreign turns a segmentation network in ONNX into an encoder: one model in front of it reads the picture, and another one
-// behind it arranges features, logits and lse. The inputs and outputs are those of [EfficientViT], for one picture. A
+// behind it arranges features, logits and lse, or features alone if the network has no class scores. The inputs and outputs are those of [EfficientViT], for one picture. A
 // mask-classification network also has the outputs class_logits [Q,K+1] and mask_logits [Q,h,w].
 func Foreign(model []byte, cfg ForeignConfig, shape ForeignShape) ([]byte, ForeignLayout, error) {
 	l, err := shape.Layout()
@@ -105,7 +110,7 @@ func Foreign(model []byte, cfg ForeignConfig, shape ForeignShape) ([]byte, Forei
 	}
 	g := graph.New(graph.Float32)
 	joints := map[string]string{t.Features: foreignFeatures, foreignSize: foreignGrid}
-	outputs := []string{"features", "logits", "lse"}
+	outputs := []string{"features"}
 	l.outputFeatures(g, len(shape.Features))
 	var y *graph.Tensor
 	if l.Queries > 0 {
@@ -117,10 +122,13 @@ func Foreign(model []byte, cfg ForeignConfig, shape ForeignShape) ([]byte, Forei
 		y = g.Input(foreignLogits, graph.Float32, 1, int64(l.Classes), -1, -1)
 		joints[t.Logits] = foreignLogits
 	}
-	// logsumexp(y) = y₀ − logsoftmax(y)₀ needs only operators that mean the same in all operator sets.
-	soft := g.Unary("LogSoftmax", y, graph.Int("axis", 1))
-	g.Output(g.Squeeze(g.Squeeze(g.Sub(g.Slice(y, 1, 0, 1), g.Slice(soft, 1, 0, 1)), 0), 0), "lse")
-	g.Output(g.Squeeze(y, 0), "logits")
+	if y != nil {
+		// logsumexp(y) = y₀ − logsoftmax(y)₀ needs only operators that mean the same in all operator sets.
+		soft := g.Unary("LogSoftmax", y, graph.Int("axis", 1))
+		g.Output(g.Squeeze(g.Squeeze(g.Sub(g.Slice(y, 1, 0, 1), g.Slice(soft, 1, 0, 1)), 0), 0), "lse")
+		g.Output(g.Squeeze(y, 0), "logits")
+		outputs = slices.Insert(outputs, 1, "logits", "lse")
+	}
 	back, err := asModel(g, front.Opsets()[""])
 	if err != nil {
 		return nil, l, fmt.Errorf("nets: foreign model: %w", err)

@@ -42,7 +42,9 @@ func newScore(source string, m *detector.Map) Score {
 type Summary struct {
 	Path   string
 	Frames int
-	Score  Score
+	// Resized is the number of frames that differ from the first in size: their maps in the array are resized to its grid.
+	Resized int
+	Score   Score
 }
 
 // summarise returns the summary of a video, which has a frame at least.
@@ -65,6 +67,9 @@ func (s Summary) String() string {
 	frames := "frames"
 	if s.Frames == 1 {
 		frames = "frame"
+	}
+	if s.Resized > 0 {
+		frames += fmt.Sprintf(" (%d of another size than the first, resized to it)", s.Resized)
 	}
 	return fmt.Sprintf("%s: %d %s, peak %.2f, %.1f %% above %.2f, encode %.0f ms, score %.0f ms (|T|=%d, %s)", s.Path,
 		s.Frames, frames, s.Score.Peak, 100*s.Score.AnomalousPart, s.Score.Threshold, s.Score.EncodeMS, s.Score.ScoreMS,

@@ -34,7 +34,13 @@ type Writer struct {
 	Formats  []string
 }
 
-// Score scores a picture or a video and writes its files.
+// InputError is a fault of an input: it cannot be read, or not to its end. Other inputs may be fine.
+type InputError struct{ err error }
+
+func (e *InputError) Error() string { return e.err.Error() }
+func (e *InputError) Unwrap() error { return e.err }
+
+// Score scores a picture or a video and writes its files. An input that cannot be read is an [InputError].
 func (w Writer) Score(ctx context.Context, path string) (Summary, error) {
 	if opencv.IsPicture(path) {
 		return w.picture(ctx, path)
@@ -48,6 +54,21 @@ func Stem(path string) string {
 	return strings.TrimSuffix(base, filepath.Ext(base))
 }
 
+// endings are those of the names that Score gives to files.
+func endings() []string {
+	return []string{"_scores.npy", "_scores.json", "_map.png", "_overlay.jpg", "_overlay.mp4"}
+}
+
+// ResultOf returns the stem of the input whose result path is by its name, or "" for other names.
+func ResultOf(path string) string {
+	for _, end := range endings() {
+		if stem, ok := strings.CutSuffix(filepath.Base(path), end); ok {
+			return stem
+		}
+	}
+	return ""
+}
+
 func (w Writer) wants(format string) bool { return slices.Contains(w.Formats, format) }
 
 func (w Writer) path(in, suffix string) string { return filepath.Join(w.Dir, Stem(in)+suffix) }
@@ -55,7 +76,7 @@ func (w Writer) path(in, suffix string) string { return filepath.Join(w.Dir, Ste
 func (w Writer) picture(ctx context.Context, path string) (Summary, error) {
 	f, err := opencv.ReadImage(path)
 	if err != nil {
-		return Summary{}, err
+		return Summary{}, &InputError{err}
 	}
 	defer f.Release()
 	m, err := w.Detector.Score(ctx, f.Retain())

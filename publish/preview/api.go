@@ -9,7 +9,7 @@ import (
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
-func (s *Server) info(w http.ResponseWriter, _ *http.Request) {
+func (s *Server) info(w http.ResponseWriter, r *http.Request) {
 	names := []string{}
 	for _, st := range s.cams.all() {
 		names = append(names, st.cam.Name())
@@ -23,6 +23,7 @@ func (s *Server) info(w http.ResponseWriter, _ *http.Request) {
 	}
 	answer(w, http.StatusOK, map[string]any{
 		"name": "oodcast", "version": s.version, "site": s.site, "started": s.started.UTC(), "cameras": names, "nats": nats,
+		"role": roleOf(r), "login": s.auth.on(),
 	})
 }
 

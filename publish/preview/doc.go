@@ -12,8 +12,9 @@
 //   - page/ is the page, one module per concern; a control is a module there, imported by main.js, and its elements in
 //     page.html. page.go serves it.
 //   - http.go lists all addresses; the handlers are in api.go, health.go, live.go, pictures.go, evidence.go and whep.go.
-//     guard.go decides who may call them.
+//     guard.go and auth.go decide who may call them, guesses.go and connections.go limit how often.
 //   - stream.go and encoding.go turn the frames of a camera into pictures; package overlay draws them.
-//   - sessions.go keeps the WebRTC viewers, webrtc.go configures their connections. STUN and TURN servers are a key of
+//   - sessions.go keeps the WebRTC viewers, offer.go reads what they offer, restart.go what they send later; webrtc.go
+//     configures their connections. STUN and TURN servers are a key of
 //     WebRTCConfig, the ICEServers of peerConfig, and the configuration of the RTCPeerConnection in page/whep.js.
 package preview

@@ -1,13 +1,44 @@
 package preview
 
 import (
-	"crypto/subtle"
 	"errors"
 	"net"
 	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"slices"
 	"strings"
 	"time"
 )
+
+var errHost = errors.New("this is no name of ours: set preview.token, or add the name to preview.hosts")
+
+// names reports whether host is one of our names: of this machine alone when only it can connect, else an address, a name
+// without a domain, which no other site has, this machine's own, or one of Config.Hosts and Config.Origins.
+func (c Config) names(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.ToLower(strings.Trim(host, "[]"))
+	if isLoopback(host) || slices.ContainsFunc(c.Hosts, func(h string) bool { return strings.EqualFold(h, host) }) {
+		return true
+	}
+	for _, o := range c.Origins {
+		if u, err := url.Parse(o); err == nil && strings.EqualFold(u.Hostname(), host) {
+			return true
+		}
+	}
+	if c.loopback() || host == "" {
+		return false
+	}
+	if _, err := netip.ParseAddr(host); err == nil || !strings.Contains(host, ".") {
+		return true
+	}
+	own, err := os.Hostname()
+	own = strings.ToLower(own)
+	return err == nil && own != "" && (host == own || host == own+".local")
+}
 
 // bodyInTime keeps a client from holding a connection, and the handler behind it, by sending its request slowly. A
 // deadline on every request would end the streams, which read nothing.
@@ -20,27 +51,9 @@ func bodyInTime(next http.Handler) http.Handler {
 	})
 }
 
-// authorised lets requests pass that show the token, and all requests when none is configured.
-func (s *Server) authorised(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if s.cfg.Token != "" {
-			got, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-			if !ok {
-				got = r.URL.Query().Get("token")
-			}
-			if subtle.ConstantTimeCompare([]byte(got), []byte(s.cfg.Token)) != 1 {
-				w.Header().Set("WWW-Authenticate", `Bearer realm="oodcast"`)
-				fault(w, http.StatusUnauthorized, errors.New("a token is needed: Authorization: Bearer … or ?token=…"))
-				return
-			}
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
 // sameOrigin keeps other web sites from using the API through a viewer's browser. A request that changes something must
-// come from our own page or a configured origin. Where only the loopback interface protects us, the request must also
-// name it as the host, so that no foreign DNS name can lead here.
+// come from our own page or a configured origin. Where no token protects us, the request must also name us as its host,
+// so that no foreign DNS name can lead here.
 func (s *Server) sameOrigin(next http.Handler) http.Handler {
 	guard := http.NewCrossOriginProtection()
 	for _, o := range s.cfg.Origins {
@@ -51,15 +64,9 @@ func (s *Server) sameOrigin(next http.Handler) http.Handler {
 	}))
 	inner := guard.Handler(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if s.cfg.loopback() && s.cfg.Token == "" && !s.cfg.Insecure {
-			host, _, err := net.SplitHostPort(r.Host)
-			if err != nil {
-				host = r.Host
-			}
-			if !isLoopback(strings.Trim(host, "[]")) {
-				fault(w, http.StatusForbidden, errors.New("this address serves this machine only: set preview.token"))
-				return
-			}
+		if !s.auth.on() && !s.cfg.names(r.Host) {
+			fault(w, http.StatusForbidden, errHost)
+			return
 		}
 		h := w.Header()
 		h.Set("X-Content-Type-Options", "nosniff")

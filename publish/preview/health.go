@@ -9,7 +9,15 @@ import (
 )
 
 // readyz reports whether the service does its work: a camera delivers frames, and the checks of WithReady pass.
+// The states of all cameras are for those who may look.
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
+	verbose := r.URL.Query().Has("verbose")
+	if verbose { // it names all cameras
+		if _, err := s.caller(w, r); err != nil {
+			deny(w, err)
+			return
+		}
+	}
 	var faults []string
 	for _, check := range s.checks {
 		if err := check(); err != nil {
@@ -30,10 +38,10 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	if len(faults) > 0 {
 		code, reason = http.StatusServiceUnavailable, strings.Join(faults, "; ")
 	}
-	if r.URL.Query().Has("verbose") {
+	if verbose {
 		answer(w, code, map[string]any{"ready": len(faults) == 0, "reason": reason, "cameras": states})
 		return
 	}
 	w.WriteHeader(code)
-	_, _ = io.WriteString(w, reason+"\n")
+	_, _ = io.WriteString(w, plain(reason)+"\n")
 }

@@ -23,7 +23,16 @@ import (
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(childVariable) != "" {
+		if err := runChild(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // camera is the smallest schema.Camera: settings with a range, guarded by a lock.
 type camera struct {

@@ -1,12 +1,12 @@
 package preview
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/pprof"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -24,14 +24,17 @@ const (
 // Handler returns the handler of all addresses. Without Run everything but WebRTC works.
 func (s *Server) Handler() http.Handler {
 	open := http.NewServeMux() // without a token: the page asks for it, and its files hold no secret
-	open.HandleFunc("GET /{$}", servePage)
+	open.HandleFunc("GET /{$}", s.enter)
 	open.HandleFunc("GET /page/{file}", servePagePart)
 	open.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
 	open.HandleFunc("GET /readyz", s.readyz)
 	open.HandleFunc("GET /healthz", s.readyz)
+	open.HandleFunc("POST /api/v1/login", s.logIn)
+	open.HandleFunc("POST /api/v1/logout", s.logOut)
 	open.HandleFunc("OPTIONS /api/", apiOptions)
-	open.HandleFunc("OPTIONS /whep/{camera}", whepOptions)
-	open.HandleFunc("OPTIONS /whep/{camera}/{session}", whepOptions)
+	for _, place := range []string{"/whep/{camera}", "/whep/{camera}/{$}", "/whep/{camera}/{session}", "/whep/{camera}/{session}/{$}"} {
+		open.HandleFunc("OPTIONS "+place, whepOptions)
+	}
 
 	closed := http.NewServeMux()
 	closed.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}))
@@ -39,19 +42,23 @@ func (s *Server) Handler() http.Handler {
 	closed.HandleFunc("GET /api/v1/cameras", s.cameras)
 	closed.HandleFunc("GET /api/v1/events", s.listEvents)
 	closed.HandleFunc("GET /api/v1/events/{id}/{file}", s.eventFile)
+	closed.HandleFunc("PATCH /api/v1/cameras/{camera}", adminOnly(s.withCamera(s.patch)))
 	for pattern, h := range map[string]func(http.ResponseWriter, *http.Request, *stream){
 		"GET /api/v1/cameras/{camera}":              s.camera,
-		"PATCH /api/v1/cameras/{camera}":            s.patch,
 		"GET /api/v1/cameras/{camera}/snapshot.jpg": s.snapshotJPEG,
 		"GET /api/v1/cameras/{camera}/stream.mjpg":  s.streamMJPEG,
 		"GET /api/v1/cameras/{camera}/map.png":      s.mapPNG,
 		"GET /api/v1/cameras/{camera}/live":         s.liveEvents,
-		"HEAD /whep/{camera}":                       s.whepHead,
+		"GET /whep/{camera}":                        s.whepGet, // and HEAD
 		"POST /whep/{camera}":                       s.whepPost,
+		"GET /whep/{camera}/{session}":              s.whepGetSession,
 		"DELETE /whep/{camera}/{session}":           s.whepDelete,
 		"PATCH /whep/{camera}/{session}":            s.whepPatch,
 	} {
 		closed.HandleFunc(pattern, s.withCamera(h))
+		if strings.Contains(pattern, "/whep/") { // players append a slash
+			closed.HandleFunc(pattern+"/{$}", s.withCamera(h))
+		}
 	}
 	if s.cfg.Pprof {
 		profiles(closed)
@@ -62,10 +69,10 @@ func (s *Server) Handler() http.Handler {
 
 // profiles serves what package pprof serves on the default mux, except the command line: it may hold secrets.
 func profiles(mux *http.ServeMux) {
-	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/", adminOnly(pprof.Index))
 	mux.Handle("GET /debug/pprof/cmdline", http.NotFoundHandler())
-	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	mux.HandleFunc("GET /debug/pprof/profile", adminOnly(pprof.Profile))
+	mux.HandleFunc("GET /debug/pprof/trace", adminOnly(pprof.Trace))
 }
 
 // withCamera calls h with the camera of a request, or answers that there is none.
@@ -101,7 +108,7 @@ func readBody(w http.ResponseWriter, r *http.Request, most int64) ([]byte, bool)
 }
 
 func answer(w http.ResponseWriter, code int, v any) {
-	b, err := json.Marshal(v)
+	b, err := marshal(v)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return

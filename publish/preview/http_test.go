@@ -13,6 +13,7 @@ import (
 	"mime/multipart"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -322,6 +323,50 @@ func TestOrigins(t *testing.T) {
 	}
 }
 
+// Without a token, only requests that name us as their host are answered: a page of another site whose DNS name leads here
+// gets nothing, also with insecure.
+func TestHosts(t *testing.T) {
+	local := []string{"127.0.0.1", "localhost:8080", "[::1]:8080"}
+	network := append([]string{"192.0.2.7:8080", "[2001:db8::1]", "garage", "garage:8080"}, local...)
+	foreign := []string{"evil.example", "127.0.0.1.evil.example", "localhost.evil.example:8080"}
+	own := append([]string{"cams.example", "CAMS.example:443", "wall.example"}, local...)
+	for name, c := range map[string]struct {
+		edit  func(*preview.Config)
+		yes   []string
+		never []string
+	}{
+		"loopback":          {func(*preview.Config) {}, local, append(network[:2:2], foreign...)},
+		"insecure loopback": {func(c *preview.Config) { c.Insecure = true }, local, append(network[:2:2], foreign...)},
+		"insecure":          {func(c *preview.Config) { c.Insecure, c.Listen = true, ":0" }, network, foreign},
+		"names": {func(c *preview.Config) {
+			c.Hosts, c.Origins = []string{"cams.example"}, []string{"https://wall.example"}
+		}, own, foreign},
+		"a token is enough":  {func(c *preview.Config) { c.Token = testToken }, foreign, nil},
+		"a token on network": {func(c *preview.Config) { c.Token, c.Listen = testToken, ":0" }, foreign, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := testConfig()
+			c.edit(&cfg)
+			s, err := preview.New(cfg, []schema.Camera{newCamera("front")})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for want, hosts := range map[int][]string{200: c.yes, 403: c.never} {
+				for _, host := range hosts {
+					r := httptest.NewRequest(http.MethodGet, "/api/v1/info", nil)
+					r.Host = host
+					r.Header.Set("Authorization", "Bearer "+testToken)
+					w := httptest.NewRecorder()
+					s.Handler().ServeHTTP(w, r)
+					if w.Code != want {
+						t.Errorf("Host %s: %d %s, want %d", host, w.Code, w.Body, want)
+					}
+				}
+			}
+		})
+	}
+}
+
 // The preflight request that a browser sends before a page of another origin may change something or send the token.
 func TestPreflight(t *testing.T) {
 	cfg := testConfig()
@@ -432,6 +477,8 @@ func TestFramesGoBack(t *testing.T) {
 	}
 }
 
+const tooUniform = "preview.token: too uniform, want one that is hard to guess: openssl rand -hex 16"
+
 func TestConfigValidate(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -452,6 +499,42 @@ func TestConfigValidate(t *testing.T) {
 			`preview.listen: got "localhost", want HOST:PORT or off`,
 		},
 		{"short", func(c *preview.Config) { c.Token = "abc" }, `preview.token: too short, want at least 16 characters`},
+		{"one letter", func(c *preview.Config) { c.Token = "aaaaaaaaaaaaaaaa" }, tooUniform},
+		{"two letters", func(c *preview.Config) { c.Token = "abaabbababaaabab" }, tooUniform},
+		{"twice", func(c *preview.Config) { c.Token = "secret12secret12" }, tooUniform},
+		{"line break", func(c *preview.Config) { c.Token = testToken + "\n" }, "preview.token: it has control characters, such as a line break at its end"},
+		{"viewer", func(c *preview.Config) { c.Token, c.ViewerToken = testToken, "0123456789abcdef" }, ""},
+		{
+			"weak viewer", func(c *preview.Config) { c.Token, c.ViewerToken = testToken, "abc" },
+			"preview.viewer_token: too short, want at least 16 characters",
+		},
+		{
+			"viewer alone", func(c *preview.Config) { c.ViewerToken = testToken },
+			"preview.viewer_token: needs preview.token, for those who may change settings",
+		},
+		{
+			"the same", func(c *preview.Config) { c.Token, c.ViewerToken = testToken, testToken },
+			"preview.viewer_token: got preview.token, want another one",
+		},
+		{
+			"certificate alone", func(c *preview.Config) { c.CertFile = "cert.pem" },
+			"preview.cert_file, preview.key_file: got one of them, want both or none",
+		},
+		{
+			"hosts", func(c *preview.Config) { c.Hosts = []string{"oodcast.example", "https://a.example"} },
+			`preview.hosts: got "https://a.example", want a name without a port`,
+		},
+		{
+			"proxies", func(c *preview.Config) { c.Proxies = []string{"10.0.0.0/8", "::1", "nginx"} },
+			`preview.proxies: got "nginx", want an IP address or a network (10.0.0.0/8)`,
+		},
+		{
+			"connections", func(c *preview.Config) {
+				c.Connections = preview.ConnectionsConfig{Max: 1, PerAddress: 20000, Idle: time.Millisecond}
+			},
+			"preview.connections.max: got \"1\", want 16..10000\npreview.connections.per_address: got \"20000\", want 4..10000\n" +
+				"preview.connections.idle: got \"1ms\", want 1s to 1h",
+		},
 		{"width", func(c *preview.Config) { c.MaxWidth = 7 }, `preview.max_width: got "7", want 160..3840`},
 		{
 			"origin", func(c *preview.Config) { c.Origins = []string{"wall"} },

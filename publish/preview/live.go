@@ -1,7 +1,6 @@
 package preview
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -25,7 +24,7 @@ func (s *Server) broadcast(st *stream, kind string, v any) {
 	if st.live.len() == 0 {
 		return
 	}
-	if b, err := json.Marshal(v); err == nil {
+	if b, err := marshal(v); err == nil {
 		st.live.send(fmt.Appendf(nil, "event: %s\ndata: %s\n\n", kind, b))
 	}
 }
@@ -51,7 +50,7 @@ func (s *Server) liveEvents(w http.ResponseWriter, r *http.Request, st *stream) 
 		return err == nil && rc.Flush() == nil
 	}
 	for ok := true; ok; {
-		b, err := json.Marshal(s.status(st))
+		b, err := marshal(s.status(st))
 		if err != nil || !write(fmt.Appendf(nil, "event: status\ndata: %s\n\n", b)) {
 			return
 		}

@@ -15,6 +15,9 @@ type metrics struct {
 	encode  *prometheus.HistogramVec
 	age     *prometheus.HistogramVec
 	viewers *prometheus.GaugeVec
+
+	tokens     *prometheus.CounterVec
+	turnedAway prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
@@ -43,7 +46,18 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		keys:    counter("oodcast_webrtc_keyframe_requests_total", "Requests for key frames by viewers."),
 		encode:  histogram("oodcast_preview_encode_seconds", "Time to render and encode one picture."),
 	}
-	for _, c := range []prometheus.Collector{m.frames, m.bytes, m.keys, m.encode, m.bitrate, m.viewers} {
+	m.tokens = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "oodcast_preview_wrong_tokens_total",
+		Help: "Tokens that were wrong, and those that were not looked at because an address had sent too many wrong ones (limited).",
+	}, []string{"result"})
+	m.tokens.WithLabelValues("wrong")
+	m.tokens.WithLabelValues("limited")
+	m.turnedAway = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "oodcast_preview_connections_refused_total", Help: "Connections for which there was no room (preview.connections).",
+	})
+	for _, c := range []prometheus.Collector{
+		m.frames, m.bytes, m.keys, m.encode, m.bitrate, m.viewers, m.tokens, m.turnedAway,
+	} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
 		}

@@ -55,6 +55,7 @@ func servePageFile(w http.ResponseWriter, r *http.Request, name string) {
 	h.Set("Cache-Control", "no-cache")
 	h.Set("ETag", fmt.Sprintf(`"%x"`, sum[:8]))
 	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Content-Security-Policy", pagePolicy)
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
 }

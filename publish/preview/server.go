@@ -2,6 +2,7 @@ package preview
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,7 +15,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/time/rate"
 
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/detector/events"
@@ -36,8 +36,10 @@ type Server struct {
 	metrics  *metrics
 	events   history
 	started  time.Time
-	joins    *rate.Limiter
+	joins    quotas
 	slots    *slots
+	auth     *auth
+	guesses  quotas // of tokens
 	registry *prometheus.Registry
 	checks   []func() error
 	evidence Evidence
@@ -58,7 +60,8 @@ func New(cfg Config, cameras []schema.Camera, opts ...Option) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg, site: "default", version: "dev", log: slog.Default(),
-		started: time.Now(), joins: rate.NewLimiter(20, 40), slots: newSlots(cfg.MaxViewers), ready: make(chan struct{}),
+		auth: newAuth(cfg), started: time.Now(), joins: quotas{burst: joinBurst, every: joinEvery}, guesses: quotas{burst: guessBurst, every: guessEvery},
+		slots: newSlots(cfg.MaxViewers), ready: make(chan struct{}),
 	}
 	for _, o := range opts {
 		o(s)
@@ -146,6 +149,13 @@ func (s *Server) Run(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
+	var cert *certificate
+	if s.cfg.TLS() {
+		var err error
+		if cert, err = newCertificate(s.cfg, s.log); err != nil {
+			return err
+		}
+	}
 	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.cfg.Listen)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("http on %s: %w: give another one with --http HOST:PORT", s.cfg.Listen, ErrPortTaken)
@@ -161,21 +171,28 @@ func (s *Server) Run(ctx context.Context) error {
 	s.mu.Lock()
 	s.mu.sessions = sessions
 	s.mu.Unlock()
-	return s.serve(ctx, ln)
+	return s.serve(ctx, ln, cert)
 }
 
-// serve runs the streams and the HTTP server on ln.
-func (s *Server) serve(ctx context.Context, ln net.Listener) error {
+// serve runs the streams and the HTTP server on ln, with TLS when there is a certificate.
+func (s *Server) serve(ctx context.Context, ln net.Listener, cert *certificate) error {
 	g, ctx := errgroup.WithContext(ctx)
+	open := s.limit(ln)
 	web := &http.Server{
-		Handler: s.Handler(), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10,
+		Handler: s.Handler(), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: s.cfg.Connections.Idle, MaxHeaderBytes: 64 << 10,
 		WriteTimeout: 5 * time.Minute,                                   // for a clip over a slow line; streams set their own
 		BaseContext:  func(net.Listener) context.Context { return ctx }, // ends MJPEG and event streams
 		ErrorLog:     slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		ConnState:    open.changed,
+	}
+	serve, scheme := func() error { return web.Serve(open) }, "http"
+	if cert != nil {
+		web.TLSConfig = &tls.Config{GetCertificate: cert.get, MinVersion: tls.VersionTLS12}
+		serve, scheme = func() error { return web.ServeTLS(open, "", "") }, "https"
 	}
 	s.cams.run(ctx, g)
 	g.Go(func() error {
-		if err := web.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+		if err := serve(); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("http on %s: %w", s.cfg.Listen, err)
 		}
 		return nil
@@ -189,7 +206,7 @@ func (s *Server) serve(ctx context.Context, ln net.Listener) error {
 		}
 		return nil
 	})
-	url := "http://" + reachable(ln.Addr().String()) + "/"
+	url := scheme + "://" + reachable(ln.Addr().String()) + "/"
 	s.url.Store(&url)
 	close(s.ready)
 	return g.Wait()

@@ -5,10 +5,8 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
@@ -43,14 +41,17 @@ type sessions struct {
 
 // session is one viewer.
 type session struct {
-	id, etag string
-	stream   *stream
-	rtcp     sync.WaitGroup
+	id          string
+	stream      *stream
+	rtcp        sync.WaitGroup
+	joined      time.Time
+	negotiation negotiation
 
 	// Guarded by sessions.mu.
 	pc        *webrtc.PeerConnection
 	deadline  *time.Timer // of the handshake
 	connected bool
+	silent    bool // connected, but nothing arrives from the viewer
 }
 
 // newSessions opens the UDP socket.
@@ -68,7 +69,7 @@ func newSessions(cfg Config, log *slog.Logger, slots *slots) (*sessions, error) 
 }
 
 // join answers a viewer's offer. The session lives until leave is called or the viewer is gone.
-func (s *sessions) join(ctx context.Context, st *stream, offer string) (_ *session, answer string, err error) {
+func (s *sessions) join(ctx context.Context, st *stream, o *offer) (_ *session, answer string, err error) {
 	v, err := s.admit(st)
 	if err != nil {
 		return nil, "", err
@@ -78,9 +79,6 @@ func (s *sessions) join(ctx context.Context, st *stream, offer string) (_ *sessi
 			s.leave(v.id)
 		}
 	}()
-	if err := checkOffer(offer); err != nil {
-		return nil, "", err
-	}
 	pc, err := s.api.NewPeerConnection(s.peer)
 	if err != nil {
 		return nil, "", err
@@ -96,32 +94,58 @@ func (s *sessions) join(ctx context.Context, st *stream, offer string) (_ *sessi
 	}
 	v.rtcp.Go(func() { v.readRTCP(t.Sender()) })
 	pc.OnConnectionStateChange(func(state webrtc.PeerConnectionState) { s.connectionChanged(v, state) })
-	if answer, err = negotiate(ctx, pc, offer); err != nil {
+	v.negotiation.Lock()
+	defer v.negotiation.Unlock()
+	if answer, err = negotiate(ctx, pc, o); err != nil {
 		return nil, "", err
 	}
+	v.negotiation.offer = o
 	return v, answer, nil
 }
 
 // admit takes a slot for a new session.
 func (s *sessions) admit(st *stream) (*session, error) {
-	var b [24]byte
+	var b [16]byte
 	_, _ = rand.Read(b[:]) // never fails
-	v := &session{id: hex.EncodeToString(b[:16]), etag: `"` + hex.EncodeToString(b[16:]) + `"`, stream: st}
+	v := &session{id: hex.EncodeToString(b[:]), stream: st, joined: time.Now()}
+	v.negotiation.etag = newETag()
+	if !s.slots.take() && (!s.makeRoom() || !s.slots.take()) {
+		return nil, errBusy
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.mu.closed {
-		return nil, errClosing
-	}
+	stopping := s.mu.closed
 	select {
 	case <-st.gone:
-		return nil, errClosing
+		stopping = true
 	default:
 	}
-	if !s.slots.take() {
-		return nil, errBusy
+	if stopping {
+		s.slots.free()
+		return nil, errClosing
 	}
 	s.mu.byID[v.id] = v
 	return v, nil
+}
+
+// patience is how long a viewer may take to connect while others wait for its slot.
+const patience = 2 * time.Second
+
+// makeRoom ends the session that most likely has no viewer any more, and reports whether there was one: the oldest one
+// that has gone silent, or else the oldest one that has not connected.
+func (s *sessions) makeRoom() bool {
+	s.mu.Lock()
+	var worst *session
+	for _, v := range s.mu.byID {
+		if !v.silent && (v.connected || time.Since(v.joined) < patience) {
+			continue
+		}
+		if worst == nil || v.silent != worst.silent && v.silent || v.silent == worst.silent && v.joined.Before(worst.joined) {
+			worst = v
+		}
+	}
+	s.mu.Unlock()
+	return worst != nil && s.leave(worst.id)
 }
 
 // attach gives a session its connection. From now on leave closes it.
@@ -160,7 +184,7 @@ func (s *sessions) connectionChanged(v *session, state webrtc.PeerConnectionStat
 		s.mu.Lock()
 		_, alive := s.mu.byID[v.id]
 		first := alive && !v.connected
-		v.connected = v.connected || alive
+		v.connected, v.silent = v.connected || alive, false
 		s.mu.Unlock()
 		if first {
 			n := v.stream.viewers.Add(1)
@@ -168,9 +192,13 @@ func (s *sessions) connectionChanged(v *session, state webrtc.PeerConnectionStat
 			s.log.Info("viewer joined", "camera", v.stream.cam.Name(), "viewers", n)
 			v.stream.keyframe()
 		}
+	case webrtc.PeerConnectionStateDisconnected: // this may heal
+		s.mu.Lock()
+		v.silent = true
+		s.mu.Unlock()
 	case webrtc.PeerConnectionStateFailed, webrtc.PeerConnectionStateClosed:
 		s.leave(v.id)
-	default: // connecting, or a disconnection that may heal
+	default: // connecting
 	}
 }
 
@@ -214,34 +242,6 @@ func (s *sessions) leave(id string) bool {
 		}
 	}()
 	return true
-}
-
-// trickle adds addresses that a viewer has found after its offer.
-func (s *sessions) trickle(id, fragment string) error {
-	s.mu.Lock()
-	v := s.mu.byID[id]
-	var pc *webrtc.PeerConnection
-	if v != nil {
-		pc = v.pc
-	}
-	s.mu.Unlock()
-	if pc == nil {
-		return errUnknown
-	}
-	mid := "0"
-	for line := range strings.Lines(fragment) {
-		line = strings.TrimSpace(line)
-		if m, ok := strings.CutPrefix(line, "a=mid:"); ok {
-			mid = m
-		}
-		if c, ok := strings.CutPrefix(line, "a=candidate:"); ok {
-			init := webrtc.ICECandidateInit{Candidate: "candidate:" + c, SDPMid: &mid}
-			if err := pc.AddICECandidate(init); err != nil {
-				return fmt.Errorf("candidate: %w", err)
-			}
-		}
-	}
-	return nil
 }
 
 // find returns a session of a camera.

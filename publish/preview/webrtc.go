@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"strings"
 	"time"
 
 	"github.com/pion/ice/v4"
@@ -16,10 +15,13 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// newAPI returns WebRTC for VP8, and the UDP socket that all its connections share.
+// newAPI returns WebRTC for VP8, with audio codecs for inactive sections, and the UDP socket that all its connections share.
 func newAPI(cfg Config) (*webrtc.API, io.Closer, error) {
 	media := &webrtc.MediaEngine{}
 	if err := media.RegisterCodec(vp8Codec(), webrtc.RTPCodecTypeVideo); err != nil {
+		return nil, nil, err
+	}
+	if err := registerAudio(media); err != nil {
 		return nil, nil, err
 	}
 	registry := &interceptor.Registry{}
@@ -53,7 +55,7 @@ func openMedia(cfg Config) (webrtc.SettingEngine, io.Closer, error) {
 	s := webrtc.SettingEngine{}
 	s.SetIncludeLoopbackCandidate(true)
 	s.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
-	s.SetICETimeouts(5*time.Second, 15*time.Second, 2*time.Second)
+	s.SetICETimeouts(3*time.Second, 15*time.Second, 2*time.Second) // silent viewers: see sessions.makeRoom
 	addr, err := net.ResolveUDPAddr("udp", cfg.udp())
 	if err != nil {
 		return s, nil, fmt.Errorf("media on udp %s: %w", cfg.udp(), err)
@@ -97,18 +99,14 @@ func vp8Codec() webrtc.RTPCodecParameters {
 	}
 }
 
-// checkOffer refuses at a glance whatever cannot be the offer of a viewer.
-func checkOffer(sdp string) error {
-	if !strings.HasPrefix(sdp, "v=0") || !strings.Contains(sdp, "m=video") || !strings.Contains(sdp, "VP8/90000") {
-		return errOffer
-	}
-	return nil
-}
-
 // negotiate answers an offer. It waits until the answer holds all our addresses; they are local, so that takes
 // milliseconds.
-func negotiate(ctx context.Context, pc *webrtc.PeerConnection, offer string) (string, error) {
-	if err := pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: offer}); err != nil {
+func negotiate(ctx context.Context, pc *webrtc.PeerConnection, o *offer) (string, error) {
+	text, err := o.Marshal()
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", errOffer, err)
+	}
+	if err := pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: string(text)}); err != nil {
 		return "", fmt.Errorf("%w: %w", errOffer, err)
 	}
 	answer, err := pc.CreateAnswer(nil)
@@ -126,9 +124,5 @@ func negotiate(ctx context.Context, pc *webrtc.PeerConnection, offer string) (st
 	case <-ctx.Done():
 		return "", fmt.Errorf("gather addresses: %w", ctx.Err())
 	}
-	sdp := pc.LocalDescription().SDP
-	if !strings.Contains(sdp, "VP8/90000") || !strings.Contains(sdp, "a=sendonly") {
-		return "", errOffer
-	}
-	return sdp, nil
+	return finishAnswer(pc.LocalDescription().SDP, o)
 }

@@ -5,33 +5,63 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"strings"
+)
+
+const (
+	sdpType      = "application/sdp"
+	fragmentType = "application/trickle-ice-sdpfrag"
 )
 
 // whepOptions answers preflight requests, and clients that ask whether this is WHEP.
-func whepOptions(w http.ResponseWriter, _ *http.Request) {
+func whepOptions(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
-	h.Set("Accept-Post", "application/sdp")
-	h.Set("Access-Control-Allow-Methods", "OPTIONS, HEAD, POST, PATCH, DELETE")
+	methods, accept := "OPTIONS, HEAD, GET, POST", "Accept-Post"
+	if r.PathValue("session") != "" {
+		methods, accept = "OPTIONS, HEAD, GET, PATCH, DELETE", "Accept-Patch"
+		h.Set(accept, fragmentType)
+	} else {
+		h.Set(accept, sdpType)
+	}
+	h.Set("Access-Control-Allow-Methods", methods)
 	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, If-Match")
 	w.WriteHeader(http.StatusNoContent)
 }
 
-func (s *Server) whepHead(w http.ResponseWriter, _ *http.Request, _ *stream) {
-	w.Header().Set("Content-Type", "application/sdp")
+// whepGet answers GET and HEAD of the endpoint, for which the draft reserves a success without content.
+func (s *Server) whepGet(w http.ResponseWriter, _ *http.Request, _ *stream) {
+	h := w.Header()
+	h.Set("Content-Type", sdpType)
+	h.Set("Accept-Post", sdpType)
+	h.Set("Cache-Control", "no-store")
+}
+
+// whepGetSession answers GET and HEAD of a session.
+func (s *Server) whepGetSession(w http.ResponseWriter, r *http.Request, st *stream) {
+	if v := s.session(w, r, st); v != nil {
+		w.Header().Set("Accept-Patch", fragmentType)
+		w.Header().Set("Cache-Control", "no-store")
+		w.WriteHeader(http.StatusNoContent)
+	}
 }
 
 // whepPost starts a session: draft-ietf-wish-whep, section 4.2.
 func (s *Server) whepPost(w http.ResponseWriter, r *http.Request, st *stream) {
-	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != "application/sdp" {
+	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != sdpType {
 		fault(w, http.StatusUnsupportedMediaType, errors.New("want an SDP offer with Content-Type application/sdp"))
 		return
 	}
-	if !s.joins.Allow() {
-		busy(w, http.StatusTooManyRequests, errors.New("too many new sessions per second"))
+	body, ok := readBody(w, r, maxOffer)
+	if !ok {
 		return
 	}
-	offer, ok := readBody(w, r, maxOffer)
-	if !ok {
+	offer, err := readOffer(string(body))
+	if err != nil { // it cost us little, and does not count
+		fault(w, http.StatusBadRequest, err)
+		return
+	}
+	if !s.joins.take(s.clientAddr(r)) {
+		busy(w, http.StatusTooManyRequests, errors.New("too many new sessions per second from this address"))
 		return
 	}
 	sessions := s.sessions()
@@ -39,7 +69,7 @@ func (s *Server) whepPost(w http.ResponseWriter, r *http.Request, st *stream) {
 		busy(w, http.StatusServiceUnavailable, errClosing)
 		return
 	}
-	v, sdp, err := sessions.join(r.Context(), st, string(offer))
+	v, sdp, err := sessions.join(r.Context(), st, offer)
 	switch {
 	case errors.Is(err, errBusy), errors.Is(err, errClosing):
 		busy(w, http.StatusServiceUnavailable, err)
@@ -50,65 +80,81 @@ func (s *Server) whepPost(w http.ResponseWriter, r *http.Request, st *stream) {
 		fault(w, http.StatusInternalServerError, err)
 	default:
 		h := w.Header()
-		h.Set("Content-Type", "application/sdp")
-		h.Set("Location", "/whep/"+st.cam.Name()+"/"+v.id)
-		h.Set("ETag", v.etag)
-		h.Set("Accept-Patch", "application/trickle-ice-sdpfrag")
+		h.Set("Content-Type", sdpType)
+		h.Set("Location", sessionPlace(r, st, v))
+		h.Set("ETag", v.negotiation.etag)
+		h.Set("Accept-Patch", fragmentType)
 		w.WriteHeader(http.StatusCreated)
-		_, _ = io.WriteString(w, sdp)
+		if _, err := io.WriteString(w, sdp); err != nil || r.Context().Err() != nil {
+			sessions.leave(v.id) // the viewer left before it had the answer
+		}
 	}
 }
 
+// sessionPlace returns the address of a session relative to that of the request: a reverse proxy may have put us below a
+// path that we do not know.
+func sessionPlace(r *http.Request, st *stream, v *session) string {
+	if strings.HasSuffix(r.URL.Path, "/") {
+		return v.id
+	}
+	return st.cam.Name() + "/" + v.id
+}
+
+// session returns the session of a request, or answers that there is none and returns nil.
+func (s *Server) session(w http.ResponseWriter, r *http.Request, st *stream) *session {
+	if sessions := s.sessions(); sessions != nil {
+		if v, err := sessions.find(st.cam.Name(), r.PathValue("session")); err == nil {
+			return v
+		}
+	}
+	fault(w, http.StatusNotFound, errUnknown)
+	return nil
+}
+
 func (s *Server) whepDelete(w http.ResponseWriter, r *http.Request, st *stream) {
-	sessions := s.sessions()
-	if sessions == nil {
-		fault(w, http.StatusNotFound, errUnknown)
+	v := s.session(w, r, st)
+	if v == nil {
 		return
 	}
-	if _, err := sessions.find(st.cam.Name(), r.PathValue("session")); err != nil || !sessions.leave(r.PathValue("session")) {
+	if !s.sessions().leave(v.id) {
 		fault(w, http.StatusNotFound, errUnknown)
 		return
 	}
 	w.WriteHeader(http.StatusOK)
 }
 
-// whepPatch takes the addresses that a viewer has found after its offer (trickle ICE, RFC 8840). It refuses an ICE
-// restart with 422: the viewer starts a new session instead.
+// whepPatch takes the addresses that a viewer has found after its offer (trickle ICE, RFC 8840), and restarts ICE when
+// the viewer's credentials have changed. If-Match is not needed; players send none, "*", or the session's ETag.
 func (s *Server) whepPatch(w http.ResponseWriter, r *http.Request, st *stream) {
-	sessions := s.sessions()
-	if sessions == nil {
-		fault(w, http.StatusNotFound, errUnknown)
+	v := s.session(w, r, st)
+	if v == nil {
 		return
 	}
-	v, err := sessions.find(st.cam.Name(), r.PathValue("session"))
-	if err != nil {
-		fault(w, http.StatusNotFound, err)
-		return
-	}
-	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil ||
-		t != "application/trickle-ice-sdpfrag" {
-		fault(w, http.StatusUnsupportedMediaType, errors.New("want Content-Type application/trickle-ice-sdpfrag"))
-		return
-	}
-	switch r.Header.Get("If-Match") {
-	case v.etag:
-	case "":
-		fault(w, http.StatusPreconditionRequired, errors.New("want If-Match with the session's ETag"))
-		return
-	case "*":
-		fault(w, http.StatusUnprocessableEntity, errors.New("ICE restart is not supported: start a new session"))
-		return
-	default:
-		fault(w, http.StatusPreconditionFailed, errors.New("If-Match differs from the session's ETag"))
+	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != fragmentType {
+		w.Header().Set("Accept-Patch", fragmentType)
+		fault(w, http.StatusUnsupportedMediaType, errors.New("want Content-Type "+fragmentType))
 		return
 	}
 	body, ok := readBody(w, r, maxJSON)
 	if !ok {
 		return
 	}
-	if err := sessions.trickle(v.id, string(body)); err != nil {
+	ours, etag, err := s.sessions().update(r.Context(), v, strings.Join(r.Header.Values("If-Match"), ","), string(body))
+	switch {
+	case errors.Is(err, errUnknown):
+		fault(w, http.StatusNotFound, err)
+	case errors.Is(err, errETag):
+		fault(w, http.StatusPreconditionFailed, err)
+	case errors.Is(err, errFragment), errors.Is(err, errOffer):
 		fault(w, http.StatusBadRequest, err)
-		return
+	case err != nil:
+		s.log.Warn("webrtc", "camera", st.cam.Name(), "err", err)
+		fault(w, http.StatusInternalServerError, err)
+	case ours == "":
+		w.WriteHeader(http.StatusNoContent)
+	default:
+		w.Header().Set("Content-Type", fragmentType)
+		w.Header().Set("ETag", etag)
+		_, _ = io.WriteString(w, ours)
 	}
-	w.WriteHeader(http.StatusNoContent)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -54,6 +55,19 @@ func offer(t *testing.T) (*webrtc.PeerConnection, string) {
 	return pc, pc.LocalDescription().SDP
 }
 
+// resolve returns the address that a reference in an answer from base means.
+func resolve(t *testing.T, base, reference string) string {
+	t.Helper()
+	u, err := url.Parse(base)
+	if err == nil {
+		u, err = u.Parse(reference)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u.String()
+}
+
 const testToken = "correct-horse-battery"
 
 // watch joins a camera.
@@ -72,7 +86,7 @@ func watch(t *testing.T, s *preview.Server, camera string) *viewer {
 	if r.code != http.StatusCreated {
 		t.Fatalf("POST: %d %s", r.code, r.body)
 	}
-	v.location, v.etag, v.answer = r.header.Get("Location"), r.header.Get("ETag"), r.body
+	v.location, v.etag, v.answer = resolve(t, s.URL()+"whep/"+camera, r.header.Get("Location")), r.header.Get("ETag"), r.body
 	if err := pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: r.body}); err != nil {
 		t.Fatal(err)
 	}
@@ -238,11 +252,11 @@ func TestWHEP(t *testing.T) {
 			t.Errorf("Viewers() = %d, want %d", got, i+1)
 		}
 		if i == 1 { // the second one leaves of its own accord
-			if r := send(t, "DELETE", strings.TrimSuffix(s.URL(), "/")+v.location, "", "", nil); r.code != 200 {
+			if r := send(t, "DELETE", v.location, "", "", nil); r.code != 200 {
 				t.Errorf("DELETE: %d %s", r.code, r.body)
 			}
 			wait(t, "the viewer to be gone", func() bool { return s.Viewers("front") == 1 })
-			if r := send(t, "DELETE", strings.TrimSuffix(s.URL(), "/")+v.location, "", "", nil); r.code != 404 {
+			if r := send(t, "DELETE", v.location, "", "", nil); r.code != 404 {
 				t.Errorf("second DELETE: %d", r.code)
 			}
 		}
@@ -364,6 +378,7 @@ func TestWHEPProtocol(t *testing.T) {
 	s := start(t, testConfig(), []schema.Camera{newCamera("front")})
 	base := strings.TrimSuffix(s.URL(), "/")
 	v := watch(t, s, "front")
+	session := strings.TrimPrefix(v.location, base)
 	const frag = "application/trickle-ice-sdpfrag"
 	_, sdp := offer(t)
 	for _, c := range []struct {
@@ -373,7 +388,19 @@ func TestWHEPProtocol(t *testing.T) {
 	}{
 		{"options", "OPTIONS", "/whep/front", "", "", nil, 204},
 		{"head", "HEAD", "/whep/front", "", "", nil, 200},
-		{"get", "GET", "/whep/front", "", "", nil, 405},
+		{"head of a session", "HEAD", session, "", "", nil, 204},
+		{"options of a session", "OPTIONS", session + "/", "", "", nil, 204},
+		{"get", "GET", "/whep/front", "", "", nil, 200},
+		{"get with a slash", "GET", "/whep/front/", "", "", nil, 200},
+		{"get of a session", "GET", session, "", "", nil, 204},
+		{"get of nobody", "GET", "/whep/front/nobody", "", "", nil, 404},
+		{"put", "PUT", "/whep/front", "application/sdp", sdp, nil, 405},
+		{"delete of the endpoint", "DELETE", "/whep/front", "", "", nil, 405},
+		{"post to a session", "POST", session, "application/sdp", sdp, nil, 405},
+		{"post with a slash", "POST", "/whep/front/", "application/sdp", sdp, nil, 201},
+		{"small letters", "POST", "/whep/front", "application/sdp", strings.ReplaceAll(sdp, "VP8/90000", "vp8/90000"), nil, 201},
+		{"line feeds", "POST", "/whep/front", "application/sdp", strings.ReplaceAll(sdp, "\r\n", "\n"), nil, 201},
+		{"sends to us", "POST", "/whep/front", "application/sdp", strings.ReplaceAll(sdp, "recvonly", "sendonly"), nil, 400},
 		{"wrong type", "POST", "/whep/front", "text/plain", sdp, nil, 415},
 		{"no type", "POST", "/whep/front", "", sdp, nil, 415},
 		{"type with charset", "POST", "/whep/front", "application/sdp; charset=utf-8", sdp, nil, 201},
@@ -384,25 +411,20 @@ func TestWHEPProtocol(t *testing.T) {
 		{"half", "POST", "/whep/front", "application/sdp", sdp[:len(sdp)/2], nil, 400},
 		{"huge", "POST", "/whep/front", "application/sdp", strings.Repeat("v=0\r\n", 20000), nil, 413},
 		{"no camera", "POST", "/whep/rear", "application/sdp", sdp, nil, 404},
-		{
-			"trickle", "PATCH", v.location, frag, "a=mid:0\r\na=candidate:1 1 udp 2130706431 127.0.0.1 9 typ host\r\n",
-			map[string]string{"If-Match": v.etag},
-			204,
-		},
-		{
-			"trickle end", "PATCH", v.location, frag, "a=mid:0\r\na=end-of-candidates\r\n",
-			map[string]string{"If-Match": v.etag},
-			204,
-		},
-		{
-			"trickle garbage", "PATCH", v.location, frag, "a=candidate:nonsense\r\n",
-			map[string]string{"If-Match": v.etag},
-			400,
-		},
-		{"no etag", "PATCH", v.location, frag, "", nil, 428},
-		{"wrong etag", "PATCH", v.location, frag, "", map[string]string{"If-Match": `"x"`}, 412},
-		{"restart", "PATCH", v.location, frag, "", map[string]string{"If-Match": "*"}, 422},
-		{"patch type", "PATCH", v.location, "application/json", "{}", map[string]string{"If-Match": v.etag}, 415},
+		{"trickle", "PATCH", session, frag, candidate("127.0.0.1"), etag(v.etag), 204},
+		{"trickle to a slash", "PATCH", session + "/", frag, candidate("127.0.0.1"), etag(v.etag), 204},
+		{"trickle, one of two tags", "PATCH", session, frag, candidate("127.0.0.1"), etag(`"x", W/` + v.etag), 204},
+		{"trickle without a tag", "PATCH", session, frag, candidate("127.0.0.1"), nil, 204},
+		{"trickle to any tag", "PATCH", session, frag, candidate("127.0.0.1"), etag("*"), 204},
+		{"trickle mDNS", "PATCH", session, frag, candidate("4f0b2f4c-1111-4c3f-9d5d-0123456789ab.local"), nil, 204},
+		{"trickle a name", "PATCH", session, frag, candidate("camera.invalid"), nil, 204},
+		{"trickle garbage", "PATCH", session, frag, "a=candidate:nonsense\r\n", etag(v.etag), 204},
+		{"trickle end", "PATCH", session, frag, "a=mid:0\r\na=end-of-candidates\r\n", etag(v.etag), 204},
+		{"trickle nothing", "PATCH", session, frag, "", nil, 204},
+		{"no fragment", "PATCH", session, frag, "hello", nil, 400},
+		{"half a restart", "PATCH", session, frag, "a=ice-ufrag:fresh\r\n", etag("*"), 400},
+		{"wrong etag", "PATCH", session, frag, candidate("127.0.0.1"), etag(`"x"`), 412},
+		{"patch type", "PATCH", session, "application/json", "{}", etag(v.etag), 415},
 		{"patch nobody", "PATCH", "/whep/front/nobody", frag, "", map[string]string{"If-Match": v.etag}, 404},
 		{"delete nobody", "DELETE", "/whep/front/nobody", "", "", nil, 404},
 		{
@@ -417,7 +439,7 @@ func TestWHEPProtocol(t *testing.T) {
 			if r.code != c.want {
 				t.Errorf("%s %s = %d %s, want %d", c.method, c.path, r.code, r.body, c.want)
 			}
-			if c.want >= 400 && c.method != "GET" && !strings.Contains(r.body, `"error":"`) {
+			if c.want >= 400 && c.want != http.StatusMethodNotAllowed && !strings.Contains(r.body, `"error":"`) {
 				t.Errorf("no reason: %q", r.body)
 			}
 		})
@@ -428,6 +450,13 @@ func TestWHEPProtocol(t *testing.T) {
 	if r := send(t, "OPTIONS", base+"/whep/front", "", "", nil); r.header.Get("Accept-Post") != "application/sdp" {
 		t.Errorf("OPTIONS: %v", r.header)
 	}
+}
+
+func etag(v string) map[string]string { return map[string]string{"If-Match": v} }
+
+// candidate is a fragment with one address.
+func candidate(address string) string {
+	return "a=mid:0\r\na=candidate:1 1 udp 2130706431 " + address + " 9 typ host\r\n"
 }
 
 // TestNoSignal shows a slate until the camera delivers.
@@ -496,7 +525,7 @@ func FuzzOffer(f *testing.F) {
 			t.Errorf("500: %s", b)
 		}
 		if place := r.Header.Get("Location"); place != "" {
-			req, _ := http.NewRequestWithContext(t.Context(), http.MethodDelete, strings.TrimSuffix(s.URL(), "/")+place, nil)
+			req, _ := http.NewRequestWithContext(t.Context(), http.MethodDelete, s.URL()+"whep/"+place, nil)
 			if d, err := client.Do(req); err == nil {
 				_ = d.Body.Close()
 			}

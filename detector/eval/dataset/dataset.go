@@ -22,7 +22,7 @@ var (
 type Item struct {
 	Name  string // file name of the image without its extension
 	Image string // path
-	Label string // path of the mask: an 8-bit PNG or .npy of the image's size
+	Label string // path of the mask, of the image's size: PNG, BMP, TIFF, JPEG or .npy
 
 	relabel *[256]uint8 // maps labels as read to those that Labels returns; nil: identity
 }
@@ -55,7 +55,7 @@ func Open(name, root string) (*Dataset, error) {
 	if _, err := os.Stat(root); err != nil {
 		return nil, fmt.Errorf("data set %s: %w", name, err)
 	}
-	for _, l := range append(s.layouts, flatLayouts()...) {
+	for _, l := range slices.Concat(s.layouts, flatLayouts(), usualLayouts()) {
 		items, err := l.items(root)
 		if err != nil {
 			return nil, fmt.Errorf("data set %s: %w", name, err)
@@ -70,6 +70,6 @@ func Open(name, root string) (*Dataset, error) {
 			return &Dataset{Name: name, OOD: s.ood, Items: items}, nil
 		}
 	}
-	return nil, fmt.Errorf("%w below %q: want images/X.* with labels_masks/X.png, or the official layout of %s",
+	return nil, fmt.Errorf("%w below %q: want images/X.* with labels_masks/X.png (or masks, ground_truth, annotations), or the official layout of %s",
 		ErrNoImages, root, name)
 }

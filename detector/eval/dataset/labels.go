@@ -5,28 +5,47 @@ import (
 	"fmt"
 	"image"
 	"image/color"
-	"image/png"
+	"image/jpeg"
+	_ "image/png" // the formats of masks
 	"io"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
+
+	_ "golang.org/x/image/bmp"
+	_ "golang.org/x/image/tiff"
 
 	"github.com/oodcast/oodcast/detector/npy"
 )
 
 var errNoLabel = errors.New("a value is not a label from 0 to 255")
 
+// maskEndings are the endings of the names of masks.
+func maskEndings() []string {
+	return []string{".png", ".npy", ".bmp", ".tif", ".tiff", ".jpg", ".jpeg"}
+}
+
+// IsMask reports whether Item.Labels reads a file of that name.
+func IsMask(name string) bool {
+	return slices.Contains(maskEndings(), strings.ToLower(filepath.Ext(name)))
+}
+
 // Labels reads the mask and returns its width·height labels, row-major. The label of a pixel is its grey value, or its
 // index in an image with a palette, as in the data sets' own loaders. A .npy mask is an array [H,W] of integers or booleans.
+// A JPEG cannot keep labels exactly: its pixels are 0 or 255.
 func (it Item) Labels() (labels []uint8, width, height int, err error) {
 	f, err := os.Open(it.Label)
 	if err != nil {
 		return nil, 0, 0, fmt.Errorf("%w: %w", ErrLabels, err)
 	}
 	defer f.Close()
-	read := pngLabels
-	if filepath.Ext(it.Label) == ".npy" {
+	read := imageLabels
+	switch strings.ToLower(filepath.Ext(it.Label)) {
+	case ".npy":
 		read = npyLabels
+	case ".jpg", ".jpeg":
+		read = jpegLabels
 	}
 	if labels, width, height, err = read(f); err != nil {
 		return nil, 0, 0, fmt.Errorf("%w %q: %w", ErrLabels, it.Label, err)
@@ -48,8 +67,21 @@ func relabelTable(ood []uint8) *[256]uint8 {
 	return table
 }
 
-func pngLabels(r io.Reader) (labels []uint8, width, height int, err error) {
-	img, err := png.Decode(r)
+// maxMaskPixels bounds the memory that the header of a mask can claim.
+const maxMaskPixels = 1 << 28
+
+func imageLabels(f io.ReadSeeker) (labels []uint8, width, height int, err error) {
+	c, _, err := image.DecodeConfig(f)
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	if c.Width < 1 || c.Height < 1 || c.Width > maxMaskPixels/c.Height {
+		return nil, 0, 0, fmt.Errorf("%d×%d pixels, want up to %d", c.Width, c.Height, maxMaskPixels)
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return nil, 0, 0, err
+	}
+	img, _, err := image.Decode(f)
 	if err != nil {
 		return nil, 0, 0, err
 	}
@@ -67,7 +99,7 @@ func pngLabels(r io.Reader) (labels []uint8, width, height int, err error) {
 		}
 	case *image.Gray16:
 		for i := 0; i < len(m.Pix); i += 2 {
-			if m.Pix[i] != 0 {
+			if m.Pix[i] != 0 && (m.Pix[i] != 255 || m.Pix[i+1] != 255) { // 65535 is the white of a two-valued mask
 				return nil, 0, 0, errNoLabel
 			}
 			labels = append(labels, m.Pix[i+1])
@@ -86,8 +118,28 @@ func pngLabels(r io.Reader) (labels []uint8, width, height int, err error) {
 	return labels, width, height, nil
 }
 
+// jpegLabels reads a mask of two values, which JPEG has blurred.
+func jpegLabels(f io.ReadSeeker) (labels []uint8, width, height int, err error) {
+	img, err := jpeg.Decode(f)
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	b := img.Bounds()
+	labels = make([]uint8, 0, b.Dx()*b.Dy())
+	for y := b.Min.Y; y < b.Max.Y; y++ {
+		for x := b.Min.X; x < b.Max.X; x++ {
+			label := uint8(0)
+			if color.GrayModel.Convert(img.At(x, y)).(color.Gray).Y >= 128 {
+				label = 255
+			}
+			labels = append(labels, label)
+		}
+	}
+	return labels, b.Dx(), b.Dy(), nil
+}
+
 // npyLabels reads an array of little-endian integers of any width, each a label from 0 to 255.
-func npyLabels(r io.Reader) (labels []uint8, width, height int, err error) {
+func npyLabels(r io.ReadSeeker) (labels []uint8, width, height int, err error) {
 	sizes := map[string]int{"|b1": 1, "|u1": 1, "|i1": 1, "<u2": 2, "<i2": 2, "<u4": 4, "<i4": 4, "<u8": 8, "<i8": 8}
 	accept := func(w, h int) error {
 		width, height = w, h

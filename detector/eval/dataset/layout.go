@@ -15,6 +15,8 @@ type layout struct {
 	// trimmed stem and {dir} for the name of the image's folder.
 	labels []string
 	skip   []string // beginnings of stems that belong to another split
+	// byFolder puts the name of the image's folder in front of its own, because folders number their images alike.
+	byFolder bool
 }
 
 // spec describes a data set: the label of its anomalous pixels and its official layouts.
@@ -24,6 +26,9 @@ type spec struct {
 	relabel []uint8 // labels that become 1, while all others except Ignore become 0; nil: labels stay
 }
 
+// generic is the name of a data set of no known origin.
+const generic = "folder"
+
 // flatLayouts are accepted for every data set, because many copies of these sets have them.
 func flatLayouts() []layout {
 	masks := []string{
@@ -31,6 +36,26 @@ func flatLayouts() []layout {
 		"annotations/{stem}.png", "annotations/{stem}_mask.png",
 	}
 	return []layout{{images: "images/*", labels: masks}, {images: "images/*", trim: "_image", labels: masks}}
+}
+
+// usualLayouts are what people name the folders of their own data sets. They are accepted for every data set, last.
+func usualLayouts() []layout {
+	masksIn := func(dir, stem string) (globs []string) {
+		for _, folder := range []string{"labels_masks", "annotations", "masks", "mask", "ground_truth", "gt", "labels"} {
+			for _, suffix := range []string{"", "_mask", "_gt", "_label", "_labels"} {
+				for _, ext := range maskEndings() {
+					globs = append(globs, folder+dir+"/"+stem+suffix+ext)
+				}
+			}
+		}
+		return globs
+	}
+	var l []layout
+	for _, images := range []string{"images", "image", "imgs", "img", "test"} {
+		l = append(l, layout{images: images + "/*", labels: masksIn("", "{stem}")})
+	}
+	// MVTec: test/crack/000.png with ground_truth/crack/000_mask.png.
+	return append(l, layout{images: "test/*/*", labels: masksIn("/{dir}", "{stem}"), byFolder: true})
 }
 
 // specs lists the data sets. Sources of the layouts:
@@ -71,8 +96,8 @@ func specs() map[string]spec {
 		"wd_pascal": {ood: 1, layouts: []layout{
 			{images: "img/*", trim: "_img", labels: []string{"label/{stem}_label.npy", "label/{stem}_label.png"}},
 		}},
-		"dlrsd":  {ood: 1, layouts: remoteSensing(), relabel: []uint8{1, 4, 6, 12, 14, 15}},
-		"folder": {ood: 1},
+		"dlrsd": {ood: 1, layouts: remoteSensing(), relabel: []uint8{1, 4, 6, 12, 14, 15}},
+		generic: {ood: 1},
 	}
 }
 
@@ -134,8 +159,12 @@ func (l layout) items(root string) ([]Item, error) {
 		if err != nil {
 			return nil, err
 		}
-		if label != "" {
-			items = append(items, Item{Name: stem, Image: path, Label: label})
+		name := stem
+		if l.byFolder {
+			name = filepath.Base(filepath.Dir(path)) + "_" + stem
+		}
+		if label != "" && label != path {
+			items = append(items, Item{Name: name, Image: path, Label: label})
 		}
 	}
 	return items, nil

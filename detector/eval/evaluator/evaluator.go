@@ -20,6 +20,8 @@ type Options struct {
 	ORT ort.Options
 	// Seed of everything random: the same seed and input give the same figures.
 	Seed uint64
+	// Estimate, unless nil, is told after the first image of a data set how long the rows take.
+	Estimate func(method.Estimate)
 }
 
 // Evaluator is a bundle that is ready to be evaluated. It is not safe for concurrent use. The caller closes it.
@@ -59,6 +61,7 @@ func Open(b *models.Bundle, o Options) (_ *Evaluator, err error) {
 		return nil, err
 	}
 	e.kit.Order, e.kit.Classes = b.Diffusion.Timesteps, b.Manifest.Encoder.Classes
+	e.kit.FeaturesOnly = e.encoder.FeaturesOnly()
 	e.kit.Product, e.kit.Masks, e.kit.Seed = product, e.encoder.HasMasks(), o.Seed
 	return e, nil
 }
@@ -127,7 +130,7 @@ func (e *Evaluator) Encode(ctx context.Context, f *ingest.Frame) (*detector.Enco
 func (e *Evaluator) Dataset(
 	ctx context.Context, d *dataset.Dataset, read func(path string) (*ingest.Frame, error), rows []method.Row, o eval.Options,
 ) ([]*eval.Measured, error) {
-	maps, err := method.Score(ctx, d, read, e.Encode, rows)
+	maps, err := method.Score(ctx, d, read, e.Encode, rows, e.opts.Estimate)
 	if err != nil {
 		return nil, err
 	}

@@ -39,7 +39,7 @@ func TestDatasetWithAllMethods(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		table, err := e.Dataset(t.Context(), set, opencv.ReadImage, rows, eval.Options{FPR: eval.FPRNearest, Components: true})
+		table, err := e.Dataset(t.Context(), set, opencv.ReadStored, rows, eval.Options{FPR: eval.FPRNearest, Components: true})
 		if err != nil {
 			t.Fatal(err)
 		}

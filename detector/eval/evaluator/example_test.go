@@ -35,7 +35,7 @@ func ExampleEvaluator_Dataset() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	table, err := e.Dataset(context.Background(), set, opencv.ReadImage, rows, eval.Options{FPR: eval.FPRNearest})
+	table, err := e.Dataset(context.Background(), set, opencv.ReadStored, rows, eval.Options{FPR: eval.FPRNearest})
 	if err != nil {
 		log.Fatal(err)
 	}

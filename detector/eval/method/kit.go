@@ -18,8 +18,10 @@ type Kit struct {
 	Classes   []string   // of the segmenter
 	Reference *Reference // normal footage; nil: none
 	Masks     bool       // whether the encoder has class and mask logits
-	Product   Multiplier
-	Seed      uint64 // of the tokens of normal footage that cdnp compares among themselves
+	// FeaturesOnly reports that the encoder knows no classes and so has no logits.
+	FeaturesOnly bool
+	Product      Multiplier
+	Seed         uint64 // of the tokens of normal footage that cdnp compares among themselves
 
 	// The first method that needs these makes them.
 	neighbours *search
@@ -32,8 +34,12 @@ const (
 	ReconstructionError = "reconstruction" // error after the whole reverse chain
 )
 
-// lacks returns need if the kit does not meet it.
-func (k *Kit) lacks(need error) error {
+// lacks returns what the kit lacks of what the method needs, or nil.
+func (k *Kit) lacks(m Method) error {
+	if m.logits && k.FeaturesOnly {
+		return ErrNeedsClasses
+	}
+	need := m.needs
 	have := map[error]bool{
 		nil: true, ErrNeedsDenoiser: k.Detector != nil, ErrNeedsReference: k.Reference != nil, ErrNeedsMasks: k.Masks,
 	}

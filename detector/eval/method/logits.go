@@ -10,7 +10,7 @@ import (
 // logitMethods score by the class logits of the segmenter alone, on the grid of the logits.
 func logitMethods() []Method {
 	method := func(name, source string, cell func(logits []float64) float64) Method {
-		return Method{Name: name, Source: source, build: func(*Kit, []int) (Scorer, error) {
+		return Method{Name: name, Source: source, logits: true, build: func(*Kit, []int) (Scorer, error) {
 			return func(_ context.Context, x *Encoded) (*detector.Map, error) { return logitMap(x.Encoding, cell), nil }, nil
 		}}
 	}

@@ -3,6 +3,7 @@ package method
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/oodcast/oodcast/detector"
@@ -19,12 +20,23 @@ type Maps struct {
 	ms      [][]float64       // time of each map, likewise
 }
 
-// Score encodes each image of d once and makes the maps of all rows. read reads an image file.
+// Estimate is what the first image tells about the time of all.
+type Estimate struct {
+	Rows   []Row
+	PerRow []time.Duration // time of one image, the encoding included
+	Images int             // 0: unknown, as of a stream
+	Left   time.Duration   // for the remaining images; metrics come on top
+}
+
+// Score encodes each image of d once and makes the maps of all rows. read reads an image file. first, unless nil, gets an
+// estimate after the first image.
 func Score(
 	ctx context.Context, d *dataset.Dataset, read func(path string) (*ingest.Frame, error), encode Encode, rows []Row,
+	first func(Estimate),
 ) (*Maps, error) {
 	m := &Maps{Dataset: d, Rows: rows, maps: make([][]*detector.Map, len(rows)), ms: make([][]float64, len(rows))}
-	for _, it := range d.Items {
+	for i, it := range d.Items {
+		begun := time.Now()
 		f, err := read(it.Image)
 		if err != nil {
 			return nil, err
@@ -34,8 +46,50 @@ func Score(
 		if err != nil {
 			return nil, fmt.Errorf("%q: %w", it.Image, err)
 		}
+		if i == 0 && first != nil {
+			first(m.estimate(time.Since(begun)))
+		}
 	}
 	return m, nil
+}
+
+func (m *Maps) estimate(took time.Duration) Estimate {
+	e := Estimate{Rows: m.Rows, Images: len(m.Dataset.Items)}
+	e.Left = took * time.Duration(e.Images-1)
+	for _, ms := range m.ms {
+		e.PerRow = append(e.PerRow, time.Duration(ms[0]*float64(time.Millisecond)))
+	}
+	return e
+}
+
+// String returns the estimate as one line for people.
+func (e Estimate) String() string {
+	var b strings.Builder
+	if e.Images > 0 {
+		fmt.Fprintf(&b, "%d more images take about %s; ", e.Images-1, about(e.Left))
+	}
+	b.WriteString("an image takes")
+	for i, r := range e.Rows {
+		if i > 0 {
+			b.WriteString(",")
+		}
+		fmt.Fprintf(&b, " %s with %s", about(e.PerRow[i]), r.Method)
+		if r.Timesteps > 0 {
+			fmt.Fprintf(&b, " |T|=%d", r.Timesteps)
+		}
+	}
+	return b.String()
+}
+
+// about rounds a duration to two digits or so.
+func about(d time.Duration) string {
+	switch {
+	case d < time.Second:
+		return d.Round(10 * time.Millisecond).String()
+	case d < time.Minute:
+		return d.Round(100 * time.Millisecond).String()
+	}
+	return d.Round(time.Minute / 2).String()
 }
 
 // add scores one image. Each row is charged with the time that it would take on its own, the encoding included.

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/detector/eval"
@@ -75,11 +76,19 @@ func TestScoreEncodesOnceAndPoolsEveryRow(t *testing.T) {
 			return m, nil
 		}
 	}
+	var told []method.Estimate
 	maps, err := method.Score(t.Context(), d, readSized(t, 4, 2), encode, []method.Row{
-		{Method: "up", Score: row(1)}, {Method: "down", Score: row(-1)},
+		{Method: "up", Score: row(1)}, {Method: "down", Timesteps: 3, Score: row(-1)},
+	}, func(e method.Estimate) {
+		if told = append(told, e); encoded != 1 {
+			t.Errorf("estimated after %d images", encoded)
+		}
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if len(told) != 1 || told[0].Images != len(d.Items) || len(told[0].PerRow) != 2 || told[0].Left <= 0 {
+		t.Errorf("estimates %+v, want one", told)
 	}
 	if encoded != len(d.Items) {
 		t.Errorf("encoded %d times, want once per image, %d times", encoded, len(d.Items))
@@ -117,7 +126,7 @@ func TestVisitsEndWithTheFirstError(t *testing.T) {
 	flat := method.Row{Method: "flat", Score: func(context.Context, *method.Encoded) (*detector.Map, error) {
 		return &detector.Map{Width: 1, Height: 1, Values: []float32{0}}, nil
 	}}
-	maps, err := method.Score(t.Context(), d, readSized(t, 4, 2), encode, []method.Row{flat})
+	maps, err := method.Score(t.Context(), d, readSized(t, 4, 2), encode, []method.Row{flat}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +134,7 @@ func TestVisitsEndWithTheFirstError(t *testing.T) {
 	if err := maps.Visits(0)(t.Context(), func(*dataset.Labelled) error { return wrong }); !errors.Is(err, wrong) {
 		t.Errorf("Visits = %v, want the visitor's error", err)
 	}
-	maps, err = method.Score(t.Context(), d, readSized(t, 8, 2), encode, []method.Row{flat})
+	maps, err = method.Score(t.Context(), d, readSized(t, 8, 2), encode, []method.Row{flat}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +143,21 @@ func TestVisitsEndWithTheFirstError(t *testing.T) {
 		t.Errorf("a mask of another size: %v, want ErrLabels", err)
 	}
 	flat.Score = func(context.Context, *method.Encoded) (*detector.Map, error) { return nil, wrong }
-	if _, err = method.Score(t.Context(), d, readSized(t, 4, 2), encode, []method.Row{flat}); !errors.Is(err, wrong) {
+	if _, err = method.Score(t.Context(), d, readSized(t, 4, 2), encode, []method.Row{flat}, nil); !errors.Is(err, wrong) {
 		t.Errorf("Score = %v, want the row's error", err)
+	}
+}
+
+func TestEstimateLine(t *testing.T) {
+	e := method.Estimate{
+		Rows:   []method.Row{{Method: "eps-mse", Timesteps: 5}, {Method: "lse"}},
+		PerRow: []time.Duration{10912 * time.Millisecond, 53 * time.Millisecond}, Images: 31, Left: 329 * time.Second,
+	}
+	if got, want := e.String(), "30 more images take about 5m30s; an image takes 10.9s with eps-mse |T|=5, 50ms with lse"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	e.Images = 0
+	if got, want := e.String(), "an image takes 10.9s with eps-mse |T|=5, 50ms with lse"; got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }

@@ -14,6 +14,7 @@ var (
 	ErrUnknown        = errors.New("method: unknown method")
 	ErrNeedsDenoiser  = errors.New("needs a denoiser: run oodcast fit first")
 	ErrNeedsReference = errors.New("needs normal footage: add --reference URI")
+	ErrNeedsClasses   = errors.New("needs class logits, which this bundle's encoder does not have: it knows features only")
 	ErrNeedsMasks     = errors.New("needs an encoder with class and mask logits: see oodcast models import onnx " +
 		"--class-logits --mask-logits")
 )
@@ -23,6 +24,7 @@ type Method struct {
 	Name      string
 	Source    string // publication, and how the method differs from it
 	Timesteps bool   // whether the scores depend on |T|
+	logits    bool   // whether the method reads class logits
 	needs     error  // ErrNeeds error of a Kit that lacks something; nil: an encoder is enough
 	build     func(k *Kit, timesteps []int) (Scorer, error)
 }
@@ -55,7 +57,7 @@ func NewRows(k *Kit, names []string, timesteps []int) ([]Row, error) {
 				continue
 			}
 			found = true
-			err := k.lacks(m.needs)
+			err := k.lacks(m)
 			if err != nil && name == All {
 				continue
 			}

@@ -13,7 +13,7 @@ func normalMethods() []Method {
 		{
 			Name: "cdnp", Source: "Galesso et al., Far Away in the Deep Space, ICCVW 2023: the sum of knn and lse, each as a " +
 				"fraction of its range on normal footage",
-			needs: ErrNeedsReference, build: newCDNP,
+			logits: true, needs: ErrNeedsReference, build: newCDNP,
 		},
 		{
 			Name: "knn", Source: "the same without lse (DNP): mean distance of the raw feature to the 3 nearest of 100,000 " +
@@ -23,7 +23,7 @@ func normalMethods() []Method {
 		{
 			Name: "gmm", Source: "after Liang et al., GMMSeg, NeurIPS 2022: −highest log density over classes, each a mixture of " +
 				"5 Gaussians with diagonal covariance; on whitened features, with the segmenter's arg-max as the class",
-			needs: ErrNeedsReference, build: newGMM,
+			logits: true, needs: ErrNeedsReference, build: newGMM,
 		},
 		{
 			Name: "mahalanobis", Source: "squared Mahalanobis distance from one Gaussian with full covariance, after Lee et al., " +

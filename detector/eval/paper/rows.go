@@ -16,7 +16,7 @@ func NewRows(kit *method.Kit) (rows []method.Row, left []error, err error) {
 		switch {
 		case err == nil:
 			rows = append(rows, made...)
-		case errors.Is(err, method.ErrNeedsReference), errors.Is(err, method.ErrNeedsMasks), errors.Is(err, method.ErrNeedsDenoiser):
+		case errors.Is(err, method.ErrNeedsReference), errors.Is(err, method.ErrNeedsMasks), errors.Is(err, method.ErrNeedsClasses), errors.Is(err, method.ErrNeedsDenoiser):
 			left = append(left, err)
 		default:
 			return nil, nil, err

@@ -20,7 +20,10 @@ type Options struct {
 	// Latency is the time from the start of scoring a frame until its map is done. A negative value takes the measured
 	// latency of each frame, and the results are those of this machine.
 	Latency time.Duration
+	// Estimate, unless nil, is told after the first frame how long a frame takes with each row.
+	Estimate func(method.Estimate)
 	// OOD is the label of an anomalous pixel.
+	// [dataset.Ignore] stands for masks of two values.
 	OOD uint8
 	// Tracker makes events from maps. UpdateEvery is ignored: the boxes of every map count.
 	Tracker events.Config
@@ -94,7 +97,13 @@ func Evaluate(
 	if truth.Spans != nil {
 		opt.OOD = 1
 	}
-	s := &evaluation{truth: truth, encode: encode, opt: opt, instances: truth.instances()}
+	masks, frames := truth.dataset()
+	masks.SetOOD(opt.OOD)
+	opt.OOD = masks.OOD
+	s := &evaluation{truth: truth, encode: encode, opt: opt, instances: truth.instances(), masks: map[int]dataset.Item{}}
+	for n, i := range frames {
+		s.masks[i] = masks.Items[n]
+	}
 	for _, r := range rows {
 		s.rows = append(s.rows, newRow(r, opt))
 	}
@@ -120,6 +129,7 @@ func Evaluate(
 
 // evaluation is the state of Evaluate.
 type evaluation struct {
+	masks     map[int]dataset.Item // by frame
 	truth     *Truth
 	encode    method.Encode
 	opt       Options
@@ -150,6 +160,7 @@ func (s *evaluation) frame(ctx context.Context, f *ingest.Frame) error {
 		return err
 	}
 	encoding := time.Since(begun)
+	first := method.Estimate{}
 	s.motion.next(f, v.labels)
 	for _, r := range s.rows {
 		begun = time.Now()
@@ -158,10 +169,14 @@ func (s *evaluation) frame(ctx context.Context, f *ingest.Frame) error {
 			return fmt.Errorf("%s: %w", r.Method, err)
 		}
 		took := encoding + time.Since(begun)
+		first.Rows, first.PerRow = append(first.Rows, r.Row), append(first.PerRow, took)
 		m.FrameSeq, m.ImageWidth, m.ImageHeight = uint64(i), f.Width, f.Height
 		if err := r.take(s, v, m, took); err != nil {
 			return err
 		}
+	}
+	if i == 0 && s.opt.Estimate != nil {
+		s.opt.Estimate(first)
 	}
 	return nil
 }
@@ -185,16 +200,16 @@ func (s *evaluation) view(i int, f *ingest.Frame) (*view, error) {
 		s.labelled++
 		return v, nil
 	}
-	path, ok := s.truth.Masks[i]
+	mask, ok := s.masks[i]
 	if !ok {
 		return v, nil
 	}
-	labels, w, h, err := dataset.Item{Label: path}.Labels()
+	labels, w, h, err := mask.Labels()
 	if err != nil {
 		return nil, err
 	}
 	if w != f.Width || h != f.Height {
-		return nil, fmt.Errorf("%w %q: %d×%d, but frame %d is %d×%d", dataset.ErrLabels, path, w, h, i, f.Width, f.Height)
+		return nil, fmt.Errorf("%w %q: %d×%d, but frame %d is %d×%d", dataset.ErrLabels, mask.Label, w, h, i, f.Width, f.Height)
 	}
 	v.labels = labels
 	s.labelled++

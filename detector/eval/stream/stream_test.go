@@ -33,6 +33,7 @@ type sequence struct {
 	spans      []stream.Span
 	z          func(i, x, y int) float32 // by cell of the map
 	threshold  float32
+	white      bool // write the label 1 as 255
 }
 
 // Run implements ingest.Source.
@@ -72,6 +73,9 @@ func (s *sequence) masks(t *testing.T) *stream.Truth {
 		known := false
 		for p := range m.Pix {
 			label, has := s.truth(i, p%s.w, p/s.w)
+			if s.white {
+				label *= 255
+			}
 			m.Pix[p], known = label, known || has
 		}
 		if known {
@@ -114,10 +118,20 @@ func (s *sequence) run(t *testing.T, latency time.Duration) stream.Result {
 		}
 		return m, nil
 	}
-	results, err := stream.Evaluate(t.Context(), s, s.masks(t), encode, []method.Row{{Method: "z", Score: score}},
-		stream.Options{FPS: 10, Latency: latency, OOD: 1, Tracker: events.DefaultConfig(), Thresholds: []float32{8, 12}})
+	truth, ood := s.masks(t), uint8(1)
+	if label, found, err := truth.FindOOD(); err != nil || found != s.white {
+		t.Fatalf("FindOOD() = %d, %v, %v", label, found, err)
+	} else if found {
+		ood = label
+	}
+	told := 0
+	results, err := stream.Evaluate(t.Context(), s, truth, encode, []method.Row{{Method: "z", Score: score}},
+		stream.Options{FPS: 10, Latency: latency, OOD: ood, Estimate: func(method.Estimate) { told++ }, Tracker: events.DefaultConfig(), Thresholds: []float32{8, 12}})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if told != 1 {
+		t.Errorf("estimated %d times", told)
 	}
 	return results[0]
 }
@@ -127,6 +141,20 @@ func object(is bool) (uint8, bool) {
 		return 1, true
 	}
 	return 0, true
+}
+
+// Masks of 0 and 255 give what masks of 0 and 1 give.
+func TestWhiteMasks(t *testing.T) {
+	s := &sequence{
+		w: 6, h: 1, n: 6,
+		truth: func(i, x, _ int) (uint8, bool) { return object(x == i) },
+		z:     func(i, x, _ int) float32 { return float32(x * i % 5) },
+	}
+	want := s.run(t, 0)
+	s.white = true
+	if d := cmp.Diff(want, s.run(t, 0)); d != "" {
+		t.Error(d)
+	}
 }
 
 // The maps of an object of one pixel are perfect; only latency makes them wrong.

@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/oodcast/oodcast/detector/eval/dataset"
 )
 
 // ErrTruth is the error of a truth that cannot be read, or that does not belong to the stream.
@@ -57,10 +59,10 @@ func OpenTruth(path string) (*Truth, error) {
 	}
 	number := regexp.MustCompile(`([0-9]{1,9})[^0-9]*$`)
 	for _, e := range entries {
-		name, ok := strings.CutSuffix(e.Name(), ".png")
-		if !ok {
+		if !dataset.IsMask(e.Name()) {
 			continue
 		}
+		name := strings.TrimSuffix(e.Name(), filepath.Ext(e.Name()))
 		p := filepath.Join(path, e.Name())
 		found := number.FindStringSubmatch(name)
 		if found == nil {
@@ -76,7 +78,7 @@ func OpenTruth(path string) (*Truth, error) {
 		t.Masks[i] = p
 	}
 	if len(t.Masks) == 0 {
-		return nil, fmt.Errorf("%w: no .png file in %q", ErrTruth, path)
+		return nil, fmt.Errorf("%w: no mask (.png, .npy, .bmp, .tif, .jpg) in %q", ErrTruth, path)
 	}
 	return t, nil
 }
@@ -121,6 +123,22 @@ func (t *Truth) within(at time.Duration) bool {
 		}
 	}
 	return false
+}
+
+// FindOOD finds the anomalous label of masks that have two values other than 0 and 1, as [dataset.Dataset.FindOOD] does.
+func (t *Truth) FindOOD() (label uint8, found bool, err error) {
+	d, _ := t.dataset()
+	return d.FindOOD()
+}
+
+// dataset returns the masks as a data set, and the frames of its items.
+func (t *Truth) dataset() (d *dataset.Dataset, frames []int) {
+	d = &dataset.Dataset{Name: "folder", OOD: 1}
+	frames = slices.Sorted(maps.Keys(t.Masks))
+	for _, i := range frames {
+		d.Items = append(d.Items, dataset.Item{Label: t.Masks[i]})
+	}
+	return d, frames
 }
 
 // check returns an error that names the first mask of a frame that the stream does not have.

@@ -1,6 +1,5 @@
 // The list of events, newest first, with thumbnails where evidence is kept.
 
-import { withToken } from "./api.js";
 import { $ } from "./dom.js";
 import { on } from "./state.js";
 
@@ -69,7 +68,7 @@ function place(box) {
 
 // picture shows the thumbnail of an event. The file is written a moment after the message, so a failure is tried again.
 function picture(li, e, tries) {
-  const base = "api/v1/events/" + e.id + "/", img = new Image();
+  const base = "api/v1/events/" + encodeURIComponent(e.id) + "/", img = new Image();
   img.alt = "picture of the event";
   img.onload = () => li.shot.replaceChildren(img);
   img.onerror = () => {
@@ -78,8 +77,8 @@ function picture(li, e, tries) {
     }
   };
   li.shown = e.snapshot;
-  li.shot.href = withToken(base + "snapshot.jpg");
+  li.shot.href = base + "snapshot.jpg";
   li.shot.target = "_blank";
   li.shot.rel = "noopener";
-  img.src = withToken(base + "thumb.jpg?of=" + encodeURIComponent(e.snapshot.split("/").pop()) + "&try=" + tries);
+  img.src = base + "thumb.jpg?of=" + encodeURIComponent(e.snapshot.split("/").pop()) + "&try=" + tries;
 }

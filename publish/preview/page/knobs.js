@@ -122,3 +122,12 @@ on("score", m => {
 });
 
 on("camera", () => cost = null);
+
+// People with the viewer token see the settings, and cannot change them.
+on("info", () => {
+  const only = app.info.role === "viewer";
+  for (const id of ["timesteps", "threshold", "auto", "budget", "pause"]) {
+    $(id).disabled = only;
+    if (only) $(id).title = "the viewer token may look, but not change settings";
+  }
+});

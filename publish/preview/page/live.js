@@ -1,6 +1,6 @@
 // Server-sent events of the camera that is shown: its scores, its status, its events.
 
-import { api, withToken } from "./api.js";
+import { api } from "./api.js";
 import { app, on, setStatus, tell } from "./state.js";
 import { connection } from "./status.js";
 
@@ -13,7 +13,7 @@ async function listen() {
     const r = await api("api/v1/events?camera=" + camera);
     for (const e of (await r.json()).events) tell("event", e);
   } catch (e) { /* they come with the next connection */ }
-  feed = new EventSource(withToken("api/v1/cameras/" + camera + "/live"));
+  feed = new EventSource("api/v1/cameras/" + camera + "/live");
   feed.addEventListener("score", e => tell("score", JSON.parse(e.data)));
   feed.addEventListener("status", e => setStatus(JSON.parse(e.data)));
   feed.addEventListener("event", e => tell("event", JSON.parse(e.data)));

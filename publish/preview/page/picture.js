@@ -1,6 +1,5 @@
 // The live picture: WebRTC, MJPEG where that does not work, and the badge that says which.
 
-import { withToken } from "./api.js";
 import { $, sleep } from "./dom.js";
 import { app, on } from "./state.js";
 import { play } from "./whep.js";
@@ -52,7 +51,7 @@ function badge() {
 function fallback() {
   const img = $("mjpeg");
   if (!img.hidden) return;
-  const load = () => img.src = withToken("api/v1/cameras/" + app.camera + "/stream.mjpg?t=" + Date.now());
+  const load = () => img.src = "api/v1/cameras/" + app.camera + "/stream.mjpg?t=" + Date.now();
   img.onload = () => {
     fit(img.naturalWidth, img.naturalHeight);
     mode("mjpeg", "MJPEG");
@@ -84,7 +83,7 @@ $("full").onclick = () => document.fullscreenElement ? document.exitFullscreen()
 
 on("camera", camera => {
   noFallback();
-  $("snapshot").href = withToken("api/v1/cameras/" + camera + "/snapshot.jpg");
+  $("snapshot").href = "api/v1/cameras/" + camera + "/snapshot.jpg";
   watch();
 });
 on("status", badge);

@@ -1,5 +1,6 @@
 // The state of the camera in the header, its throughput, and the facts about it.
 
+import { logOut } from "./api.js";
 import { $ } from "./dom.js";
 import { app, on } from "./state.js";
 
@@ -36,3 +37,5 @@ function subject() {
   $("subject").textContent = nats?.subjects ? nats.subjects.replace(/>$/, app.camera + ".>") : nats ? "off" : "–";
 }
 on("info", subject);
+on("info", () => $("logout").hidden = !app.info.login);
+$("logout").onclick = logOut;

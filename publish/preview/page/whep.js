@@ -4,10 +4,20 @@ import { api } from "./api.js";
 import { $, sleep } from "./dom.js";
 import { app } from "./state.js";
 
+let end = () => {}; // ends the session that plays
+
+// A page that is closed or left gives its place to others at once. keepalive lets the request outlive the page.
+addEventListener("pagehide", () => end());
+
 // play shows the stream of a camera in the video element until it breaks or wanted() is false, and returns whether it
 // played at all. It calls on.start with the first picture, on.frames with the rate, and on.stall when pictures stop.
 export async function play(camera, wanted, on) {
   let pc, session, played = false;
+  const finish = end = () => {
+    pc?.close();
+    if (session) api("whep/" + camera + "/" + session, { method: "DELETE", keepalive: true }).catch(() => {});
+    session = null;
+  };
   try {
     pc = app.pc = new RTCPeerConnection();
     pc.addTransceiver("video", { direction: "recvonly" });
@@ -49,8 +59,7 @@ export async function play(camera, wanted, on) {
     app.error = String(e);
     return played;
   } finally {
-    pc?.close();
-    if (session) api("whep/" + camera + "/" + session, { method: "DELETE", keepalive: true }).catch(() => {});
+    finish();
   }
 }
 

@@ -1,0 +1,177 @@
+package nets
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/oodcast/oodcast/models/checkpoint"
+	"github.com/oodcast/oodcast/models/graph"
+)
+
+// layers builds the convolutions of an encoder from named weights. It records which weights the network uses and which
+// tensors may become features.
+type layers struct {
+	weights checkpoint.Tensors
+	eps     float64 // BatchNorm's
+	g       *graph.Graph
+	taps    map[string]*graph.Tensor
+	used    map[string]bool
+}
+
+// newLayers starts an empty graph; an eps of 0 stands for 1e-5.
+func newLayers(weights checkpoint.Tensors, eps float64) layers {
+	if eps == 0 {
+		eps = 1e-5
+	}
+	return layers{
+		weights: weights, eps: eps, g: graph.New(graph.Float32), taps: map[string]*graph.Tensor{}, used: map[string]bool{},
+	}
+}
+
+// unused returns an error if the network does not use all weights. Counters of BatchNorm do not count.
+func (e *layers) unused() error {
+	for _, name := range e.weights.Names() {
+		if !e.used[name] && !strings.HasSuffix(name, ".num_batches_tracked") {
+			return fmt.Errorf("the network does not use the weights %q", name)
+		}
+	}
+	return nil
+}
+
+// get returns weights, checks their shape, and records that the network uses them. Missing optional weights are nil.
+func (e *layers) get(name string, optional bool, shape ...int) *checkpoint.Tensor {
+	e.used[name] = true
+	if optional && e.weights[name] == nil {
+		return nil
+	}
+	t, err := e.weights.Get(name, shape...)
+	if err != nil {
+		e.g.Fail(err)
+	}
+	return t
+}
+
+// kernel is a convolution ready for the graph: weights [out, in/groups, k, k] and bias, with BatchNorm folded in.
+type kernel struct {
+	w, b       []float64
+	out, in, k int
+	groups     int
+}
+
+// kernel reads a convolution with its optional bias and its optional BatchNorm; norm is "" if there cannot be one.
+func (e *layers) kernel(conv, norm string, out, in, k, groups int) kernel {
+	res := kernel{w: make([]float64, out*in/groups*k*k), out: out, in: in, k: k, groups: groups}
+	w := e.get(conv+".weight", false, out, in/groups, k, k)
+	if w == nil {
+		return res // the graph keeps the mistake
+	}
+	for i, v := range w.Data {
+		res.w[i] = float64(v)
+	}
+	if b := e.get(conv+".bias", true, out); b != nil {
+		res.b = make([]float64, out)
+		for i, v := range b.Data {
+			res.b[i] = float64(v)
+		}
+	}
+	if norm != "" && e.weights[norm+".weight"] != nil {
+		e.foldNorm(&res, norm)
+	}
+	return res
+}
+
+// foldNorm applies y = (x-mean)/sqrt(var+e.eps)·γ + β to the convolution's result.
+func (e *layers) foldNorm(k *kernel, norm string) {
+	var p [4][]float32
+	for i, name := range []string{".weight", ".bias", ".running_mean", ".running_var"} {
+		t := e.get(norm+name, false, k.out)
+		if t == nil {
+			return
+		}
+		p[i] = t.Data
+	}
+	if k.b == nil {
+		k.b = make([]float64, k.out)
+	}
+	n := len(k.w) / k.out
+	for o := range k.out {
+		s := float64(p[0][o]) / math.Sqrt(float64(p[3][o])+e.eps)
+		for i := range n {
+			k.w[o*n+i] *= s
+		}
+		k.b[o] = (k.b[o]-float64(p[2][o]))*s + float64(p[1][o])
+	}
+}
+
+// apply adds the convolution to the graph, with "same" padding.
+func (e *layers) apply(k kernel, x *graph.Tensor, stride int) *graph.Tensor {
+	var b *graph.Tensor
+	if k.b != nil {
+		b = e.g.Const64(k.b)
+	}
+	w := e.g.Const64(k.w, int64(k.out), int64(k.in/k.groups), int64(k.k), int64(k.k))
+	return e.g.Conv(x, w, b, graph.ConvOptions{Stride: stride, Pad: k.k / 2, Groups: k.groups})
+}
+
+// fill adds output and input channels whose weights are zero. A depthwise convolution stays one.
+func (k kernel) fill(out, in int) kernel {
+	if k.groups > 1 {
+		k.w = append(slices.Clone(k.w), make([]float64, (out-k.out)*k.k*k.k)...)
+		k.groups = in
+	} else {
+		w, area := make([]float64, out*in*k.k*k.k), k.k*k.k
+		for o := range k.out {
+			copy(w[o*in*area:], k.w[o*k.in*area:(o+1)*k.in*area])
+		}
+		k.w = w
+	}
+	if k.b != nil {
+		k.b = append(slices.Clone(k.b), make([]float64, out-k.out)...)
+	}
+	k.out, k.in = out, in
+	return k
+}
+
+// outWidth returns the number of output channels of a convolution.
+func (e *layers) outWidth(name string) int {
+	if t := e.get(name, false, -1, -1, -1, -1); t != nil {
+		return t.Shape[0]
+	}
+	return 1
+}
+
+// features resamples the taps of a feature list to one stride, concatenates them and puts the channels last. size returns
+// the channels and the stride of a tap.
+func (e *layers) features(spec string, size func(name string) (channels, stride int)) *graph.Tensor {
+	g := e.g
+	list, err := parseTaps(spec)
+	if err != nil {
+		return g.Fail(err)
+	}
+	parts := make([]*graph.Tensor, len(list))
+	for i, t := range list {
+		_, stride := size(t.name)
+		x := e.taps[t.name]
+		switch {
+		case t.stride > stride:
+			x = g.AveragePool(x, t.stride/stride)
+		case t.stride < stride:
+			x = g.Upsample(x, stride/t.stride)
+		}
+		parts[i] = x
+	}
+	x := parts[0]
+	if len(parts) > 1 {
+		x = g.Concat(1, parts...)
+	}
+	return g.Transpose(x, 0, 2, 3, 1)
+}
+
+func channels(x *graph.Tensor) int {
+	if len(x.Shape) != 4 {
+		return 1 // an earlier mistake, kept in the graph
+	}
+	return int(x.Shape[1])
+}
