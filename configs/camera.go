@@ -2,6 +2,7 @@ package configs
 
 import (
 	"errors"
+	"fmt"
 	"reflect"
 	"slices"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/oodcast/oodcast/detector/events"
 	"github.com/oodcast/oodcast/ingest"
 	"github.com/oodcast/oodcast/pipeline"
+	"github.com/oodcast/oodcast/publish/schema"
 )
 
 // Camera is one stream. Keys of ingest and of its queue that its entry leaves out have their defaults. Keys of bundle, detector and
@@ -18,6 +20,9 @@ import (
 type Camera struct {
 	ingest.Config        `yaml:",inline"`
 	pipeline.QueueConfig `yaml:",inline"`
+	// User and Password are the camera's login, unencoded, for addresses that do not contain it. Default "": none.
+	User     string `yaml:"user,omitempty"`
+	Password string `yaml:"password,omitempty"`
 	// Bundle scores this camera; "" stands for the bundle of all cameras. Default "".
 	Bundle string `yaml:"bundle,omitempty"`
 	// Detector holds the keys of detector that differ for this camera.
@@ -32,7 +37,34 @@ func NewCamera() Camera {
 }
 
 // Validate reports every fault of the camera's own keys.
-func (c Camera) Validate() error { return errors.Join(c.Config.Validate(), c.QueueConfig.Validate()) }
+func (c Camera) Validate() error {
+	source := c.Config
+	var fault error
+	switch {
+	case c.User == "" && c.Password != "":
+		fault = errors.New("password: set, want user too")
+	case c.User != "":
+		login, err := ingest.WithLogin(c.URI, c.User, c.Password)
+		if err != nil {
+			fault = fmt.Errorf("user: %w", err)
+			break
+		}
+		source.URI = login
+	}
+	if err := schema.CheckName(c.Name); err != nil && len(c.Name) > 63 { // ingest reports the other faults of a name
+		fault = errors.Join(fmt.Errorf("name: %w", err), fault)
+	}
+	return errors.Join(source.Validate(), fault, c.QueueConfig.Validate())
+}
+
+// source returns the camera's own keys with its login in the address.
+func (c Camera) source() ingest.Config {
+	source := c.Config
+	if login, err := ingest.WithLogin(c.URI, c.User, c.Password); err == nil && c.User != "" {
+		source.URI = login
+	}
+	return source
+}
 
 func (c *Camera) setDefaults() { *c = NewCamera() }
 

@@ -2,6 +2,7 @@ package configs_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -13,6 +14,7 @@ import (
 	"github.com/oodcast/oodcast/configs"
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/detector/events"
+	"github.com/oodcast/oodcast/detector/ort"
 )
 
 func TestDefaultYAMLIsDefault(t *testing.T) {
@@ -96,10 +98,14 @@ func TestFaultsAreNamed(t *testing.T) {
 			"values, all at once", "provider: {name: gpu, threads: -1}\ndetector: {width: 33, height: 32}\n" +
 				"cameras:\n- {name: A, uri: camera:0}\n- {name: b, uri: camera:0}\n- {name: b, uri: camera:1}",
 			`configuration: provider.name: got "gpu", want cpu, cuda or tensorrt` + "\n" +
-				"provider.threads: got -1, want 0 (one per core) or more\n" +
+				fmt.Sprintf("provider.threads: got -1, want 0 (one per core) to %d\n", ort.MaxThreads()) +
 				"detector.width: got 33, want 0 or a multiple of 32 up to 8192\n" +
 				`cameras[0].name: got "A", want lower-case letters, digits and _, a letter first` + "\n" +
 				`cameras[2].name: got "b" twice, want unique names`,
+		},
+		{
+			"a long name", "cameras:\n- {name: " + strings.Repeat("a", 64) + ", uri: camera:0}",
+			`configuration: cameras[0].name: name "` + strings.Repeat("a", 64) + `": want a lower-case letter, then lower-case letters, digits or _ (63 at most)`,
 		},
 		{
 			"values of one camera", cam + "detector: {width: 33, height: 32}, events: {exit: 2}}",
@@ -403,5 +409,26 @@ func overrides() cmp.Options {
 		cmp.Comparer(func(a, b configs.Override[events.Config]) bool {
 			return reflect.DeepEqual(a.Over(events.Config{}), b.Over(events.Config{}))
 		}),
+	}
+}
+
+// Keys that begin with x- hold anchors, at the top of the file only.
+func TestKeysForAnchors(t *testing.T) {
+	c, err := configs.Parse([]byte("x-common: &common {max_fps: 3, loop: true}\nx-list: [1, 2]\nx-text: any\n" +
+		"cameras:\n- {<<: *common, name: a, uri: a.mp4}\n- {<<: *common, name: b, uri: b.mp4, max_fps: 5}\n"))
+	if err == nil {
+		err = c.Validate()
+	}
+	if err != nil || c.Cameras[0].MaxFPS != 3 || c.Cameras[1].MaxFPS != 5 || !c.Cameras[1].Loop {
+		t.Errorf("%+v, %v", c.Cameras, err)
+	}
+	for _, yaml := range []string{"detector: {x-common: 1}", "cameras:\n- {name: a, uri: a, x-common: 1}", "common: {loop: true}", "X-common: 1"} {
+		if _, err := configs.Parse([]byte(yaml)); err == nil || !strings.Contains(err.Error(), "unknown key") {
+			t.Errorf("%s: %v, want an unknown key", yaml, err)
+		}
+	}
+	schema, err := configs.Schema()
+	if err != nil || !strings.Contains(string(schema), `"^x-"`) {
+		t.Errorf("the schema does not know x-: %v", err)
 	}
 }

@@ -117,6 +117,8 @@ func (d *decoder) fields(path string, node *yaml.Node, v reflect.Value) {
 		at := join(path, key.Value)
 		field, ok := fieldOf(v, key.Value)
 		switch {
+		case path == "" && strings.HasPrefix(key.Value, "x-") && v.Type() == reflect.TypeFor[Config]():
+			continue // a place for anchors
 		case seen[key.Value]:
 			d.fault(at, key, "duplicate key")
 		case !ok:

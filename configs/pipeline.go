@@ -7,7 +7,7 @@ func (c *Config) Pipeline() pipeline.Config {
 	out := pipeline.Config{Site: c.Publish.Site, Provider: c.Provider.Options(), Batch: c.Provider.Batch}
 	for _, cam := range c.Cameras {
 		out.Cameras = append(out.Cameras, pipeline.CameraConfig{
-			Source:   cam.Config,
+			Source:   cam.source(),
 			Queue:    cam.QueueConfig,
 			Bundle:   c.bundleOf(cam),
 			Detector: c.detectorOf(cam),

@@ -2,6 +2,7 @@ package configs
 
 import (
 	"net/url"
+	"reflect"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -18,11 +19,7 @@ func Print(c Config) ([]byte, error) {
 
 // redact returns a copy of c without secrets.
 func (c Config) redact() Config {
-	for _, secret := range []*string{&c.Publish.Password, &c.Publish.Token, &c.Preview.Token, &c.Preview.ViewerToken} {
-		if *secret != "" {
-			*secret = redacted
-		}
-	}
+	hideSecrets(reflect.ValueOf(&c).Elem())
 	urls := strings.Split(c.Publish.URL, ",")
 	for i, u := range urls {
 		urls[i] = redactURL(strings.TrimSpace(u))
@@ -32,10 +29,26 @@ func (c Config) redact() Config {
 	for i, cam := range c.Cameras {
 		cam.URI = ingest.RedactURI(cam.URI)
 		cam.FFmpegOptions = ingest.RedactURI(cam.FFmpegOptions)
+		hideSecrets(reflect.ValueOf(&cam).Elem())
+		if cam.User != "" {
+			cam.User = redacted // as in addresses
+		}
 		cameras[i] = cam
 	}
 	c.Cameras = cameras
 	return c
+}
+
+// hideSecrets replaces the values of all keys that are named like secrets.
+func hideSecrets(v reflect.Value) {
+	for _, f := range fields(v.Type()) {
+		switch at := v.FieldByIndex(f.index); {
+		case at.Kind() == reflect.Struct:
+			hideSecrets(at)
+		case at.Kind() == reflect.String && at.String() != "" && secretKey.MatchString(f.key):
+			at.SetString(redacted)
+		}
+	}
 }
 
 // redactURL hides the user part of an address, which may be a token in the case of NATS.

@@ -3,7 +3,6 @@ package configs
 import (
 	"fmt"
 	"net"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -68,7 +67,7 @@ func (c *Config) Probe() []Finding {
 // probeSource checks that a camera's file exists or that its host answers.
 func probeSource(cam Camera) Finding {
 	what, shown := "camera "+cam.Name, ingest.RedactURI(cam.URI)
-	uri, err := ingest.ParseURI(cam.URI)
+	uri, err := ingest.ParseURI(cam.source().URI)
 	switch {
 	case err != nil:
 		return Finding{what, Missing, err.Error()}
@@ -76,12 +75,18 @@ func probeSource(cam Camera) Finding {
 		_, err = os.Stat(uri.Target)
 		return Found(what, shown, err, Missing)
 	case uri.Kind == ingest.Stream:
-		err = dialHost(uri.Target, map[string]string{"rtsp": "554", "rtsps": "322", "http": "80", "https": "443"})
+		tried, err := dialHost(uri.Target, map[string]string{
+			"rtsp": "554", "rtsps": "322", "http": "80", "https": "443", "rtmp": "1935", "rtmps": "443", "tcp": "",
+		})
 		if err != nil {
 			err = fmt.Errorf("%s: %w; run waits for it", shown, err)
 		}
+		if !tried {
+			shown += " (not tried)"
+		}
+		return Found(what, shown, err, Note)
 	}
-	return Found(what, shown, err, Note)
+	return Finding{what, OK, shown + " (not tried)"}
 }
 
 // probeNATS checks that the embedded server's port is free, or that one of the servers answers.
@@ -95,34 +100,37 @@ func probeNATS(cfg publish.Config) Finding {
 	}
 	var faults []string
 	for server := range strings.SplitSeq(cfg.URL, ",") {
-		err := dialHost(strings.TrimSpace(server), map[string]string{"nats": "4222", "tls": "4222", "ws": "80", "wss": "443"})
-		if err == nil {
+		tried, err := dialHost(strings.TrimSpace(server), map[string]string{"nats": "4222", "tls": "4222", "ws": "80", "wss": "443"})
+		switch {
+		case err != nil:
+			faults = append(faults, err.Error())
+		case tried:
 			return Finding{"nats", OK, "a server answers"}
 		}
-		faults = append(faults, err.Error())
 	}
 	return Finding{"nats", Note, strings.Join(faults, ", ") + "; run waits for it and keeps events on disk"}
 }
 
-// dialHost connects to the host of an address and closes the connection. Addresses without a host or with a scheme that
-// has no default port are not checked. The error names only the host, because the rest may be secret.
-func dialHost(address string, defaultPorts map[string]string) error {
-	u, err := url.Parse(address)
-	if err != nil || u.Hostname() == "" {
-		return nil
-	}
-	port, known := defaultPorts[u.Scheme]
-	if !known {
-		return nil
-	}
-	if u.Port() != "" {
-		port = u.Port()
-	}
-	conn, err := net.DialTimeout("tcp", net.JoinHostPort(u.Hostname(), port), dialTimeout)
+// dialHost connects to the host of an address and closes the connection. It tries only schemes that have a default port. The
+// error names only the host, because the rest may be secret.
+func dialHost(address string, defaultPorts map[string]string) (tried bool, err error) {
+	host, port, err := ingest.SplitAddress(address)
 	if err != nil {
-		return err
+		return false, fmt.Errorf("the address has %w", err)
 	}
-	return conn.Close()
+	scheme, _, _ := strings.Cut(address, "://")
+	usual, known := defaultPorts[strings.ToLower(scheme)]
+	if port == "" {
+		port = usual
+	}
+	if !known || host == "" {
+		return false, nil
+	}
+	conn, err := net.DialTimeout("tcp", net.JoinHostPort(host, port), dialTimeout)
+	if err != nil {
+		return true, err
+	}
+	return true, conn.Close()
 }
 
 // probePort checks that the service can listen on an address.

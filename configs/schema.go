@@ -26,6 +26,7 @@ func Schema() ([]byte, error) {
 	root := schemaOf(reflect.TypeFor[Config](), reflect.ValueOf(Default()), doc.Content[0], "")
 	root["$schema"] = "https://json-schema.org/draft/2020-12/schema"
 	root["title"] = "oodcast"
+	root["patternProperties"] = map[string]any{"^x-": map[string]any{"description": "A place for anchors; its content is ignored."}}
 	delete(root, "default")
 	return json.MarshalIndent(root, "", "  ")
 }

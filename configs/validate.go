@@ -3,7 +3,11 @@ package configs
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
+	"strings"
+
+	"github.com/oodcast/oodcast/ingest"
 )
 
 // Validate reports every fault, each with its path.
@@ -20,7 +24,7 @@ func (c *Config) Validate() error {
 	in("provider.", c.Provider.Validate())
 	in("", c.Detector.Validate())
 	in("", c.Events.Validate())
-	in("", c.Publish.Validate())
+	in("", c.publishFaults())
 	in("", c.Archive.Validate())
 	if c.Archive.ObjectStore && c.Publish.Off() {
 		errs = append(errs, errors.New("archive.object_store: got true, want publish.url to name a server, because the store is in NATS"))
@@ -38,6 +42,28 @@ func (c *Config) Validate() error {
 		seen[cam.Name] = true
 	}
 	return invalid(errs)
+}
+
+// publishFaults returns the faults of publish. For an address that cannot be read, it says what helps.
+func (c *Config) publishFaults() error {
+	faults := flatten(c.Publish.Validate())
+	if c.Publish.Off() || c.Publish.Embedded() {
+		return errors.Join(faults...)
+	}
+	for one := range strings.SplitSeq(c.Publish.URL, ",") {
+		one = strings.TrimSpace(one)
+		_, _, err := ingest.SplitAddress(one)
+		if _, parse := url.Parse(one); err == nil && parse != nil { // it takes fewer characters than cameras do
+			err = fmt.Errorf("characters that an address cannot have: %s", ingest.EncodeHint)
+		}
+		if err == nil || !strings.Contains(one, "://") {
+			continue
+		}
+		faults = slices.DeleteFunc(faults, func(e error) bool { return strings.HasPrefix(e.Error(), "publish.url:") })
+		faults = append(faults, fmt.Errorf("publish.url: the address has %w", err))
+		break
+	}
+	return errors.Join(faults...)
 }
 
 // flatten returns the errors that errors.Join has joined.

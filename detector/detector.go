@@ -36,7 +36,7 @@ type Config struct {
 	// FalseAlarms selects the threshold that normal footage exceeds this many times per hour, for one frame or several, as
 	// far as the bundle's calibration can tell: more than 0, less than 3600; 0 selects Threshold. Default 0.
 	FalseAlarms float64 `yaml:"false_alarms_per_hour"`
-	// Width and Height are the working size in pixels, multiples of 32. 0 keeps the frame's aspect ratio, with at most as
+	// Width and Height are the working size in pixels, multiples of 32 and of the bundle's encoder.multiple. 0 keeps the frame's aspect ratio, with at most as
 	// many pixels as the bundle was made for. Default 0.
 	Width  int `yaml:"width"`
 	Height int `yaml:"height"`
@@ -174,6 +174,10 @@ type Detector struct {
 func New(enc Encoder, scorer Scorer, m models.Manifest, cal Calibration, provider string, cfg Config) (*Detector, error) {
 	if err := errors.Join(cfg.Validate(), cal.Validate()); err != nil {
 		return nil, err
+	}
+	if step := m.Encoder.SizeMultiple(); cfg.Width%step != 0 || cfg.Height%step != 0 {
+		return nil, fmt.Errorf("detector: %w: working size: got %dx%d, want multiples of %d for this bundle", ErrSetting,
+			cfg.Width, cfg.Height, step)
 	}
 	if cfg.Paper {
 		m.Compound = models.Compound{Rule: models.RuleStandardised, LSEWeight: 1, Upsample: models.UpsampleNearest}

@@ -276,6 +276,9 @@ func TestNewRefuses(t *testing.T) {
 	}{
 		{"timesteps", func(c *Config, _ *models.Manifest, _ *Calibration) { c.Timesteps = 6 }, "want 1..5"},
 		{"size", func(c *Config, _ *models.Manifest, _ *Calibration) { c.Width = 100 }, "detector.width: got 100"},
+		{"size for the bundle", func(c *Config, m *models.Manifest, _ *Calibration) {
+			c.Width, c.Height, m.Encoder.Multiple = 128, 64, 14
+		}, "want multiples of 14"},
 		{"part", func(c *Config, _ *models.Manifest, _ *Calibration) { c.Part = "half" }, `detector.part: got "half"`},
 		{"paper", func(c *Config, _ *models.Manifest, _ *Calibration) { c.Paper = true }, "run oodcast fit --paper"},
 		{"order", func(_ *Config, m *models.Manifest, _ *Calibration) {

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"unicode"
 )
 
 // Kind is the kind of source that a URI names.
@@ -29,6 +30,15 @@ type URI struct {
 // Live reports whether frames come at the source's own pace and are lost unless they are taken in time.
 func (u URI) Live() bool { return u.Kind != Path }
 
+// isStream reports whether FFmpeg reads addresses of a scheme.
+func isStream(scheme string) bool {
+	switch strings.ToLower(scheme) {
+	case "rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "udp", "srt", "tcp":
+		return true
+	}
+	return false
+}
+
 // ParseURI parses a source address. It accesses neither the file system nor the network.
 func ParseURI(s string) (URI, error) {
 	scheme, rest, found := strings.Cut(s, ":")
@@ -46,28 +56,36 @@ func ParseURI(s string) (URI, error) {
 			return URI{}, fmt.Errorf("%w: %q names no pipeline, want gst:… ! appsink", ErrUnsupported, s)
 		}
 		return URI{GStreamer, rest}, nil
+	case found && isStream(scheme):
+		return parseStream(s, scheme, rest)
 	case !strings.Contains(s, "://"):
 		return URI{Path, s}, nil
-	}
-	switch strings.ToLower(scheme) {
-	case "file":
+	case strings.EqualFold(scheme, "file"):
 		u, err := url.Parse(s)
 		if err != nil || u.Path == "" {
-			return URI{}, fmt.Errorf("%w: %q, want file:///path", ErrUnsupported, s)
+			return URI{}, fmt.Errorf("%w: %q, want file:///path, with %% encoded as %%25", ErrUnsupported, s)
 		}
 		return URI{Path, u.Path}, nil
-	case "rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "udp", "srt", "tcp":
-		if host := strings.TrimPrefix(rest, "//"); host == "" || host[0] == '/' {
-			return URI{}, fmt.Errorf("%w: %q names no host", ErrUnsupported, RedactURI(s))
-		}
-		if strings.ContainsAny(s, " \t\r\n") {
-			return URI{}, fmt.Errorf("%w: the %s address contains white space, want %%20", ErrUnsupported, scheme)
-		}
-		return URI{Stream, s}, nil
 	default:
 		return URI{}, fmt.Errorf("%w: %q, want a file, a folder, rtsp://…, http://…, camera:0 or gst:…",
 			ErrUnsupported, RedactURI(s))
 	}
+}
+
+// parseStream parses scheme:rest. Its errors do not quote the address, because a password may be anywhere in a badly typed one.
+func parseStream(s, scheme, rest string) (URI, error) {
+	switch {
+	case !strings.HasPrefix(rest, "//"):
+		return URI{}, fmt.Errorf("%w: no // after %s:, want %[2]s://HOST/…", ErrUnsupported, scheme)
+	case strings.ContainsAny(s, " \t\r\n"):
+		return URI{}, fmt.Errorf("%w: the %s address contains white space, want %%20", ErrUnsupported, scheme)
+	case strings.ContainsFunc(s, unicode.IsControl):
+		return URI{}, fmt.Errorf("%w: the %s address contains a control character", ErrUnsupported, scheme)
+	}
+	if _, _, err := SplitAddress(s); err != nil {
+		return URI{}, fmt.Errorf("%w: the %s address has %w", ErrUnsupported, scheme, err)
+	}
+	return URI{Stream, s}, nil
 }
 
 // secretParam matches query and pipeline parameters that hold secrets.
@@ -88,15 +106,36 @@ func RedactURI(s string) string {
 		i += len("://")
 		b.WriteString(s[:i])
 		s = s[i:]
-		end := strings.IndexAny(s, " \t\r\n\"'")
-		if end < 0 {
-			end = len(s)
-		}
+		end := addressEnd(s)
 		b.WriteString(redactUserinfo(s[:end]))
 		s = s[end:]
 	}
 	b.WriteString(s)
 	return secretParam.ReplaceAllString(b.String(), "${1}***")
+}
+
+// addressEnd returns where an address without its scheme ends in s: at white space, or at a quotation mark. Passwords do occur
+// with quotation marks, so an @ behind one counts as part of the address.
+func addressEnd(s string) int {
+	end := strings.IndexAny(s, " \t\r\n")
+	if end < 0 {
+		end = len(s)
+	}
+	quote := strings.IndexAny(s[:end], "\"'")
+	if quote < 0 {
+		return end
+	}
+	if next := strings.Index(s[quote:end], "://"); next >= 0 {
+		end = quote + next // another address, quoted too
+	}
+	at := strings.LastIndexByte(s[:end], '@')
+	if at < quote {
+		return quote
+	}
+	if after := strings.IndexAny(s[at:end], "\"'"); after >= 0 {
+		return at + after
+	}
+	return end
 }
 
 // redactUserinfo hides the user part of an address without its scheme. Passwords do occur with an unencoded / ? # or @, so

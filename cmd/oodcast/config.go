@@ -26,6 +26,9 @@ func (c *ConfigCheckCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
+	for _, warning := range configs.Exposed(c.File) {
+		e.Log.Warn("permissions", "warning", warning)
+	}
 	cameras := "1 camera"
 	if n := len(cfg.Cameras); n != 1 {
 		cameras = fmt.Sprintf("%d cameras", n)

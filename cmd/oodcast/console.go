@@ -33,16 +33,16 @@ func (c *console) WaitReady(context.Context) error {
 	for i, cam := range c.mu.cameras {
 		st := cam.Status()
 		if i == 0 {
-			fmt.Fprintf(c.out, "oodcast %s  bundle %s  provider %s\n", version, st.Bundle, st.Provider)
+			fmt.Fprintf(c.out, "oodcast %s  bundle %s  provider %s\n", version, printable(st.Bundle), printable(st.Provider))
 			for _, place := range []struct{ name, address string }{
 				{"page", c.page()}, {"nats", c.nats()}, {"login", c.login()},
 			} {
 				if place.address != "" {
-					fmt.Fprintf(c.out, "  %s  %s\n", place.name, place.address)
+					fmt.Fprintf(c.out, "  %s  %s\n", place.name, printable(place.address))
 				}
 			}
 		}
-		fmt.Fprintf(c.out, "  %s  %s\n", st.Camera, st.Source)
+		fmt.Fprintf(c.out, "  %s  %s\n", printable(st.Camera), printable(st.Source))
 	}
 	return nil
 }

@@ -82,6 +82,55 @@ func TestDashboardMetricsExist(t *testing.T) {
 	}
 }
 
+// Every metric in a scrape or in the code is explained in the documentation.
+func TestMetricsAreDocumented(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/operation.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, _ := yard(t)
+	known := scrape(t, p.find(t, "page "))
+	named := regexp.MustCompile(`(?m)Name: +"(oodcast_[a-z_]+)"|(?:gauge|counter|histogram)\("(oodcast_[a-z_]+)"`)
+	for _, folder := range []string{"publish", "pipeline", "cmd/oodcast"} {
+		err = filepath.WalkDir("../../"+folder, func(path string, _ fs.DirEntry, err error) error {
+			if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			src, err := os.ReadFile(path)
+			for _, m := range named.FindAllSubmatch(src, -1) {
+				known[string(m[1])+string(m[2])] = 0
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	explained := regexp.MustCompile("`(oodcast_[a-z_]+)")
+	names := map[string]bool{}
+	for _, m := range explained.FindAllSubmatch(doc, -1) {
+		names[string(m[1])] = true
+	}
+	n := 0
+	for name := range known {
+		if !strings.HasPrefix(name, "oodcast_") {
+			continue
+		}
+		n++
+		for _, suffix := range []string{"_bucket", "_sum", "_count"} {
+			if base, ok := strings.CutSuffix(name, suffix); ok && names[base] {
+				name = base
+			}
+		}
+		if !names[name] {
+			t.Errorf("docs/operation.md does not explain %s", name)
+		}
+	}
+	if n < 40 {
+		t.Errorf("only %d metrics found", n)
+	}
+}
+
 // systemd accepts the unit. Its executable is replaced, because it exists only where oodcast is installed.
 func TestUnit(t *testing.T) {
 	analyze, err := exec.LookPath("systemd-analyze")

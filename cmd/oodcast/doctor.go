@@ -32,11 +32,11 @@ func (c *DoctorCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	list := slices.Concat(checkMachine(), checkProviders(cfg), checkCameraBundles(cfg), cfg.Probe())
+	list := slices.Concat(checkMachine(), checkPermissions(c.Config), checkProviders(cfg), checkCameraBundles(cfg), cfg.Probe())
 	if c.JSON != "-" {
 		t := tabwriter.NewWriter(e.Stdout, 0, 4, 2, ' ', 0)
 		for _, f := range list {
-			fmt.Fprintf(t, "%s\t%s\t%s\n", f.Verdict, f.What, f.Detail)
+			fmt.Fprintf(t, "%s\t%s\t%s\n", f.Verdict, printable(f.What), printable(f.Detail))
 		}
 		if err := t.Flush(); err != nil {
 			return err
@@ -72,6 +72,14 @@ func checkMachine() []configs.Finding {
 		configs.Found("ffmpeg", ffmpeg.Version(), nil, configs.Missing),
 		configs.Found("onnxruntime", library, err, configs.Missing),
 	}
+}
+
+// checkPermissions reports what other users can do with the configuration.
+func checkPermissions(file string) (list []configs.Finding) {
+	for _, warning := range configs.Exposed(file) {
+		list = append(list, configs.Finding{What: "permissions", Verdict: configs.Note, Detail: warning})
+	}
+	return list
 }
 
 // checkProviders opens the configured bundle on every provider, which shows which of them work.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,13 +16,28 @@ import (
 type providerFlags struct {
 	Provider         string `enum:"cpu,cuda,tensorrt" default:"cpu" help:"Execution provider: cpu, cuda or tensorrt."`
 	ProviderRequired bool   `help:"Fail instead of falling back to the CPU."`
-	Threads          int    `placeholder:"N" help:"CPU threads. Default: one per core."`
+	Threads          int    `placeholder:"N" help:"CPU threads, at most 64 or four per core. Default: one per core."`
 	Device           int    `placeholder:"N" help:"Number of the GPU."`
+
+	env *env // its end also ends the creation of a session
+}
+
+// AfterApply checks the flags.
+func (f *providerFlags) AfterApply(e *env) error {
+	if err := ort.CheckThreads(f.Threads); err != nil {
+		return fmt.Errorf("--threads: %w", err)
+	}
+	if f.Device < 0 {
+		return fmt.Errorf("--device: got %d, want 0 or more", f.Device)
+	}
+	f.env = e
+	return nil
 }
 
 func (f providerFlags) options() ort.Options {
 	return ort.Options{
 		Provider: ort.Provider(f.Provider), Required: f.ProviderRequired, Threads: f.Threads, DeviceID: f.Device,
+		Interrupt: f.env.Done(),
 	}
 }
 
@@ -30,7 +46,7 @@ type detectorFlags struct {
 	Timesteps     string        `default:"5" placeholder:"N" help:"Diffusion timesteps: how many (5), which (221,103), or auto."`
 	LatencyBudget time.Duration `placeholder:"D" help:"Time for one frame when --timesteps is auto."`
 	Threshold     float32       `placeholder:"X" help:"Values above this are anomalous. Default: the bundle's threshold."`
-	Size          string        `placeholder:"WxH" help:"Working size, multiples of 32. Default: chosen for each frame."`
+	Size          string        `placeholder:"WxH" help:"Working size, multiples of 32 and of the bundle's encoder.multiple. Default: chosen for each frame."`
 	Paper         bool          `help:"The paper's choices: timesteps 0..N-1, nearest upsampling, weight 1 for the uncertainty."`
 	Part          string        `enum:"compound,diffusion,lse" default:"compound" help:"What to show: compound, diffusion or lse."`
 }
@@ -69,6 +85,9 @@ func setTimesteps(c *detector.Config, v string) error {
 	}
 	c.Timesteps, c.List = 0, list
 	if len(list) == 1 && !strings.Contains(v, ",") {
+		if list[0] < 1 {
+			return usagef("--timesteps: got %s, want a number from 1, a list of timesteps such as 0,4,9, or auto", v)
+		}
 		c.Timesteps, c.List = detector.Timesteps(list[0]), nil
 	}
 	return nil
@@ -117,6 +136,7 @@ func openEngine(e *env, bundle string, d detectorFlags, p providerFlags) (*ort.E
 	if err != nil {
 		return nil, nil, err
 	}
+	e.ready()
 	if note := engine.Note(); note != "" {
 		e.Log.Warn(note)
 	}

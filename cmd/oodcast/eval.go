@@ -66,6 +66,11 @@ func (c *EvalCmd) Run(e *env) error {
 }
 
 func (c *EvalCmd) run(e *env) error {
+	for _, n := range c.Timesteps {
+		if n < 1 {
+			return usagef("--timesteps: got %d, want 1 or more", n)
+		}
+	}
 	if (c.Stream != "" || c.PaperTables) && (c.Report != "" || c.PerImage != "") {
 		return usagef("eval: --report and --per-image work on one set of images: leave out --stream and --paper-tables")
 	}
@@ -182,6 +187,7 @@ func (c *EvalCmd) openEvaluator(e *env) (_ *evaluator.Evaluator, err error) {
 		opts.Seed = *c.Seed
 	}
 	ev, err := evaluator.Open(b, opts)
+	e.ready()
 	if err != nil || len(c.Reference) == 0 {
 		return ev, err
 	}

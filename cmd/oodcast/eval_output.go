@@ -12,7 +12,7 @@ import (
 type evalOutput struct {
 	FPR        string `name:"fpr" enum:"nearest,first" default:"nearest" help:"Read the FPR at the TPR nearest to 0.95, or at the first TPR of at least 0.95."`
 	Bootstrap  int    `placeholder:"N" help:"Also compute mean and deviation over N random subsets of 90 % of the images."`
-	Fast       bool   `help:"Round scores to 20 bits: takes little memory for thousands of images and changes metrics by less than 0.001; the JSON says binned."`
+	Fast       bool   `help:"Round scores to 20 bits: takes little memory for thousands of images and changes AP, AUROC and FPR95 by less than 0.001 and F1 by less than 0.01; the JSON says binned."`
 	Components bool   `default:"true" negatable:"" help:"Also compute sIoU, PPV and F1 of connected components, as SegmentMeIfYouCan does."`
 	JSON       string `name:"json" placeholder:"FILE" help:"Write the rows as JSON; - for stdout."`
 	Report     string `type:"path" placeholder:"DIR" help:"Write DIR/index.html, one self-contained page with curves, histograms, and the best, median and worst images."`

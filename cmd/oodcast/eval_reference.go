@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
-	"golang.org/x/term"
 
 	"github.com/oodcast/oodcast/detector/eval/evaluator"
 	"github.com/oodcast/oodcast/detector/eval/method"
@@ -71,8 +69,8 @@ type imageBar struct{ bar *progressbar.ProgressBar }
 // newImageBar returns a bar that counts to total; -1: the total is unknown.
 func newImageBar(e *env, title string, total int) *imageBar {
 	w := io.Discard
-	if f, ok := e.Stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		w = e.Stderr
+	if f, ok := terminal(e.Stderr); ok {
+		w = f
 	}
 	return &imageBar{progressbar.NewOptions(total, progressbar.OptionSetWriter(w), progressbar.OptionSetDescription(title),
 		progressbar.OptionSetWidth(24), progressbar.OptionShowCount(), progressbar.OptionClearOnFinish(),

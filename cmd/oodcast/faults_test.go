@@ -91,6 +91,10 @@ func TestFaults(t *testing.T) {
 			[]string{"outputs.jsonl", "none/yard.jsonl"},
 		},
 		{"bad timesteps", runWith("--source", clip, "--timesteps", "many"), exitUsage, []string{"--timesteps", "many"}},
+		{"no timesteps", runWith("--source", clip, "--timesteps", "0"), exitUsage, []string{"--timesteps", "got 0", "from 1"}},
+		{"score: no timesteps", []string{"score", "--timesteps", "0", "--out", dir, clip}, exitUsage, []string{"--timesteps", "got 0"}},
+		{"bench: no timesteps", []string{"bench", "--timesteps", "0"}, exitUsage, []string{"--timesteps", "got 0"}},
+		{"eval: no timesteps", []string{"eval", "--timesteps", "0", "--dataset", "folder", "--root", dir}, exitUsage, []string{"--timesteps", "got 0"}},
 		{"too many timesteps", runWith("--source", clip, "--timesteps", "400"), exitUsage, []string{"timesteps", "400"}},
 		{"no such bundle", runWith("--source", clip, "--bundle", dir+"/none"), exitUsage, []string{"none"}},
 		{"corrupt bundle", runWith("--source", clip, "--bundle", broken), exitFailed, []string{broken, models.EncoderFile}},
@@ -110,6 +114,21 @@ func TestFaults(t *testing.T) {
 		{
 			"provider required", runWith("--source", clip, "--provider", "cuda", "--provider-required"), exitNotInstalled,
 			[]string{"cuda"},
+		},
+		{"too many threads", []string{"bench", "--threads", "10000"}, exitUsage, []string{"--threads", "10000", "to "}},
+		{
+			"too many threads of a service", runWith("--source", clip, "--config", yaml("threads.yaml", "provider: {threads: 1000000}\n")),
+			exitUsage,
+			[]string{"provider.threads", "1000000", "to "},
+		},
+		{"watch: # in a password", []string{"watch", "--nats", "nats://u:hunter#2@127.0.0.1:1"}, exitUsage, []string{"--nats", "%23"}},
+		{"watch: % in a password", []string{"watch", "--nats", "nats://u:hunter%zz2@127.0.0.1:1"}, exitUsage, []string{"--nats", "%25"}},
+		{"run: # in a password", runWith("--source", "rtsp://u:hunter#2@127.0.0.1:1/x"), exitUsage, []string{"uri", "%23"}},
+		{
+			"fit: / in a password",
+			[]string{"fit", "--source", "rtsp://u:hunter/2@127.0.0.1:1/x", "--out", dir + "/fit"},
+			exitUsage,
+			[]string{"%2F"},
 		},
 		{"bench: no frames", []string{"bench", "--frames", "0"}, exitUsage, []string{"--frames", "0"}},
 		{"bench: too large a batch", []string{"bench", "--batch", "33"}, exitUsage, []string{"--batch", "33"}},
@@ -153,6 +172,9 @@ func TestFaults(t *testing.T) {
 				if !strings.Contains(last, part) {
 					t.Errorf("message %q does not name %q", last, part)
 				}
+			}
+			if strings.Contains(stdout+stderr, "hunter") {
+				t.Error("the output contains a password")
 			}
 			if strings.Contains(stderr, "goroutine ") {
 				t.Errorf("oodcast panicked:\n%s", stderr)

@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
-	"golang.org/x/term"
 
 	"github.com/oodcast/oodcast/detector/fit"
 	"github.com/oodcast/oodcast/ingest"
@@ -69,7 +67,10 @@ func (c *FitCmd) Run(e *env) error {
 		return err
 	}
 	bar := newFitBar(e)
-	opt.Progress = bar.show
+	opt.Progress = func(p fit.Progress) {
+		e.ready()
+		bar.show(p)
+	}
 	res, err := fit.Run(e, opt)
 	bar.finish()
 	if errors.Is(err, context.Canceled) {
@@ -115,6 +116,7 @@ func (c *FitCmd) options(e *env) (fit.Options, error) {
 	opt := fit.Options{
 		Config: cfg, Bundle: b, Out: c.Out, Name: c.Name, Duration: c.Duration, CalibrateOnly: c.CalibrateOnly, ORT: c.providerFlags.options(),
 	}
+	opt.ORT.Interrupt = nil // after a signal, the denoiser is still calibrated
 	if c.Name != "" {
 		if err := models.CheckName(c.Name); err != nil {
 			return fit.Options{}, usageError{fmt.Errorf("--name: %w", err)}
@@ -167,8 +169,8 @@ type fitBar struct {
 }
 
 func newFitBar(e *env) *fitBar {
-	f, ok := e.Stderr.(*os.File)
-	return &fitBar{e: e, tty: ok && term.IsTerminal(int(f.Fd()))}
+	_, tty := terminal(e.Stderr)
+	return &fitBar{e: e, tty: tty}
 }
 
 const fitLineEvery = 5 * time.Second
@@ -211,7 +213,7 @@ func newBar(e *env, p fit.Progress) *progressbar.ProgressBar {
 	if p.Phase == fit.Features {
 		most = -1 // the length of a stream is unknown
 	}
-	return progressbar.NewOptions(most, progressbar.OptionSetWriter(e.Stderr), progressbar.OptionSetWidth(24),
+	return progressbar.NewOptions(most, progressbar.OptionSetWriter(raw(e.Stderr)), progressbar.OptionSetWidth(24),
 		progressbar.OptionSetPredictTime(true), progressbar.OptionShowCount(), progressbar.OptionClearOnFinish(),
 		progressbar.OptionThrottle(100*time.Millisecond))
 }

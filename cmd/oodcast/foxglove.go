@@ -32,7 +32,7 @@ func (c *FoxgloveCmd) Run(e *env) (err error) {
 		return err
 	}
 	defer nc.Close()
-	out := e.Stdout
+	out := raw(e.Stdout)
 	if c.Out != "-" {
 		file, openErr := os.Create(c.Out)
 		if openErr != nil {
@@ -45,6 +45,7 @@ func (c *FoxgloveCmd) Run(e *env) (err error) {
 	if err != nil {
 		return err
 	}
+	e.ready()
 	ctx, cancel := context.WithCancelCause(e.Context)
 	defer cancel(nil)
 	if c.Duration > 0 {

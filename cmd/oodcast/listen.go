@@ -31,6 +31,11 @@ func (f *listenFlags) dial(name string) (*nats.Conn, []client.Option, error) {
 	}
 	set(&cfg.Publish.URL, f.NATS)
 	set(&cfg.Publish.Site, f.Site)
+	if f.NATS != "" {
+		if err := cfg.Validate(); err != nil { // the file is right, so it is the flag; a parser's own message would quote the password
+			return nil, nil, usagef("--nats: %w", err)
+		}
+	}
 	if cfg.Publish.Off() {
 		return nil, nil, usagef("--nats: the configuration says off: give the server's URL")
 	}

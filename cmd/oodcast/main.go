@@ -10,9 +10,13 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/oodcast/oodcast/detector/ort"
 )
 
 // version is set by the linker.
@@ -56,9 +60,43 @@ func (c *cli) logger(w io.Writer) *slog.Logger {
 
 // env holds the parts of the process that a verb may use.
 type env struct {
-	context.Context //nolint:containedctx // an env exists for one call of a verb's Run only
-	Stdout, Stderr  io.Writer
+	context.Context           //nolint:containedctx // an env exists for one call of a verb's Run only
+	Stdout, Stderr  io.Writer // escape control characters; see raw and terminal
 	Log             *slog.Logger
+
+	prepared atomic.Bool
+}
+
+// ready notes that everything is prepared: from now on, the verb itself sees to it that it ends after a signal.
+func (e *env) ready() { e.prepared.Store(true) }
+
+// patience is how long a verb that still prepares may go on after a signal. Neither the loading of a library nor the creation of
+// a session can be stopped.
+const patience = 2 * time.Second
+
+// errAbandoned means that a verb did not react to a signal while it prepared.
+var errAbandoned = errors.New("interrupted")
+
+// await calls verb and returns its error. If e is done before verb is ready, await abandons it after a while.
+func (e *env) await(verb func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- verb() }()
+	select {
+	case err := <-done:
+		return err
+	case <-e.Done():
+	}
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-late.C:
+		if !e.prepared.Load() {
+			return errAbandoned
+		}
+	}
+	return <-done
 }
 
 // usageError is wrong usage or configuration: exit code 2.
@@ -89,6 +127,7 @@ func main() {
 
 // run parses args, runs one verb and returns the exit code. It writes an error as one line to stderr.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	stdout, stderr = newVisible(stdout), newVisible(stderr)
 	signal.Ignore(syscall.SIGXFSZ) // a file that may not grow fails its writes, as on a full disk
 	e := &env{Context: ctx, Stdout: stdout, Stderr: stderr}
 	exited := -1
@@ -116,7 +155,17 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return report(stderr, usagef("%w; see oodcast --help", err))
 	}
 	e.Log = c.logger(stderr)
-	return report(stderr, kctx.Run())
+	if reloads := kctx.Command() == "run" && c.Run.Config != ""; !reloads && !signal.Ignored(syscall.SIGHUP) { // nohup ignores it
+		hangup, stop := signal.NotifyContext(e.Context, syscall.SIGHUP) // the terminal was closed
+		defer stop()
+		e.Context = hangup
+	}
+	err = e.await(func() error { return kctx.Run() })
+	if kctx.Command() == "run" && isAny(err, errAbandoned, ort.ErrInterrupted) {
+		e.Log.Info("stopped while starting")
+		return exitDone
+	}
+	return report(stderr, err)
 }
 
 // report writes err as one line and returns its exit code.
@@ -124,7 +173,7 @@ func report(stderr io.Writer, err error) int {
 	if err == nil {
 		return exitDone
 	}
-	fmt.Fprintln(stderr, "oodcast:", strings.ReplaceAll(err.Error(), "\n", "; "))
+	fmt.Fprintln(stderr, "oodcast:", printable(strings.ReplaceAll(err.Error(), "\n", "; ")))
 	return exitCode(err)
 }
 

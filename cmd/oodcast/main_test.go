@@ -98,7 +98,13 @@ func (b *lockedBuffer) String() string {
 // start runs a verb in the background. The process is killed at the end of the test if it is still running.
 func start(t *testing.T, args ...string) *process {
 	t.Helper()
-	p := &process{cmd: command(t, args...), done: make(chan struct{}), news: make(chan struct{}, 1)}
+	return launch(t, command(t, args...))
+}
+
+// launch starts a command that runs oodcast.
+func launch(t *testing.T, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{cmd: cmd, done: make(chan struct{}), news: make(chan struct{}, 1)}
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -115,7 +121,7 @@ func start(t *testing.T, args ...string) *process {
 			t.Error("oodcast has a data race")
 		}
 		if t.Failed() {
-			t.Logf("oodcast %s\n%s\n%s", strings.Join(args, " "), strings.Join(p.lines, "\n"), p.stderr.String())
+			t.Logf("oodcast %s\n%s\n%s", strings.Join(cmd.Args[1:], " "), strings.Join(p.lines, "\n"), p.stderr.String())
 		}
 	})
 	return p

@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -64,7 +66,7 @@ func (c *ModelsListCmd) Run(e *env) error {
 		state := "complete"
 		switch {
 		case b.Error != "":
-			state = b.Error
+			state = printable(b.Error)
 		case b.EncoderOnly:
 			state = "encoder only: run oodcast fit"
 		case !b.Calibrated:
@@ -72,7 +74,7 @@ func (c *ModelsListCmd) Run(e *env) error {
 		case b.Path == models.Default:
 			state = "complete, default"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%.1f MB\t%s\n", b.Path, b.Version, b.Encoder, float64(b.Bytes)/1e6, state)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%.1f MB\t%s\n", printable(b.Path), printable(b.Version), printable(b.Encoder), float64(b.Bytes)/1e6, state)
 	}
 	if err := w.Flush(); err != nil {
 		return err
@@ -119,22 +121,31 @@ func (c *ModelsShowCmd) Run(e *env) error {
 		return err
 	}
 	if c.File != "" {
-		raw, err := b.ReadFile(c.File)
+		content, err := b.ReadFile(c.File)
 		if err != nil {
 			return usagef("%w; it has %s", err, strings.Join(b.FileNames(), ", "))
 		}
-		_, err = e.Stdout.Write(raw)
+		_, err = c.output(e).Write(content)
 		return err
 	}
 	if c.JSON != "" {
 		return writeJSON(e, c.JSON, b.Manifest)
 	}
-	raw, err := b.Marshal()
+	manifest, err := b.Marshal()
 	if err != nil {
 		return err
 	}
-	_, err = e.Stdout.Write(raw)
+	_, err = e.Stdout.Write(manifest)
 	return err
+}
+
+// output returns the writer for File. Text is made visible, and so is everything on a terminal.
+func (c *ModelsShowCmd) output(e *env) io.Writer {
+	switch _, drawn := terminal(e.Stdout); {
+	case drawn, slices.Contains([]string{".md", ".yaml", ".json", ".txt"}, filepath.Ext(c.File)):
+		return e.Stdout
+	}
+	return raw(e.Stdout)
 }
 
 // ModelsVerifyCmd checks a bundle.
@@ -155,7 +166,7 @@ func (c *ModelsVerifyCmd) Run(e *env) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(e.Stdout, "%s: %d files, checksums right\n", name, len(b.Files))
+		fmt.Fprintf(e.Stdout, "%s: %d files, checksums right\n", printable(name), len(b.Files))
 		if err := c.golden(e, b); err != nil {
 			return fmt.Errorf("bundle %q: %w", name, err)
 		}
@@ -171,13 +182,13 @@ func (c *ModelsVerifyCmd) golden(e *env, b *models.Bundle) error {
 		return err
 	}
 	if check == nil {
-		fmt.Fprintf(e.Stdout, "%s: no %s, outputs not checked\n", b.Path(), models.GoldenFile)
+		fmt.Fprintf(e.Stdout, "%s: no %s, outputs not checked\n", printable(b.Path()), models.GoldenFile)
 		return nil
 	}
 	fmt.Fprintf(e.Stdout, "%s: outputs right on %s (largest difference %.1g of an output's root mean square)\n",
-		b.Path(), check.Provider, check.Difference)
+		printable(b.Path()), check.Provider, check.Difference)
 	if check.Note != "" {
-		fmt.Fprintln(e.Stderr, check.Note)
+		fmt.Fprintln(e.Stderr, printable(check.Note))
 	}
 	return nil
 }

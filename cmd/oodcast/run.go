@@ -3,7 +3,9 @@ package main
 import (
 	"errors"
 	"os"
+	"os/signal"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/oodcast/oodcast/configs"
@@ -28,6 +30,12 @@ type RunCmd struct {
 
 // Run watches the cameras until a signal arrives.
 func (c *RunCmd) Run(e *env) error {
+	var hup chan os.Signal
+	if c.Config != "" { // a reload that is asked for while the service starts follows the start
+		hup = make(chan os.Signal, 1)
+		signal.Notify(hup, syscall.SIGHUP)
+		defer signal.Stop(hup)
+	}
 	cfg, err := c.load()
 	if err != nil {
 		return err
@@ -36,7 +44,11 @@ func (c *RunCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	s.file, s.load = c.Config, c.load
+	e.ready()
+	for _, warning := range configs.Exposed(c.Config) {
+		e.Log.Warn("permissions", "warning", warning)
+	}
+	s.file, s.load, s.hup = c.Config, c.load, hup
 	return errors.Join(s.run(e), s.close())
 }
 
@@ -68,7 +80,7 @@ func (c *RunCmd) flags(cfg *configs.Config) error {
 		cfg.Cameras = nil
 		for i, uri := range c.Source {
 			cam := template
-			cam.URI = uri
+			cam.URI, cam.User, cam.Password = uri, "", "" // the login is that of the file's camera
 			if len(c.Source) > 1 {
 				cam.Name += strconv.Itoa(i + 1)
 			}

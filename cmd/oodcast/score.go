@@ -56,11 +56,11 @@ func (c *ScoreCmd) score(e *env, engine *ort.Engine, inputs []string) error {
 			return err
 		case errors.As(err, &bad):
 			failed = append(failed, filepath.Base(path))
-			fmt.Fprintf(e.Stderr, "not scored: %s\n", oneLine(err))
+			fmt.Fprintf(e.Stderr, "not scored: %s\n", printable(oneLine(err)))
 		case err != nil:
 			return err
 		case !c.Quiet:
-			fmt.Fprintln(e.Stdout, summary)
+			fmt.Fprintln(e.Stdout, printable(summary.String()))
 		}
 	}
 	return notScored(failed, len(inputs))

@@ -4,15 +4,15 @@ import (
 	"context"
 	"errors"
 	"os"
-	"os/signal"
 	"strings"
 	"sync"
-	"syscall"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/oodcast/oodcast/configs"
+	"github.com/oodcast/oodcast/detector/ort"
 	"github.com/oodcast/oodcast/pipeline"
 	"github.com/oodcast/oodcast/publish"
 	"github.com/oodcast/oodcast/publish/jsonl"
@@ -33,6 +33,7 @@ type service struct {
 
 	file string                         // configuration file; "": none
 	load func() (configs.Config, error) // reads the configuration again
+	hup  chan os.Signal                 // SIGHUP; nil without a file
 }
 
 // newService prepares everything in the configuration, and starts nothing.
@@ -44,7 +45,7 @@ func newService(cfg configs.Config, e *env, options ...pipeline.Option) (*servic
 	if err != nil {
 		return nil, err
 	}
-	s.pipeline, err = pipeline.New(cfg.Pipeline(), outlets, append(options, pipeline.WithLogger(e.Log))...)
+	s.pipeline, err = pipeline.New(s.pipelineConfig(cfg), outlets, append(options, pipeline.WithLogger(e.Log))...)
 	if err != nil {
 		return nil, err
 	}
@@ -52,6 +53,13 @@ func newService(cfg configs.Config, e *env, options ...pipeline.Option) (*servic
 		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
+}
+
+// pipelineConfig resolves cfg. A signal ends the creation of a session, at the start as well as during a reload.
+func (s *service) pipelineConfig(cfg configs.Config) pipeline.Config {
+	c := cfg.Pipeline()
+	c.Provider.Interrupt = s.env.Done()
+	return c
 }
 
 // outlets creates all outlets in the order in which events reach them: evidence comes first because it adds the names of its
@@ -138,19 +146,24 @@ func (s *service) run(ctx context.Context) error {
 	}
 	err := s.pipeline.Run(ctx)
 	stop()
-	tasks.Wait()
+	ended := make(chan struct{})
+	go func() {
+		tasks.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(patience): // reading the configuration hangs
+	}
 	return err
 }
 
 // follow reloads the configuration when its file changes or SIGHUP arrives, until ctx is done.
 func (s *service) follow(ctx context.Context) {
 	if s.file == "" {
-		return // SIGHUP ends the process, as for any program without a configuration file
+		return // SIGHUP ends the service, see run
 	}
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
-	configs.Follow(ctx, s.file, hup, s.env.Log, s.reload)
+	configs.Follow(ctx, s.file, s.hup, s.env.Log, s.reload)
 }
 
 // reload reads the configuration again and applies it. If it has any fault, the old configuration stays in effect.
@@ -160,7 +173,7 @@ func (s *service) reload() {
 		err = s.apply(next)
 	}
 	switch {
-	case errors.Is(err, pipeline.ErrNotRunning): // the service is stopping
+	case isAny(err, pipeline.ErrNotRunning, ort.ErrInterrupted): // the service is stopping
 	case err != nil:
 		s.pipeline.Refuse(err)
 		s.env.Log.Error("the new configuration is invalid: the old one stays in effect", "file", s.file, "error", s.pipeline.Fault())
@@ -170,7 +183,9 @@ func (s *service) reload() {
 // apply applies next, except for the keys that need a restart.
 func (s *service) apply(next configs.Config) error {
 	effective, needRestart := s.cfg.Reload(next)
-	changes, err := s.pipeline.Apply(schema.Requester{Via: schema.ViaConfig, Address: s.file}, effective.Pipeline())
+	s.env.prepared.Store(false) // the pipeline does not end before Apply returns, which may wait for a file for ever
+	defer s.env.ready()
+	changes, err := s.pipeline.Apply(schema.Requester{Via: schema.ViaConfig, Address: s.file}, s.pipelineConfig(effective))
 	if err != nil {
 		return err
 	}

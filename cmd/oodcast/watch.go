@@ -5,13 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
-	"golang.org/x/term"
-
 	"github.com/oodcast/oodcast/publish/client"
 )
 
@@ -28,6 +25,7 @@ func (c *WatchCmd) Run(e *env) error {
 		return err
 	}
 	defer nc.Close()
+	e.ready()
 	w := &watcher{client: client.New(nc, opts...), url: nc.ConnectedUrlRedacted, eventLines: make(chan string, 64)}
 	w.state.cameras = map[string]*watchedCamera{}
 	stop, err := w.listen(e)
@@ -35,7 +33,7 @@ func (c *WatchCmd) Run(e *env) error {
 		return err
 	}
 	defer stop()
-	if out, ok := e.Stdout.(*os.File); ok && term.IsTerminal(int(out.Fd())) {
+	if out, ok := terminal(e.Stdout); ok {
 		return w.interactive(e, out)
 	}
 	return w.lines(e)
@@ -109,7 +107,7 @@ func (w *watcher) summary(now time.Time) string {
 	var b strings.Builder
 	for _, c := range w.snapshot() {
 		fmt.Fprintf(&b, "%s  %-10s %-10s peak %5.1f of %.1f  |T|=%d%s  %.1f maps/s  %.0f ms\n", now.Format("15:04:05"),
-			c.status.Camera, c.state(now), c.last.Peak, c.threshold(), len(c.last.Timesteps), c.auto(), c.rate(now), c.last.LatencyMS.Total)
+			printable(c.status.Camera), c.state(now), c.last.Peak, c.threshold(), len(c.last.Timesteps), c.auto(), c.rate(now), c.last.LatencyMS.Total)
 	}
 	return b.String()
 }

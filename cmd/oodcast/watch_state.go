@@ -88,7 +88,7 @@ func (w *watcher) event(e schema.Event) {
 func (w *watcher) setNote(text string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.state.note = strings.ReplaceAll(text, "\n", "; ")
+	w.state.note = printable(strings.ReplaceAll(text, "\n", "; "))
 }
 
 // snapshot returns copies of all cameras, by name.
@@ -177,11 +177,11 @@ func (c *watchedCamera) state(now time.Time) string {
 	case c.status.State == schema.StateLive && silent:
 		return "silent"
 	}
-	return c.status.State
+	return printable(c.status.State)
 }
 
 func eventLine(e schema.Event) string {
 	return fmt.Sprintf("%s  %-10s event %-6s peak %5.1f  area %5.2f %%  %5.1f s  at %.0f%%,%.0f%%  %s",
-		e.Time.Local().Format("15:04:05"), e.Camera, e.Type, e.Peak, 100*e.Area, float64(e.DurationMS)/1000,
-		100*(e.Box.X+e.Box.Width/2), 100*(e.Box.Y+e.Box.Height/2), e.ID)
+		e.Time.Local().Format("15:04:05"), printable(e.Camera), printable(e.Type), e.Peak, 100*e.Area, float64(e.DurationMS)/1000,
+		100*(e.Box.X+e.Box.Width/2), 100*(e.Box.Y+e.Box.Height/2), printable(e.ID))
 }

@@ -135,7 +135,7 @@ func (v watchView) View() string {
 	cameras := v.w.snapshot()
 	events, note := v.w.recent()
 	var b strings.Builder
-	where := v.w.url()
+	where := printable(v.w.url())
 	if where == "" {
 		where = v.styles.alarm.Render("NATS is disconnected, trying again")
 	}
@@ -183,9 +183,9 @@ func (v watchView) camera(c watchedCamera, selected bool) string {
 	if c.last.Peak > c.threshold() && state == schema.StateLive {
 		peak = v.styles.alarm.Render(peak)
 	}
-	head := fmt.Sprintf("%s%s  %s  %s\n", mark, v.styles.bold.Render(fmt.Sprintf("%-12s", c.status.Camera)),
+	head := fmt.Sprintf("%s%s  %s  %s\n", mark, v.styles.bold.Render(fmt.Sprintf("%-12s", printable(c.status.Camera))),
 		style.Render(fmt.Sprintf("%-10s", state)), figures)
-	if reason := c.status.Reason; reason != "" && state != schema.StateLive {
+	if reason := printable(c.status.Reason); reason != "" && state != schema.StateLive {
 		head += "  " + v.styles.alarm.Render(reason) + "\n"
 	}
 	c.advance(v.now)

@@ -38,6 +38,11 @@ func (c Config) Validate() error {
 	if c.Batch < 1 || c.Batch > 32 {
 		errs = append(errs, fmt.Errorf("bench.batch: got %d, want 1 to 32", c.Batch))
 	}
+	for _, n := range c.Timesteps {
+		if n < 1 {
+			errs = append(errs, fmt.Errorf("bench.timesteps: got %d, want 1 or more", n))
+		}
+	}
 	return errors.Join(errs...)
 }
 

@@ -172,6 +172,7 @@ func (t *Tracker) messages(m *detector.Map) (events []Event) {
 			continue
 		}
 		switch {
+		case !tr.started && tr.event.Peak <= m.Threshold: // a fragment, or a candidate of a time with a lower threshold
 		case !tr.started && tr.present >= t.cfg.MinDuration && !t.coolingDown(tr, m.Captured):
 			tr.started = true
 			tr.event.ID = fmt.Sprintf("%s-%d-%08x", m.Camera, m.Captured.UnixMilli(), rand.Uint32())

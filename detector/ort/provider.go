@@ -13,6 +13,9 @@ import (
 // ErrProvider means that a required execution provider is not available on this machine.
 var ErrProvider = errors.New("ort: execution provider is not available")
 
+// ErrInterrupted means that Options.Interrupt was closed before a session was ready.
+var ErrInterrupted = errors.New("ort: interrupted while a session was created")
+
 // Provider names an execution provider, which computes graphs.
 type Provider string
 
@@ -29,6 +32,10 @@ type Options struct {
 	Required bool     // fail with ErrProvider rather than fall back to the CPU
 	Threads  int      // CPU threads of one run; 0 = one per core
 	DeviceID int      // number of the GPU
+
+	// Interrupt, when it is closed, ends the creation of a session with ErrInterrupted. ONNX Runtime cannot be stopped, so the
+	// creation goes on in the background, and the session is closed once it is there. nil: never.
+	Interrupt <-chan struct{}
 }
 
 func (o Options) validate() error {
@@ -37,8 +44,8 @@ func (o Options) validate() error {
 	default:
 		return fmt.Errorf("ort.provider: got %q, want cpu, cuda or tensorrt", o.Provider)
 	}
-	if o.Threads < 0 {
-		return fmt.Errorf("ort.threads: got %d, want 0 or more", o.Threads)
+	if err := CheckThreads(o.Threads); err != nil {
+		return fmt.Errorf("ort.threads: %w", err)
 	}
 	if o.DeviceID < 0 {
 		return fmt.Errorf("ort.device_id: got %d, want 0 or more", o.DeviceID)

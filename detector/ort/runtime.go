@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 
@@ -87,11 +88,29 @@ func Open(path string) (*Runtime, error) {
 		return nil, fmt.Errorf("ort: set %s: %w", envNoTelemetry, err)
 	}
 	ortgo.SetSharedLibraryPath(path)
+	spareThreads()
 	if err := ortgo.InitializeEnvironment(ortgo.WithLogLevelError()); err != nil {
 		return nil, fmt.Errorf("%w: load %q: %w (run: make deps, or set %s)", ErrNotInstalled, path, err, EnvLibrary)
 	}
 	process.users, process.path = 1, path
 	return &Runtime{path: path}, nil
+}
+
+// spareThreads makes the Go runtime keep a few idle threads. While dlopen waits for a file, it holds the lock that the creation
+// of a thread needs, so without idle threads the whole process would wait, and not even react to a signal.
+func spareThreads() {
+	const n = 8
+	var started, done sync.WaitGroup
+	started.Add(n)
+	for range n {
+		done.Go(func() {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			started.Done()
+			started.Wait()
+		})
+	}
+	done.Wait()
 }
 
 // Library returns the path of the loaded library.

@@ -25,8 +25,8 @@ type Session struct {
 
 // NewSession prepares a serialised ONNX model. Inputs and outputs are in the order of the graph. If the provider of opts
 // is not available, the session computes on the CPU and Note returns the reason; if the provider is Required, NewSession
-// returns ErrProvider. A Runtime must be open.
-func NewSession(model []byte, opts Options) (s *Session, err error) {
+// returns ErrProvider. A Runtime must be open. See Options.Interrupt for the end of a creation that takes too long.
+func NewSession(model []byte, opts Options) (*Session, error) {
 	if err := opts.validate(); err != nil {
 		return nil, err
 	}
@@ -37,12 +37,42 @@ func NewSession(model []byte, opts Options) (s *Session, err error) {
 	if !retain() {
 		return nil, errNoRuntime
 	}
-	defer func() {
-		if s == nil {
+	create := func() (*Session, error) {
+		s, err := newSession(model, in, out, opts)
+		if err != nil {
 			_ = release()
 		}
+		return s, err
+	}
+	if opts.Interrupt == nil {
+		return create()
+	}
+	return interruptible(create, opts.Interrupt)
+}
+
+// interruptible calls create. If stop is closed before create returns, it returns ErrInterrupted, and closes the session when
+// it is there.
+func interruptible(create func() (*Session, error), stop <-chan struct{}) (*Session, error) {
+	type result struct {
+		s   *Session
+		err error
+	}
+	created := make(chan result, 1)
+	go func() {
+		s, err := create()
+		created <- result{s, err}
 	}()
-	return newSession(model, in, out, opts)
+	select {
+	case r := <-created:
+		return r.s, r.err
+	case <-stop:
+	}
+	go func() {
+		if r := <-created; r.err == nil {
+			_ = r.s.Close()
+		}
+	}()
+	return nil, ErrInterrupted
 }
 
 func newSession(model []byte, in, out []graph.Value, opts Options) (*Session, error) {

@@ -41,6 +41,8 @@ type RTSPConfig struct {
 	UDP bool
 	// User and Password are required from clients when User is set.
 	User, Password string
+	// Digest asks for a digest login (RFC 2069) instead of a basic one.
+	Digest bool
 }
 
 const anyPort = "127.0.0.1:0"

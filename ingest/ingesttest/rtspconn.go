@@ -2,12 +2,14 @@ package ingesttest
 
 import (
 	"bufio"
+	"crypto/md5"
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
 	"io"
 	"net"
 	"net/textproto"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -104,12 +106,13 @@ func (c *rtspConn) answer(s *RTSPServer, method, target string, header textproto
 		}
 		c.write(fmt.Appendf(nil, "RTSP/1.0 %s\r\nCSeq: %s\r\n%s\r\n%s", status, header.Get("CSeq"), extra, body))
 	}
-	if s.cfg.User != "" && method != "OPTIONS" {
-		want := "Basic " + base64.StdEncoding.EncodeToString([]byte(s.cfg.User+":"+s.cfg.Password))
-		if header.Get("Authorization") != want {
-			reply("401 Unauthorized", "WWW-Authenticate: Basic realm=\"camera\"\r\n", "")
-			return true
+	if s.cfg.User != "" && method != "OPTIONS" && !s.cfg.admits(method, header.Get("Authorization")) {
+		challenge := `Basic realm="camera"`
+		if s.cfg.Digest {
+			challenge = `Digest realm="camera", nonce="` + digestNonce + `"`
 		}
+		reply("401 Unauthorized", "WWW-Authenticate: "+challenge+"\r\n", "")
+		return true
 	}
 	switch method {
 	case "OPTIONS":
@@ -148,4 +151,20 @@ func (c *rtspConn) answer(s *RTSPServer, method, target string, header textproto
 		reply("200 OK", "", "")
 	}
 	return true
+}
+
+const digestNonce = "8b84903cb85743bf"
+
+// admits reports whether the Authorization header of a request has the right user and password.
+func (c RTSPConfig) admits(method, header string) bool {
+	if !c.Digest {
+		return header == "Basic "+base64.StdEncoding.EncodeToString([]byte(c.User+":"+c.Password))
+	}
+	hash := func(s string) string { return fmt.Sprintf("%x", md5.Sum([]byte(s))) }
+	parts := map[string]string{}
+	for _, m := range regexp.MustCompile(`(\w+)="([^"]*)"`).FindAllStringSubmatch(header, -1) {
+		parts[m[1]] = m[2]
+	}
+	want := hash(hash(c.User+":camera:"+c.Password) + ":" + digestNonce + ":" + hash(method+":"+parts["uri"]))
+	return strings.HasPrefix(header, "Digest ") && parts["username"] == c.User && parts["response"] == want
 }

@@ -86,7 +86,7 @@ func WithObjectStore(dial func() (*nats.Conn, error), bucket, spool string) Opti
 			root, remove = spool, true
 			a.dir = dir{root}
 		}
-		a.store = newUploader(a, &objects{bucket: bucket, dial: dial}, root, remove)
+		a.store = newUploader(a, &objects{bucket: bucket, dial: dial}, dir{root}, remove)
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -22,8 +21,8 @@ import (
 type uploader struct {
 	a       *Archive
 	objects *objects
-	root    string // of the directory
-	remove  bool   // remove files once the store has them
+	dir     dir  // holds the events and the queue
+	remove  bool // remove files once the store has them
 	news    chan struct{}
 
 	marking sync.Mutex // makes closing and marking an event, and unmarking it and looking whether it is open, one step each
@@ -41,22 +40,38 @@ const (
 	uploadPatience = 30 * time.Second
 )
 
-func newUploader(a *Archive, o *objects, root string, remove bool) *uploader {
-	return &uploader{a: a, objects: o, root: root, remove: remove, news: make(chan struct{}, 1)}
+func newUploader(a *Archive, o *objects, from dir, remove bool) *uploader {
+	return &uploader{a: a, objects: o, dir: from, remove: remove, news: make(chan struct{}, 1)}
 }
 
-func (u *uploader) marker(id string) string { return filepath.Join(u.root, ".objects", id) }
+const markers = ".objects"
+
+func markerOf(id string) string { return path.Join(markers, id) }
+
+// inRoot calls do with the directory, unless a link is on the way to name.
+func (u *uploader) inRoot(create bool, name string, do func(*os.Root) error) error {
+	root, err := u.dir.open(create)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	if err := checkPath(root, name); err != nil {
+		return err
+	}
+	return do(root)
+}
 
 // mark queues an event.
 func (u *uploader) mark(id string) {
 	if u == nil || !u.remove && !u.a.cfg.Load().ObjectStore {
 		return
 	}
-	err := os.MkdirAll(filepath.Dir(u.marker(id)), 0o755)
-	if err == nil {
-		err = os.WriteFile(u.marker(id), nil, 0o600)
-	}
-	u.a.report("uploads", err)
+	u.a.report("uploads", u.inRoot(true, markerOf(id), func(root *os.Root) error {
+		if err := root.MkdirAll(markers, folderMode); err != nil {
+			return err
+		}
+		return root.WriteFile(markerOf(id), nil, fileMode)
+	}))
 	signal(u.news)
 }
 
@@ -159,7 +174,11 @@ func (u *uploader) sweep(ctx context.Context, b *bucket, limit int64) (err error
 
 // waiting returns the queued events, oldest first.
 func (u *uploader) waiting() ([]string, error) {
-	entries, err := os.ReadDir(u.marker(""))
+	var entries []fs.DirEntry
+	err := u.inRoot(false, markers, func(root *os.Root) (err error) {
+		entries, err = fs.ReadDir(root.FS(), markers)
+		return err
+	})
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
@@ -194,7 +213,7 @@ func (u *uploader) send(ctx context.Context, b *bucket, id string) error {
 	if err != nil {
 		return err // never: waiting has checked the id
 	}
-	here := dir{u.root}.event(in)
+	here := u.dir.event(in)
 	if len(here.files) == 0 || b.limit > 0 && here.bytes > b.limit {
 		if closed { // otherwise more files follow
 			u.a.metrics.dropped.WithLabelValues("upload").Inc()
@@ -226,7 +245,9 @@ func (u *uploader) send(ctx context.Context, b *bucket, id string) error {
 func (u *uploader) claim(id string) (closed bool, err error) {
 	u.marking.Lock()
 	defer u.marking.Unlock()
-	if err := os.Rename(u.marker(id), u.marker(id)+sending); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := u.inRoot(false, markerOf(id), func(root *os.Root) error {
+		return root.Rename(markerOf(id), markerOf(id)+sending)
+	}); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, err
 	}
 	return !u.a.isOpen(id), nil
@@ -234,14 +255,16 @@ func (u *uploader) claim(id string) (closed bool, err error) {
 
 // done removes an event from the queue, unless something was written to it meanwhile.
 func (u *uploader) done(id string) error {
-	if err := os.Remove(u.marker(id) + sending); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := u.inRoot(false, markerOf(id), func(root *os.Root) error {
+		return root.Remove(markerOf(id) + sending)
+	}); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil
 }
 
 func (u *uploader) sendFile(ctx context.Context, b *bucket, name string) error {
-	f, err := os.Open(filepath.Join(u.root, filepath.FromSlash(name)))
+	f, err := u.dir.read(name)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,8 @@
 package faultlog
 
 import (
+	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -29,6 +31,9 @@ type fault struct {
 
 // Warn logs err with msg, or only counts it if the same fault was logged within the last minute.
 func (l *Log) Warn(log *slog.Logger, msg string, err error, attrs ...any) {
+	if errors.Is(err, context.Canceled) {
+		return // we are ending
+	}
 	if n, due := l.Due(msg+": "+err.Error(), time.Now()); due {
 		attrs = append(attrs, "err", err)
 		if n > 1 {
