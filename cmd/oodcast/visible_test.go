@@ -93,16 +93,17 @@ func TestWatchIsHarmless(t *testing.T) {
 	}
 }
 
-// The real program shows a status that somebody else has put on the bus.
-func TestWatchShowsAHostileStatus(t *testing.T) {
-	_, nc := yard(t)
+// The real program shows an event that someone else has published on a server that is open to them.
+func TestWatchShowsAHostileEvent(t *testing.T) {
+	nc := broker(t)
+	start(t, "run", "--source", demoClip(t), "--nats", nc.ConnectedUrl(), "--http", "off", "--timesteps", "1")
 	w := start(t, "watch", "--nats", nc.ConnectedUrl())
-	w.find(t, "yard       live")
-	event, err := json.Marshal(schema.Event{Camera: "yard" + attack, Type: "start", ID: "mark" + attack})
+	w.find(t, "camera     live")
+	event, err := json.Marshal(schema.Event{Camera: "camera" + attack, Type: "start", ID: "mark" + attack})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := nc.Publish("oodcast.v1.default.yard.event.start", event); err != nil {
+	if err := nc.Publish("oodcast.v1.default.camera.event.start", event); err != nil {
 		t.Fatal(err)
 	}
 	w.find(t, "mark")
