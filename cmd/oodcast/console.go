@@ -10,6 +10,7 @@ import (
 	"github.com/oodcast/oodcast/detector/events"
 	"github.com/oodcast/oodcast/ingest"
 	"github.com/oodcast/oodcast/publish/schema"
+	"github.com/oodcast/oodcast/publish/visible"
 )
 
 // console is the outlet for the terminal: it prints the addresses, and a line for each event that starts or ends.
@@ -33,16 +34,16 @@ func (c *console) WaitReady(context.Context) error {
 	for i, cam := range c.mu.cameras {
 		st := cam.Status()
 		if i == 0 {
-			fmt.Fprintf(c.out, "oodcast %s  bundle %s  provider %s\n", version, printable(st.Bundle), printable(st.Provider))
+			fmt.Fprintf(c.out, "oodcast %s  bundle %s  provider %s\n", version, visible.Text(st.Bundle), visible.Text(st.Provider))
 			for _, place := range []struct{ name, address string }{
 				{"page", c.page()}, {"nats", c.nats()}, {"login", c.login()},
 			} {
 				if place.address != "" {
-					fmt.Fprintf(c.out, "  %s  %s\n", place.name, printable(place.address))
+					fmt.Fprintf(c.out, "  %s  %s\n", place.name, visible.Text(place.address))
 				}
 			}
 		}
-		fmt.Fprintf(c.out, "  %s  %s\n", printable(st.Camera), printable(st.Source))
+		fmt.Fprintf(c.out, "  %s  %s\n", visible.Text(st.Camera), visible.Text(st.Source))
 	}
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/oodcast/oodcast/ingest/ffmpeg"
 	"github.com/oodcast/oodcast/ingest/opencv"
 	"github.com/oodcast/oodcast/models"
+	"github.com/oodcast/oodcast/publish/visible"
 )
 
 // DoctorCmd reports what is installed and what is missing.
@@ -36,7 +37,7 @@ func (c *DoctorCmd) Run(e *env) error {
 	if c.JSON != "-" {
 		t := tabwriter.NewWriter(e.Stdout, 0, 4, 2, ' ', 0)
 		for _, f := range list {
-			fmt.Fprintf(t, "%s\t%s\t%s\n", f.Verdict, printable(f.What), printable(f.Detail))
+			fmt.Fprintf(t, "%s\t%s\t%s\n", f.Verdict, visible.Text(f.What), visible.Text(f.Detail))
 		}
 		if err := t.Flush(); err != nil {
 			return err

@@ -12,6 +12,7 @@ import (
 	"github.com/oodcast/oodcast/ingest"
 	"github.com/oodcast/oodcast/ingest/source"
 	"github.com/oodcast/oodcast/models"
+	"github.com/oodcast/oodcast/publish/visible"
 )
 
 // FitCmd trains the denoiser of a bundle on normal footage and calibrates it.
@@ -213,7 +214,7 @@ func newBar(e *env, p fit.Progress) *progressbar.ProgressBar {
 	if p.Phase == fit.Features {
 		most = -1 // the length of a stream is unknown
 	}
-	return progressbar.NewOptions(most, progressbar.OptionSetWriter(raw(e.Stderr)), progressbar.OptionSetWidth(24),
+	return progressbar.NewOptions(most, progressbar.OptionSetWriter(visible.Unwrap(e.Stderr)), progressbar.OptionSetWidth(24),
 		progressbar.OptionSetPredictTime(true), progressbar.OptionShowCount(), progressbar.OptionClearOnFinish(),
 		progressbar.OptionThrottle(100*time.Millisecond))
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/oodcast/oodcast/publish/client"
 	"github.com/oodcast/oodcast/publish/foxglove"
 	"github.com/oodcast/oodcast/publish/schema"
+	"github.com/oodcast/oodcast/publish/visible"
 )
 
 // FoxgloveCmd records the messages on NATS for Foxglove: maps, outlines of events, pictures, log and scores.
@@ -32,7 +33,7 @@ func (c *FoxgloveCmd) Run(e *env) (err error) {
 		return err
 	}
 	defer nc.Close()
-	out := raw(e.Stdout)
+	out := visible.Unwrap(e.Stdout)
 	if c.Out != "-" {
 		file, openErr := os.Create(c.Out)
 		if openErr != nil {

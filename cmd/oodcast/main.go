@@ -17,6 +17,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/oodcast/oodcast/detector/ort"
+	"github.com/oodcast/oodcast/publish/visible"
 )
 
 // version is set by the linker.
@@ -61,7 +62,7 @@ func (c *cli) logger(w io.Writer) *slog.Logger {
 // env holds the parts of the process that a verb may use.
 type env struct {
 	context.Context           //nolint:containedctx // an env exists for one call of a verb's Run only
-	Stdout, Stderr  io.Writer // escape control characters; see raw and terminal
+	Stdout, Stderr  io.Writer // escape control characters; see visible.Unwrap and terminal
 	Log             *slog.Logger
 
 	prepared atomic.Bool
@@ -127,7 +128,7 @@ func main() {
 
 // run parses args, runs one verb and returns the exit code. It writes an error as one line to stderr.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	stdout, stderr = newVisible(stdout), newVisible(stderr)
+	stdout, stderr = visible.NewWriter(stdout), visible.NewWriter(stderr)
 	signal.Ignore(syscall.SIGXFSZ) // a file that may not grow fails its writes, as on a full disk
 	e := &env{Context: ctx, Stdout: stdout, Stderr: stderr}
 	exited := -1
@@ -173,7 +174,7 @@ func report(stderr io.Writer, err error) int {
 	if err == nil {
 		return exitDone
 	}
-	fmt.Fprintln(stderr, "oodcast:", printable(strings.ReplaceAll(err.Error(), "\n", "; ")))
+	fmt.Fprintln(stderr, "oodcast:", visible.Text(strings.ReplaceAll(err.Error(), "\n", "; ")))
 	return exitCode(err)
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/oodcast/oodcast/detector/ort"
 	"github.com/oodcast/oodcast/models"
+	"github.com/oodcast/oodcast/publish/visible"
 )
 
 // ModelsCmd groups the commands for bundles.
@@ -66,7 +67,7 @@ func (c *ModelsListCmd) Run(e *env) error {
 		state := "complete"
 		switch {
 		case b.Error != "":
-			state = printable(b.Error)
+			state = visible.Text(b.Error)
 		case b.EncoderOnly:
 			state = "encoder only: run oodcast fit"
 		case !b.Calibrated:
@@ -74,7 +75,7 @@ func (c *ModelsListCmd) Run(e *env) error {
 		case b.Path == models.Default:
 			state = "complete, default"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%.1f MB\t%s\n", printable(b.Path), printable(b.Version), printable(b.Encoder), float64(b.Bytes)/1e6, state)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%.1f MB\t%s\n", visible.Text(b.Path), visible.Text(b.Version), visible.Text(b.Encoder), float64(b.Bytes)/1e6, state)
 	}
 	if err := w.Flush(); err != nil {
 		return err
@@ -145,7 +146,7 @@ func (c *ModelsShowCmd) output(e *env) io.Writer {
 	case drawn, slices.Contains([]string{".md", ".yaml", ".json", ".txt"}, filepath.Ext(c.File)):
 		return e.Stdout
 	}
-	return raw(e.Stdout)
+	return visible.Unwrap(e.Stdout)
 }
 
 // ModelsVerifyCmd checks a bundle.
@@ -166,7 +167,7 @@ func (c *ModelsVerifyCmd) Run(e *env) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(e.Stdout, "%s: %d files, checksums right\n", printable(name), len(b.Files))
+		fmt.Fprintf(e.Stdout, "%s: %d files, checksums right\n", visible.Text(name), len(b.Files))
 		if err := c.golden(e, b); err != nil {
 			return fmt.Errorf("bundle %q: %w", name, err)
 		}
@@ -182,13 +183,13 @@ func (c *ModelsVerifyCmd) golden(e *env, b *models.Bundle) error {
 		return err
 	}
 	if check == nil {
-		fmt.Fprintf(e.Stdout, "%s: no %s, outputs not checked\n", printable(b.Path()), models.GoldenFile)
+		fmt.Fprintf(e.Stdout, "%s: no %s, outputs not checked\n", visible.Text(b.Path()), models.GoldenFile)
 		return nil
 	}
 	fmt.Fprintf(e.Stdout, "%s: outputs right on %s (largest difference %.1g of an output's root mean square)\n",
-		printable(b.Path()), check.Provider, check.Difference)
+		visible.Text(b.Path()), check.Provider, check.Difference)
 	if check.Note != "" {
-		fmt.Fprintln(e.Stderr, printable(check.Note))
+		fmt.Fprintln(e.Stderr, visible.Text(check.Note))
 	}
 	return nil
 }

@@ -4,11 +4,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 
 	"github.com/google/renameio/v2"
+	"github.com/oodcast/oodcast/publish/visible"
+	"golang.org/x/term"
 )
 
 // writeJSON writes v as one JSON document to path, or to stdout if path is "-". It does nothing if path is empty.
@@ -55,4 +58,10 @@ func checkOutputs(paths ...string) error {
 		}
 	}
 	return nil
+}
+
+// terminal returns the terminal that a writer writes to, for programs that draw.
+func terminal(w io.Writer) (*os.File, bool) {
+	f, ok := visible.Unwrap(w).(*os.File)
+	return f, ok && term.IsTerminal(int(f.Fd()))
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/oodcast/oodcast/detector/ort"
 	"github.com/oodcast/oodcast/ingest/source"
 	"github.com/oodcast/oodcast/publish/files"
+	"github.com/oodcast/oodcast/publish/visible"
 )
 
 // ScoreCmd writes anomaly maps of images and videos.
@@ -56,11 +57,11 @@ func (c *ScoreCmd) score(e *env, engine *ort.Engine, inputs []string) error {
 			return err
 		case errors.As(err, &bad):
 			failed = append(failed, filepath.Base(path))
-			fmt.Fprintf(e.Stderr, "not scored: %s\n", printable(oneLine(err)))
+			fmt.Fprintf(e.Stderr, "not scored: %s\n", visible.Text(oneLine(err)))
 		case err != nil:
 			return err
 		case !c.Quiet:
-			fmt.Fprintln(e.Stdout, printable(summary.String()))
+			fmt.Fprintln(e.Stdout, visible.Text(summary.String()))
 		}
 	}
 	return notScored(failed, len(inputs))

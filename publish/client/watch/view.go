@@ -1,4 +1,4 @@
-package main
+package watch
 
 import (
 	"context"
@@ -10,39 +10,40 @@ import (
 	"github.com/charmbracelet/lipgloss"
 
 	"github.com/oodcast/oodcast/publish/schema"
+	"github.com/oodcast/oodcast/publish/visible"
 )
 
-// watchView draws a watcher four times a second and turns keys into control requests.
-type watchView struct {
-	w             *watcher
+// view draws a Watcher four times a second and turns keys into control requests.
+type view struct {
+	w             *Watcher
 	selected      string // name of the camera that the keys act on
 	width, height int
 	now           time.Time
-	styles        watchStyles
+	styles        styles
 }
 
-type watchStyles struct{ bold, dim, alarm, calm lipgloss.Style }
+type styles struct{ bold, dim, alarm, calm lipgloss.Style }
 
-func newWatchView(w *watcher) watchView {
-	return watchView{w: w, now: time.Now(), width: 100, height: 30, styles: watchStyles{
+func newView(w *Watcher) view {
+	return view{w: w, now: time.Now(), width: 100, height: 30, styles: styles{
 		bold: lipgloss.NewStyle().Bold(true), dim: lipgloss.NewStyle().Faint(true),
 		alarm: lipgloss.NewStyle().Foreground(lipgloss.Color("9")), calm: lipgloss.NewStyle().Foreground(lipgloss.Color("10")),
 	}}
 }
 
-type watchTick time.Time
+type tick time.Time
 
 func nextTick() tea.Cmd {
-	return tea.Tick(time.Second/4, func(t time.Time) tea.Msg { return watchTick(t) })
+	return tea.Tick(time.Second/4, func(t time.Time) tea.Msg { return tick(t) })
 }
 
 // Init starts the clock.
-func (v watchView) Init() tea.Cmd { return nextTick() }
+func (v view) Init() tea.Cmd { return nextTick() }
 
 // Update handles ticks of the clock, changes of the terminal size, and keys.
-func (v watchView) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+func (v view) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	switch msg := msg.(type) {
-	case watchTick:
+	case tick:
 		v.now = time.Time(msg)
 		return v, nextTick()
 	case tea.WindowSizeMsg:
@@ -53,7 +54,7 @@ func (v watchView) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	return v, nil
 }
 
-func (v watchView) key(key string) (tea.Model, tea.Cmd) {
+func (v view) key(key string) (tea.Model, tea.Cmd) {
 	cameras := v.w.snapshot()
 	at := v.index(cameras)
 	switch key {
@@ -76,7 +77,7 @@ func (v watchView) key(key string) (tea.Model, tea.Cmd) {
 }
 
 // index returns the index of the selected camera in the list.
-func (v watchView) index(cameras []watchedCamera) int {
+func (v view) index(cameras []camera) int {
 	for i, c := range cameras {
 		if c.status.Camera == v.selected {
 			return i
@@ -86,7 +87,7 @@ func (v watchView) index(cameras []watchedCamera) int {
 }
 
 // updateForKey returns the control request of a key.
-func updateForKey(c watchedCamera, key string) (u schema.Update, ok bool) {
+func updateForKey(c camera, key string) (u schema.Update, ok bool) {
 	steps, threshold, paused := schema.Timesteps{N: len(c.last.Timesteps)}, c.threshold(), !c.status.Paused
 	switch key {
 	case "left", "h", "-":
@@ -115,7 +116,7 @@ func updateForKey(c watchedCamera, key string) (u schema.Update, ok bool) {
 }
 
 // set sends a control request and shows the answer.
-func (w *watcher) set(camera string, u schema.Update) tea.Cmd {
+func (w *Watcher) set(camera string, u schema.Update) tea.Cmd {
 	return func() tea.Msg {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		defer cancel()
@@ -131,11 +132,11 @@ func (w *watcher) set(camera string, u schema.Update) tea.Cmd {
 }
 
 // View draws the whole view.
-func (v watchView) View() string {
+func (v view) View() string {
 	cameras := v.w.snapshot()
 	events, note := v.w.recent()
 	var b strings.Builder
-	where := printable(v.w.url())
+	where := visible.Text(v.w.url())
 	if where == "" {
 		where = v.styles.alarm.Render("NATS is disconnected, trying again")
 	}
@@ -166,7 +167,7 @@ func (v watchView) View() string {
 }
 
 // camera draws a camera: a line of figures and a line of history.
-func (v watchView) camera(c watchedCamera, selected bool) string {
+func (v view) camera(c camera, selected bool) string {
 	mark := "  "
 	if selected {
 		mark = v.styles.bold.Render("▸ ")
@@ -183,9 +184,9 @@ func (v watchView) camera(c watchedCamera, selected bool) string {
 	if c.last.Peak > c.threshold() && state == schema.StateLive {
 		peak = v.styles.alarm.Render(peak)
 	}
-	head := fmt.Sprintf("%s%s  %s  %s\n", mark, v.styles.bold.Render(fmt.Sprintf("%-12s", printable(c.status.Camera))),
+	head := fmt.Sprintf("%s%s  %s  %s\n", mark, v.styles.bold.Render(fmt.Sprintf("%-12s", visible.Text(c.status.Camera))),
 		style.Render(fmt.Sprintf("%-10s", state)), figures)
-	if reason := printable(c.status.Reason); reason != "" && state != schema.StateLive {
+	if reason := visible.Text(c.status.Reason); reason != "" && state != schema.StateLive {
 		head += "  " + v.styles.alarm.Render(reason) + "\n"
 	}
 	c.advance(v.now)
@@ -193,10 +194,10 @@ func (v watchView) camera(c watchedCamera, selected bool) string {
 }
 
 // sparkline draws peaks as bars: the threshold is at five eighths of the height, and peaks above it are red.
-func (v watchView) sparkline(peaks []float32, threshold float32) string {
+func (v view) sparkline(peaks []float32, threshold float32) string {
 	const bars = "▁▂▃▄▅▆▇█"
 	var b strings.Builder
-	b.WriteString(strings.Repeat(" ", watchBins-len(peaks)))
+	b.WriteString(strings.Repeat(" ", bins-len(peaks)))
 	for _, p := range peaks {
 		at := 0
 		if threshold > 0 && p > 0 {

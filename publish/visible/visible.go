@@ -1,16 +1,15 @@
-package main
+// Package visible makes text harmless that somebody else has chosen: a name, a message or an error that came from the bus, a
+// camera, a bundle or a file system can neither act on a terminal nor forge a line of a log.
+package visible
 
 import (
 	"bytes"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"sync"
 	"unicode"
 	"unicode/utf8"
-
-	"golang.org/x/term"
 )
 
 // hidden reports whether a terminal acts on a rune instead of showing it: control characters, which begin escape sequences, and
@@ -20,9 +19,9 @@ func hidden(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Bid
 // escape writes a rune that must not reach a terminal, in a form that is also valid in a JSON string.
 func escape(b []byte, r rune) []byte { return fmt.Appendf(b, `\u%04x`, r) }
 
-// printable returns s on one line, with every control character escaped. It is for names, messages and other text that comes from
+// Text returns s on one line, with every control character escaped. It is for names, messages and other text that comes from
 // a file system, a camera, a bundle or the bus.
-func printable(s string) string {
+func Text(s string) string {
 	if utf8.ValidString(s) && !strings.ContainsFunc(s, hidden) {
 		return s
 	}
@@ -37,18 +36,19 @@ func printable(s string) string {
 	return string(b)
 }
 
-// visibleWriter passes on text and escapes every control character but tabs and ends of lines. Nothing that a verb prints can act
+// Writer passes on text and escapes every control character but tabs and ends of lines. Nothing that a verb prints can act
 // on a terminal, whoever has chosen the text. It is safe for concurrent use.
-type visibleWriter struct {
+type Writer struct {
 	mu   sync.Mutex
 	to   io.Writer
 	rest []byte // the beginning of a rune or of the end of a line, or empty
 }
 
-func newVisible(to io.Writer) *visibleWriter { return &visibleWriter{to: to} }
+// NewWriter returns a writer that passes text on to to.
+func NewWriter(to io.Writer) *Writer { return &Writer{to: to} }
 
 // Write escapes and writes p. It keeps back what only the next bytes can tell.
-func (w *visibleWriter) Write(p []byte) (int, error) {
+func (w *Writer) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	in := append(w.rest, p...)
@@ -72,16 +72,10 @@ func (w *visibleWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// raw returns the writer below a visibleWriter, for binary output.
-func raw(w io.Writer) io.Writer {
-	if v, ok := w.(*visibleWriter); ok {
+// Unwrap returns the writer below w if it is a Writer, for binary output and programs that draw; otherwise w itself.
+func Unwrap(w io.Writer) io.Writer {
+	if v, ok := w.(*Writer); ok {
 		return v.to
 	}
 	return w
-}
-
-// terminal returns the terminal that a writer writes to, for programs that draw.
-func terminal(w io.Writer) (*os.File, bool) {
-	f, ok := raw(w).(*os.File)
-	return f, ok && term.IsTerminal(int(f.Fd()))
 }
