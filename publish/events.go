@@ -15,8 +15,8 @@ import (
 )
 
 // Event hands over an event. When it returns, the event is in a file, and it will be sent however this process ends. Event
-// first waits until Run has opened the files, so Run must have been called, and then up to 100 ms for the disk. An event that
-// the spool does not accept is logged and counted as lost.
+// first waits until Run has opened the files, so Run must have been called, and then up to 100 ms for the disk. While the disk is
+// full, events are held in memory, up to a bound. An event that the spool does not accept is logged and counted as lost.
 func (p *Publisher) Event(e events.Event) {
 	p.metrics.events.WithLabelValues(e.Camera, string(e.Type)).Inc()
 	if p.cfg.Off() {
@@ -31,6 +31,9 @@ func (p *Publisher) Event(e events.Event) {
 		return
 	}
 	p.loss.Store(nil)
+	if err := p.spool.holding(); err != nil {
+		p.faults.Warn(p.log, "events are held in memory until the disk takes them", err)
+	}
 	p.metrics.spooled.Inc()
 	p.metrics.spool.Set(float64(p.spool.pending()))
 	timeout := time.NewTimer(syncWait)
@@ -53,12 +56,20 @@ func (p *Publisher) endInterrupted() {
 	}
 }
 
+// retryHeld is the interval at which held events are offered to the disk again.
+const retryHeld = time.Second
+
 // syncEvents writes the events in the spool to the disk until ctx is done. All events that are added during one sync share the
 // next one.
 func (p *Publisher) syncEvents(ctx context.Context) error {
+	retry := time.NewTicker(retryHeld)
+	defer retry.Stop()
 	for running := true; running; {
 		select {
 		case <-p.spool.unsynced:
+		case <-retry.C:
+			_ = p.spool.retry() // Event has logged why
+			continue
 		case <-ctx.Done():
 			running = false
 		}

@@ -30,11 +30,14 @@ func (p *Publisher) WaitReady(ctx context.Context) error {
 	return nil
 }
 
-// Check returns why the newest event was lost, or why the server that is connected cannot store events. Events that wait on
+// Check returns why the newest event was lost, why events are in memory only, or why the server that is connected cannot store events. Events that wait on
 // the disk for a server that is away are neither.
 func (p *Publisher) Check() error {
 	if err := p.loss.Load(); err != nil {
 		return fmt.Errorf("events are being lost: %w", *err)
+	}
+	if err := p.spool.holding(); err != nil {
+		return fmt.Errorf("events are in memory only: %w", err)
 	}
 	if !p.online.Load() {
 		return nil

@@ -171,7 +171,12 @@ func (p *Publisher) Run(ctx context.Context) error {
 	if err := p.spool.open(p.cfg.StateDir, p.log); err != nil {
 		return err
 	}
-	defer p.spool.close()
+	defer func() {
+		if err := p.spool.retry(); err != nil {
+			p.log.Warn("events that were held in memory are lost", "err", err)
+		}
+		p.spool.close()
+	}()
 	p.endInterrupted()
 	p.metrics.spool.Set(float64(p.spool.pending()))
 	spoolReady()

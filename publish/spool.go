@@ -47,6 +47,9 @@ type spool struct {
 		head, tail  int64         // end of the events that are done, and end of lines
 		synced      chan struct{} // closed when all events since the last sync are on the disk; nil: there are none
 		open        openEvents    // after the last line
+		held        [][]byte      // lines that the disk has refused, in order; they follow those in the file
+		heldBytes   int
+		refused     error // why the lines are held; nil without any
 	}
 	lock *os.File
 }
@@ -199,20 +202,60 @@ func (s *spool) add(e schema.Event) (synced <-chan struct{}, err error) {
 	if s.mu.lines == nil {
 		return nil, os.ErrClosed
 	}
-	if len(b) > maxLine || s.mu.tail+int64(len(b)) > s.limit {
+	if len(b) > maxLine || s.mu.tail+int64(s.mu.heldBytes+len(b)) > s.limit {
 		return nil, errSpoolFull
 	}
-	if _, err := s.mu.lines.WriteAt(b, s.mu.tail); err != nil {
-		return nil, fmt.Errorf("spool event: %w", err)
+	if s.write(); s.mu.refused != nil && s.mu.heldBytes+len(b) > maxHeld {
+		return nil, fmt.Errorf("spool event: %w", s.mu.refused)
 	}
-	s.mu.tail += int64(len(b))
+	s.mu.held, s.mu.heldBytes = append(s.mu.held, b), s.mu.heldBytes+len(b)
+	s.write()
 	s.mu.open.apply(e)
 	if s.mu.synced == nil {
 		s.mu.synced = make(chan struct{})
 		notify(s.unsynced)
 	}
-	notify(s.added)
 	return s.mu.synced, nil
+}
+
+// maxHeld bounds the events that are held in memory while the disk is full, in bytes: some thousand of them.
+const maxHeld = 4 << 20
+
+// write appends the held lines to the file, as far as the disk takes them. A line that was written in part is overwritten, or
+// removed when the files are opened again. The caller holds the lock.
+func (s *spool) write() {
+	for len(s.mu.held) > 0 {
+		line := s.mu.held[0]
+		if _, s.mu.refused = s.mu.lines.WriteAt(line, s.mu.tail); s.mu.refused != nil {
+			return
+		}
+		s.mu.tail += int64(len(line))
+		s.mu.held, s.mu.heldBytes = s.mu.held[1:], s.mu.heldBytes-len(line)
+		notify(s.added)
+	}
+	s.mu.held, s.mu.refused = nil, nil
+}
+
+// retry tries to write the held events, and returns why they are still held; nil if none are.
+func (s *spool) retry() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.lines == nil || len(s.mu.held) == 0 {
+		return nil
+	}
+	s.write()
+	if s.mu.refused == nil && s.mu.synced == nil { // the callers of add have given up waiting
+		s.mu.synced = make(chan struct{})
+		notify(s.unsynced)
+	}
+	return s.mu.refused
+}
+
+// holding returns why events are held in memory; nil if none are.
+func (s *spool) holding() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.refused
 }
 
 // sync writes all added events to the disk with one system call, however many callers of add wait for it.
@@ -319,7 +362,7 @@ func (s *spool) endInterrupted() ([]schema.Event, error) {
 func (s *spool) pending() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.mu.tail - s.mu.head
+	return s.mu.tail - s.mu.head + int64(s.mu.heldBytes)
 }
 
 // close closes the files. Closing twice is harmless.
