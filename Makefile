@@ -51,6 +51,7 @@ RUN_FLAGS ?=
 VERSION   := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 FUZZTIME  ?= 20s
 SOAK_TIME ?= 30m
+CHAOS_TIME ?= 1h
 
 export OODCAST_ORT_LIB ?= $(CURDIR)/$(ORT_LIB)
 # Weights, labelled images and clips that may not be redistributed; tests that need them are skipped if they are absent.
@@ -156,6 +157,10 @@ bench: deps ## Run the benchmarks
 .PHONY: soak
 soak: deps $(DEMO_CLIP) ## Run three cameras with outages for SOAK_TIME (30m) and print memory, goroutines and events
 	OODCAST_SOAK=$(SOAK_TIME) go test -count=1 -timeout 0 -run '^TestSoak$$' ./cmd/oodcast -v
+
+.PHONY: chaos
+chaos: deps $(DEMO_CLIP) ## Run cameras for CHAOS_TIME (1h) while nodes of a NATS cluster stop, a camera dies and the disk is full
+	OODCAST_CHAOS=$(CHAOS_TIME) go test -count=1 -timeout 0 -run '^TestChaos$$' ./cmd/oodcast -v
 
 .PHONY: fuzz
 fuzz: deps ## Run every fuzz target for FUZZTIME (20s)
