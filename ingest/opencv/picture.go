@@ -1,11 +1,10 @@
 package opencv
 
 import (
-	"errors"
+	"bytes"
 	"fmt"
 	_ "image/jpeg" // for the sizes in the headers
 	_ "image/png"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -14,6 +13,7 @@ import (
 	_ "golang.org/x/image/tiff"
 	_ "golang.org/x/image/webp"
 
+	"github.com/google/renameio/v2"
 	"github.com/oodcast/oodcast/ingest"
 )
 
@@ -135,27 +135,23 @@ func WriteImage(path string, w, h int, rgb []byte) error {
 	if !IsPicture(path) || strings.EqualFold(filepath.Ext(path), ".pgm") {
 		return fmt.Errorf("write picture %q: %w: want .png, .jpg, .webp, .bmp, .tif or .ppm", path, ingest.ErrUnsupported)
 	}
-	if _, err := os.Stat(filepath.Dir(path)); err != nil {
-		return fmt.Errorf("write picture %q: %w", path, err)
-	}
-	temp := filepath.Join(filepath.Dir(path), "."+strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))+
-		".part"+filepath.Ext(path))
-	ok := false
+	var encoded []byte
 	bgr := gocv.NewMat()
 	defer bgr.Close()
 	err := withMat(h, w, rgb, func(m gocv.Mat) error {
 		gocv.CvtColor(m, &bgr, gocv.ColorBGRToRGB) // its own inverse
-		ok = gocv.IMWrite(temp, bgr)
+		buf, err := gocv.IMEncode(gocv.FileExt(strings.ToLower(filepath.Ext(path))), bgr)
+		if err != nil {
+			return err
+		}
+		defer buf.Close()
+		encoded = bytes.Clone(buf.GetBytes())
 		return nil
 	})
-	if err == nil && !ok {
-		err = errors.New("OpenCV wrote nothing: is the disk full or the folder read-only?")
-	}
 	if err == nil {
-		err = os.Rename(temp, path)
+		err = renameio.WriteFile(path, encoded, 0o644)
 	}
 	if err != nil {
-		_ = os.Remove(temp)
 		return fmt.Errorf("write picture %q: %w", path, err)
 	}
 	return nil
