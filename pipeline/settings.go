@@ -39,9 +39,8 @@ func (s *settings) configured() (detector.Config, events.Config) {
 	return s.mu.detector, s.mu.events
 }
 
-// rescore puts another configuration of the detector into force, from which fresh was made. Where only the knob differs,
-// the knob is turned and the detector keeps what it has measured.
-// It calls changed with the settings before and after it.
+// rescore puts another configuration of the detector into force, from which fresh was made, and calls changed with the settings
+// before and after. Where only the knob differs, the knob is turned and the detector keeps what it has measured.
 func (s *settings) rescore(cfg detector.Config, fresh *detector.Detector, changed func(before, after schema.Update)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
