@@ -50,7 +50,7 @@ func values(path string) []any {
 	case "provider.name":
 		return []any{ort.CPU, ort.CUDA, ort.TensorRT}
 	case "detector.part", "cameras[].detector.part":
-		return []any{detector.PartCompound, detector.PartDiffusion, detector.PartLSE}
+		return []any{detector.PartCompound, detector.PartDiffusion, detector.PartLSE, detector.PartUnclaimed}
 	case "publish.encoding":
 		return []any{"u8", "u16"}
 	case "cameras[].overflow":

@@ -203,7 +203,7 @@ func (p *picture) prepare() error {
 	m.Scored = len(m.Timesteps)
 	p.accumulates = d.cfg.Accumulate >= 2 && len(knob.List) == 0
 	switch {
-	case d.cfg.Part == PartLSE:
+	case d.cfg.Part == PartLSE, d.cfg.Part == PartUnclaimed:
 	case p.accumulates:
 		p.timesteps = d.accumulator.plan(d.control.order, m.Scored, enc.Width*enc.Height)
 	default:
@@ -223,6 +223,7 @@ func (p *picture) compute() (err error) {
 	if m.Values, err = d.compound.To(nil, p.scores, m.Timesteps, p.enc); err != nil {
 		return err
 	}
+	m.Voices = slices.Clone(d.compound.Voices())
 	return m.summarise()
 }
 

@@ -28,6 +28,8 @@ type Calibration struct {
 	Max []float64 `json:"max"`
 	// LSE is the segmenter's logsumexp over logit cells; zero for an encoder without classes.
 	LSE Moments `json:"lse"`
+	// Voices scale the parts of the rule sized; nil in calibrations of older programs.
+	Voices *Voices `json:"voices,omitempty"`
 	// Levels are the compounded scores for every |T|, in ascending order. They scale the maps, so that a value means the
 	// same at every |T|.
 	Levels []Level `json:"levels"`
@@ -167,6 +169,11 @@ func (c *Calibration) Validate() error {
 	}
 	if err := c.LSE.Validate(); c.LSE != (Moments{}) && err != nil {
 		bad("lse: %w", err)
+	}
+	if c.Voices != nil {
+		if err := c.Voices.Validate(); err != nil {
+			bad("voices: %w", err)
+		}
 	}
 	if c.Seconds < 0 {
 		bad("seconds: got %d, want 0 or more", c.Seconds)

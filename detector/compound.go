@@ -17,16 +17,30 @@ type Compound struct {
 	cal       Calibration
 	schedule  *diffusion.Schedule
 	guided    *guided
+	sized     *sized    // of the rule sized; nil with another rule
 	features  bool      // the encoder has no classes, and so no uncertainty
 	tokens    []float32 // reused between frames
 }
 
 // NewCompound returns a Compound with the rules of a manifest and a calibration. Part is one of the Part constants.
 func NewCompound(m models.Manifest, cal Calibration, part string) *Compound {
-	return &Compound{
+	c := &Compound{
 		rules: m.Compound, aggregate: m.Diffusion.Aggregate, part: part, cal: cal, schedule: diffusion.NewSchedule(),
 		guided: newGuided(), features: m.Encoder.FeaturesOnly(),
 	}
+	if m.Compound.Rule == models.RuleSized && cal.Voices != nil {
+		c.sized = &sized{rules: m.Compound, cell: m.Encoder.LogitsStride, scale: *cal.Voices, guided: c.guided}
+	}
+	return c
+}
+
+// Voices returns which voice speaks the loudest in each cell of the last map, or nil if the rule has no voices. The result
+// is valid until the next map.
+func (c *Compound) Voices() []Voice {
+	if c.sized == nil || c.part != PartCompound {
+		return nil
+	}
+	return c.sized.voices
 }
 
 // To stores the values of the map on the grid of the logits in dst and returns it; a short dst is replaced. Scores holds
@@ -35,12 +49,21 @@ func NewCompound(m models.Manifest, cal Calibration, part string) *Compound {
 func (c *Compound) To(dst, scores []float32, timesteps []int, enc *Encoding) ([]float32, error) {
 	dst = grow(dst, enc.LogitsWidth*enc.LogitsHeight)
 	clear(dst)
+	if c.part == PartUnclaimed {
+		copy(dst, enc.Unclaimed)
+		return dst, nil
+	}
 	if c.part != PartLSE {
 		if err := c.diffusionTo(dst, scores, timesteps, enc); err != nil {
 			return nil, err
 		}
 	}
-	if c.part != PartDiffusion && !c.features {
+	switch {
+	case c.sized != nil && c.part != PartLSE:
+		if err := c.sized.join(dst, enc, c.part == PartCompound); err != nil {
+			return nil, err
+		}
+	case c.part != PartDiffusion && !c.features:
 		c.addUncertainty(dst, enc)
 	}
 	if c.part == PartCompound {
@@ -51,6 +74,8 @@ func (c *Compound) To(dst, scores []float32, timesteps []int, enc *Encoding) ([]
 	}
 	return dst, nil
 }
+
+var errNoColours = errors.New("detector: the encoder provides no colours for guided upsampling")
 
 // diffusionTo stores the standardised diffusion score D on the grid of the logits in dst.
 func (c *Compound) diffusionTo(dst, scores []float32, timesteps []int, enc *Encoding) error {
@@ -72,9 +97,12 @@ func (c *Compound) diffusionTo(dst, scores []float32, timesteps []int, enc *Enco
 		return nil
 	}
 	resizeTo(dst, c.tokens, enc.Width, enc.Height, enc.LogitsWidth, enc.LogitsHeight)
+	if c.sized != nil {
+		return nil // which smooths the sum of the voices
+	}
 	if c.rules.Upsample == models.UpsampleGuided {
 		if len(enc.Guide) != 3*len(dst) {
-			return errors.New("detector: the encoder provides no colours for guided upsampling")
+			return errNoColours
 		}
 		c.guided.filter(dst, enc.Guide, enc.LogitsWidth, enc.LogitsHeight)
 	}

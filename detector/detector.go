@@ -43,7 +43,7 @@ type Config struct {
 	// Paper selects the paper's choices: timesteps 0 … |T|-1, nearest upsampling, weight 1 for the uncertainty. Default
 	// false.
 	Paper bool `yaml:"paper"`
-	// Part selects the score that the map shows: compound, diffusion or lse. Default compound.
+	// Part selects the score that the map shows: compound, diffusion, lse or unclaimed. Default compound.
 	Part string `yaml:"part"`
 	// ROI is the region of interest. The rest of the image does not contribute to peak, mean, area, events and drift, and
 	// its tokens are not scored. Default: the whole image.
@@ -87,6 +87,7 @@ const (
 	PartCompound  = "compound"
 	PartDiffusion = "diffusion"
 	PartLSE       = "lse"
+	PartUnclaimed = "unclaimed"
 )
 
 // DefaultConfig returns the defaults.
@@ -128,8 +129,8 @@ func (c Config) Validate() error {
 	if (c.Width == 0) != (c.Height == 0) {
 		bad("width", c.Width, "both width and height, or neither")
 	}
-	if !slices.Contains([]string{PartCompound, PartDiffusion, PartLSE}, c.Part) {
-		bad("part", fmt.Sprintf("%q", c.Part), "compound, diffusion or lse")
+	if !slices.Contains([]string{PartCompound, PartDiffusion, PartLSE, PartUnclaimed}, c.Part) {
+		bad("part", fmt.Sprintf("%q", c.Part), "compound, diffusion, lse or unclaimed")
 	}
 	if math.IsNaN(float64(c.Threshold)) {
 		bad("threshold", c.Threshold, "a number")
@@ -187,7 +188,7 @@ func New(enc Encoder, scorer Scorer, m models.Manifest, cal Calibration, provide
 				"run oodcast fit --paper", ErrSetting)
 		}
 	}
-	if err := usable(m.Encoder, cfg.Part, &cal); err != nil {
+	if err := usable(m.Encoder, cfg.Part, m.Compound.Rule, &cal); err != nil {
 		return nil, err
 	}
 	d := &Detector{
@@ -221,9 +222,16 @@ func New(enc Encoder, scorer Scorer, m models.Manifest, cal Calibration, provide
 
 // usable returns an error if the part of the map needs classes that the encoder does not know, or if the calibration is
 // one of an encoder without classes but the encoder has some.
-func usable(e models.EncoderSpec, part string, cal *Calibration) error {
+func usable(e models.EncoderSpec, part, rule string, cal *Calibration) error {
 	if e.FeaturesOnly() && part == PartLSE {
 		return fmt.Errorf("detector: %w: part lse needs classes, which this bundle's encoder does not know: use diffusion", ErrSetting)
+	}
+	if part == PartUnclaimed && !e.Unclaimed {
+		return fmt.Errorf("detector: %w: part unclaimed needs an encoder with heads, which this bundle does not have: use diffusion",
+			ErrSetting)
+	}
+	if rule == models.RuleSized && cal.Voices == nil {
+		return fmt.Errorf("detector: %w: the calibration has no scales for the rule sized: run oodcast fit --calibrate-only", ErrSetting)
 	}
 	if !e.FeaturesOnly() && cal.LSE == (Moments{}) {
 		return fmt.Errorf("detector: %w: the calibration does not describe the segmenter's uncertainty: run oodcast fit --calibrate-only",

@@ -35,6 +35,7 @@ type Encoding struct {
 	Classes                   int       // 0: an encoder without classes, which leaves Logits and LSE empty
 	Logits                    []float32 // Classes × LogitsHeight × LogitsWidth
 	LSE                       []float32 // LogitsHeight × LogitsWidth: log Σ exp over classes, high where the segmenter is sure
+	Unclaimed                 []float32 // LogitsHeight × LogitsWidth: high where no class claims the features; empty without heads
 	Guide                     []float32 // LogitsHeight × LogitsWidth × 3: the frame's mean colours, 0 … 1; for guided upsampling
 
 	// Mask-classification networks only: each query has class logits, the last one for "no object", and a mask.

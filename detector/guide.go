@@ -73,6 +73,11 @@ func newGuided() *guided {
 
 // filter smooths the map (w × h) in place along the colours of guide (w × h × 3).
 func (g *guided) filter(values, guide []float32, w, h int) {
+	g.smooth(values, guide, w, h, guideRadius, 1, guideDistanceSigma)
+}
+
+// smooth replaces every cell by the weighted mean of the cells at up to radius steps in each direction.
+func (g *guided) smooth(values, guide []float32, w, h, radius, step int, sigma float64) {
 	if len(values) != w*h || len(guide) != 3*w*h {
 		panic("detector: guided filter: sizes do not match")
 	}
@@ -82,16 +87,33 @@ func (g *guided) filter(values, guide []float32, w, h int) {
 		g.weight[i] = 1
 	}
 	// Visit every pair of cells once, from the one that comes first in reading order.
-	for dy := 0; dy <= guideRadius; dy++ {
-		for dx := -guideRadius; dx <= guideRadius; dx++ {
+	for dy := 0; dy <= radius; dy++ {
+		for dx := -radius; dx <= radius; dx++ {
 			if dy > 0 || dx > 0 {
-				near := math.Exp(-float64(dx*dx+dy*dy) / (2 * guideDistanceSigma * guideDistanceSigma))
-				g.pairs(values, guide, w, h, dx, dy, float32(near))
+				near := math.Exp(-float64(dx*dx+dy*dy) / (2 * sigma * sigma))
+				g.pairs(values, guide, w, h, dx*step, dy*step, float32(near))
 			}
 		}
 	}
 	for i, v := range g.sum {
 		values[i] = v / g.weight[i]
+	}
+}
+
+// The à-trous filter of the rule sized (Dammertz et al., Edge-Avoiding À-Trous Wavelet Transform, HPG 2010) smooths several
+// times with the same few taps, further apart each time. It reaches 14 cells for the price of a radius of 4.
+const (
+	trousRadius        = 2   // taps
+	trousDistanceSigma = 1.5 // deviation of the weight over distance, in taps
+)
+
+// trousSteps are the distances between the taps, in cells.
+var trousSteps = [...]int{1, 2, 4}
+
+// filterTrous smooths the map (w × h) in place along the colours of guide (w × h × 3), further than filter does.
+func (g *guided) filterTrous(values, guide []float32, w, h int) {
+	for _, step := range trousSteps {
+		g.smooth(values, guide, w, h, trousRadius, step, trousDistanceSigma)
 	}
 }
 

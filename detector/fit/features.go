@@ -166,6 +166,7 @@ func (c *collector) plain(ctx context.Context, f *ingest.Frame) (detector.Encodi
 	}
 	kept := *enc
 	kept.Features, kept.LSE, kept.Logits = slices.Clone(enc.Features), slices.Clone(enc.LSE), nil
+	kept.Unclaimed = slices.Clone(enc.Unclaimed)
 	kept.Guide = slices.Clone(enc.Guide)
 	return kept, c.check(enc)
 }

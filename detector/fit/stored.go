@@ -7,8 +7,8 @@ import (
 	"github.com/oodcast/oodcast/detector"
 )
 
-// storedFeatures is the header of features.bin. The lists after it are the sample, and then the features, the uncertainty
-// and the colours of each kept frame.
+// storedFeatures is the header of features.bin. The lists after it are the sample, and then the features, the uncertainty,
+// the colours and what no class claims of each kept frame.
 type storedFeatures struct {
 	Key                                        string
 	Complete                                   bool
@@ -40,7 +40,7 @@ func writeFeatures(path, key string, c *collected, complete bool) error {
 	lists := [][]float32{c.Sample.data}
 	for _, group := range [][]detector.Encoding{c.Held, c.Spare} {
 		for _, e := range group {
-			lists = append(lists, e.Features, e.LSE, e.Guide)
+			lists = append(lists, e.Features, e.LSE, e.Guide, e.Unclaimed)
 		}
 	}
 	return writeState(path, h, lists...)
@@ -52,7 +52,7 @@ func readFeatures(path, key string) (c *collected, complete bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	if h.Key != key || len(lists) != 1+3*len(h.Held)+3*len(h.Spare) || len(h.Times) != len(h.Held) {
+	if h.Key != key || len(lists) != 1+4*len(h.Held)+4*len(h.Spare) || len(h.Times) != len(h.Held) {
 		return nil, false, fmt.Errorf("%w: %s belongs to another fit", errState, path)
 	}
 	c = &collected{
@@ -65,14 +65,15 @@ func readFeatures(path, key string) (c *collected, complete bool, err error) {
 		e = detector.Encoding{
 			Width: s.Width, Height: s.Height, Channels: s.Channels, Features: lists[0],
 			LogitsWidth: s.LogitsWidth, LogitsHeight: s.LogitsHeight, Classes: s.Classes, LSE: lists[1],
-			Guide: lists[2],
+			Guide: lists[2], Unclaimed: lists[3],
 		}
 		cells := s.LogitsWidth * s.LogitsHeight
 		if len(e.Features) != s.Width*s.Height*s.Channels || len(e.Guide) != 3*cells ||
-			len(e.LSE) != cells && (s.Classes > 0 || len(e.LSE) > 0) {
+			len(e.LSE) != cells && (s.Classes > 0 || len(e.LSE) > 0) ||
+			len(e.Unclaimed) != cells && len(e.Unclaimed) > 0 {
 			err = fmt.Errorf("%w: %s: frame of the wrong size", errState, path)
 		}
-		lists = lists[3:]
+		lists = lists[4:]
 		return e, err
 	}
 	for i, s := range append(append([]frameSize{}, h.Held...), h.Spare...) {

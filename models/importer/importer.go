@@ -60,6 +60,7 @@ func badInput(path string, err error) error {
 type network struct {
 	source  string   // the file with the weights
 	beside  []string // other files with weights, relative to the folder of source
+	with    []string // the weights of companions
 	model   []byte   // encoder.onnx
 	spec    models.EncoderSpec
 	classes int // 0: the network knows features only
@@ -110,6 +111,13 @@ func (n network) provenance() (map[string]any, error) {
 		if sums[name], err = fileSum(filepath.Join(filepath.Dir(n.source), name)); err != nil {
 			return nil, err
 		}
+	}
+	for _, path := range n.with {
+		if sums[filepath.Base(path)], err = fileSum(path); err != nil {
+			return nil, err
+		}
+	}
+	if len(sums) > 0 {
 		p["weights_files"] = sums
 	}
 	return p, nil

@@ -134,7 +134,7 @@ func TestImportsRefuse(t *testing.T) {
 			return err
 		}},
 		{"no EfficientNet-Lite", "not the weights of an EfficientNet-Lite", true, func(o importer.Options) error {
-			_, err := importer.EfficientNetLite(filepath.Join("..", "checkpoint", "testdata", "module.pt"), "", o)
+			_, err := importer.EfficientNetLite(importer.LiteSource{Weights: filepath.Join("..", "checkpoint", "testdata", "module.pt")}, o)
 			return err
 		}},
 		{"classes without logits", "got 2 names, the network has 0 classes", true, func(o importer.Options) error {
@@ -251,7 +251,7 @@ func TestEfficientNetLite(t *testing.T) {
 		t.Skip("SKIPPED: the published EfficientNet-Lite weights were not imported: run make deps-lite")
 	}
 	opt := options(t)
-	r, err := importer.EfficientNetLite(path, "stage5@16,stage6@16", opt)
+	r, err := importer.EfficientNetLite(importer.LiteSource{Weights: path, Features: "stage5@16,stage6@16"}, opt)
 	if err != nil {
 		t.Fatal(err)
 	}

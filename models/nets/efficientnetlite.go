@@ -11,10 +11,11 @@ import (
 
 // EfficientNetLite builds the encoder graph of an EfficientNet-Lite from the state dict of the PyTorch port.
 //
-// The inputs are those of [EfficientViT]. The only output is features float32[N,h,w,C]: the network has no classes for
-// single pixels. The graph resizes the pictures bilinearly and scales a pixel x to (x-127)/128. BatchNorm is folded into
-// the convolutions. The padding is TensorFlow's "same": with stride 2, an even side gets one zero more at its end.
-func EfficientNetLite(cfg EfficientNetLiteConfig, weights checkpoint.Tensors) (*graph.Graph, error) {
+// The inputs are those of [EfficientViT]. The output is features float32[N,h,w,C]; the network itself has no classes for
+// single pixels. Companions add the outputs unclaimed, or logits and lse, see [LiteCompanions]. The graph resizes the
+// pictures bilinearly and scales a pixel x to (x-127)/128. BatchNorm is folded into the convolutions. The padding is
+// TensorFlow's "same": with stride 2, an even side gets one zero more at its end.
+func EfficientNetLite(cfg EfficientNetLiteConfig, weights checkpoint.Tensors, with LiteCompanions) (*graph.Graph, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
@@ -24,6 +25,9 @@ func EfficientNetLite(cfg EfficientNetLiteConfig, weights checkpoint.Tensors) (*
 	}
 	e := &efficientNetLite{layers: newLayers(weights, eps), cfg: cfg}
 	e.build()
+	if err := e.accompany(with); err != nil {
+		return nil, fmt.Errorf("nets: efficientnet-lite: %w", err)
+	}
 	if err := e.g.Err(); err != nil {
 		return nil, fmt.Errorf("nets: efficientnet-lite: %w", err)
 	}
@@ -87,13 +91,9 @@ func (e *efficientNetLite) ignore(block int) {
 	}
 }
 
-// input resizes the images to [N,3,h,w] at the working size and subtracts 127. The stem's weights contain the division by
-// 128, but not the subtraction, because zero padding must mean the pixel 127.
-func (e *efficientNetLite) input() *graph.Tensor {
-	images := e.g.Input("image", graph.Uint8, -1, -1, -1, 3)
-	x := resample(e.g, e.g.Transpose(images, 0, 3, 1, 2), e.g.Input("size", graph.Int64, 2))
-	return e.g.Sub(x, e.g.Scalar(127))
-}
+// input returns the picture minus 127. The stem's weights contain the division by 128, but not the subtraction, because zero
+// padding must mean the pixel 127.
+func (e *efficientNetLite) input() *graph.Tensor { return e.g.Sub(e.picture(), e.g.Scalar(127)) }
 
 func (e *efficientNetLite) stem(x *graph.Tensor) *graph.Tensor {
 	k := e.kernel("_conv_stem", "_bn0", e.cfg.Stem, 3, 3, 1)

@@ -83,7 +83,7 @@ func lite0(t testing.TB) checkpoint.Tensors {
 
 func liteEncoder(t testing.TB, cfg nets.EfficientNetLiteConfig, weights checkpoint.Tensors) *ort.Session {
 	t.Helper()
-	g, err := nets.EfficientNetLite(cfg, weights)
+	g, err := nets.EfficientNetLite(cfg, weights, nets.LiteCompanions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -225,7 +225,7 @@ func TestEfficientNetLiteRefuses(t *testing.T) {
 		cfg := tinyLite()
 		weights := tinyLiteWeights(cfg)
 		tt.edit(&cfg, weights)
-		if _, err := nets.EfficientNetLite(cfg, weights); err == nil || !strings.Contains(err.Error(), tt.want) {
+		if _, err := nets.EfficientNetLite(cfg, weights, nets.LiteCompanions{}); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
 		}
 	}

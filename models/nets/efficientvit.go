@@ -41,31 +41,37 @@ type efficientViT struct {
 }
 
 func (e *efficientViT) build() {
-	g := e.g
+	e.segment()
+	e.g.Output(e.features(e.cfg.features(), e.cfg.tapSize), "features")
+	e.uncertainty()
+}
+
+// segment adds all layers but the last two.
+func (e *efficientViT) segment() {
 	x := e.stem(e.input())
 	e.taps["stem"] = x
 	for s := range 4 {
 		x = e.stage(s, x)
 		e.taps["stage"+strconv.Itoa(s+1)] = x
 	}
-	head := e.head()
-	e.taps["head"] = head
-	g.Output(e.features(e.cfg.features(), e.cfg.tapSize), "features")
-	logits := e.classify(head)
-	g.Output(logits, "logits")
-	g.Output(g.Reduce("ReduceLogSumExp", logits, false, 1), "lse")
+	e.taps["head"] = e.head()
 }
 
-// input resizes the images to [N,3,h,w] at the working size and subtracts the mean. The stem's weights contain the
-// division by the deviation, but not the subtraction, because zero padding must mean the mean colour.
+// uncertainty adds the outputs logits and lse.
+func (e *efficientViT) uncertainty() {
+	logits := e.classify(e.taps["head"])
+	e.g.Output(logits, "logits")
+	e.g.Output(e.g.Reduce("ReduceLogSumExp", logits, false, 1), "lse")
+}
+
+// input returns the picture without the mean. The stem's weights contain the division by the deviation, but not the
+// subtraction, because zero padding must mean the mean colour.
 func (e *efficientViT) input() *graph.Tensor {
-	images := e.g.Input("image", graph.Uint8, -1, -1, -1, 3)
-	x := resample(e.g, e.g.Transpose(images, 0, 3, 1, 2), e.g.Input("size", graph.Int64, 2))
 	mean := make([]float64, 3)
 	for c := range mean {
 		mean[c] = 255 * imageMean[c]
 	}
-	return e.g.Sub(x, e.g.Const64(mean, 1, 3, 1, 1))
+	return e.g.Sub(e.picture(), e.g.Const64(mean, 1, 3, 1, 1))
 }
 
 // resample resizes pictures of bytes [N,3,H,W] to size, as float32.

@@ -20,6 +20,9 @@ type layers struct {
 	used    map[string]bool
 }
 
+// pictureTap is the name of the resized picture among the taps; it cannot be a feature.
+const pictureTap = "picture"
+
 // newLayers starts an empty graph; an eps of 0 stands for 1e-5.
 func newLayers(weights checkpoint.Tensors, eps float64) layers {
 	if eps == 0 {
@@ -28,6 +31,15 @@ func newLayers(weights checkpoint.Tensors, eps float64) layers {
 	return layers{
 		weights: weights, eps: eps, g: graph.New(graph.Float32), taps: map[string]*graph.Tensor{}, used: map[string]bool{},
 	}
+}
+
+// picture returns the images, resized to [N,3,h,w] at the working size. The first call adds the graph's inputs.
+func (e *layers) picture() *graph.Tensor {
+	if e.taps[pictureTap] == nil {
+		images := e.g.Input("image", graph.Uint8, -1, -1, -1, 3)
+		e.taps[pictureTap] = resample(e.g, e.g.Transpose(images, 0, 3, 1, 2), e.g.Input("size", graph.Int64, 2))
+	}
+	return e.taps[pictureTap]
 }
 
 // unused returns an error if the network does not use all weights. Counters of BatchNorm do not count.
