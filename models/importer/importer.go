@@ -160,6 +160,9 @@ func (o Options) manifest(n network) (models.Manifest, error) {
 			m.Encoder.Classes = append(m.Encoder.Classes, fmt.Sprintf("class %d", i))
 		}
 	}
+	if m.Encoder.Unclaimed {
+		m.Compound = models.SizedCompound()
+	}
 	return m, nil
 }
 
