@@ -29,7 +29,7 @@ func NewCompound(m models.Manifest, cal Calibration, part string) *Compound {
 		guided: newGuided(), features: m.Encoder.FeaturesOnly(),
 	}
 	if m.Compound.Rule == models.RuleSized && cal.Voices != nil {
-		c.sized = &sized{rules: m.Compound, cell: m.Encoder.LogitsStride, scale: *cal.Voices, guided: c.guided}
+		c.sized = &sized{rules: m.Compound, radius: m.Compound.Surroundings / m.Encoder.LogitsStride / 2, scale: *cal.Voices, guided: c.guided}
 	}
 	return c
 }

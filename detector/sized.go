@@ -17,7 +17,7 @@ import (
 // it counts only where the surroundings are not strange themselves. The measurements are in docs/ablations.md.
 type sized struct {
 	rules  models.Compound
-	cell   int // side length of a cell in pixels of the working size
+	radius int // of the surroundings, in cells
 	scale  Voices
 	guided *guided
 
@@ -79,6 +79,9 @@ func (s *sized) join(dst []float32, enc *Encoding, all bool) error {
 	return nil
 }
 
+// Contrast returns the uncertainty of the segmenter minus its mean over a square of so many cells around each cell.
+func Contrast(enc *Encoding, side int) []float32 { return (&sized{radius: side / 2}).contrast(enc) }
+
 // contrast returns the uncertainty of the segmenter minus its mean over the surroundings. The result is valid until the
 // next call.
 func (s *sized) contrast(enc *Encoding) []float32 {
@@ -93,7 +96,7 @@ func (s *sized) contrast(enc *Encoding) []float32 {
 // the borders the map is mirrored, border cells included.
 func (s *sized) boxTo(dst, src []float32, w, h int) []float32 {
 	dst = grow(dst, w*h)
-	r := s.rules.Surroundings / s.cell / 2
+	r := s.radius
 	s.rows = grow(s.rows, w*h)
 	s.column = grow(s.column, max(w, h)+2*r+1)
 	for y := range h {

@@ -39,7 +39,7 @@ func readSized(t *testing.T) (sizedGolden, *sized, *Encoding) {
 	}
 	spread := func(name string) Spread { return Spread{g.Scales[name][0], g.Scales[name][1]} }
 	s := &sized{
-		cell: g.Cell, guided: newGuided(),
+		radius: g.Surroundings / g.Cell / 2, guided: newGuided(),
 		rules: models.Compound{
 			Rule: models.RuleSized, LSEWeight: g.LSEWeight, UnclaimedWeight: g.UnclaimedWeight, Surroundings: g.Surroundings,
 			Large: g.Large, Crowded: g.Crowded, Upsample: models.UpsampleGuided,
@@ -116,7 +116,7 @@ func TestMirror(t *testing.T) {
 
 // A square that is larger than the map must not read beyond its buffers, and a constant map is its own mean.
 func TestBoxLargerThanMap(t *testing.T) {
-	s := sized{rules: models.Compound{Surroundings: 168}, cell: 8}
+	s := sized{radius: 10}
 	src := []float32{3, 3, 3, 3, 3, 3}
 	for _, v := range s.boxTo(nil, src, 3, 2) {
 		if math.Abs(float64(v)-3) > 1e-6 {

@@ -94,10 +94,7 @@ func MeasureVoices(
 	m.Compound.Rule, m.Compound.Upsample = models.RuleStandardised, models.UpsampleBilinear
 	cal.Levels = nil
 	c := NewCompound(m, cal, PartDiffusion)
-	box := sized{rules: m.Compound, cell: m.Encoder.LogitsStride}
-	if box.rules.Surroundings == 0 {
-		box.rules.Surroundings = models.SizedCompound().Surroundings
-	}
+	box := sized{radius: m.Compound.Side() / m.Encoder.LogitsStride / 2}
 	var d, h, u, one []float32
 	for i := range encs {
 		enc := &encs[i]

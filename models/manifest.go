@@ -366,6 +366,14 @@ func SizedCompound() Compound {
 	}
 }
 
+// Side returns Surroundings, or the default for a rule that does not use them.
+func (c *Compound) Side() int {
+	if c.Surroundings == 0 {
+		return SizedCompound().Surroundings
+	}
+	return c.Surroundings
+}
+
 func (c *Compound) validateSized(f *faults) {
 	const most = 1000
 	if w := c.UnclaimedWeight; !(w >= 0 && w <= most) {

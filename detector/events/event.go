@@ -52,6 +52,7 @@ type Event struct {
 	Polygon   [][2]float64
 	Peak      float32   // highest value so far
 	PeakTime  time.Time // capture time of the map with the peak
+	Voice     string    // the loudest voice of the score at the peak, see detector.Voice; empty if the bundle's rule has none
 	Mean      float32   // of the region in this map
 	Area      float64   // of the region in this map, as a fraction of the image
 	Duration  time.Duration

@@ -35,6 +35,7 @@ type region struct {
 	cells []cell
 	sum   float64
 	peak  float32
+	at    int // index of the cell with the peak in the map
 }
 
 // centre is the mean position of the cells.
@@ -85,14 +86,16 @@ func (f *regionFinder) regions(m *detector.Map, level float32, minCells int) []r
 func (f *regionFinder) flood(m *detector.Map, level float32, start, label int) region {
 	first := len(f.cells)
 	x, y := start%m.Width, start/m.Width
-	r := region{box: rect{x, y, x + 1, y + 1}, peak: m.Values[start]}
+	r := region{box: rect{x, y, x + 1, y + 1}, peak: m.Values[start], at: start}
 	f.labels[start] = label
 	f.cells = append(f.cells, cell{x, y})
 	for next := first; next < len(f.cells); next++ {
 		x, y := f.cells[next].x, f.cells[next].y
 		v := m.Values[y*m.Width+x]
 		r.sum += float64(v)
-		r.peak = max(r.peak, v)
+		if v > r.peak {
+			r.peak, r.at = v, y*m.Width+x
+		}
 		r.box = r.box.union(rect{x, y, x + 1, y + 1})
 		for ny := max(0, y-maxStep); ny <= min(m.Height-1, y+maxStep); ny++ {
 			for nx := max(0, x-maxStep); nx <= min(m.Width-1, x+maxStep); nx++ {

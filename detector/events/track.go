@@ -110,10 +110,13 @@ func (tr *track) update(m *detector.Map, regions []region, fragments []int) {
 	if tr.absorbed == 0 {
 		tr.alone.moved(own, m.Captured)
 	}
-	box, count, sum, peak := own.box, len(own.cells), own.sum, own.peak
+	box, count, sum, peak, at := own.box, len(own.cells), own.sum, own.peak, own.at
 	for _, i := range fragments {
 		r := &regions[i]
-		box, count, sum, peak = box.union(r.box), count+len(r.cells), sum+r.sum, max(peak, r.peak)
+		box, count, sum = box.union(r.box), count+len(r.cells), sum+r.sum
+		if r.peak > peak {
+			peak, at = r.peak, r.at
+		}
 	}
 	w, h := float64(m.Width), float64(m.Height)
 	e := &tr.event
@@ -121,7 +124,10 @@ func (tr *track) update(m *detector.Map, regions []region, fragments []int) {
 		X: float64(box.x0) / w, Y: float64(box.y0) / h, Width: float64(box.x1-box.x0) / w, Height: float64(box.y1-box.y0) / h,
 	}
 	if peak > e.Peak || e.PeakTime.IsZero() {
-		e.Peak, e.PeakTime = peak, m.Captured
+		e.Peak, e.PeakTime, e.Voice = peak, m.Captured, ""
+		if m.Voices != nil {
+			e.Voice = m.Voices[at].String()
+		}
 	}
 	e.Mean = float32(sum / float64(count))
 	e.Area = float64(count) / (w * h)

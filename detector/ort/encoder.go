@@ -105,6 +105,9 @@ func (e *Encoder) connect(inputs, outputs []string) error {
 // has reports whether the graph has an output.
 func (e *Encoder) has(output int) bool { return e.out[output] >= 0 }
 
+// HasHeads reports whether encodings have what no class claims.
+func (e *Encoder) HasHeads() bool { return e.has(outUnclaimed) }
+
 // HasMasks reports whether encodings have class and mask logits.
 func (e *Encoder) HasMasks() bool { return e.has(outClassLogits) }
 

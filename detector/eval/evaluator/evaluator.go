@@ -62,7 +62,8 @@ func Open(b *models.Bundle, o Options) (_ *Evaluator, err error) {
 	}
 	e.kit.Order, e.kit.Classes = b.Diffusion.Timesteps, b.Manifest.Encoder.Classes
 	e.kit.FeaturesOnly = e.encoder.FeaturesOnly()
-	e.kit.Product, e.kit.Masks, e.kit.Seed = product, e.encoder.HasMasks(), o.Seed
+	e.kit.Surroundings, e.kit.LogitsStride = b.Compound.Side(), b.Manifest.Encoder.LogitsStride
+	e.kit.Product, e.kit.Heads, e.kit.Masks, e.kit.Seed = product, e.encoder.HasHeads(), e.encoder.HasMasks(), o.Seed
 	return e, nil
 }
 

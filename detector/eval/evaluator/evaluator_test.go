@@ -63,7 +63,7 @@ func TestDatasetWithAllMethods(t *testing.T) {
 			t.Errorf("%s: bundle %q, denoiser %q, encoder %q", r.Method, r.Bundle, r.Denoiser, r.Encoder)
 		}
 	}
-	const want = "dood' dood'' dood-diffusion' dood-diffusion'' eps-mse' eps-mse'' recon-mse' recon-mse'' lse msp maxlogit " +
+	const want = "dood' dood'' dood-diffusion' dood-diffusion'' eps-mse' eps-mse'' recon-mse' recon-mse'' contrast lse msp maxlogit " +
 		"entropy cdnp knn gmm mahalanobis"
 	if got := strings.Join(names, " "); got != want {
 		t.Errorf("rows %s\nwant %s", got, want)

@@ -17,11 +17,15 @@ type Kit struct {
 	Order     []int      // timesteps of the bundle: |T| = n takes the first n
 	Classes   []string   // of the segmenter
 	Reference *Reference // normal footage; nil: none
+	Heads     bool       // whether the encoder has the output unclaimed
 	Masks     bool       // whether the encoder has class and mask logits
 	// FeaturesOnly reports that the encoder knows no classes and so has no logits.
 	FeaturesOnly bool
-	Product      Multiplier
-	Seed         uint64 // of the tokens of normal footage that cdnp compares among themselves
+	// Surroundings is the side length of the square that contrast compares a cell with, and LogitsStride that of a cell, both in
+	// pixels of the working size.
+	Surroundings, LogitsStride int
+	Product                    Multiplier
+	Seed                       uint64 // of the tokens of normal footage that cdnp compares among themselves
 
 	// The first method that needs these makes them.
 	neighbours *search
@@ -42,6 +46,7 @@ func (k *Kit) lacks(m Method) error {
 	need := m.needs
 	have := map[error]bool{
 		nil: true, ErrNeedsDenoiser: k.Detector != nil, ErrNeedsReference: k.Reference != nil, ErrNeedsMasks: k.Masks,
+		ErrNeedsHeads: k.Heads,
 	}
 	if have[need] {
 		return nil

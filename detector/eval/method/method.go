@@ -15,6 +15,7 @@ var (
 	ErrNeedsDenoiser  = errors.New("needs a denoiser: run oodcast fit first")
 	ErrNeedsReference = errors.New("needs normal footage: add --reference URI")
 	ErrNeedsClasses   = errors.New("needs class logits, which this bundle's encoder does not have: it knows features only")
+	ErrNeedsHeads     = errors.New("needs an encoder with heads: see oodcast models import efficientnet-lite --heads")
 	ErrNeedsMasks     = errors.New("needs an encoder with class and mask logits: see oodcast models import onnx " +
 		"--class-logits --mask-logits")
 )
@@ -31,7 +32,7 @@ type Method struct {
 
 // List returns all methods: the rows of the paper's comparison, and plain baselines to put them into perspective.
 func List() []Method {
-	return slices.Concat(diffusionMethods(), logitMethods(), normalMethods(), maskMethods())
+	return slices.Concat(diffusionMethods(), voiceMethods(), logitMethods(), normalMethods(), maskMethods())
 }
 
 // Names returns the names of all methods.

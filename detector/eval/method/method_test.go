@@ -95,6 +95,7 @@ func TestMethodsMatchScikitLearn(t *testing.T) {
 	g := readMethodGoldens(t)
 	kit := method.Kit{
 		Classes: g.Classes, Reference: g.sample(t, method.ReferenceTokens), Masks: true, Product: plainProduct{}, Seed: 1,
+		Surroundings: 56, LogitsStride: 8,
 	}
 	if !slices.Equal(kit.Reference.Classes, g.ReferenceClasses) {
 		t.Errorf("classes of the reference are %v, want %v", kit.Reference.Classes, g.ReferenceClasses)
@@ -209,15 +210,15 @@ func TestNeighboursAreExact(t *testing.T) {
 func TestNewRowsReportsWhatIsMissing(t *testing.T) {
 	for name, want := range map[string]error{
 		"dood": method.ErrNeedsDenoiser, "recon-mse": method.ErrNeedsDenoiser, "knn": method.ErrNeedsReference,
-		"m2a": method.ErrNeedsMasks, "magic": method.ErrUnknown,
+		"m2a": method.ErrNeedsMasks, "unclaimed": method.ErrNeedsHeads, "magic": method.ErrUnknown,
 	} {
 		if _, err := method.NewRows(&method.Kit{}, []string{"lse", name}, []int{1}); !errors.Is(err, want) {
 			t.Errorf("%s: %v, want %v", name, err, want)
 		}
 	}
 	rows, err := method.NewRows(&method.Kit{}, []string{method.All}, []int{1})
-	if err != nil || len(rows) != 4 {
-		t.Errorf("all with only an encoder: %d rows, %v; want the four methods of logits", len(rows), err)
+	if err != nil || len(rows) != 5 {
+		t.Errorf("all with only an encoder: %d rows, %v; want the five methods of logits", len(rows), err)
 	}
 	kit := &method.Kit{
 		Order:    []int{3, 1},

@@ -47,6 +47,11 @@ def lse(x):
     return top + np.log(np.exp(x - top).sum(0))
 
 
+def box(m, r):  # mean over 2r+1 cells, borders mirrored
+    p = np.pad(m, r, mode="symmetric")
+    return np.array([[p[i:i + 2 * r + 1, j:j + 2 * r + 1].mean() for j in range(m.shape[1])] for i in range(m.shape[0])])
+
+
 def resize(a, h, w):  # bilinear, pixel centres
     def weights(n, m):
         x = np.clip((np.arange(m) + 0.5) * n / m - 0.5, 0, n - 1)
@@ -111,7 +116,7 @@ d = nn.kneighbors(x)[0].mean(1)
 spread = nn.kneighbors()[0].mean(1).max()
 u = 1 - lse(logits)
 want = {
-    "lse": -lse(logits), "msp": 1 - p.max(0), "maxlogit": -logits.max(0), "entropy": -(p * np.log(p)).sum(0),
+    "lse": -lse(logits), "contrast": box(lse(logits), 3) - lse(logits), "msp": 1 - p.max(0), "maxlogit": -logits.max(0), "entropy": -(p * np.log(p)).sum(0),
     "knn": d, "cdnp": (u - u_ref.min()) / (u_ref.max() - u_ref.min()) + resize(d.reshape(5, 6), 10, 12) / spread,
     "mahalanobis": EmpiricalCovariance().fit(tokens).mahalanobis(x), "gmm": gmm(tokens, classes, x), **masks(image),
 }
