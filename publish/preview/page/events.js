@@ -47,16 +47,24 @@ function row(id) {
   li.shot = add("a", "shot");
   li.where = add("span", "where");
   li.peak = add("b", "");
-  li.where.title = "place, share of the picture, duration";
   rows.set(id, li);
   return li;
 }
+
+// voices say in words which part of the score spoke the loudest at the peak.
+const voices = {
+  diffusion: ["unfamiliar", "The features are unlike those of normal footage."],
+  unclaimed: ["no known class", "No class that the network knows claims it."],
+  contrast: ["stands out", "The network is less sure here than around it: small things show so."],
+};
 
 function fill(li, e) {
   li.className = e.type === "end" ? "" : "open";
   li.title = e.id + (e.reason ? ": " + e.reason : "");
   li.time.textContent = new Date(e.start).toLocaleTimeString([], { hour12: false });
-  li.where.textContent = `${place(e.box)}, ${(100 * e.area).toFixed(1)}%, ${(e.duration_ms / 1000).toFixed(1)} s`;
+  const [word, meaning] = voices[e.voice] || ["", ""];
+  li.where.title = "place, share of the picture, duration" + (meaning ? ", why: " + meaning : "");
+  li.where.textContent = `${place(e.box)}, ${(100 * e.area).toFixed(1)}%, ${(e.duration_ms / 1000).toFixed(1)} s${word && ", " + word}`;
   li.peak.textContent = "peak " + e.peak.toFixed(1);
   if (e.snapshot && li.shown !== e.snapshot) picture(li, e, 0);
 }
