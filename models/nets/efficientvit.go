@@ -147,6 +147,9 @@ func (e *efficientViT) bottleneck(prefix string, x *graph.Tensor, out, stride in
 // the projected q, k, v and for a copy of them aggregated over 5×5 neighbours. It costs O(tokens), not O(tokens²).
 func (e *efficientViT) attention(prefix string, x *graph.Tensor, last bool) *graph.Tensor {
 	g, dim := e.g, e.cfg.Dim
+	if g.Err() != nil {
+		return nil // after a mistake, tensors have no shape to compute with
+	}
 	width := channels(x)
 	total, heads := 3*width, width/dim
 	qkv := e.convLayer(prefix+".qkv", x, total, 1, 1, 1)

@@ -74,7 +74,6 @@ type kernel struct {
 
 // kernel reads a convolution with its optional bias and its optional BatchNorm; norm is "" if there cannot be one.
 func (e *layers) kernel(conv, norm string, out, in, k, groups int) kernel {
-	groups = max(1, groups) // 0 after an earlier mistake
 	res := kernel{w: make([]float64, out*in/groups*k*k), out: out, in: in, k: k, groups: groups}
 	w := e.get(conv+".weight", false, out, in/groups, k, k)
 	if w == nil {
