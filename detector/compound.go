@@ -13,6 +13,7 @@ import (
 type Compound struct {
 	rules     models.Compound
 	aggregate string
+	score     string
 	part      string
 	cal       Calibration
 	schedule  *diffusion.Schedule
@@ -25,7 +26,7 @@ type Compound struct {
 // NewCompound returns a Compound with the rules of a manifest and a calibration. Part is one of the Part constants.
 func NewCompound(m models.Manifest, cal Calibration, part string) *Compound {
 	c := &Compound{
-		rules: m.Compound, aggregate: m.Diffusion.Aggregate, part: part, cal: cal, schedule: diffusion.NewSchedule(),
+		rules: m.Compound, aggregate: m.Diffusion.Aggregate, score: m.Diffusion.Score, part: part, cal: cal, schedule: diffusion.NewSchedule(),
 		guided: newGuided(), features: m.Encoder.FeaturesOnly(),
 	}
 	if m.Compound.Rule == models.RuleSized && cal.Voices != nil {
@@ -60,7 +61,7 @@ func (c *Compound) To(dst, scores []float32, timesteps []int, enc *Encoding) ([]
 	}
 	switch {
 	case c.sized != nil && c.part != PartLSE:
-		if err := c.sized.join(dst, enc, c.part == PartCompound); err != nil {
+		if err := c.sized.join(dst, len(timesteps), enc, c.part == PartCompound); err != nil {
 			return nil, err
 		}
 	case c.part != PartDiffusion && !c.features:
@@ -88,16 +89,20 @@ func (c *Compound) diffusionTo(dst, scores []float32, timesteps []int, enc *Enco
 		return err
 	}
 	c.tokens = diffusion.AggregateTo(grow(c.tokens, enc.Width*enc.Height), scores, w)
-	scale, shift := mom.standardise(c.rules.Rule)
-	for i, v := range c.tokens {
-		c.tokens[i] = (v - shift) * scale
+	if c.rules.Rule == models.RuleSized && c.score == models.ScoreCosine {
+		tangentTo(c.tokens, w)
+	} else {
+		scale, shift := mom.standardise(c.rules.Rule)
+		for i, v := range c.tokens {
+			c.tokens[i] = (v - shift) * scale
+		}
 	}
 	if c.rules.Upsample == models.UpsampleNearest {
 		nearestTo(dst, c.tokens, enc.Width, enc.Height, enc.LogitsWidth, enc.LogitsHeight)
 		return nil
 	}
 	resizeTo(dst, c.tokens, enc.Width, enc.Height, enc.LogitsWidth, enc.LogitsHeight)
-	if c.sized != nil {
+	if c.rules.Rule == models.RuleSized {
 		return nil // which smooths the sum of the voices
 	}
 	if c.rules.Upsample == models.UpsampleGuided {
@@ -145,5 +150,23 @@ func (c *Compound) addUncertainty(dst []float32, enc *Encoding) {
 			part *= float32(1 / (1 + math.Exp(-gateSlope*(float64(dst[i])-gateCentre))))
 		}
 		dst[i] += part
+	}
+}
+
+// leastCosine is the cosine from which on tangentTo tells no difference any more: 87 degrees.
+const leastCosine = 0.05
+
+// tangentTo turns sums of -cos(ε, ε̂) with weights w into the tangent of the angle between ε and ε̂. What the denoiser cannot
+// explain of a feature is added to its prediction, mostly at a right angle to the noise, so the tangent is the length of the
+// unexplained part in units of the noise. Unlike the cosine, it does not saturate where features are very strange, which
+// matters as soon as it is added to other voices; the order of the tokens stays as it is.
+func tangentTo(sums []float32, w []float64) {
+	total := 0.0
+	for _, v := range w {
+		total += v
+	}
+	for i, v := range sums {
+		cos := min(max(-float64(v)/total, leastCosine), 1)
+		sums[i] = float32(math.Sqrt(1/(cos*cos) - 1))
 	}
 }

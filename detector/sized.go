@@ -33,17 +33,17 @@ const (
 	sizedStrange = 0.5
 )
 
-// join turns the diffusion score in dst, standardised and on the grid of the logits, into the score of the rule. Without
+// join turns the diffusion score of so many timesteps in dst, on the grid of the logits, into the score of the rule. Without
 // all, the other voices are left out.
-func (s *sized) join(dst []float32, enc *Encoding, all bool) error {
-	n := len(dst)
+func (s *sized) join(dst []float32, timesteps int, enc *Encoding, all bool) error {
+	n, diffusion := len(dst), s.scale.diffusion(timesteps)
 	a := float32(s.rules.UnclaimedWeight)
 	if !all || len(enc.Unclaimed) != n {
 		a = 0
 	}
 	s.voices, s.loudest = grow(s.voices, n), grow(s.loudest, n)
 	for i, v := range dst {
-		d := s.scale.Diffusion.apply(v) / (1 + a)
+		d := diffusion.apply(v) / (1 + a)
 		s.voices[i], s.loudest[i], dst[i] = VoiceDiffusion, d, d
 		if a > 0 {
 			h := a * s.scale.Unclaimed.apply(enc.Unclaimed[i]) / (1 + a)

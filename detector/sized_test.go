@@ -44,7 +44,7 @@ func readSized(t *testing.T) (sizedGolden, *sized, *Encoding) {
 			Rule: models.RuleSized, LSEWeight: g.LSEWeight, UnclaimedWeight: g.UnclaimedWeight, Surroundings: g.Surroundings,
 			Large: g.Large, Crowded: g.Crowded, Upsample: models.UpsampleGuided,
 		},
-		scale: Voices{Diffusion: spread("diffusion"), Unclaimed: spread("unclaimed"), Contrast: spread("contrast")},
+		scale: Voices{Diffusion: []Spread{spread("diffusion")}, Unclaimed: spread("unclaimed"), Contrast: spread("contrast")},
 	}
 	enc := &Encoding{
 		LogitsWidth: g.Width, LogitsHeight: g.Height, Unclaimed: g.Unclaimed, LSE: g.LSE, Guide: g.Colours,
@@ -57,7 +57,7 @@ func TestSizedMatchesReference(t *testing.T) {
 	got := append([]float32(nil), g.Diffusion...)
 	for range 2 { // buffers are used again
 		copy(got, g.Diffusion)
-		if err := s.join(got, enc, true); err != nil {
+		if err := s.join(got, 1, enc, true); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -81,7 +81,7 @@ func TestSizedDiffusionAlone(t *testing.T) {
 	g, s, enc := readSized(t)
 	alone := &Encoding{LogitsWidth: g.Width, LogitsHeight: g.Height, Guide: g.Colours}
 	a, b := append([]float32(nil), g.Diffusion...), append([]float32(nil), g.Diffusion...)
-	if err := s.join(a, alone, true); err != nil {
+	if err := s.join(a, 3, alone, true); err != nil {
 		t.Fatal(err)
 	}
 	for i, v := range s.voices {
@@ -89,7 +89,7 @@ func TestSizedDiffusionAlone(t *testing.T) {
 			t.Fatalf("cell %d has voice %v", i, v)
 		}
 	}
-	if err := s.join(b, enc, false); err != nil {
+	if err := s.join(b, 1, enc, false); err != nil {
 		t.Fatal(err)
 	}
 	small := 9*g.Width + 19 // the centre of the small thing
@@ -98,10 +98,10 @@ func TestSizedDiffusionAlone(t *testing.T) {
 			t.Fatalf("cell %d: %v without companions, %v for the diffusion score alone", i, a[i], b[i])
 		}
 	}
-	if raw := s.scale.Diffusion.apply(g.Diffusion[small]); a[small] < 0.8*raw {
+	if raw := s.scale.Diffusion[0].apply(g.Diffusion[small]); a[small] < 0.8*raw {
 		t.Errorf("the small thing has %v, %v before smoothing", a[small], raw)
 	}
-	if err := s.join(a, &Encoding{LogitsWidth: g.Width, LogitsHeight: g.Height}, true); err == nil {
+	if err := s.join(a, 1, &Encoding{LogitsWidth: g.Width, LogitsHeight: g.Height}, true); err == nil {
 		t.Error("join() without colours succeeds")
 	}
 }
@@ -133,8 +133,19 @@ func TestSpread(t *testing.T) {
 	if got := newSpread(nil); got != (Spread{}) {
 		t.Errorf("newSpread(nil) = %+v", got)
 	}
-	constant := Voices{Diffusion: newSpread([]float32{1, 2, 3}), Unclaimed: newSpread([]float32{7, 7, 7})}
+	constant := Voices{Diffusion: []Spread{newSpread([]float32{1, 2, 3})}, Unclaimed: newSpread([]float32{7, 7, 7})}
 	if err := constant.Validate(); err == nil {
 		t.Error("a voice that never varies is accepted")
+	}
+}
+
+// The tangent keeps the order of the scores and grows without bound where the cosine saturates.
+func TestTangent(t *testing.T) {
+	sums := []float32{-5, -4.5, -2.5, 0, 3}
+	tangentTo(sums, []float64{1, 1, 1, 1, 1})
+	for i, want := range []float64{0, math.Sqrt(1/0.81 - 1), math.Sqrt(3), math.Sqrt(399), math.Sqrt(399)} {
+		if math.Abs(float64(sums[i])-want) > 1e-4 {
+			t.Errorf("tangent %d = %v, want %v", i, sums[i], want)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package detector
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -34,17 +35,16 @@ func (v Voice) String() string {
 // Voices hold the scales of the voices on normal footage. Medians and median deviations do not depend on how many strange
 // cells the footage has.
 type Voices struct {
-	// Diffusion scales the diffusion score after its standardisation by mean and covariance. It is measured at
-	// VoiceTimesteps, and hardly depends on |T|.
-	Diffusion Spread `json:"diffusion"`
+	// Diffusion scales the diffusion score of |T| = 1, 2 …: the tangent of the mean angle, see tangentTo.
+	Diffusion []Spread `json:"diffusion"`
 	// Unclaimed scales the encoder's output of that name, and Contrast the uncertainty minus its mean over the surroundings;
 	// zero if the encoder lacks them.
 	Unclaimed Spread `json:"unclaimed"`
 	Contrast  Spread `json:"contrast"`
 }
 
-// VoiceTimesteps is the |T| at which the scale of the diffusion score is measured.
-const VoiceTimesteps = 5
+// diffusion returns the scale of the diffusion score of n timesteps.
+func (v *Voices) diffusion(n int) Spread { return v.Diffusion[max(0, min(n, len(v.Diffusion))-1)] }
 
 // Spread describes a distribution by its median, and by 1.4826 times the median distance from it, which is the standard
 // deviation if the distribution is normal.
@@ -73,40 +73,61 @@ func newSpread(x []float32) Spread {
 // apply returns x in deviations from the median.
 func (s Spread) apply(x float32) float32 { return (x - float32(s.Median)) / float32(s.Deviation) }
 
-// Validate returns an error unless the spreads are finite, and positive where there is a voice.
-func (v *Voices) Validate() error {
-	for name, s := range map[string]Spread{"diffusion": v.Diffusion, "unclaimed": v.Unclaimed, "contrast": v.Contrast} {
-		if s == (Spread{}) && name != "diffusion" {
-			continue
-		}
-		if !finite(s.Median, s.Deviation) || s.Deviation <= 0 {
-			return fmt.Errorf("%s: got median %v and deviation %v, want finite and positive", name, s.Median, s.Deviation)
-		}
+func (s Spread) validate(name string) error {
+	if !finite(s.Median, s.Deviation) || s.Deviation <= 0 {
+		return fmt.Errorf("%s: got median %v and deviation %v, want finite and positive", name, s.Median, s.Deviation)
 	}
 	return nil
 }
 
-// MeasureVoices returns the scales of the voices on normal pictures. scores[i] holds e_t of the tokens of encs[i] at the given
-// timesteps. The calibration needs mean and covariance only.
-func MeasureVoices(
-	m models.Manifest, cal Calibration, timesteps []int, encs []Encoding, scores [][]float32,
-) (Voices, error) {
-	m.Compound.Rule, m.Compound.Upsample = models.RuleStandardised, models.UpsampleBilinear
-	cal.Levels = nil
+// Validate returns an error unless the spreads are finite, and positive where there is a voice.
+func (v *Voices) Validate() error {
+	var errs []error
+	if len(v.Diffusion) == 0 {
+		errs = append(errs, errors.New("diffusion: got no |T|, want at least one"))
+	}
+	for i, s := range v.Diffusion {
+		errs = append(errs, s.validate(fmt.Sprintf("diffusion: |T|=%d", i+1)))
+	}
+	if v.Unclaimed != (Spread{}) {
+		errs = append(errs, v.Unclaimed.validate("unclaimed"))
+	}
+	if v.Contrast != (Spread{}) {
+		errs = append(errs, v.Contrast.validate("contrast"))
+	}
+	return errors.Join(errs...)
+}
+
+// MeasureVoices returns the scales of the voices on normal pictures. scores[i] holds e_t of the tokens of encs[i] at the
+// timesteps of the calibration, of which mean and covariance are needed.
+func MeasureVoices(m models.Manifest, cal Calibration, encs []Encoding, scores [][]float32) (Voices, error) {
+	var v Voices
+	var x, one []float32
+	m.Compound.Rule = models.RuleSized
 	c := NewCompound(m, cal, PartDiffusion)
-	box := sized{radius: m.Compound.Side() / m.Encoder.LogitsStride / 2}
-	var d, h, u, one []float32
-	for i := range encs {
-		enc := &encs[i]
-		var err error
-		if one, err = c.To(one, scores[i], timesteps, enc); err != nil {
-			return Voices{}, err
+	for n := range cal.Timesteps {
+		x = x[:0]
+		for i := range encs {
+			enc := &encs[i]
+			one = grow(one, enc.LogitsWidth*enc.LogitsHeight)
+			if err := c.diffusionTo(one, scores[i][:(n+1)*enc.Width*enc.Height], cal.Timesteps[:n+1], enc); err != nil {
+				return Voices{}, err
+			}
+			x = append(x, one...)
 		}
-		d, h = append(d, one...), append(h, enc.Unclaimed...)
-		if len(enc.LSE) > 0 {
-			u = append(u, box.contrast(enc)...)
+		v.Diffusion = append(v.Diffusion, newSpread(x))
+	}
+	x = x[:0]
+	for i := range encs {
+		x = append(x, encs[i].Unclaimed...)
+	}
+	v.Unclaimed = newSpread(x)
+	x = x[:0]
+	for i := range encs {
+		if len(encs[i].LSE) > 0 {
+			x = append(x, Contrast(&encs[i], m.Compound.Side()/m.Encoder.LogitsStride)...)
 		}
 	}
-	v := Voices{Diffusion: newSpread(d), Unclaimed: newSpread(h), Contrast: newSpread(u)}
+	v.Contrast = newSpread(x)
 	return v, v.Validate()
 }

@@ -38,12 +38,7 @@ func calibrate(
 	if err := cal.Validate(); err != nil {
 		return cal, fmt.Errorf("fit: calibrate: %w", err)
 	}
-	first := min(detector.VoiceTimesteps, len(order))
-	some := make([][]float32, len(held))
-	for i, enc := range held {
-		some[i] = scores[i][:first*enc.Width*enc.Height]
-	}
-	voices, err := detector.MeasureVoices(m, cal, order[:first], held, some)
+	voices, err := detector.MeasureVoices(m, cal, held, scores)
 	if err != nil {
 		return cal, fmt.Errorf("fit: calibrate: %w", err)
 	}
