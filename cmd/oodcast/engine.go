@@ -48,7 +48,7 @@ type detectorFlags struct {
 	Threshold     float32       `placeholder:"X" help:"Values above this are anomalous. Default: the bundle's threshold."`
 	Size          string        `placeholder:"WxH" help:"Working size, multiples of 32 and of the bundle's encoder.multiple. Default: chosen for each frame."`
 	Paper         bool          `help:"The paper's choices: timesteps 0..N-1, nearest upsampling, weight 1 for the uncertainty."`
-	Part          string        `enum:"compound,diffusion,lse" default:"compound" help:"What to show: compound, diffusion or lse."`
+	Part          string        `enum:"compound,diffusion,lse,unclaimed" default:"compound" help:"What to show: compound, diffusion, lse or unclaimed."`
 }
 
 func (f detectorFlags) config() (detector.Config, error) {
