@@ -273,7 +273,7 @@ func TestValidate(t *testing.T) {
 		}, "models.denoiser.channels: got 64, want the encoder's 32"},
 		{
 			"several", func(m *Manifest) { m.Normalise, m.Compound.Rule = "", "max" },
-			"models.compound.rule: got \"max\", want standardised or min_max or gated\n" +
+			"models.compound.rule: got \"max\", want standardised or min_max or gated or sized\n" +
 				"models.normalise: got \"\", want per_channel or global",
 		},
 	}

@@ -18,10 +18,6 @@ type Runner interface {
 	Run(model []byte, f func(models.EncodeFunc) error) error
 }
 
-// guidedStride is the largest stride of features whose maps follow the colours of the frame. Guided upsampling gains on
-// every set at stride 16, and loses what is small at stride 32; see docs/encoders.md.
-const guidedStride = 16
-
 // Options describe the bundle that an import writes.
 type Options struct {
 	// Out is the folder of the new bundle.
@@ -148,7 +144,7 @@ func (o Options) manifest(n network) (models.Manifest, error) {
 	m.Encoder.Size = o.Size
 	switch {
 	case n.classes == 0 && len(o.Classes) == 0:
-		m.Encoder.Classes, m.Compound = []string{}, diffusionAlone(m.Encoder.Stride)
+		m.Encoder.Classes = []string{}
 	case len(o.Classes) == n.classes:
 		m.Encoder.Classes = o.Classes
 	case len(o.Classes) > 0:
@@ -160,18 +156,10 @@ func (o Options) manifest(n network) (models.Manifest, error) {
 			m.Encoder.Classes = append(m.Encoder.Classes, fmt.Sprintf("class %d", i))
 		}
 	}
-	if m.Encoder.Unclaimed {
+	if m.Encoder.Unclaimed || m.Encoder.FeaturesOnly() {
 		m.Compound = models.SizedCompound()
 	}
 	return m, nil
-}
-
-// diffusionAlone returns how maps are made from features of the given stride without an uncertainty.
-func diffusionAlone(stride int) models.Compound {
-	if stride > guidedStride {
-		return models.Compound{Rule: models.RuleStandardised, Upsample: models.UpsampleBilinear}
-	}
-	return models.Compound{Rule: models.RuleStandardised, Upsample: models.UpsampleGuided}
 }
 
 // golden runs the encoder and returns golden.json.
