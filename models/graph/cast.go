@@ -64,15 +64,23 @@ func (m *Model) Cast(tensor string, to DType) (string, error) {
 	if !known || tensor == "" {
 		return "", fmt.Errorf("graph: no operator of the model makes a tensor %q", tensor)
 	}
-	all := m.names()
-	name := tensor + "_" + to.String()
-	for all[name] {
-		name += "_"
-	}
-	b := appendString(appendString(nil, nodeInput, tensor), nodeOutput, name)
-	b = appendString(appendString(b, nodeName, name), nodeOp, "Cast")
-	b = appendBytes(b, nodeAttr, Int("to", int64(to)).raw)
-	m.graph = append(slices.Clone(m.graph), bytesField(graphNode, b))
+	name := freshName(m.names(), tensor+"_"+to.String())
+	m.graph = append(slices.Clone(m.graph), bytesField(graphNode, castNode(name, tensor, name, to)))
 	m.changed = true
 	return name, nil
+}
+
+// castNode returns the NodeProto of a Cast.
+func castNode(name, from, to string, dtype DType) []byte {
+	b := appendString(appendString(nil, nodeInput, from), nodeOutput, to)
+	b = appendString(appendString(b, nodeName, name), nodeOp, "Cast")
+	return appendBytes(b, nodeAttr, Int("to", int64(dtype)).raw)
+}
+
+// freshName returns name, or name with as many _ as it needs to differ from all names.
+func freshName(names map[string]bool, name string) string {
+	for names[name] {
+		name += "_"
+	}
+	return name
 }

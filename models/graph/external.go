@@ -20,7 +20,7 @@ const (
 	functionNode, functionAttr                                   = 7, 11
 	attrTensor, attrTensors, attrSparse, attrSparses             = 5, 10, 22, 23
 	tensorDims, tensorType, tensorName, tensorRaw                = 1, 2, 8, 9
-	tensorExternal, tensorLocation                               = 13, 14
+	tensorDoc, tensorExternal, tensorLocation                    = 12, 13, 14
 	sparseValues, sparseIndices, trainingInit, trainingAlgorithm = 1, 2, 1, 2
 )
 
