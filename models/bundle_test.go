@@ -160,7 +160,7 @@ func TestAbout(t *testing.T) {
 	if got, want := m.About().String(), "for: a yard; fitted on: a.mp4, b/; licence: MIT"; got != want {
 		t.Errorf("About() = %q, want %q", got, want)
 	}
-	if b, err := Open(Default); err != nil || b.About().Purpose == "" || b.About().Licence == "" || b.About().TrainedOn == "" {
+	if b, err := Open(Embedded); err != nil || b.About().Purpose == "" || b.About().Licence == "" || b.About().TrainedOn == "" {
 		t.Errorf("the default bundle does not say what it is: %+v, %v", b.About(), err)
 	}
 }

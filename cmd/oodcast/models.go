@@ -20,6 +20,9 @@ type ModelsCmd struct {
 	Show   ModelsShowCmd   `cmd:"" help:"Print a bundle's manifest or one of its files."`
 	Verify ModelsVerifyCmd `cmd:"" help:"Check a bundle's checksums, and that this machine computes the right outputs."`
 	Import ModelsImportCmd `cmd:"" help:"Make an encoder-only bundle from a network's weights; oodcast fit completes it."`
+
+	Strip    ModelsStripCmd    `cmd:"" help:"Take published weights out of a bundle, to publish the rest."`
+	Assemble ModelsAssembleCmd `cmd:"" help:"Put published weights back; make deps does so for the built-in bundles."`
 }
 
 // ModelsListCmd lists bundles.
