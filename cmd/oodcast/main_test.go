@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/oodcast/oodcast/models"
 )
 
 // envMain makes the test binary behave as oodcast, so that tests can run the real program in separate processes with exit
@@ -25,6 +27,9 @@ func TestMain(m *testing.M) {
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 		defer stop()
 		os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	}
+	if err := os.Unsetenv(models.EnvFolders); err != nil { // what is installed here must not change what the tests measure
+		panic(err)
 	}
 	os.Exit(m.Run())
 }

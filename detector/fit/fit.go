@@ -338,7 +338,7 @@ func (r *run) provenance() {
 		p["fit"] = note
 	}
 	if r.opt.Whiten { // stays when another fit keeps this encoder
-		p["whitening"] = map[string]any{
+		p[whiteningKey] = map[string]any{
 			"sources": r.opt.SourceNames, "components": r.manifest.Encoder.Channels, "dropped": r.opt.DropComponents,
 		}
 	}

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"google.golang.org/protobuf/encoding/protowire"
 )
 
 // ErrPart means that a model lacks weights that no reference model has.
@@ -105,29 +107,40 @@ func PutBack(part []byte, refs References) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.graph = slices.Clone(m.graph)
-	total := int64(len(part))
+	filled := make([][]field, len(m.graph))
+	size := int64(len(part))
 	for i, f := range m.graph {
 		if !f.isBytes(graphInit) {
 			continue
 		}
-		fs, changed, err := refs.fill(f, &total)
-		if err != nil {
+		var more int64
+		if filled[i], more, err = refs.fill(f); err != nil {
 			return nil, err
 		}
-		if changed {
+		if size += more; size > math.MaxInt32 { // before the data is copied
+			return nil, fmt.Errorf("%w: more than 2 GiB with its weights", ErrModel)
+		}
+	}
+	m.graph = slices.Clone(m.graph)
+	for i, fs := range filled {
+		for j, f := range fs {
+			if f.raw == nil {
+				fs[j] = bytesField(f.num, f.val)
+			}
+		}
+		if fs != nil {
 			m.graph[i], m.changed = messageField(graphInit, fs), true
 		}
 	}
 	return m.Marshal(), nil
 }
 
-// fill returns the fields of an initialiser with their data, and reports whether data was taken out. It adds the size of the
-// data to total.
-func (r References) fill(f field, total *int64) (out []field, changed bool, err error) {
+// fill returns the fields of an initialiser and the size of the data that was taken out of it, or nil if none was. The fields
+// with that data have no raw bytes yet.
+func (r References) fill(f field) (out []field, size int64, err error) {
 	fs, err := parseFields(f.val, "initialiser")
 	if err != nil {
-		return nil, false, err
+		return nil, 0, err
 	}
 	for len(fs) > 0 {
 		sum, ok := taken(fs)
@@ -138,15 +151,16 @@ func (r References) fill(f field, total *int64) (out []field, changed bool, err 
 		data := r.data[sum]
 		if data == nil {
 			w, _ := parseWeight(f.val)
-			return nil, false, fmt.Errorf("%w: %q %s%v, sha256 %s: these are not the weights that were taken out", ErrPart, w.Name, w.DType,
+			return nil, 0, fmt.Errorf("%w: %q %s%v, sha256 %s: these are not the weights that were taken out", ErrPart, w.Name, w.DType,
 				w.Shape, sum)
 		}
-		if *total += int64(len(data)); *total > math.MaxInt32 {
-			return nil, false, fmt.Errorf("%w: more than 2 GiB with the weights", ErrModel)
-		}
-		out, fs, changed = append(out, bytesField(tensorRaw, data)), fs[3:], true
+		out, fs = append(out, field{num: tensorRaw, typ: protowire.BytesType, val: data}), fs[3:]
+		size += int64(len(data))
 	}
-	return out, changed, nil
+	if size == 0 {
+		return nil, 0, nil
+	}
+	return out, size, nil
 }
 
 // taken returns the checksum of the data that the first fields stand for, as [appendTaken] writes them.
