@@ -57,7 +57,9 @@ func TestSearchOrder(t *testing.T) {
 		t.Errorf("an installed bundle gives way to the embedded one: %v", err)
 	}
 	want := []Found{
-		{"a", filepath.Join(first, "a")}, {"b", filepath.Join(second, "b")}, {"c", filepath.Join(beside(t), "c")},
+		{"a", filepath.Join(first, "a")},
+		{"b", filepath.Join(second, "b")},
+		{"c", filepath.Join(beside(t), "c")},
 		{Embedded, filepath.Join(second, Embedded)},
 	}
 	if got := List(); !slices.Equal(got, want) {
