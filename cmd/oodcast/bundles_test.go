@@ -96,6 +96,7 @@ func installGeneral(t *testing.T, folder string) models.Manifest {
 	m.Name, m.Encoder = models.General, orttest.Spec()
 	m.Encoder.Architecture, m.Encoder.Classes = "efficientnet-lite", nil
 	m.Compound.Rule = models.RuleStandardised
+	m.Provenance = map[string]any{models.PurposeKey: "fits"}
 	raw, err := orttest.MeanEncoder()
 	if err != nil {
 		t.Fatal(err)
@@ -158,6 +159,9 @@ func TestFitTakesTheGeneralBundle(t *testing.T) {
 	installGeneral(t, folder)
 	if b, whitened, stderr = fitted(); b.Name != models.General || !whitened || strings.Contains(stderr, "serves") {
 		t.Errorf("with it: %s, whitened %v, %s", b.Name, whitened, stderr)
+	}
+	if about := b.About(); about.Purpose != "" || about.FittedOn == "" {
+		t.Errorf("a fitted bundle claims to be for fits: %+v", about)
 	}
 	if b, whitened, _ = fitted("--whiten=false"); b.Name != models.General || whitened {
 		t.Errorf("--whiten=false: %s, whitened %v", b.Name, whitened)

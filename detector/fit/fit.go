@@ -326,6 +326,9 @@ func (r *run) provenance() {
 	for k, v := range r.manifest.Provenance {
 		p[k] = v
 	}
+	if r.opt.Bundle.EncoderOnly() { // it was for fits; the new one is for what it was fitted to
+		delete(p, models.PurposeKey)
+	}
 	note := map[string]any{
 		"sources": r.opt.SourceNames, "frames": r.result.Frames, "calibration_frames": r.result.CalibrationFrames,
 		"tokens": r.result.Tokens, "seed": r.opt.Seed,
