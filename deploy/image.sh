@@ -5,7 +5,7 @@
 #   BASE        Debian 12: the name of an image, or a folder or tar file with a root file system, such as debootstrap makes
 #   GO          Go: the name of an image with /usr/local/go, or a folder (`go env GOROOT`, the default where BASE is a file)
 #   CA_FILE     certificates to trust during the build, such as a proxy's ($SSL_CERT_FILE)
-#   GOPROXY, GOSUMDB, GONOSUMDB, NPM_CONFIG_REGISTRY: those in use here
+#   GOPROXY, GOSUMDB, GONOSUMDB, NPM_CONFIG_REGISTRY, PIP_INDEX_URL: those in use here
 #   IMAGE_FLAGS more flags for the build
 # buildah also reads BUILDAH_ISOLATION and STORAGE_DRIVER: chroot and vfs work inside a container.
 set -euo pipefail
@@ -17,6 +17,7 @@ if command -v go >/dev/null; then
   GOPROXY=$(go env GOPROXY) GOSUMDB=$(go env GOSUMDB) GONOSUMDB=$(go env GONOSUMDB)
 fi
 if command -v npm >/dev/null; then NPM_CONFIG_REGISTRY=$(npm config get registry); fi
+if command -v pip3 >/dev/null; then PIP_INDEX_URL=${PIP_INDEX_URL:-$(pip3 config get global.index-url 2>/dev/null || true)}; fi
 tool=${TOOL:-}
 if [ -z "$tool" ]; then
   if command -v buildah >/dev/null; then tool=buildah
@@ -51,7 +52,7 @@ if [ -d "${GO:-}" ]; then
   import localhost/oodcast-go "$(readlink -f "$GO")" /usr/local/go
   GO=localhost/oodcast-go
 fi
-for name in BASE GO VERSION GOPROXY GOSUMDB GONOSUMDB NPM_CONFIG_REGISTRY; do
+for name in BASE GO VERSION GOPROXY GOSUMDB GONOSUMDB NPM_CONFIG_REGISTRY PIP_INDEX_URL; do
   [ -z "${!name:-}" ] || args+=(--build-arg "$name=${!name}")
 done
 [ -z "${CA_FILE:-}" ] || args+=(--secret "id=ca,src=$CA_FILE")

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Collects the root file system of the image in the folder $1: bin/oodcast and bin/libonnxruntime.so.1, the shared libraries that
-# they load, and the few files that a program expects of a system. It runs in the Dockerfile's build stage, in the source folder.
+# Collects the root file system of the image in the folder $1: bin/oodcast, bin/libonnxruntime.so.1 and bin/bundles, the shared
+# libraries that they load, and the few files that a program expects of a system. It runs in the Dockerfile's build stage, in the source folder.
 set -euo pipefail
 root=$1
 uid=10001 # also in the Dockerfile
@@ -25,6 +25,7 @@ install -d -m 0750 -o $uid -g $uid "$root/var/lib/oodcast"
 
 install -D -t "$root/usr/local/lib/oodcast" bin/oodcast
 install -D -t "$root/usr/local/lib/oodcast" -m 0644 bin/libonnxruntime.so.1
+[ ! -d bin/bundles ] || cp -r bin/bundles "$root/usr/local/lib/oodcast/" # absent where PyPI could not be reached
 mkdir -p "$root/usr/local/bin"
 ln -s ../lib/oodcast/oodcast "$root/usr/local/bin/oodcast"
 install -D -t "$root/etc/oodcast" -m 0644 configs/*.yaml

@@ -10,11 +10,13 @@ const (
 	PurposeKey   = "purpose"    // what the bundle is for
 	LicenceKey   = "licence"    // licence of the weights
 	TrainedOnKey = "trained_on" // data that the encoder was trained on
+	SpeedKey     = "speed"      // milliseconds per frame as a number, or a text such as "71 ms a frame on two cores"
 )
 
 // About says in a few words what a bundle is. A field is empty where the manifest does not say it.
 type About struct {
 	Purpose   string `json:"purpose,omitempty"`
+	Speed     string `json:"speed,omitempty"`
 	Licence   string `json:"licence,omitempty"`
 	TrainedOn string `json:"trained_on,omitempty"`
 	FittedOn  string `json:"fitted_on,omitempty"` // footage that the denoiser was trained on
@@ -24,6 +26,12 @@ type About struct {
 func (m *Manifest) About() About {
 	text := func(key string) string { s, _ := m.Provenance[key].(string); return s }
 	a := About{Purpose: text(PurposeKey), Licence: text(LicenceKey), TrainedOn: text(TrainedOnKey)}
+	switch v := m.Provenance[SpeedKey].(type) {
+	case string:
+		a.Speed = v
+	case int, float64:
+		a.Speed = fmt.Sprintf("%v ms a frame", v)
+	}
 	fit, _ := m.Provenance["fit"].(map[string]any)
 	if sources, ok := fit["sources"].([]any); ok {
 		var names []string
@@ -39,7 +47,7 @@ func (m *Manifest) About() About {
 func (a About) String() string {
 	var parts []string
 	for _, p := range []struct{ title, text string }{
-		{"for: ", a.Purpose}, {"encoder trained on: ", a.TrainedOn}, {"fitted on: ", a.FittedOn}, {"licence: ", a.Licence},
+		{"for: ", a.Purpose}, {"speed: ", a.Speed}, {"encoder trained on: ", a.TrainedOn}, {"fitted on: ", a.FittedOn}, {"licence: ", a.Licence},
 	} {
 		if p.text != "" {
 			parts = append(parts, p.title+p.text)

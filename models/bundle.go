@@ -2,7 +2,6 @@ package models
 
 import (
 	"crypto/sha256"
-	"embed"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -25,8 +24,18 @@ const (
 	CardFile        = "MODEL_CARD.md"
 )
 
-// Default is the name of the bundle that is used unless another one is named.
-const Default = "roadscene"
+// The names of the built-in bundles. All but Embedded are installed beside the program, because they contain weights that
+// others have published.
+const (
+	// Default is used unless another bundle is named. Where it is not installed, Embedded serves in its place.
+	Default = "roadscene"
+	// Large is slower than Default and finds more.
+	Large = "roadscene-l"
+	// General has an encoder of no particular footage, and no denoiser: for fits.
+	General = "anything"
+	// Embedded is the small bundle inside the program.
+	Embedded = "roadscene-s"
+)
 
 var (
 	// ErrNotFound means that there is no bundle of that name or at that path.
@@ -40,64 +49,16 @@ var (
 	ErrUncalibrated = errors.New("models: the bundle is not calibrated: run oodcast fit --calibrate-only first")
 )
 
-//go:embed bundles/*/*.yaml bundles/*/*.onnx bundles/*/*.safetensors bundles/*/*.json bundles/*/*.md
-var embedded embed.FS
-
 // Bundle is an opened bundle. It is safe for concurrent use.
 type Bundle struct {
 	Manifest
 	// Dir is the folder that holds the bundle; empty for an embedded bundle.
 	Dir string
+	// Substitute says, if Open was asked for another bundle, why this one serves in its place; else it is empty.
+	Substitute string
 
 	files fs.FS
 	where string // for messages
-}
-
-// Names lists the embedded bundles.
-func Names() []string {
-	found, err := fs.Glob(embedded, "bundles/*/"+ManifestFile)
-	if err != nil {
-		return nil // only a malformed pattern
-	}
-	names := make([]string, len(found))
-	for i, path := range found {
-		names[i] = strings.Split(path, "/")[1]
-	}
-	slices.Sort(names)
-	return names
-}
-
-// Open opens the embedded bundle of that name or, if there is none, the folder at that path. It checks the manifest and
-// the checksum of every file.
-func Open(nameOrPath string) (*Bundle, error) {
-	if nameOrPath == "" {
-		return nil, fmt.Errorf("open bundle %q: %w: name one of %s, or a folder", nameOrPath, ErrNotFound,
-			strings.Join(Names(), ", "))
-	}
-	if slices.Contains(Names(), nameOrPath) {
-		sub, err := fs.Sub(embedded, "bundles/"+nameOrPath)
-		if err != nil {
-			return nil, fmt.Errorf("open bundle %q: %w", nameOrPath, err)
-		}
-		return OpenFS(sub, nameOrPath)
-	}
-	info, err := os.Stat(nameOrPath)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("open bundle %q: %w: neither a folder nor one of %s", nameOrPath, ErrNotFound,
-			strings.Join(Names(), ", "))
-	case err != nil:
-		return nil, fmt.Errorf("open bundle %q: %w", nameOrPath, reason(err))
-	case !info.IsDir():
-		return nil, fmt.Errorf("open bundle %q: %w: it is a file, name the folder that holds %s", nameOrPath,
-			ErrNotFound, ManifestFile)
-	}
-	b, err := OpenFS(folder(nameOrPath), nameOrPath)
-	if err != nil {
-		return nil, err
-	}
-	b.Dir = nameOrPath
-	return b, nil
 }
 
 // folder is a folder as a file system. Unlike those of [os.DirFS], its links do not lead out of it.
@@ -166,6 +127,9 @@ func (b *Bundle) FileNames() []string {
 func (b *Bundle) verifyFile(name string) error {
 	f, err := b.files.Open(name)
 	if err != nil {
+		if _, part := fs.Stat(b.files, PartFile); name == EncoderFile && part == nil {
+			return fmt.Errorf("%w: the folder has %s, which make deps or oodcast models assemble completes", reason(err), PartFile)
+		}
 		return reason(err)
 	}
 	defer f.Close()
@@ -234,7 +198,7 @@ func (b *Bundle) Calibration() ([]byte, error) {
 	return b.ReadFile(CalibrationFile)
 }
 
-// Path returns the name or folder under which the bundle was opened.
+// Path returns the folder that holds the bundle, or the name of an embedded bundle.
 func (b *Bundle) Path() string { return b.where }
 
 // reason strips the operation and the path from a *PathError: the message already has them.

@@ -160,7 +160,13 @@ func TestAbout(t *testing.T) {
 	if got, want := m.About().String(), "for: a yard; fitted on: a.mp4, b/; licence: MIT"; got != want {
 		t.Errorf("About() = %q, want %q", got, want)
 	}
-	if b, err := Open(Default); err != nil || b.About().Purpose == "" || b.About().Licence == "" || b.About().TrainedOn == "" {
+	for want, speed := range map[string]any{"speed: 71 ms a frame": 71, "speed: 70.5 ms a frame": 70.5, "speed: 9 ms on a GPU": "9 ms on a GPU", "": true} {
+		m.Provenance = map[string]any{SpeedKey: speed}
+		if got := m.About().String(); got != want {
+			t.Errorf("About() = %q, want %q", got, want)
+		}
+	}
+	if b, err := Open(Embedded); err != nil || b.About().Purpose == "" || b.About().Licence == "" || b.About().TrainedOn == "" {
 		t.Errorf("the default bundle does not say what it is: %+v, %v", b.About(), err)
 	}
 }

@@ -10,9 +10,13 @@
 //	MODEL_CARD.md         data, licences, honest metrics
 //
 // A bundle without a denoiser and a calibration is valid and called "encoder only": package importer, or `oodcast models
-// import`, makes it, and package detector/fit, or `oodcast fit`, completes it. Bundles in models/bundles are embedded in
-// the program and opened by name. A bundle with a denoiser but without a calibration is what a fit leaves that failed to
-// calibrate: its manifest says why, and `oodcast fit --calibrate-only` completes it.
+// import`, makes it, and package detector/fit, or `oodcast fit`, completes it. A bundle with a denoiser but without a
+// calibration is what a fit leaves that failed to calibrate: its manifest says why, and `oodcast fit --calibrate-only`
+// completes it.
+//
+// Bundles are opened by name or by path. Names are looked up in Folders and among the bundles embedded in the program; List
+// returns all that are found. A [Part] is a bundle whose encoder lacks the weights that others have published, so that this
+// repository can hold it: make deps, or package importer, completes it.
 //
 // Open checks the manifest and every checksum before it returns. A Bundle is immutable and safe for concurrent use.
 //

@@ -111,7 +111,7 @@ func TestChangedKeys(t *testing.T) {
 	after.Source.FFmpegOptions = "headers;Authorization: hunter4"
 	after.Source.Reconnect.Max, after.Queue.QueueFrames, after.Bundle = time.Hour, 7, "mine"
 	text := fmt.Sprint(changedKeys(before, after))
-	for _, key := range []string{"{uri ", "{ffmpeg_options *** ***}", "{reconnect.max ", "{queue_frames 1 7}", "{bundle roadscene mine}"} {
+	for _, key := range []string{"{uri ", "{ffmpeg_options *** ***}", "{reconnect.max ", "{queue_frames 1 7}", "{bundle roadscene-s mine}"} {
 		if !strings.Contains(text, key) {
 			t.Errorf("%s is not in %s", key, text)
 		}

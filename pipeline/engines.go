@@ -17,6 +17,8 @@ type engines struct {
 	open   func(*models.Bundle, detector.Config) (*engine, error)
 	log    *slog.Logger
 	loaded map[string]*engine
+
+	substituted bool // whether the log says that another bundle serves in the place of the default one
 }
 
 // engine is a loaded bundle.
@@ -66,6 +68,10 @@ func (e *engines) acquire(bundle string, cfg detector.Config) (*engine, error) {
 	b, err := models.Open(bundle)
 	if err != nil {
 		return nil, err
+	}
+	if b.Substitute != "" && !e.substituted {
+		e.substituted = true
+		e.log.Warn("bundle", "note", b.Substitute)
 	}
 	manifest, err := yaml.Marshal(b.Manifest) // it has the checksum of every file
 	if err != nil {

@@ -48,7 +48,7 @@ func Example() {
 	}
 
 	camera := pipeline.CameraConfig{
-		Source: ingest.DefaultConfig(), Queue: pipeline.DefaultQueueConfig(), Bundle: models.Default,
+		Source: ingest.DefaultConfig(), Queue: pipeline.DefaultQueueConfig(), Bundle: models.Embedded,
 		Detector: detector.DefaultConfig(), Events: events.DefaultConfig(),
 	}
 	camera.Source.Name, camera.Source.URI = "yard", folder // or rtsp://…

@@ -20,7 +20,7 @@ import (
 // testCamera is a camera that nobody reads: tests replace its source.
 func testCamera(name string) CameraConfig {
 	cam := CameraConfig{
-		Source: ingest.DefaultConfig(), Queue: DefaultQueueConfig(), Bundle: models.Default,
+		Source: ingest.DefaultConfig(), Queue: DefaultQueueConfig(), Bundle: models.Embedded,
 		Detector: detector.DefaultConfig(), Events: events.DefaultConfig(),
 	}
 	cam.Source.Name, cam.Source.URI = name, "camera:0"

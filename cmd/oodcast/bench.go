@@ -6,7 +6,6 @@ import (
 	"text/tabwriter"
 
 	"github.com/oodcast/oodcast/detector/bench"
-	"github.com/oodcast/oodcast/models"
 )
 
 // BenchCmd measures what |T| costs on this machine.
@@ -30,7 +29,7 @@ func (c *BenchCmd) Run(e *env) error {
 	if err := cfg.Validate(); err != nil {
 		return usagef("%s", strings.ReplaceAll(err.Error(), "bench.", "--")) // the flags are named after the fields
 	}
-	bundle, err := models.Open(c.Bundle)
+	bundle, err := openBundle(e, c.Bundle)
 	if err != nil {
 		return err
 	}

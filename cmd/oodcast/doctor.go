@@ -90,6 +90,9 @@ func checkProviders(cfg configs.Config) []configs.Finding {
 		return []configs.Finding{configs.Found("bundle", "", err, configs.Missing)}
 	}
 	var list []configs.Finding
+	if bundle.Substitute != "" {
+		list = append(list, configs.Finding{What: "bundle", Verdict: configs.Note, Detail: bundle.Substitute})
+	}
 	for _, p := range []ort.Provider{ort.CPU, ort.CUDA, ort.TensorRT} {
 		otherwise := configs.Note
 		if p == ort.CPU || cfg.Provider.Required && cfg.Provider.Name == p {

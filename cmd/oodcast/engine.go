@@ -128,7 +128,7 @@ func openEngine(e *env, bundle string, d detectorFlags, p providerFlags) (*ort.E
 	if err != nil {
 		return nil, nil, err
 	}
-	b, err := models.Open(bundle)
+	b, err := openBundle(e, bundle)
 	if err != nil {
 		return nil, nil, err
 	}

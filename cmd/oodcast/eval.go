@@ -13,7 +13,6 @@ import (
 	"github.com/oodcast/oodcast/detector/eval/method"
 	"github.com/oodcast/oodcast/detector/events"
 	"github.com/oodcast/oodcast/ingest/opencv"
-	"github.com/oodcast/oodcast/models"
 )
 
 // EvalCmd measures AP, AUROC and FPR95 on labelled images.
@@ -171,7 +170,7 @@ func (c *EvalCmd) evalBundle(e *env, d *dataset.Dataset) (_ []*eval.Measured, er
 
 // openEvaluator opens the bundle and reads the normal footage.
 func (c *EvalCmd) openEvaluator(e *env) (_ *evaluator.Evaluator, err error) {
-	b, err := models.Open(c.Bundle)
+	b, err := openBundle(e, c.Bundle)
 	if err != nil {
 		return nil, err
 	}

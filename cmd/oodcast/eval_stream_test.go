@@ -36,7 +36,7 @@ func TestEvalStream(t *testing.T) {
 		return out, rows[0]
 	}
 	first, row := evaluate("--truth", truth, "--latency-ms", "350", "--threshold", "5,6")
-	if row.Stream != "clip.avi" || row.Bundle != "roadscene" || row.Frames != frames || row.Labelled != frames || row.Seconds != 1 ||
+	if row.Stream != "clip.avi" || row.Bundle != "roadscene-s" || row.Frames != frames || row.Labelled != frames || row.Seconds != 1 ||
 		row.LatencyMS != nil || row.Streaming.Scored > 0.5 || len(row.Sweep) != 2 || row.Events.Objects != 1 {
 		t.Errorf("%+v, events %+v", row, row.Events)
 	}

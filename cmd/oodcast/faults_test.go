@@ -24,7 +24,7 @@ func write(t *testing.T, path, body string) string {
 // copyBundle copies the default bundle to a folder, where a test may damage it.
 func copyBundle(t *testing.T) string {
 	t.Helper()
-	b, err := models.Open(models.Default)
+	b, err := models.Open(models.Embedded)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +65,7 @@ func TestFaults(t *testing.T) {
 	runWith := func(args ...string) []string { return append(append([]string{"run"}, args...), quiet...) }
 
 	fitWith := func(args ...string) []string {
-		return append([]string{"fit", "--bundle", models.Default, "--source", clip, "--out", filepath.Join(dir, "fit")}, args...)
+		return append([]string{"fit", "--bundle", models.Embedded, "--source", clip, "--out", filepath.Join(dir, "fit")}, args...)
 	}
 	cases := []struct {
 		name string
@@ -147,13 +147,13 @@ func TestFaults(t *testing.T) {
 			"fit", "--bundle", dir + "/none", "--source", clip, "--out", dir + "/fit",
 		}, exitUsage, []string{"none"}},
 		{"fit: no such source", []string{
-			"fit", "--bundle", models.Default, "--source", dir + "/none.mp4", "--out", dir + "/fit",
+			"fit", "--bundle", models.Embedded, "--source", dir + "/none.mp4", "--out", dir + "/fit",
 		}, exitUsage, []string{"none.mp4"}},
 		{"fit: a name that is none", fitWith("--name", "My.Bundle"), exitUsage, []string{"--name", "my-bundle"}},
 		{"fit: a size that is none", fitWith("--size", "1000x500"), exitUsage, []string{"--size", "multiples of 32"}},
 		{"fit: no folder for the result", fitWith("--json", dir+"/none/r.json"), exitUsage, []string{"none/r.json"}},
 		{"fit: a file above the bundle", []string{
-			"fit", "--bundle", models.Default, "--source", clip, "--out", text + "/bundle",
+			"fit", "--bundle", models.Embedded, "--source", clip, "--out", text + "/bundle",
 		}, exitFailed, []string{"text.mp4/bundle", "not a directory"}},
 		{"bench: no folder for the result", []string{"bench", "--json", dir + "/none/r.json"}, exitUsage, []string{"none/r.json"}},
 		{"bench: a folder for the result", []string{"bench", "--json", dir}, exitUsage, []string{"it is a folder"}},

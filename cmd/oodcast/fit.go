@@ -17,7 +17,7 @@ import (
 
 // FitCmd trains the denoiser of a bundle on normal footage and calibrates it.
 type FitCmd struct {
-	Bundle        string        `default:"roadscene" placeholder:"B" help:"Bundle with the encoder: a name or a folder."`
+	Bundle        string        `placeholder:"B" help:"Bundle with the encoder: a name or a folder. Default: anything; with --calibrate-only, roadscene."`
 	Source        []string      `required:"" sep:"none" placeholder:"URI" help:"Normal footage: a file, a folder of images, a stream. May be repeated."`
 	Out           string        `required:"" placeholder:"DIR" help:"Folder of the new bundle."`
 	Size          string        `placeholder:"WxH" help:"Working size of the new bundle; smaller frames are enlarged to about as many pixels, in their own shape. Default: the size of --bundle, without enlarging."`
@@ -32,8 +32,8 @@ type FitCmd struct {
 	Blocks        []int         `default:"${fit_blocks}" placeholder:"N,N,N" help:"Input, middle and output blocks of the denoiser (default ${default})."`
 	Groups        int           `default:"${fit_groups}" placeholder:"N" help:"Groups of the denoiser's normalisation layers (default ${default})."`
 	Normalise     string        `default:"${fit_normalise}" placeholder:"HOW" help:"How features are scaled: per_channel or global (default ${default})."`
-	Whiten        bool          `help:"Whiten the features: scale their principal components in this footage to the same deviation."`
-	Drop          int           `name:"drop-components" placeholder:"N" help:"With --whiten: leave the N strongest components out."`
+	Whiten        *bool         `negatable:"" help:"Whiten the features: scale their principal components in this footage to the same deviation. Default: on for the features of an EfficientNet-Lite that nothing was fitted to yet."`
+	Drop          int           `name:"drop-components" default:"-1" placeholder:"N" help:"With --whiten: leave the N strongest components out (default ${fit_drop})."`
 	Scales        []float64     `default:"1" placeholder:"X" help:"Working sizes of training frames, as multiples of the bundle's (default ${default})."`
 	Jitter        bool          `default:"true" negatable:"" help:"Vary exposure, colour, noise and position of training frames (default on)."`
 	Flip          bool          `help:"Also mirror training frames, for moving cameras."`
@@ -54,7 +54,7 @@ func fitVars() map[string]string {
 		"fit_steps": fmt.Sprint(d.Steps), "fit_batch": fmt.Sprint(d.Batch), "fit_lr": fmt.Sprint(d.LR),
 		"fit_max_frames": fmt.Sprint(d.MaxFrames), "fit_groups": fmt.Sprint(d.Groups), "fit_normalise": d.Normalise,
 		"fit_blocks":      fmt.Sprintf("%d,%d,%d", d.Blocks[0], d.Blocks[1], d.Blocks[2]),
-		"fit_calibration": fmt.Sprint(d.MaxCalibration),
+		"fit_calibration": fmt.Sprint(d.MaxCalibration), "fit_drop": fmt.Sprint(fit.DefaultDropComponents),
 	}
 }
 
@@ -97,18 +97,21 @@ func (c *FitCmd) options(e *env) (fit.Options, error) {
 	cfg.Denoiser = c.Denoiser
 	cfg.Scales, cfg.Jitter, cfg.Flip, cfg.MaxFrames = c.Scales, c.Jitter, c.Flip, c.MaxFrames
 	cfg.LSEWeight, cfg.Paper = c.LSEWeight, c.Paper
-	cfg.Whiten, cfg.DropComponents = c.Whiten, c.Drop
 	cfg.Groups, cfg.Normalise, cfg.Set, cfg.MaxCalibration = c.Groups, c.Normalise, c.Set, c.Calibration
 	if len(c.Blocks) != len(cfg.Blocks) {
 		return fit.Options{}, usagef("--blocks: got %d numbers, want 3, such as 2,0,2", len(c.Blocks))
 	}
 	cfg.Blocks = [3]int(c.Blocks)
-	if err := cfg.Validate(); err != nil {
+	if err := cfg.Validate(); err != nil { // before the bundle is read
 		return fit.Options{}, usageError{err}
 	}
-	b, err := models.Open(c.Bundle)
+	b, err := c.bundle(e)
 	if err != nil {
 		return fit.Options{}, err
+	}
+	c.whiten(&cfg, b)
+	if err := cfg.Validate(); err != nil {
+		return fit.Options{}, usageError{err}
 	}
 	changed := b.Manifest
 	if err := changed.Set(c.Set...); len(c.Set) > 0 && err != nil {
@@ -144,6 +147,37 @@ func (c *FitCmd) options(e *env) (fit.Options, error) {
 		opt.Sources, opt.SourceNames = append(opt.Sources, s), append(opt.SourceNames, fit.SourceName(uri))
 	}
 	return opt, nil
+}
+
+// bundle opens the bundle with the encoder. Where the general one is not installed, the embedded one serves in its place.
+func (c *FitCmd) bundle(e *env) (*models.Bundle, error) {
+	switch {
+	case c.Bundle != "":
+		return openBundle(e, c.Bundle)
+	case c.CalibrateOnly:
+		return openBundle(e, models.Default)
+	}
+	b, err := models.Open(models.General)
+	if errors.Is(err, models.ErrNotFound) {
+		e.Log.Warn("bundle", "note", fmt.Sprintf("%s serves in its place: %s", models.Embedded, oneLine(err)))
+		return models.Open(models.Embedded)
+	}
+	return b, err
+}
+
+// whiten decides whether the features are whitened, and how many components are left out.
+func (c *FitCmd) whiten(cfg *fit.Config, b *models.Bundle) {
+	cfg.Whiten = fit.WhitensByDefault(b) && !c.Paper
+	if c.Whiten != nil {
+		cfg.Whiten = *c.Whiten
+	}
+	cfg.DropComponents = c.Drop
+	if c.Drop < 0 {
+		cfg.DropComponents = 0
+		if cfg.Whiten {
+			cfg.DropComponents = fit.DefaultDropComponents
+		}
+	}
 }
 
 // footage opens a source that delivers every frame, and reports whether it is live and never ends.

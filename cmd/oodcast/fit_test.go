@@ -26,7 +26,7 @@ func TestFitFindsPastedObjects(t *testing.T) {
 	ingesttest.WriteLabelledFolder(t, labelled, demoClip(t), 400, count*stride, stride, places)
 
 	bundle := filepath.Join(dir, "bundle")
-	must(t, "fit", "--bundle", models.Default, "--source", clip, "--out", bundle, "--steps", "150")
+	must(t, "fit", "--bundle", models.Embedded, "--source", clip, "--out", bundle, "--steps", "150")
 	scores := filepath.Join(dir, "scores")
 	must(t, "score", "--bundle", bundle, filepath.Join(labelled, "images"), "--out", scores, "--format", "npy")
 	out := must(t, "eval", "--dataset", "folder", "--root", labelled, "--scores", scores, "--json", "-")
@@ -48,7 +48,7 @@ func TestFitResumesAfterKill(t *testing.T) {
 	ingesttest.WriteLabelled(t, clip, demoClip(t), 0, 30, nil)
 	bundle := filepath.Join(dir, "bundle")
 	args := []string{
-		"fit", "--bundle", models.Default, "--source", clip, "--out", bundle, "--steps", "100000", "--batch", "512",
+		"fit", "--bundle", models.Embedded, "--source", clip, "--out", bundle, "--steps", "100000", "--batch", "512",
 	}
 	p := start(t, args...)
 	waitForCheckpoint(t, p, bundle)

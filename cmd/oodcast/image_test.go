@@ -19,6 +19,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"github.com/oodcast/oodcast/ingest/ingesttest"
+	"github.com/oodcast/oodcast/models"
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
@@ -47,6 +48,7 @@ func TestImage(t *testing.T) {
 	t.Run("User", c.testUser)
 	t.Run("Locked", c.testLocked)
 	t.Run("Doctor", c.testDoctor)
+	t.Run("Bundles", c.testBundles)
 	t.Run("Service", c.testService)
 }
 
@@ -154,6 +156,17 @@ func (c container) testDoctor(t *testing.T) {
 	for line := range strings.Lines(out) {
 		if what := strings.Fields(line); what[0] != "ok" && !strings.HasPrefix(strings.Join(what, " "), "note provider ") {
 			t.Errorf("%s", line)
+		}
+	}
+}
+
+// testBundles checks that the bundles that make deps makes are in the image, and that nothing serves in their place.
+func (c container) testBundles(t *testing.T) {
+	out := mustPodman(t, c.command([]string{"--rm"}, "models", "verify")...)
+	t.Log("\n" + out)
+	for _, name := range []string{models.Default, models.General, models.Embedded} {
+		if !strings.Contains(out, name+": outputs right on cpu") {
+			t.Errorf("bundle %s is not right", name)
 		}
 	}
 }

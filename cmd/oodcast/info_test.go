@@ -16,7 +16,7 @@ func TestInfoMetrics(t *testing.T) {
 	for _, want := range []string{
 		`(?m)^oodcast_build_info\{goversion="` + regexp.QuoteMeta(runtime.Version()) +
 			`",onnxruntime="1\.\d+\.\d+",provider="cpu",revision="[0-9a-z-]+",version="[^"]+"\} 1$`,
-		`(?m)^oodcast_model_info\{camera="yard",model="roadscene",provider="cpu",version="[^"]+"\} 1$`,
+		`(?m)^oodcast_model_info\{camera="yard",model="roadscene-s",provider="cpu",version="[^"]+"\} 1$`,
 		`(?m)^oodcast_queue_capacity\{camera="yard",queue="score"\} [1-9]`,
 		`(?m)^oodcast_anomaly_score\{camera="yard",quantile="0.99"\} [0-9]`,
 	} {

@@ -9,11 +9,14 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/oodcast/oodcast/models"
 )
 
 // envMain makes the test binary behave as oodcast, so that tests can run the real program in separate processes with exit
@@ -26,7 +29,29 @@ func TestMain(m *testing.M) {
 		defer stop()
 		os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 	}
-	os.Exit(m.Run())
+	bundles, err := installEmbedded()
+	if err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	_ = os.RemoveAll(bundles)
+	os.Exit(code)
+}
+
+// installEmbedded makes the small bundle that is in the program the default one: what is installed on this machine must not
+// change what the tests measure.
+func installEmbedded() (folder string, err error) {
+	source, err := filepath.Abs(filepath.Join("..", "..", "models", "bundles", models.Embedded))
+	if err == nil {
+		folder, err = os.MkdirTemp("", "oodcast-bundles-*")
+	}
+	if err == nil {
+		err = os.Symlink(source, filepath.Join(folder, models.Default))
+	}
+	if err == nil {
+		err = os.Setenv(models.EnvFolders, folder)
+	}
+	return folder, err
 }
 
 func command(t *testing.T, args ...string) *exec.Cmd {

@@ -16,10 +16,13 @@ import (
 
 // ModelsCmd groups the commands for bundles.
 type ModelsCmd struct {
-	List   ModelsListCmd   `cmd:"" help:"List the embedded bundles, and the bundles in FOLDER."`
+	List   ModelsListCmd   `cmd:"" help:"List the bundles that are found by name, and the bundles in FOLDER."`
 	Show   ModelsShowCmd   `cmd:"" help:"Print a bundle's manifest or one of its files."`
 	Verify ModelsVerifyCmd `cmd:"" help:"Check a bundle's checksums, and that this machine computes the right outputs."`
 	Import ModelsImportCmd `cmd:"" help:"Make an encoder-only bundle from a network's weights; oodcast fit completes it."`
+
+	Strip    ModelsStripCmd    `cmd:"" help:"Take published weights out of a bundle, to publish the rest."`
+	Assemble ModelsAssembleCmd `cmd:"" help:"Put published weights back; make deps does so for the built-in bundles."`
 }
 
 // ModelsListCmd lists bundles.
@@ -30,7 +33,8 @@ type ModelsListCmd struct {
 
 type listed struct {
 	Name        string `json:"name"`
-	Path        string `json:"path"`
+	Path        string `json:"path"` // the name, if the bundle is found by it
+	From        string `json:"from"` // the folder that holds the bundle; empty for an embedded bundle
 	Version     string `json:"version,omitempty"`
 	Encoder     string `json:"encoder,omitempty"`
 	EncoderOnly bool   `json:"encoder_only"`
@@ -41,51 +45,56 @@ type listed struct {
 	models.About
 }
 
-// Run prints a line per bundle, and another one with what the bundle is for, was trained on, and is licensed under.
+// Run prints a line per bundle, and another one with what the bundle is for, how quick it is, what it was trained on, and its
+// licence.
 func (c *ModelsListCmd) Run(e *env) error {
-	paths := models.Names()
+	var list []listed
+	for _, f := range models.List() {
+		list = append(list, describe(f.Name, f.Dir))
+	}
 	if c.Folder != "" {
 		found, err := filepath.Glob(filepath.Join(c.Folder, "*", models.ManifestFile))
 		if err != nil {
 			return usagef("list bundles in %q: %w", c.Folder, err)
 		}
 		for _, f := range found {
-			paths = append(paths, filepath.Dir(f))
+			list = append(list, describe(filepath.Dir(f), filepath.Dir(f)))
 		}
-	}
-	list := make([]listed, len(paths))
-	for i, path := range paths {
-		list[i] = describe(path)
 	}
 	if c.JSON != "" {
 		return writeJSON(e, c.JSON, list)
 	}
+	if err := printBundles(e.Stdout, list); err != nil {
+		return err
+	}
+	if !noteSubstitute(e.Stdout) { // which says where bundles are looked for
+		fmt.Fprintf(e.Stdout, "looked in %s, and inside the program\n", visible.Text(strings.Join(models.Folders(), ", ")))
+	}
+	return nil
+}
+
+// printBundles prints a table with a line about each bundle below its row.
+func printBundles(out io.Writer, list []listed) error {
 	var table bytes.Buffer
 	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "BUNDLE\tVERSION\tENCODER\tSIZE\tSTATE")
+	fmt.Fprintln(w, "BUNDLE\tVERSION\tENCODER\tSIZE\tFROM\tSTATE")
 	for _, b := range list {
-		state := "complete"
-		switch {
-		case b.Error != "":
-			state = visible.Text(b.Error)
-		case b.EncoderOnly:
-			state = "encoder only: run oodcast fit"
-		case !b.Calibrated:
-			state = "not calibrated: run oodcast fit --calibrate-only"
-		case b.Path == models.Default:
-			state = "complete, default"
+		from := b.From
+		if from == "" {
+			from = "inside the program"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%.1f MB\t%s\n", visible.Text(b.Path), visible.Text(b.Version), visible.Text(b.Encoder), float64(b.Bytes)/1e6, state)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%.1f MB\t%s\t%s\n", visible.Text(b.Path), visible.Text(b.Version), visible.Text(b.Encoder),
+			float64(b.Bytes)/1e6, visible.Text(from), visible.Text(b.state()))
 	}
 	if err := w.Flush(); err != nil {
 		return err
 	}
 	number := -1 // of the bundle; the head of the table comes first
 	for line := range strings.Lines(table.String()) {
-		fmt.Fprint(e.Stdout, line)
+		fmt.Fprint(out, line)
 		if number >= 0 {
 			if about := list[number].String(); about != "" {
-				fmt.Fprintf(e.Stdout, "    %s\n", about)
+				fmt.Fprintf(out, "    %s\n", about)
 			}
 		}
 		number++
@@ -93,19 +102,54 @@ func (c *ModelsListCmd) Run(e *env) error {
 	return nil
 }
 
-func describe(path string) listed {
+// state says in a few words whether a bundle can be used.
+func (l *listed) state() string {
+	switch {
+	case l.Error != "":
+		return l.Error
+	case l.EncoderOnly:
+		return "encoder only: run oodcast fit"
+	case !l.Calibrated:
+		return "not calibrated: run oodcast fit --calibrate-only"
+	case l.Path == models.Default:
+		return "complete, default"
+	}
+	return "complete"
+}
+
+// describe opens a bundle that lies in the folder from.
+func describe(path, from string) listed {
 	b, err := models.Open(path)
 	if err != nil {
-		return listed{Name: filepath.Base(path), Path: path, Error: err.Error()}
+		return listed{Name: filepath.Base(path), Path: path, From: from, Error: err.Error()}
 	}
 	l := listed{
-		Name: b.Name, Path: path, Version: b.Version, Encoder: b.Manifest.Encoder.Architecture, EncoderOnly: b.EncoderOnly(),
-		Calibrated: !b.EncoderOnly() && b.Uncalibrated == "", About: b.About(),
+		Name: b.Name, Path: path, From: from, Version: b.Version, Encoder: b.Manifest.Encoder.Architecture,
+		EncoderOnly: b.EncoderOnly(), Calibrated: !b.EncoderOnly() && b.Uncalibrated == "", About: b.About(),
 	}
 	for _, f := range b.Files {
 		l.Bytes += f.Bytes
 	}
 	return l
+}
+
+// noteSubstitute prints a line if another bundle serves in the place of the default one, and reports whether it does.
+func noteSubstitute(w io.Writer) bool {
+	b, err := models.Open(models.Default)
+	if err != nil || b.Substitute == "" {
+		return false
+	}
+	fmt.Fprintln(w, visible.Text(b.Substitute))
+	return true
+}
+
+// openBundle opens a bundle, and logs it if another one serves in its place.
+func openBundle(e *env, nameOrPath string) (*models.Bundle, error) {
+	b, err := models.Open(nameOrPath)
+	if err == nil && b.Substitute != "" {
+		e.Log.Warn("bundle", "note", b.Substitute)
+	}
+	return b, err
 }
 
 // ModelsShowCmd prints a bundle.
@@ -117,7 +161,7 @@ type ModelsShowCmd struct {
 
 // Run prints the manifest as YAML.
 func (c *ModelsShowCmd) Run(e *env) error {
-	b, err := models.Open(c.Bundle)
+	b, err := openBundle(e, c.Bundle)
 	if err != nil {
 		return err
 	}
@@ -151,7 +195,7 @@ func (c *ModelsShowCmd) output(e *env) io.Writer {
 
 // ModelsVerifyCmd checks a bundle.
 type ModelsVerifyCmd struct {
-	Bundle   []string `arg:"" optional:"" help:"Names or folders. Default: all embedded bundles." placeholder:"BUNDLE"`
+	Bundle   []string `arg:"" optional:"" help:"Names or folders. Default: all bundles that are found by name." placeholder:"BUNDLE"`
 	Provider string   `default:"cpu" enum:"cpu,cuda,tensorrt" help:"Provider that computes the golden outputs: ${enum}."`
 	Library  string   `env:"OODCAST_ORT_LIB" help:"ONNX Runtime's library." placeholder:"FILE"`
 }
@@ -161,14 +205,15 @@ func (c *ModelsVerifyCmd) Run(e *env) error {
 	names := c.Bundle
 	if len(names) == 0 {
 		names = models.Names()
+		noteSubstitute(e.Stdout)
 	}
 	for _, name := range names {
-		b, err := models.Open(name)
+		b, err := openBundle(e, name)
 		if err != nil {
 			return err
 		}
 		fmt.Fprintf(e.Stdout, "%s: %d files, checksums right\n", visible.Text(name), len(b.Files))
-		if err := c.golden(e, b); err != nil {
+		if err := c.golden(e, name, b); err != nil {
 			return fmt.Errorf("bundle %q: %w", name, err)
 		}
 	}
@@ -176,18 +221,18 @@ func (c *ModelsVerifyCmd) Run(e *env) error {
 }
 
 // golden compares the golden outputs and prints the verdict.
-func (c *ModelsVerifyCmd) golden(e *env, b *models.Bundle) error {
+func (c *ModelsVerifyCmd) golden(e *env, name string, b *models.Bundle) error {
 	runner := ort.Runner{Library: c.Library, Options: ort.Options{Provider: ort.Provider(c.Provider)}}
 	check, err := runner.CheckGolden(b)
 	if err != nil {
 		return err
 	}
 	if check == nil {
-		fmt.Fprintf(e.Stdout, "%s: no %s, outputs not checked\n", visible.Text(b.Path()), models.GoldenFile)
+		fmt.Fprintf(e.Stdout, "%s: no %s, outputs not checked\n", visible.Text(name), models.GoldenFile)
 		return nil
 	}
 	fmt.Fprintf(e.Stdout, "%s: outputs right on %s (largest difference %.1g of an output's root mean square)\n",
-		visible.Text(b.Path()), check.Provider, check.Difference)
+		visible.Text(name), check.Provider, check.Difference)
 	if check.Note != "" {
 		fmt.Fprintln(e.Stderr, visible.Text(check.Note))
 	}

@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 }
 
 func TestRun(t *testing.T) {
-	b, err := models.Open(models.Default)
+	b, err := models.Open(models.Embedded)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +31,7 @@ func TestRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Bundle != models.Default || r.Provider != "cpu" || r.Width != 128 || r.Height != 64 || r.Batch != 2 ||
+	if r.Bundle != models.Embedded || r.Provider != "cpu" || r.Width != 128 || r.Height != 64 || r.Batch != 2 ||
 		len(r.Rows) != 2 {
 		t.Errorf("report %+v", r)
 	}

@@ -36,7 +36,7 @@ func ExampleRun() {
 		panic(err)
 	}
 	defer os.RemoveAll(folder)
-	bundle, err := models.Open(models.Default)
+	bundle, err := models.Open(models.Embedded)
 	if err != nil {
 		panic(err)
 	}

@@ -326,6 +326,9 @@ func (r *run) provenance() {
 	for k, v := range r.manifest.Provenance {
 		p[k] = v
 	}
+	if r.opt.Bundle.EncoderOnly() { // it was for fits; the new one is for what it was fitted to
+		delete(p, models.PurposeKey)
+	}
 	note := map[string]any{
 		"sources": r.opt.SourceNames, "frames": r.result.Frames, "calibration_frames": r.result.CalibrationFrames,
 		"tokens": r.result.Tokens, "seed": r.opt.Seed,
@@ -338,7 +341,7 @@ func (r *run) provenance() {
 		p["fit"] = note
 	}
 	if r.opt.Whiten { // stays when another fit keeps this encoder
-		p["whitening"] = map[string]any{
+		p[whiteningKey] = map[string]any{
 			"sources": r.opt.SourceNames, "components": r.manifest.Encoder.Channels, "dropped": r.opt.DropComponents,
 		}
 	}

@@ -19,6 +19,19 @@ const ridge = 1e-6
 // rowsAtOnce is how many tokens are projected together.
 const rowsAtOnce = 4096
 
+// DefaultDropComponents is the number of principal components that are left out unless a number is given.
+const DefaultDropComponents = 0
+
+// whiteningKey is the key of a manifest's provenance under which a fit notes that it has whitened the features.
+const whiteningKey = "whitening"
+
+// WhitensByDefault reports whether a bundle's features should be whitened unless the user says otherwise: those of an
+// EfficientNet-Lite, which was trained on photographs of single things, as long as nothing was fitted to them.
+func WhitensByDefault(b *models.Bundle) bool {
+	_, done := b.Provenance[whiteningKey]
+	return b.EncoderOnly() && b.Manifest.Encoder.Architecture == models.EfficientNetLite && !done
+}
+
 // whiten computes the whitening of the sampled features, applies it to everything collected, and makes it a part of the
 // encoder. What is strange lies in the directions in which normal features hardly vary: scaled channel by channel these
 // directions have no weight, whitened they have as much as all others.

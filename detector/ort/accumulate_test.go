@@ -116,7 +116,7 @@ func TestAccumulationOnStills(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, random := newWays(t, models.Default, detector.DefaultConfig()), rand.New(rand.NewPCG(1, 1))
+	w, random := newWays(t, models.Embedded, detector.DefaultConfig()), rand.New(rand.NewPCG(1, 1))
 	for _, item := range d.Items[:min(images, len(d.Items))] {
 		labels, _, _, err := item.Labels()
 		if err != nil {
@@ -154,7 +154,7 @@ func relabel(labels []uint8, ood uint8) []uint8 {
 // Real photographs that move through real footage: combining frames must not smear them. OODCAST_BUNDLE and OODCAST_IMAGES
 // measure with another bundle, on more frames and at full size.
 func TestAccumulationOnMovingObjects(t *testing.T) {
-	cfg, bundle, frames := detector.DefaultConfig(), models.Default, 16
+	cfg, bundle, frames := detector.DefaultConfig(), models.Embedded, 16
 	cfg.Width, cfg.Height = 384, 288
 	if v := os.Getenv("OODCAST_IMAGES"); v != "" {
 		frames, _ = strconv.Atoi(v)

@@ -13,7 +13,7 @@ import (
 // BenchmarkBatch scores frames together and the same frames one after the other, alternately, so that a busy machine slows
 // both down. It reports the ratio of the frame rates and the processor time per frame.
 func BenchmarkBatch(b *testing.B) {
-	bundle, err := models.Open(models.Default)
+	bundle, err := models.Open(models.Embedded)
 	if err != nil {
 		b.Fatal(err)
 	}

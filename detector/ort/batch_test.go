@@ -20,7 +20,7 @@ func TestEncodeAll(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bundle, err := models.Open(models.Default)
+	bundle, err := models.Open(models.Embedded)
 	if err != nil {
 		t.Fatal(err)
 	}

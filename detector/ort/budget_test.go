@@ -60,7 +60,7 @@ func underLoad(t testing.TB, phases int, length time.Duration) *budgetRun {
 // budgetDetector is a detector with an engine of its own.
 func budgetDetector(t testing.TB, cfg detector.Config) *detector.Detector {
 	t.Helper()
-	bundle, err := models.Open(models.Default)
+	bundle, err := models.Open(models.Embedded)
 	if err != nil {
 		t.Fatal(err)
 	}

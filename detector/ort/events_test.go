@@ -22,7 +22,7 @@ func TestEventFollowsAPastedObject(t *testing.T) {
 	if clip == "" {
 		clip = "/usr/share/doc/opencv-doc/examples/data/vtest.avi"
 	}
-	bundle, err := models.Open(models.Default)
+	bundle, err := models.Open(models.Embedded)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,7 @@ import (
 
 // The built-in bundle scores one picture with the first five timesteps of its order.
 func ExampleOpenEngine() {
-	bundle, err := models.Open(models.Default)
+	bundle, err := models.Open(models.Embedded)
 	if err != nil {
 		panic(err)
 	}
@@ -34,6 +34,6 @@ func ExampleOpenEngine() {
 		m.Bundle, m.Width, m.Height, len(m.Timesteps), m.ImageWidth, m.ImageHeight)
 	fmt.Println("anomalous:", m.Peak > m.Threshold)
 	// Output:
-	// roadscene: 64×32 values with 5 timesteps for a picture of 640×320
+	// roadscene-s: 64×32 values with 5 timesteps for a picture of 640×320
 	// anomalous: true
 }

@@ -29,7 +29,7 @@ func demoClip(t testing.TB) string {
 // calibrate writes the default bundle, calibrated on other normal footage, to the folder out.
 func calibrate(t *testing.T, normal, out string, edit func(*fit.Config)) {
 	t.Helper()
-	b, err := models.Open(models.Default)
+	b, err := models.Open(models.Embedded)
 	if err != nil {
 		t.Fatal(err)
 	}

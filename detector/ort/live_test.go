@@ -15,7 +15,7 @@ import (
 // engine opens the default bundle.
 func engine(t testing.TB, cfg detector.Config) *Engine {
 	t.Helper()
-	b, err := models.Open(models.Default)
+	b, err := models.Open(models.Embedded)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -51,7 +51,7 @@ func difference(a, b []float32) float64 {
 
 // The embedded encoder takes half the room and computes the same, up to the rounding of its weights.
 func TestHalveEncoder(t *testing.T) {
-	b, err := models.Open(models.Default)
+	b, err := models.Open(models.Embedded)
 	if err != nil {
 		t.Fatal(err)
 	}

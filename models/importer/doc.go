@@ -9,6 +9,9 @@
 // the weights, calls that function, and passes a network value to Options.write. The command `oodcast models import` then
 // needs one struct with the flags of the new function.
 //
+// [Strip] takes published weights out of a bundle, so that the rest can be published where they may not be, and [Assemble]
+// puts them back.
+//
 // This package runs no network itself. A [Runner] does, and detector/ort has one. Faults in the caller's input are an
 // [InputError]; other errors come from files and from the runtime.
 package importer

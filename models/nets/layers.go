@@ -113,7 +113,8 @@ func (e *layers) foldNorm(k *kernel, norm string) {
 		for i := range n {
 			k.w[o*n+i] *= s
 		}
-		k.b[o] = (k.b[o]-float64(p[2][o]))*s + float64(p[1][o])
+		// The conversion keeps processors with fused operations from rounding once: the same weights give the same bytes.
+		k.b[o] = float64((k.b[o]-float64(p[2][o]))*s) + float64(p[1][o])
 	}
 }
 

@@ -35,7 +35,7 @@ const width, height = 256, 128
 // writer returns a writer of all formats with the default bundle.
 func writer(t *testing.T) files.Writer {
 	t.Helper()
-	b, err := models.Open("roadscene")
+	b, err := models.Open(models.Embedded)
 	if err != nil {
 		t.Fatal(err)
 	}

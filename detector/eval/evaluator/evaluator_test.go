@@ -59,7 +59,7 @@ func TestDatasetWithAllMethods(t *testing.T) {
 		if r.Images != 3 || r.Pixels != 3*pictureWidth*pictureHeight || !(r.AUROC > 0 && r.AUROC <= 1) {
 			t.Errorf("%s: %+v", r.Method, r)
 		}
-		if r.Bundle != "roadscene" || r.Denoiser != "mlp" || r.Encoder == "" {
+		if r.Bundle != "roadscene-s" || r.Denoiser != "mlp" || r.Encoder == "" {
 			t.Errorf("%s: bundle %q, denoiser %q, encoder %q", r.Method, r.Bundle, r.Denoiser, r.Encoder)
 		}
 	}
@@ -126,7 +126,7 @@ func TestStream(t *testing.T) {
 		return results[0]
 	}
 	now := evaluate(masks, 0)
-	if now.Bundle != "roadscene" || now.Frames != frames || now.Labelled != frames || now.Seconds != 1 || now.Events.Objects != 1 {
+	if now.Bundle != "roadscene-s" || now.Frames != frames || now.Labelled != frames || now.Seconds != 1 || now.Events.Objects != 1 {
 		t.Errorf("%+v, events %+v", now, now.Events)
 	}
 	if now.Offline != now.Streaming.Rates || now.Offline.AUROC < 0.6 || now.Temporal.Static == 0 || now.Temporal.Moved == 0 {

@@ -18,7 +18,7 @@ import (
 
 // A bundle is evaluated on the images of a data set, at two |T|.
 func ExampleEvaluator_Dataset() {
-	bundle, err := models.Open("roadscene")
+	bundle, err := models.Open(models.Embedded)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -50,7 +50,7 @@ func ExampleEvaluator_Dataset() {
 
 // A stream is judged with maps that take 250 ms, on frames that come every 100 ms.
 func ExampleEvaluator_Stream() {
-	bundle, err := models.Open("roadscene")
+	bundle, err := models.Open(models.Embedded)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 // open returns an evaluator of the default bundle.
 func open(t *testing.T, seed uint64) *evaluator.Evaluator {
 	t.Helper()
-	b, err := models.Open("roadscene")
+	b, err := models.Open(models.Embedded)
 	if err != nil {
 		t.Fatal(err)
 	}
