@@ -84,15 +84,18 @@ func Measure(
 	if out.PerImage, err = perImage(d, pool, o.FPR); err != nil {
 		return nil, err
 	}
-	return out, revisit(ctx, d, out, visits, o)
+	return out, revisit(ctx, d, out, pool, visits, o)
 }
 
 // revisit makes the second pass over the maps, for figures that depend on the pooled metrics.
-func revisit(ctx context.Context, d *dataset.Dataset, out *Measured, visits dataset.Visits, o Options) error {
+func revisit(
+	ctx context.Context, d *dataset.Dataset, out *Measured, pool *Pool, visits dataset.Visits, o Options,
+) error {
 	if !o.Components && !o.Panels {
 		return nil
 	}
 	counter := NewComponentCounter(len(d.Items), out.Threshold, ComponentSizesOf(d.Name))
+	counter.binned = o.Binned
 	chosen := map[int]string{}
 	if o.Panels {
 		chosen = places(out.PerImage)
@@ -113,6 +116,9 @@ func revisit(ctx context.Context, d *dataset.Dataset, out *Measured, visits data
 	}
 	if o.Components {
 		r := counter.Result()
+		if r.ByArea, err = counter.byArea(pool, o.FPR); err != nil {
+			return err
+		}
 		out.Components = &r
 	}
 	for _, place := range []string{"best", "median", "worst"} {

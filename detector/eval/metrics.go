@@ -51,6 +51,9 @@ func (p *Pool) metrics(c *Curves) (Metrics, Curves, error) {
 		trace.close()
 	}
 	acc.near(acc.window[len(acc.window)-1])
+	if p.binned {
+		acc.m.Threshold = lowestOf(acc.m.Threshold)
+	}
 	if c == nil {
 		return acc.m, Curves{}, nil
 	}
