@@ -11,10 +11,12 @@ import (
 // Options select what [Measure] computes in addition to the pooled metrics.
 type Options struct {
 	FPR        FPRConvention
-	Bootstrap  int  // number of subsets; 0: none
-	Binned     bool // round the scores: see [NewBinnedPool]
-	Components bool // compare components, which takes a second pass over the maps
-	Panels     bool // keep the best, the median and the worst image, which takes a second pass over the maps
+	Bootstrap  int    // number of subsets; 0: none
+	Draws      int    // number of draws of the images for the Spread; 0: none
+	Seed       uint64 // of the draws
+	Binned     bool   // round the scores: see [NewBinnedPool]
+	Components bool   // compare components, which takes a second pass over the maps
+	Panels     bool   // keep the best, the median and the worst image, which takes a second pass over the maps
 }
 
 // Measured is a row with the figures that a table does not show.
@@ -75,6 +77,11 @@ func Measure(
 	if o.Bootstrap > 0 {
 		if row.Bootstrap, err = pool.bootstrap(o.Bootstrap, o.FPR); err != nil {
 			return nil, fmt.Errorf("bootstrap: %w", err)
+		}
+	}
+	if o.Draws > 0 {
+		if row.Spread, err = pool.Spread(ctx, o.Draws, o.Seed, o.FPR); err != nil {
+			return nil, fmt.Errorf("spread: %w", err)
 		}
 	}
 	out := &Measured{
