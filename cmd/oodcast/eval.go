@@ -32,6 +32,7 @@ type EvalCmd struct {
 	OODValue      int      `name:"ood-value" default:"-1" help:"Label of anomalous pixels; 255, which otherwise means that a pixel does not count, for masks of two values. Default: the label that the data set uses, and in folder the larger of two."`
 	streamFlags   `embed:""`
 	paperFlags    `embed:""`
+	setsFlags     `embed:""`
 	evalOutput    `embed:""`
 	providerFlags `embed:""`
 }
@@ -83,10 +84,14 @@ func (c *EvalCmd) run(e *env) error {
 	switch {
 	case c.Stream != "":
 		return c.evalStream(e)
+	case c.Sets != "":
+		return c.evalSets(e)
+	case len(c.Choose)+len(c.Variant) > 0 || c.Markdown != "":
+		return usagef("eval: --choose, --variant and --markdown work on several sets: add --sets DIR")
 	case c.PaperTables:
 		return c.paperTables(e)
 	case c.Dataset == "" || c.Root == "":
-		return usagef("eval: want --dataset and --root, or --stream and --truth")
+		return usagef("eval: want --dataset and --root, or --stream and --truth, or --sets")
 	}
 	d, err := c.openDataset(e)
 	if err != nil {
@@ -201,7 +206,17 @@ func (c *EvalCmd) openEvaluator(e *env) (_ *evaluator.Evaluator, err error) {
 func (c *EvalCmd) evalRows(e *env, ev *evaluator.Evaluator, d *dataset.Dataset, rows []method.Row) ([]*eval.Measured, error) {
 	bar := newImageBar(e, "images", len(d.Items))
 	defer bar.finish()
-	results, err := ev.Dataset(e, d, bar.reading(opencv.ReadStored), rows, c.measure())
+	opts := c.measure()
+	if c.Sets != "" {
+		opts.Draws, opts.Bootstrap, opts.Seed = setDraws, 0, 1
+		if c.Bootstrap != nil {
+			opts.Draws = *c.Bootstrap
+		}
+		if c.Seed != nil {
+			opts.Seed = *c.Seed
+		}
+	}
+	results, err := ev.Dataset(e, d, bar.reading(opencv.ReadStored), rows, opts)
 	if c.Seed != nil {
 		for _, r := range results {
 			r.LatencyMS = nil
