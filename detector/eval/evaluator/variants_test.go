@@ -32,7 +32,7 @@ func TestVariants(t *testing.T) {
 		t.Fatal(err)
 	}
 	variants := [][]string{
-		{"compound.lse_weight=0.25", "compound.upsample=bilinear"}, {"compound.rule=standardised"}, {"diffusion.timesteps=[103,338]"},
+		{"compound.lse_weight=0.25", "compound.upsample=bilinear"}, {"compound.rule=standardised"}, {"diffusion.timesteps=[103,338,162,279,132]"},
 	}
 	e := open(t, 1)
 	count := &counted{Scorer: e.Kit().Scorer}
