@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/oodcast/oodcast/detector/eval/dataset"
 	"github.com/oodcast/oodcast/detector/eval/sets"
@@ -33,17 +32,12 @@ func (c *EvalCmd) evalSets(e *env) (err error) {
 	if err != nil {
 		return usageError{err}
 	}
-	path, name, ok := strings.Cut(c.Markdown, "#")
-	if !ok {
-		name = "evaluation"
-	}
-	if err := errors.Join(checkOutputs(path), sets.CheckBlock(path, name)); path != "" && err != nil {
+	document := sets.ParseBlock(c.Markdown)
+	if err := errors.Join(checkOutputs(document.Path), document.Check()); err != nil {
 		return usageError{err}
 	}
 	found, skipped, err := dataset.Sets(c.Sets)
-	for _, why := range skipped {
-		fmt.Fprintf(e.Stderr, "left out: %s\n", visible.Text(why.Error()))
-	}
+	tellLeftOut(e, skipped)
 	switch {
 	case errors.Is(err, dataset.ErrNoImages):
 		return usageError{fmt.Errorf("eval --sets: %w", err)}
@@ -61,12 +55,17 @@ func (c *EvalCmd) evalSets(e *env) (err error) {
 			return err
 		}
 	}
-	if path != "" {
-		if err := sets.WriteBlock(path, name, table.Markdown()); err != nil {
-			return err
-		}
+	if err := document.Write(table.Markdown()); err != nil {
+		return err
 	}
 	return writeJSON(e, c.JSON, table)
+}
+
+// tellLeftOut prints why folders or files are not used.
+func tellLeftOut(e *env, skipped []error) {
+	for _, why := range skipped {
+		fmt.Fprintf(e.Stderr, "left out: %s\n", visible.Text(oneLine(why)))
+	}
 }
 
 func (c *EvalCmd) setsTable(e *env, found []*dataset.Dataset, variants [][]string) (_ *sets.Table, err error) {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/oodcast/oodcast/detector/fit"
 	"github.com/oodcast/oodcast/detector/synth"
@@ -12,24 +11,21 @@ import (
 
 // SynthCmd makes a labelled set out of normal footage.
 type SynthCmd struct {
-	Source  []string `required:"" sep:"none" placeholder:"URI" help:"Normal footage: a file or a folder of images. May be repeated."`
-	Objects string   `type:"existingdir" placeholder:"DIR" help:"Folder of objects: pictures with alpha, or photographs out of whose middle the object is cut. Default: shapes and textures drawn by formula."`
-	Out     string   `required:"" placeholder:"DIR" help:"Folder of the new set; it must not exist, or be empty."`
-	Count   int      `default:"100" placeholder:"N" help:"Number of pictures (default ${default})."`
-	Seed    uint64   `default:"1" placeholder:"N" help:"Seed of everything random (default ${default})."`
-	Kinds   []string `default:"object,texture,blur,noise,scale" help:"What to paste (default ${default})."`
-	MinSize int      `default:"10" placeholder:"PX" help:"Smallest longer side of a thing (default ${default})."`
-	MaxSize int      `default:"300" placeholder:"PX" help:"Largest longer side of a thing (default ${default})."`
-	JSON    string   `name:"json" placeholder:"FILE" help:"Write the result as JSON; - for stdout."`
+	Source  []string     `required:"" sep:"none" placeholder:"URI" help:"Normal footage: a file or a folder of images. May be repeated."`
+	Objects string       `type:"existingdir" placeholder:"DIR" help:"Folder of objects: pictures with alpha, or photographs out of whose middle the object is cut. Default: shapes and textures drawn by formula."`
+	Out     string       `required:"" placeholder:"DIR" help:"Folder of the new set; it must not exist, or be empty."`
+	Count   int          `default:"100" placeholder:"N" help:"Number of pictures (default ${default})."`
+	Seed    uint64       `default:"1" placeholder:"N" help:"Seed of everything random (default ${default})."`
+	Kinds   []synth.Kind `default:"object,texture,blur,noise,scale" help:"What to paste (default ${default})."`
+	MinSize int          `default:"10" placeholder:"PX" help:"Smallest longer side of a thing (default ${default})."`
+	MaxSize int          `default:"300" placeholder:"PX" help:"Largest longer side of a thing (default ${default})."`
+	JSON    string       `name:"json" placeholder:"FILE" help:"Write the result as JSON; - for stdout."`
 }
 
 // Run writes the set.
 func (c *SynthCmd) Run(e *env) error {
 	cfg := synth.DefaultConfig()
-	cfg.Seed, cfg.MinSize, cfg.MaxSize, cfg.Kinds = c.Seed, c.MinSize, c.MaxSize, nil
-	for _, k := range c.Kinds {
-		cfg.Kinds = append(cfg.Kinds, synth.Kind(k))
-	}
+	cfg.Seed, cfg.MinSize, cfg.MaxSize, cfg.Kinds = c.Seed, c.MinSize, c.MaxSize, c.Kinds
 	if err := cfg.Validate(); err != nil {
 		return usageError{err}
 	}
@@ -46,17 +42,10 @@ func (c *SynthCmd) Run(e *env) error {
 	if _, err := footage.Open(); err != nil {
 		return err
 	}
-	var objects []synth.Object
-	if c.Objects != "" {
-		var skipped []error
-		var err error
-		objects, skipped, err = synth.Objects(c.Objects, c.Seed)
-		for _, why := range skipped {
-			fmt.Fprintf(e.Stderr, "left out: %s\n", visible.Text(oneLine(why)))
-		}
-		if err != nil {
-			return usageError{err}
-		}
+	objects, skipped, err := synth.Objects(c.Objects, c.Seed)
+	tellLeftOut(e, skipped)
+	if err != nil {
+		return usageError{err}
 	}
 	g, err := synth.New(cfg, objects)
 	if err != nil {
@@ -73,13 +62,7 @@ func (c *SynthCmd) Run(e *env) error {
 		return err
 	}
 	if c.JSON != "-" {
-		var things []string
-		for _, k := range synth.Kinds() {
-			if n := res.Things[k]; n > 0 {
-				things = append(things, fmt.Sprintf("%d %s", n, k))
-			}
-		}
-		fmt.Fprintf(e.Stdout, "%s: %d pictures from %d frames, %s\n", visible.Text(res.Out), res.Images, res.Frames, strings.Join(things, ", "))
+		fmt.Fprintln(e.Stdout, visible.Text(res.String()))
 	}
 	return writeJSON(e, c.JSON, res)
 }

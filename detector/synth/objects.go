@@ -31,8 +31,11 @@ const (
 
 // Objects reads the pictures of a folder. A picture with transparent pixels is a cut-out already; out of any other, the object
 // in its middle is cut ([opencv.CutOut]). skipped has one error for each picture without a usable object. From a folder with
-// more pictures, 64 are chosen by the seed.
+// more pictures, 64 are chosen by the seed. There is none in the folder "".
 func Objects(dir string, seed uint64) (objects []Object, skipped []error, err error) {
+	if dir == "" {
+		return nil, nil, nil
+	}
 	paths, err := source.Pictures(dir)
 	if err != nil {
 		return nil, nil, err

@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/google/renameio/v2"
 
@@ -38,6 +39,17 @@ type Written struct {
 	Images int          `json:"images"`
 	Frames int          `json:"frames"` // of the footage
 	Things map[Kind]int `json:"things"`
+}
+
+// String returns the result as one line for people.
+func (w *Written) String() string {
+	var things []string
+	for _, k := range Kinds() {
+		if n := w.Things[k]; n > 0 {
+			things = append(things, fmt.Sprintf("%d %s", n, k))
+		}
+	}
+	return fmt.Sprintf("%s: %d pictures from %d frames, %s", w.Out, w.Images, w.Frames, strings.Join(things, ", "))
 }
 
 // pasted is a line of the file of things.

@@ -57,7 +57,7 @@ func TestWriteFromRealFootage(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	make := func(name string, seed uint64) map[string]string {
+	build := func(name string, seed uint64) map[string]string {
 		objects, skipped, err := synth.Objects(folder, seed)
 		if err != nil || len(skipped) > 0 || len(objects) != 2 {
 			t.Fatalf("%d objects, skipped %v, %v", len(objects), skipped, err)
@@ -84,11 +84,11 @@ func TestWriteFromRealFootage(t *testing.T) {
 		}
 		return files(t, out)
 	}
-	first := make("a", 1)
-	if diff := cmp.Diff(first, make("b", 1)); diff != "" {
+	first := build("a", 1)
+	if diff := cmp.Diff(first, build("b", 1)); diff != "" {
 		t.Error("the same seed wrote other bytes")
 	}
-	if cmp.Equal(first["labels_masks/000000.png"], make("c", 2)["labels_masks/000000.png"]) {
+	if cmp.Equal(first["labels_masks/000000.png"], build("c", 2)["labels_masks/000000.png"]) {
 		t.Error("another seed wrote the same mask")
 	}
 	for _, want := range []string{"data/vtest.avi", "object: orange.jpg", "seed 1;", "795 frames", "## Licence"} {

@@ -134,10 +134,11 @@ func TestTable(t *testing.T) {
 	}
 }
 
-func TestWriteBlock(t *testing.T) {
+func TestBlock(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "doc.md")
+	tables := sets.ParseBlock(path + "#tables")
 	for _, text := range []string{"first", "second\n\nline\n"} { // creates the document, then replaces its block
-		if err := sets.WriteBlock(path, "tables", text); err != nil {
+		if err := tables.Write(text); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -149,14 +150,14 @@ func TestWriteBlock(t *testing.T) {
 	if err := os.WriteFile(path, []byte(prose), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := sets.WriteBlock(path, "tables", "new"); err != nil {
+	if err := tables.Write("new"); err != nil {
 		t.Fatal(err)
 	}
 	raw, err = os.ReadFile(path)
 	if want := strings.Replace(prose, "old", "new", 1); err != nil || string(raw) != want {
 		t.Errorf("%q, %v; want %q", raw, err, want)
 	}
-	for _, err := range []error{sets.WriteBlock(path, "other", "x"), sets.CheckBlock(path, "other")} {
+	for _, err := range []error{sets.ParseBlock(path).Write("x"), sets.ParseBlock(path + "#other").Check()} {
 		if !errors.Is(err, sets.ErrNoBlock) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("no such block: %v, want ErrNoBlock in one line", err)
 		}
