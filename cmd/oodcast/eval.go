@@ -174,14 +174,23 @@ func (c *EvalCmd) evalBundle(e *env, d *dataset.Dataset) (_ []*eval.Measured, er
 	return c.evalRows(e, ev, d, rows)
 }
 
-// openEvaluator opens the bundle and reads the normal footage.
-func (c *EvalCmd) openEvaluator(e *env) (_ *evaluator.Evaluator, err error) {
+// openBundle opens the bundle with the settings of --set.
+func (c *EvalCmd) openBundle() (*models.Bundle, error) {
 	b, err := models.Open(c.Bundle)
 	if err != nil {
 		return nil, err
 	}
 	if b.Manifest, err = b.Override(c.Set...); err != nil {
 		return nil, usageError{fmt.Errorf("--set: %w", err)}
+	}
+	return b, nil
+}
+
+// openEvaluator opens the bundle and reads the normal footage.
+func (c *EvalCmd) openEvaluator(e *env) (_ *evaluator.Evaluator, err error) {
+	b, err := c.openBundle()
+	if err != nil {
+		return nil, err
 	}
 	opts := evaluator.Options{ORT: c.options(), Seed: 1, Estimate: func(m method.Estimate) {
 		if m.Images > 1 {

@@ -28,9 +28,9 @@ func (c *EvalCmd) evalSets(e *env) (err error) {
 	case len(c.Timesteps) > 1 && len(c.Choose)+len(c.Variant) > 0:
 		return usagef("eval --choose: got %d values of --timesteps, want one", len(c.Timesteps))
 	}
-	variants, err := sets.Grid(c.Variant, c.Choose)
+	variants, err := c.variants()
 	if err != nil {
-		return usageError{err}
+		return err
 	}
 	document := sets.ParseBlock(c.Markdown)
 	if err := errors.Join(checkOutputs(document.Path), document.Check()); err != nil {
@@ -59,6 +59,24 @@ func (c *EvalCmd) evalSets(e *env) (err error) {
 		return err
 	}
 	return writeJSON(e, c.JSON, table)
+}
+
+// variants returns the settings to choose from, all of which the bundle has, before normal footage and images are read.
+func (c *EvalCmd) variants() ([][]string, error) {
+	list, err := sets.Grid(c.Variant, c.Choose)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	b, err := c.openBundle()
+	if err != nil {
+		return nil, err
+	}
+	for _, settings := range list {
+		if _, err := b.Override(settings...); err != nil {
+			return nil, usageError{err}
+		}
+	}
+	return list, nil
 }
 
 // tellLeftOut prints why folders or files are not used.
