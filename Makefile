@@ -187,6 +187,14 @@ image: ## Build the container image (BASE=, GO=, IMAGE=, TOOL=: see deploy/image
 test-image: deps $(DEMO_CLIP) ## Build the image on a Debian root made by debootstrap and check it (root, minutes, 10 GB in TMPDIR)
 	deploy/test-image.sh
 
+.PHONY: evaluation
+evaluation: build ## Measure all sets in OODCAST_DATA and rewrite the tables of docs/evaluation.md (half an hour)
+	@[ -d "$(OODCAST_DATA)" ] || { echo "evaluation: set OODCAST_DATA to a folder of labelled sets, see docs/evaluation.md" >&2; exit 1; }
+	bin/oodcast eval --sets "$(OODCAST_DATA)" --seed 1 --markdown docs/evaluation.md \
+	  --method dood,dood-diffusion,lse,maxlogit,msp,entropy,cdnp,knn,mahalanobis \
+	  --reference "$(OODCAST_DATA)/camvid/train/images" --reference "$(OODCAST_DATA)/cityscapes-few/images" \
+	  --choose compound.lse_weight=0,0.25,0.5,1,2 --choose compound.upsample=bilinear,guided
+
 .PHONY: bench
 bench: deps ## Run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...

@@ -13,6 +13,7 @@ import (
 	"github.com/oodcast/oodcast/detector/eval/method"
 	"github.com/oodcast/oodcast/detector/events"
 	"github.com/oodcast/oodcast/ingest/opencv"
+	"github.com/oodcast/oodcast/models"
 )
 
 // EvalCmd measures AP, AUROC and FPR95 on labelled images.
@@ -31,6 +32,7 @@ type EvalCmd struct {
 	OODValue      int      `name:"ood-value" default:"-1" help:"Label of anomalous pixels; 255, which otherwise means that a pixel does not count, for masks of two values. Default: the label that the data set uses, and in folder the larger of two."`
 	streamFlags   `embed:""`
 	paperFlags    `embed:""`
+	setsFlags     `embed:""`
 	evalOutput    `embed:""`
 	providerFlags `embed:""`
 }
@@ -82,10 +84,14 @@ func (c *EvalCmd) run(e *env) error {
 	switch {
 	case c.Stream != "":
 		return c.evalStream(e)
+	case c.Sets != "":
+		return c.evalSets(e)
+	case len(c.Choose)+len(c.Variant) > 0 || c.Markdown != "":
+		return usagef("eval: --choose, --variant and --markdown work on several sets: add --sets DIR")
 	case c.PaperTables:
 		return c.paperTables(e)
 	case c.Dataset == "" || c.Root == "":
-		return usagef("eval: want --dataset and --root, or --stream and --truth")
+		return usagef("eval: want --dataset and --root, or --stream and --truth, or --sets")
 	}
 	d, err := c.openDataset(e)
 	if err != nil {
@@ -168,14 +174,23 @@ func (c *EvalCmd) evalBundle(e *env, d *dataset.Dataset) (_ []*eval.Measured, er
 	return c.evalRows(e, ev, d, rows)
 }
 
-// openEvaluator opens the bundle and reads the normal footage.
-func (c *EvalCmd) openEvaluator(e *env) (_ *evaluator.Evaluator, err error) {
+// openBundle opens the bundle with the settings of --set.
+func (c *EvalCmd) openBundle(e *env) (*models.Bundle, error) {
 	b, err := openBundle(e, c.Bundle)
 	if err != nil {
 		return nil, err
 	}
 	if b.Manifest, err = b.Override(c.Set...); err != nil {
 		return nil, usageError{fmt.Errorf("--set: %w", err)}
+	}
+	return b, nil
+}
+
+// openEvaluator opens the bundle and reads the normal footage.
+func (c *EvalCmd) openEvaluator(e *env) (_ *evaluator.Evaluator, err error) {
+	b, err := c.openBundle(e)
+	if err != nil {
+		return nil, err
 	}
 	opts := evaluator.Options{ORT: c.options(), Seed: 1, Estimate: func(m method.Estimate) {
 		if m.Images > 1 {
@@ -200,7 +215,17 @@ func (c *EvalCmd) openEvaluator(e *env) (_ *evaluator.Evaluator, err error) {
 func (c *EvalCmd) evalRows(e *env, ev *evaluator.Evaluator, d *dataset.Dataset, rows []method.Row) ([]*eval.Measured, error) {
 	bar := newImageBar(e, "images", len(d.Items))
 	defer bar.finish()
-	results, err := ev.Dataset(e, d, bar.reading(opencv.ReadStored), rows, c.measure())
+	opts := c.measure()
+	if c.Sets != "" {
+		opts.Draws, opts.Bootstrap, opts.Seed = setDraws, 0, 1
+		if c.Bootstrap != nil {
+			opts.Draws = *c.Bootstrap
+		}
+		if c.Seed != nil {
+			opts.Seed = *c.Seed
+		}
+	}
+	results, err := ev.Dataset(e, d, bar.reading(opencv.ReadStored), rows, opts)
 	if c.Seed != nil {
 		for _, r := range results {
 			r.LatencyMS = nil

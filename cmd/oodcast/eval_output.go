@@ -11,7 +11,7 @@ import (
 // evalOutput selects what eval computes from the maps of a row, and where it writes the results.
 type evalOutput struct {
 	FPR        string `name:"fpr" enum:"nearest,first" default:"nearest" help:"Read the FPR at the TPR nearest to 0.95, or at the first TPR of at least 0.95."`
-	Bootstrap  int    `placeholder:"N" help:"Also compute mean and deviation over N random subsets of 90 % of the images."`
+	Bootstrap  *int   `placeholder:"N" help:"Also compute mean and deviation over N random subsets of 90 % of the images; with --sets the 5 % and 95 % quantiles over N draws of the images (there the default is 500, and 0 is none)."`
 	Fast       bool   `help:"Round scores to 20 bits: takes little memory for thousands of images and changes AP, AUROC and FPR95 by less than 0.001 and F1 by less than 0.01; the JSON says binned."`
 	Components bool   `default:"true" negatable:"" help:"Also compute sIoU, PPV and F1 of connected components, as SegmentMeIfYouCan does."`
 	JSON       string `name:"json" placeholder:"FILE" help:"Write the rows as JSON; - for stdout."`
@@ -21,8 +21,12 @@ type evalOutput struct {
 
 // measure returns the options of the rows.
 func (o *evalOutput) measure() eval.Options {
+	bootstrap := 0
+	if o.Bootstrap != nil {
+		bootstrap = *o.Bootstrap
+	}
 	return eval.Options{
-		FPR: eval.FPRConvention(o.FPR), Bootstrap: o.Bootstrap, Binned: o.Fast, Components: o.Components, Panels: o.Report != "",
+		FPR: eval.FPRConvention(o.FPR), Bootstrap: bootstrap, Binned: o.Fast, Components: o.Components, Panels: o.Report != "",
 	}
 }
 

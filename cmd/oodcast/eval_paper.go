@@ -66,8 +66,8 @@ func (c *EvalCmd) paperRows(e *env) (results []*eval.Measured, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.Bootstrap == 0 {
-		c.Bootstrap = paper.Bootstraps
+	if c.Bootstrap == nil || *c.Bootstrap == 0 {
+		c.Bootstrap = new(paper.Bootstraps)
 	}
 	ev, err := c.openEvaluator(e)
 	if err != nil {

@@ -41,6 +41,8 @@ type FitCmd struct {
 	LSEWeight     float64       `name:"lse-weight" default:"-1" placeholder:"X" help:"Weight of the segmenter's uncertainty. Default: the weight in --bundle."`
 	Set           []string      `sep:"none" placeholder:"KEY=VALUE" help:"Change a key of bundle.yaml: diffusion.* or compound.*. May be repeated."`
 	Calibration   int           `name:"calibration-frames" default:"${fit_calibration}" placeholder:"N" help:"Largest number of frames to calibrate on (default ${default})."`
+	Check         int           `default:"${fit_check}" placeholder:"N" help:"Paste things into N frames that take no part in the training and print how well the fit finds them (default ${default})."`
+	NoCheck       bool          `help:"Leave that check out."`
 	Paper         bool          `help:"Use the paper's normalisation, noise and timesteps."`
 	CalibrateOnly bool          `help:"Keep the denoiser of --bundle and only measure normal footage."`
 	JSON          string        `name:"json" placeholder:"FILE" help:"Write the result as JSON; - for stdout."`
@@ -54,7 +56,8 @@ func fitVars() map[string]string {
 		"fit_steps": fmt.Sprint(d.Steps), "fit_batch": fmt.Sprint(d.Batch), "fit_lr": fmt.Sprint(d.LR),
 		"fit_max_frames": fmt.Sprint(d.MaxFrames), "fit_groups": fmt.Sprint(d.Groups), "fit_normalise": d.Normalise,
 		"fit_blocks":      fmt.Sprintf("%d,%d,%d", d.Blocks[0], d.Blocks[1], d.Blocks[2]),
-		"fit_calibration": fmt.Sprint(d.MaxCalibration), "fit_drop": fmt.Sprint(fit.DefaultDropComponents),
+		"fit_calibration": fmt.Sprint(d.MaxCalibration), "fit_check": fmt.Sprint(d.Check),
+		"fit_drop": fmt.Sprint(fit.DefaultDropComponents),
 	}
 }
 
@@ -87,6 +90,9 @@ func (c *FitCmd) Run(e *env) error {
 		}
 		fmt.Fprintf(e.Stdout, "%s: %d frames, %d tokens, %d steps, loss %.4f, threshold %.2f, %.0f s on %s%s\n",
 			res.Out, res.Frames, res.Tokens, res.Steps, res.Loss, res.Threshold, res.Seconds, res.Provider, state)
+		if k := res.Check; k != nil {
+			fmt.Fprintf(e.Stdout, "on %d of your frames with pasted objects: AP %.1f, FPR95 %.1f (|T|=%d)\n", k.Images, 100*k.AP, 100*k.FPR95, k.Timesteps)
+		}
 	}
 	return writeJSON(e, c.JSON, res)
 }
@@ -94,7 +100,9 @@ func (c *FitCmd) Run(e *env) error {
 func (c *FitCmd) options(e *env) (fit.Options, error) {
 	cfg := fit.DefaultConfig()
 	cfg.Steps, cfg.Batch, cfg.LR, cfg.Seed, cfg.Width = c.Steps, c.Batch, c.LR, c.Seed, c.Width
-	cfg.Denoiser = c.Denoiser
+	if cfg.Denoiser, cfg.Check = c.Denoiser, c.Check; c.NoCheck {
+		cfg.Check = 0
+	}
 	cfg.Scales, cfg.Jitter, cfg.Flip, cfg.MaxFrames = c.Scales, c.Jitter, c.Flip, c.MaxFrames
 	cfg.LSEWeight, cfg.Paper = c.LSEWeight, c.Paper
 	cfg.Groups, cfg.Normalise, cfg.Set, cfg.MaxCalibration = c.Groups, c.Normalise, c.Set, c.Calibration

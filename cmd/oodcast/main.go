@@ -36,6 +36,7 @@ type cli struct {
 	Fit      FitCmd      `cmd:"" help:"Train the denoiser on normal footage and calibrate it."`
 	Score    ScoreCmd    `cmd:"" help:"Write anomaly maps of images and videos."`
 	Eval     EvalCmd     `cmd:"" help:"Measure AP, AUROC and FPR95 on labelled images."`
+	Synth    SynthCmd    `cmd:"" help:"Make labelled pictures out of normal footage by pasting things into it."`
 	Bench    BenchCmd    `cmd:"" help:"Measure latency for each |T|."`
 	Models   ModelsCmd   `cmd:"" help:"List, show, verify and import bundles."`
 	Config   ConfigCmd   `cmd:"" help:"Check and print configuration."`

@@ -47,3 +47,6 @@ func (c *cells) list() keyed {
 	}
 	return k
 }
+
+// lowestOf returns the lowest score that falls into the cell of s: the pixels of a cell are all at or above it.
+func lowestOf(s float32) float32 { return score(key(s) | (1<<(32-keptBits) - 1)) }

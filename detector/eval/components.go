@@ -30,11 +30,12 @@ func ComponentSizesOf(name string) ComponentSizes {
 type Components struct {
 	Threshold float32        `json:"threshold"` // of the best pooled F1: a pixel at or above it is predicted anomalous
 	Sizes     ComponentSizes `json:"min_size"`
-	Truth     int            `json:"truth"`     // true components that count
-	Predicted int            `json:"predicted"` // predicted components
-	SIoU      float64        `json:"siou"`      // mean adjusted intersection over union of the true components
-	PPV       float64        `json:"ppv"`       // mean true fraction of the predicted components
-	F1        float64        `json:"f1"`        // mean over the thresholds 0.25, 0.30 … 0.75 of sIoU and PPV
+	Truth     int            `json:"truth"`             // true components that count
+	Predicted int            `json:"predicted"`         // predicted components
+	SIoU      float64        `json:"siou"`              // mean adjusted intersection over union of the true components
+	PPV       float64        `json:"ppv"`               // mean true fraction of the predicted components
+	F1        float64        `json:"f1"`                // mean over the thresholds 0.25, 0.30 … 0.75 of sIoU and PPV
+	ByArea    []AreaClass    `json:"by_area,omitempty"` // classes that have true components
 }
 
 // f1Thresholds is the number of thresholds from 0.25 to 0.75 in steps of 0.05.
@@ -45,6 +46,8 @@ type ComponentCounter struct {
 	threshold float32
 	sizes     ComponentSizes
 	images    []componentRates
+	areas     []areaRates
+	binned    bool // round the scores of areas
 }
 
 // componentRates are the sIoU of the true and the PPV of the predicted components of one image.
@@ -52,7 +55,9 @@ type componentRates struct{ siou, ppv []float64 }
 
 // NewComponentCounter returns a counter with room for the given number of images. It cuts maps at threshold.
 func NewComponentCounter(images int, threshold float32, sizes ComponentSizes) *ComponentCounter {
-	return &ComponentCounter{threshold: threshold, sizes: sizes, images: make([]componentRates, images)}
+	return &ComponentCounter{
+		threshold: threshold, sizes: sizes, images: make([]componentRates, images), areas: make([]areaRates, images),
+	}
 }
 
 // Set compares the components of image i, given scores and labels of width × height pixels, row-major. A pixel whose score
@@ -68,22 +73,13 @@ func (c *ComponentCounter) Set(i int, scores []float32, labels []uint8, ood uint
 			return fmt.Errorf("%w: pixel %d is %v", ErrNotFinite, i, scores[i])
 		}
 	}
-	truth, truthSizes := ConnectedComponents(width, height, func(i int) bool { return labels[i] == ood })
-	predicted, predictedSizes := ConnectedComponents(width, height, func(i int) bool {
+	var all components
+	all.truth, all.truthSizes = ConnectedComponents(width, height, func(i int) bool { return labels[i] == ood })
+	all.predicted, all.predictedSizes = ConnectedComponents(width, height, func(i int) bool {
 		return labels[i] != dataset.Ignore && scores[i] >= c.threshold
 	})
-	o := newOverlaps(len(truthSizes), len(predictedSizes))
-	for i, l := range labels {
-		t, p := truth[i], predicted[i]
-		if p > 0 && predictedSizes[p] < c.sizes.Predicted {
-			p = 0
-		}
-		if l == dataset.Ignore || t > 0 && truthSizes[t] < c.sizes.Truth {
-			continue
-		}
-		o.add(t, p)
-	}
-	c.images[i] = o.rates()
+	c.images[i] = all.overlaps(labels, c.sizes).rates()
+	c.areas[i] = all.areas(scores, labels, ood, c.binned)
 	return nil
 }
 
@@ -138,29 +134,48 @@ func (o *overlaps) add(t, p int32) {
 	}
 }
 
-// rates returns the sIoU of each true and the PPV of each predicted component that has pixels left.
+// siou returns the sIoU of each true component, −1 for a component that has no pixels left.
 //
 // For a true component k and the union P of all predicted components that touch it,
 // sIoU(k) = |k ∩ P| / |k ∪ P \ (other true components)|: a prediction that covers two objects is not penalised twice.
-// For a predicted component p and the union K of all true components, PPV(p) = |p ∩ K| / |p|.
-func (o *overlaps) rates() (r componentRates) {
-	hitTruth, hitPredicted := make([]int, len(o.truth)), make([]int, len(o.predicted))
-	for pair, n := range o.shared {
-		hitTruth[pair[0]] += n
-		hitPredicted[pair[1]] += n
-	}
+func (o *overlaps) siou() []float64 {
+	hitTruth, hitPredicted := o.hits()
 	union := make([]int, len(o.truth)) // of k and P, without the pixels of P on other true components
 	for pair, n := range o.shared {
 		union[pair[0]] += o.predicted[pair[1]] - hitPredicted[pair[1]] + n
 	}
-	for k := 1; k < len(o.truth); k++ {
-		if o.truth[k] > 0 {
-			r.siou = append(r.siou, float64(hitTruth[k])/float64(o.truth[k]+union[k]-hitTruth[k]))
+	rates := make([]float64, len(o.truth))
+	for k := range rates {
+		rates[k] = -1
+		if k > 0 && o.truth[k] > 0 {
+			rates[k] = float64(hitTruth[k]) / float64(o.truth[k]+union[k]-hitTruth[k])
 		}
 	}
+	return rates
+}
+
+// hits returns the pixels that each component shares with components of the other kind.
+func (o *overlaps) hits() (truth, predicted []int) {
+	truth, predicted = make([]int, len(o.truth)), make([]int, len(o.predicted))
+	for pair, n := range o.shared {
+		truth[pair[0]] += n
+		predicted[pair[1]] += n
+	}
+	return truth, predicted
+}
+
+// rates returns the sIoU of each true and the PPV of each predicted component that has pixels left. For a predicted
+// component p and the union K of all true components, PPV(p) = |p ∩ K| / |p|.
+func (o *overlaps) rates() (r componentRates) {
+	for _, v := range o.siou() {
+		if v >= 0 {
+			r.siou = append(r.siou, v)
+		}
+	}
+	_, hits := o.hits()
 	for p := 1; p < len(o.predicted); p++ {
 		if o.predicted[p] > 0 {
-			r.ppv = append(r.ppv, float64(hitPredicted[p])/float64(o.predicted[p]))
+			r.ppv = append(r.ppv, float64(hits[p])/float64(o.predicted[p]))
 		}
 	}
 	return r

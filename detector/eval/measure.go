@@ -11,10 +11,12 @@ import (
 // Options select what [Measure] computes in addition to the pooled metrics.
 type Options struct {
 	FPR        FPRConvention
-	Bootstrap  int  // number of subsets; 0: none
-	Binned     bool // round the scores: see [NewBinnedPool]
-	Components bool // compare components, which takes a second pass over the maps
-	Panels     bool // keep the best, the median and the worst image, which takes a second pass over the maps
+	Bootstrap  int    // number of subsets; 0: none
+	Draws      int    // number of draws of the images for the Spread; 0: none
+	Seed       uint64 // of the draws
+	Binned     bool   // round the scores: see [NewBinnedPool]
+	Components bool   // compare components, which takes a second pass over the maps
+	Panels     bool   // keep the best, the median and the worst image, which takes a second pass over the maps
 }
 
 // Measured is a row with the figures that a table does not show.
@@ -77,6 +79,11 @@ func Measure(
 			return nil, fmt.Errorf("bootstrap: %w", err)
 		}
 	}
+	if o.Draws > 0 {
+		if row.Spread, err = pool.Spread(ctx, o.Draws, o.Seed, o.FPR); err != nil {
+			return nil, fmt.Errorf("spread: %w", err)
+		}
+	}
 	out := &Measured{
 		Result: row, Curves: curves, Threshold: m.Threshold,
 		Histogram: pool.Histogram(curves.Low, curves.High, histogramBins),
@@ -84,15 +91,18 @@ func Measure(
 	if out.PerImage, err = perImage(d, pool, o.FPR); err != nil {
 		return nil, err
 	}
-	return out, revisit(ctx, d, out, visits, o)
+	return out, revisit(ctx, d, out, pool, visits, o)
 }
 
 // revisit makes the second pass over the maps, for figures that depend on the pooled metrics.
-func revisit(ctx context.Context, d *dataset.Dataset, out *Measured, visits dataset.Visits, o Options) error {
+func revisit(
+	ctx context.Context, d *dataset.Dataset, out *Measured, pool *Pool, visits dataset.Visits, o Options,
+) error {
 	if !o.Components && !o.Panels {
 		return nil
 	}
 	counter := NewComponentCounter(len(d.Items), out.Threshold, ComponentSizesOf(d.Name))
+	counter.binned = o.Binned
 	chosen := map[int]string{}
 	if o.Panels {
 		chosen = places(out.PerImage)
@@ -113,6 +123,9 @@ func revisit(ctx context.Context, d *dataset.Dataset, out *Measured, visits data
 	}
 	if o.Components {
 		r := counter.Result()
+		if r.ByArea, err = counter.byArea(pool, o.FPR); err != nil {
+			return err
+		}
 		out.Components = &r
 	}
 	for _, place := range []string{"best", "median", "worst"} {

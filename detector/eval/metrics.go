@@ -37,9 +37,7 @@ func (p *Pool) metrics(c *Curves) (Metrics, Curves, error) {
 	case negatives == 0:
 		return Metrics{}, Curves{}, ErrNoNegative
 	}
-	acc := accumulator{positives: float64(positives), negatives: float64(negatives), best: math.Inf(1)}
-	acc.window = append(acc.window, point{})
-	acc.near(point{}) // the curve starts at (0, 0)
+	acc := newAccumulator(positives, negatives)
 	if c == nil {
 		p.sweep(acc.add)
 	} else {
@@ -50,11 +48,14 @@ func (p *Pool) metrics(c *Curves) (Metrics, Curves, error) {
 		})
 		trace.close()
 	}
-	acc.near(acc.window[len(acc.window)-1])
-	if c == nil {
-		return acc.m, Curves{}, nil
+	m := acc.close()
+	if p.binned {
+		m.Threshold = lowestOf(m.Threshold)
 	}
-	return acc.m, *c, nil
+	if c == nil {
+		return m, Curves{}, nil
+	}
+	return m, *c, nil
 }
 
 // point is a point of the ROC curve, in pixels.
@@ -68,6 +69,19 @@ type accumulator struct {
 	window               []point // last two points of the curve, to detect collinear ones
 	best                 float64 // |TPR − 0.95| of the point of FPR95
 	reached              bool
+}
+
+func newAccumulator(positives, negatives int) *accumulator {
+	a := &accumulator{positives: float64(positives), negatives: float64(negatives), best: math.Inf(1)}
+	a.window = append(a.window, point{})
+	a.near(point{}) // the curve starts at (0, 0)
+	return a
+}
+
+// close returns the metrics after the last point.
+func (a *accumulator) close() Metrics {
+	a.near(a.window[len(a.window)-1])
+	return a.m
 }
 
 func (a *accumulator) add(key uint32, tp, fp int) {

@@ -28,6 +28,7 @@ type Result struct {
 	AUROC     float64    `json:"auroc"`
 	FPR95     float64    `json:"fpr95"`
 	Bootstrap *Bootstrap `json:"bootstrap,omitempty"`
+	Spread    *Spread    `json:"spread,omitempty"`
 	LatencyMS *Latency   `json:"latency_ms,omitempty"`
 	// Components are the component-level metrics. Binned reports that scores were rounded (--fast).
 	Components *Components `json:"components,omitempty"`

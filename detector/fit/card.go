@@ -44,5 +44,9 @@ func (r *run) card(old []byte, cal *detector.Calibration) []byte {
 	}
 	fmt.Fprintf(b, "%s\nOn %d frames %s%s. Default threshold %.2f deviations: in 95 %% of these frames nothing as large as an event reaches it.\n",
 		calibrationSection, r.result.CalibrationFrames, held, sources, cal.DefaultThreshold())
+	if c := r.result.Check; c != nil {
+		fmt.Fprintf(b, "\nCheck with things pasted into frames that took no part in the training: on %d frames AP %.1f, FPR95 %.1f at |T|=%d (seed %d).\n"+
+			"That compares fits on this footage; real anomalies are more varied.\n", c.Images, 100*c.AP, 100*c.FPR95, c.Timesteps, r.opt.Seed)
+	}
 	return b.Bytes()
 }

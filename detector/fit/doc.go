@@ -9,6 +9,9 @@
 // training. If the calibration fails after the training, Run writes a bundle without a calibration, which a fit that only
 // calibrates can complete.
 //
+// At its end a fit checks itself: package synth pastes things into held-back frames while they are read, and the finished
+// bundle is measured on their encodings. The AP compares fits on the same footage.
+//
 // Run writes its state to OUT.fit at least every 30 s. After a crash or a kill, the same command continues from that
 // state. A cancelled context ends the training early: Run calibrates the denoiser as it is and writes the bundle.
 package fit

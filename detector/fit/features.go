@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/detector/synth"
 	"github.com/oodcast/oodcast/ingest"
 	"github.com/oodcast/oodcast/models"
 )
@@ -29,6 +30,7 @@ type collector struct {
 	limit         time.Duration // how long each source is read at most; 0 reads to the end
 	report        func(Progress)
 	save          func() error // writes the state so far
+	paste         *synth.Generator
 
 	begun, saved, reported time.Time
 	from, at               time.Duration // times in all footage: start of the current source, current frame
@@ -47,6 +49,8 @@ type collected struct {
 	Sample   sample
 	Held     []detector.Encoding
 	Times    []time.Duration     // times of Held in the footage; one source after the other
+	Probes   []detector.Encoding // held-back frames with pasted things
+	Pasted   []pastedFrame       // of Probes
 	Spare    []detector.Encoding // plain encodings of the first training frames, used if the footage is too short to hold back any
 }
 
@@ -102,7 +106,9 @@ func (c *collector) frame(ctx context.Context, f *ingest.Frame) error {
 	r := rand.New(rand.NewPCG(c.cfg.Seed, uint64(index)+1))
 	var err error
 	if c.calibrateOnly || index/blockFrames%blocksPerFit == blocksPerFit-1 {
-		err = c.hold(ctx, f)
+		if err = c.probe(ctx, f, index); err == nil {
+			err = c.hold(ctx, f)
+		}
 	} else {
 		err = c.train(ctx, f, r)
 	}

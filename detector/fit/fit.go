@@ -100,7 +100,7 @@ func (r *run) run(ctx context.Context) error {
 	}
 	got.Sample.data = nil
 	// Calibrate even if the training was cancelled: it takes seconds, and the training would be lost without it.
-	cal, err := r.calibrate(context.WithoutCancel(ctx), got.Held, got.Times)
+	cal, err := r.calibrate(context.WithoutCancel(ctx), got)
 	if err != nil && !r.opt.CalibrateOnly {
 		return r.keep(err)
 	}
@@ -174,6 +174,9 @@ func (r *run) collect(ctx context.Context) (*collected, error) {
 		limit: r.opt.Duration, report: r.opt.Progress,
 	}
 	complete := false
+	if c.paste, err = pasting(r.opt.Seed); err != nil {
+		return nil, err
+	}
 	c.Sample = sample{channels: r.manifest.Encoder.Channels, limit: r.opt.MaxTokens, window: r.opt.window()}
 	if kept, done, err := readFeatures(path, r.key); err == nil {
 		c.collected, complete, r.result.Resumed = *kept, done, true
@@ -259,9 +262,8 @@ func (r *run) finish(net models.DenoiserConfig) error {
 	return nil
 }
 
-func (r *run) calibrate(
-	ctx context.Context, held []detector.Encoding, at []time.Duration,
-) (detector.Calibration, error) {
+// calibrate measures the held-back frames, and then checks the fit.
+func (r *run) calibrate(ctx context.Context, got *collected) (detector.Calibration, error) {
 	if r.opt.LSEWeight >= 0 {
 		r.manifest.Compound.LSEWeight = r.opt.LSEWeight
 	}
@@ -273,7 +275,13 @@ func (r *run) calibrate(
 	if err != nil {
 		return detector.Calibration{}, err
 	}
-	cal, err := calibrate(ctx, scorer, r.manifest, held, at, r.opt.Progress)
+	cal, err := calibrate(ctx, scorer, r.manifest, got.Held, got.Times, r.opt.Progress)
+	if err == nil && r.opt.Check > 0 {
+		if r.result.Check, err = check(scorer, r.manifest, cal, got, r.opt.Seed); err != nil { // the fit itself is complete
+			r.opt.Progress(Progress{Phase: Calibrate, Note: fmt.Sprintf("no check with pasted objects: %v", err)})
+			err = nil
+		}
+	}
 	return cal, errors.Join(err, scorer.Close())
 }
 
@@ -332,6 +340,9 @@ func (r *run) provenance() {
 	note := map[string]any{
 		"sources": r.opt.SourceNames, "frames": r.result.Frames, "calibration_frames": r.result.CalibrationFrames,
 		"tokens": r.result.Tokens, "seed": r.opt.Seed,
+	}
+	if c := r.result.Check; c != nil {
+		note["check"] = map[string]any{"images": c.Images, "ap": c.AP, "fpr95": c.FPR95, "timesteps": c.Timesteps, "seed": r.opt.Seed}
 	}
 	if r.opt.CalibrateOnly {
 		p["calibration"] = note

@@ -74,7 +74,7 @@ func score(t *testing.T, e *ort.Engine, f *ingest.Frame) *detector.Map {
 func TestInterruptedFitsEndTheSame(t *testing.T) {
 	dir := t.TempDir()
 	plain := quick(t, filepath.Join(dir, "plain"))
-	mustRun(t, plain)
+	check := mustRun(t, plain).Check
 	want := readFile(t, filepath.Join(plain.Out, models.DenoiserFile))
 
 	opt := quick(t, filepath.Join(dir, "broken"))
@@ -117,6 +117,9 @@ func TestInterruptedFitsEndTheSame(t *testing.T) {
 	}
 	if got := readFile(t, filepath.Join(opt.Out, models.DenoiserFile)); got != want {
 		t.Error("the interrupted fit has other weights than the uninterrupted one")
+	}
+	if res.Check == nil || *res.Check != *check {
+		t.Errorf("the interrupted fit has the check %+v, the uninterrupted one %+v", res.Check, check)
 	}
 }
 

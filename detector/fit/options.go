@@ -65,6 +65,8 @@ type Config struct {
 	// LSEWeight is the weight of the segmenter's uncertainty in the bundle; a negative value keeps that of the given
 	// bundle. Default -1.
 	LSEWeight float64 `yaml:"lse_weight"`
+	// Check is the number of held-back frames into which things are pasted to check the fit; 0 is none. Default 20.
+	Check int `yaml:"check"`
 	// Checkpoint is the time between two writes of the state, at most 30 s. Default 20 s.
 	Checkpoint time.Duration `yaml:"checkpoint"`
 }
@@ -91,6 +93,7 @@ func DefaultConfig() Config {
 		Steps: 1500, Batch: 1024, LR: 1e-3, WeightDecay: 0.01, Seed: 1, Focus: 0.8, Denoiser: MLP,
 		Blocks: [3]int{2, 0, 2}, Normalise: models.NormalisePerChannel, Groups: 1,
 		Scales: []float64{1}, Jitter: true, MaxFrames: 400, MaxTokens: 400_000, MaxCalibration: 120, LSEWeight: -1,
+		Check:      20,
 		Checkpoint: 20 * time.Second,
 	}
 }
@@ -146,6 +149,9 @@ func (c Config) Validate() error {
 		if n.v < 1 {
 			bad(n.key, n.v, "1 or more")
 		}
+	}
+	if c.Check < 0 || c.Check > 1000 {
+		bad("check", c.Check, "0 to 1000")
 	}
 	if len(c.Scales) == 0 {
 		bad("scales", "none", "at least one")
@@ -208,6 +214,7 @@ type Result struct {
 	Provider          string  `json:"provider"`
 	Threshold         float32 `json:"threshold"`
 	Timesteps         []int   `json:"timesteps"`
+	Check             *Check  `json:"check,omitempty"`
 }
 
 // ErrNoFrames means that the sources had no frames, or too few to train on.

@@ -20,7 +20,7 @@ import (
 const (
 	featuresFile = "features.bin"
 	trainingFile = "training.bin"
-	stateMagic   = "oodcast fit 2\n"
+	stateMagic   = "oodcast fit 3\n"
 )
 
 // errState means that a state file is missing, damaged, or from another fit. Run ignores such files.

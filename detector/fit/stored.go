@@ -8,13 +8,14 @@ import (
 )
 
 // storedFeatures is the header of features.bin. The lists after it are the sample, and then the features, the uncertainty,
-// the colours and what no class claims of each kept frame.
+// the colours and what no class claims of each kept frame: of Held, of Probes and of Spare.
 type storedFeatures struct {
 	Key                                        string
 	Complete                                   bool
 	Index, Encoded, Stride, Training, HeldBack int
 	Channels, Limit, Seen, Window              int
-	Held, Spare                                []frameSize
+	Held, Probes, Spare                        []frameSize
+	Pasted                                     []pastedFrame   // of Probes
 	Times                                      []time.Duration // times of Held
 }
 
@@ -35,10 +36,10 @@ func writeFeatures(path, key string, c *collected, complete bool) error {
 	h := storedFeatures{
 		Key: key, Complete: complete, Index: c.Index, Encoded: c.Encoded, Stride: c.Stride, Training: c.Training,
 		HeldBack: c.HeldBack, Channels: c.Sample.channels, Limit: c.Sample.limit, Seen: c.Sample.seen, Window: c.Sample.window,
-		Held: sizes(c.Held), Spare: sizes(c.Spare), Times: c.Times,
+		Held: sizes(c.Held), Probes: sizes(c.Probes), Spare: sizes(c.Spare), Times: c.Times, Pasted: c.Pasted,
 	}
 	lists := [][]float32{c.Sample.data}
-	for _, group := range [][]detector.Encoding{c.Held, c.Spare} {
+	for _, group := range [][]detector.Encoding{c.Held, c.Probes, c.Spare} {
 		for _, e := range group {
 			lists = append(lists, e.Features, e.LSE, e.Guide, e.Unclaimed)
 		}
@@ -52,12 +53,13 @@ func readFeatures(path, key string) (c *collected, complete bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	if h.Key != key || len(lists) != 1+4*len(h.Held)+4*len(h.Spare) || len(h.Times) != len(h.Held) {
+	if h.Key != key || len(lists) != 1+4*(len(h.Held)+len(h.Probes)+len(h.Spare)) || len(h.Times) != len(h.Held) ||
+		len(h.Pasted) != len(h.Probes) {
 		return nil, false, fmt.Errorf("%w: %s belongs to another fit", errState, path)
 	}
 	c = &collected{
 		Index: h.Index, Encoded: h.Encoded, Stride: h.Stride, Training: h.Training, HeldBack: h.HeldBack,
-		Times:  h.Times,
+		Times: h.Times, Pasted: h.Pasted,
 		Sample: sample{channels: h.Channels, limit: h.Limit, seen: h.Seen, window: h.Window, data: lists[0]},
 	}
 	lists = lists[1:]
@@ -76,15 +78,16 @@ func readFeatures(path, key string) (c *collected, complete bool, err error) {
 		lists = lists[4:]
 		return e, err
 	}
-	for i, s := range append(append([]frameSize{}, h.Held...), h.Spare...) {
-		e, err := take(s)
-		if err != nil {
-			return nil, false, err
-		}
-		if i < len(h.Held) {
-			c.Held = append(c.Held, e)
-		} else {
-			c.Spare = append(c.Spare, e)
+	for _, group := range []struct {
+		sizes []frameSize
+		into  *[]detector.Encoding
+	}{{h.Held, &c.Held}, {h.Probes, &c.Probes}, {h.Spare, &c.Spare}} {
+		for _, size := range group.sizes {
+			e, err := take(size)
+			if err != nil {
+				return nil, false, err
+			}
+			*group.into = append(*group.into, e)
 		}
 	}
 	return c, h.Complete, nil

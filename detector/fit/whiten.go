@@ -58,8 +58,7 @@ func (r *run) whiten(got *collected) (err error) {
 		return err
 	}
 	got.Sample.channels = p.Rows()
-	for i := range got.Held {
-		e := &got.Held[i]
+	for _, e := range got.encodings() {
 		if e.Features, err = project(product, p, e.Features); err != nil {
 			return err
 		}

@@ -72,6 +72,12 @@ func (e *Engine) NewDetector(cfg detector.Config) (*detector.Detector, error) {
 	return detector.New(e.Encoder, e.Scorer, e.manifest, e.cal, string(e.Provider()), cfg)
 }
 
+// NewVariant is NewDetector with other settings of the bundle, which its calibration must allow, and with a scorer that
+// gives the scores of the engine's.
+func (e *Engine) NewVariant(m models.Manifest, s detector.Scorer, cfg detector.Config) (*detector.Detector, error) {
+	return detector.New(e.Encoder, s, m, e.cal, string(e.Provider()), cfg)
+}
+
 // ScorerConfig returns the configuration of the engine's scorer, for other scorers with the same denoiser.
 func (e *Engine) ScorerConfig() ScorerConfig { return e.scorer }
 

@@ -1,5 +1,6 @@
 // Package opencv does with OpenCV, through GoCV, what needs OpenCV: it reads cameras and GStreamer pipelines ([Capture]), reads
-// and writes pictures ([Picture], [ReadImage], [WriteImage]), scales them ([Scale]) and writes video ([VideoWriter]). Network
+// and writes pictures ([Picture], [ReadImage], [WriteImage]), scales them ([Scale]), cuts things out of them ([CutOut]) and writes
+// video ([VideoWriter]). Network
 // streams and video files are read by package ffmpeg; package source chooses between the two.
 //
 // It is the only package that links OpenCV, and no OpenCV type leaves it: frames are ingest.Frame, pixels are packed RGB

@@ -90,7 +90,16 @@ func (e *Evaluator) openEngine() (err error) {
 		cfg.Part, cfg.Timesteps = part, detector.Timesteps(n)
 		return e.engine.NewDetector(cfg)
 	}
-	e.kit.Denoising = e.denoising
+	e.kit.Denoising, e.kit.Scorer = e.denoising, e.engine.Scorer
+	e.kit.Variant = func(settings []string, s detector.Scorer, n int) (*detector.Detector, error) {
+		m, err := e.bundle.Override(settings...)
+		if err != nil {
+			return nil, err
+		}
+		cfg := detector.DefaultConfig()
+		cfg.Timesteps = detector.Timesteps(n)
+		return e.engine.NewVariant(m, s, cfg)
+	}
 	return nil
 }
 
@@ -119,6 +128,11 @@ func (e *Evaluator) Rows(methods []string, timesteps []int) ([]method.Row, error
 	return method.NewRows(&e.kit, methods, timesteps)
 }
 
+// Variants makes a row for each list of settings, as [method.NewVariants] does.
+func (e *Evaluator) Variants(variants [][]string, timesteps int) ([]method.Row, error) {
+	return method.NewVariants(&e.kit, variants, timesteps)
+}
+
 // Encode encodes an image at the working size that the detector would choose. It neither keeps nor releases the frame. The
 // result is valid until the next call.
 func (e *Evaluator) Encode(ctx context.Context, f *ingest.Frame) (*detector.Encoding, error) {
@@ -139,7 +153,11 @@ func (e *Evaluator) Dataset(
 	for i, r := range rows {
 		row := e.result(d, r)
 		row.LatencyMS = eval.NewLatency(maps.Milliseconds(i))
-		measured, err := eval.Measure(ctx, d, row, maps.Visits(i), o)
+		opts := o
+		if r.Trial {
+			opts.Components, opts.Panels, opts.Bootstrap, opts.Draws = false, false, 0, 0
+		}
+		measured, err := eval.Measure(ctx, d, row, maps.Visits(i), opts)
 		if err != nil {
 			return nil, err
 		}

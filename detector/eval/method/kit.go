@@ -14,6 +14,11 @@ type Kit struct {
 	Detector func(part string, n int) (*detector.Detector, error)
 	// Denoising makes the scorer of NoiseError or ReconstructionError. The owner of the kit closes the scorer.
 	Denoising func(score string) (detector.Scorer, error)
+	// Variant makes the detector of the compound map with other settings of the bundle and another scorer, at |T| = n; nil:
+	// there is no denoiser.
+	Variant func(settings []string, s detector.Scorer, n int) (*detector.Detector, error)
+	// Scorer is the one of the denoiser; nil: there is no denoiser. The owner of the kit closes it.
+	Scorer    detector.Scorer
 	Order     []int      // timesteps of the bundle: |T| = n takes the first n
 	Classes   []string   // of the segmenter
 	Reference *Reference // normal footage; nil: none

@@ -69,7 +69,12 @@ func (e Estimate) String() string {
 		fmt.Fprintf(&b, "%d more images take about %s; ", e.Images-1, about(e.Left))
 	}
 	b.WriteString("an image takes")
+	trials := 0
 	for i, r := range e.Rows {
+		if r.Trial {
+			trials++
+			continue
+		}
 		if i > 0 {
 			b.WriteString(",")
 		}
@@ -77,6 +82,9 @@ func (e Estimate) String() string {
 		if r.Timesteps > 0 {
 			fmt.Fprintf(&b, " |T|=%d", r.Timesteps)
 		}
+	}
+	if trials > 0 {
+		fmt.Fprintf(&b, "; %d settings to choose from share the denoiser", trials)
 	}
 	return b.String()
 }

@@ -51,6 +51,7 @@ type page struct {
 	OODShare        float64
 	First, Binned   bool // FPR at the first TPR ≥ 0.95; rounded scores
 	Components      *eval.Components
+	Areas           bool // some row has components by area
 	HasBootstrap    bool
 	HasLatency      bool
 	Rows            []tableRow
@@ -110,6 +111,7 @@ func newPage(rows []*eval.Measured, o Options) *page {
 	}
 	for _, r := range rows {
 		p.HasBootstrap = p.HasBootstrap || r.Bootstrap != nil
+		p.Areas = p.Areas || r.Components != nil && len(r.Components.ByArea) > 0
 		p.HasLatency = p.HasLatency || r.LatencyMS != nil
 	}
 	p.best = bestRows(rows)

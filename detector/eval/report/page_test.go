@@ -82,6 +82,7 @@ func TestPage(t *testing.T) {
 	for _, want := range []string{
 		"<b>best</b>", "<b>median</b>", "<b>worst</b>", "dood, |T| = 5", "What |T| buys", "im &lt;0&gt;",
 		fmt.Sprintf("<td class=\"best\">%.1f</td>", 100*rows[1].AP), "SegmentMeIfYouCan", "±",
+		"By size of the object", "<td>small</td><td>0–32</td><td>4</td>",
 	} {
 		if !strings.Contains(html, want) {
 			t.Errorf("the page lacks %q", want)
@@ -107,7 +108,7 @@ func TestPageOfScores(t *testing.T) {
 	m := measured(t, eval.Result{Method: "scores"}, 1)
 	m.Components, m.Bootstrap, m.Panels = nil, nil, nil
 	html := page(t, m)
-	for _, absent := range []string{"What |T| buys", "ms p50", "sIoU", "<img", "±", "bundle"} {
+	for _, absent := range []string{"What |T| buys", "ms p50", "sIoU", "<img", "±", "bundle", "By size"} {
 		if strings.Contains(html, absent) {
 			t.Errorf("the page has %q", absent)
 		}

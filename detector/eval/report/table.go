@@ -3,13 +3,15 @@ package report
 import (
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/oodcast/oodcast/detector/eval"
 	"github.com/oodcast/oodcast/detector/eval/stream"
 )
 
-// WriteTable prints rows as a text table, rates in percent. It has the columns of components if a row has components.
+// WriteTable prints rows as a text table, rates in percent. It has the columns of components if a row has components: S, M
+// and L are the AP of small, medium and large ones.
 func WriteTable(w io.Writer, rows []*eval.Measured) error {
 	components := false
 	for _, r := range rows {
@@ -18,16 +20,16 @@ func WriteTable(w io.Writer, rows []*eval.Measured) error {
 	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprint(t, "dataset\tmethod\t|T|\timages\tAP\tAUROC\tFPR95\t")
 	if components {
-		fmt.Fprint(t, "sIoU\tPPV\tF1\t")
+		fmt.Fprint(t, "sIoU\tPPV\tF1\tAP S\tAP M\tAP L\t")
 	}
 	fmt.Fprintln(t, "ms\t")
 	for _, r := range rows {
 		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%.1f\t%.1f\t%.1f\t",
 			r.Dataset, r.Method, r.Timesteps, r.Images, 100*r.AP, 100*r.AUROC, 100*r.FPR95)
 		if c := r.Components; c != nil {
-			fmt.Fprintf(t, "%.1f\t%.1f\t%.1f\t", 100*c.SIoU, 100*c.PPV, 100*c.F1)
+			fmt.Fprintf(t, "%.1f\t%.1f\t%.1f\t%s\t", 100*c.SIoU, 100*c.PPV, 100*c.F1, strings.Join(areaAPs(c), "\t"))
 		} else if components {
-			fmt.Fprint(t, "-\t-\t-\t")
+			fmt.Fprint(t, "-\t-\t-\t-\t-\t-\t")
 		}
 		if r.LatencyMS != nil {
 			fmt.Fprintf(t, "%.0f\t\n", r.LatencyMS.P50)
@@ -36,6 +38,19 @@ func WriteTable(w io.Writer, rows []*eval.Measured) error {
 		}
 	}
 	return t.Flush()
+}
+
+// areaAPs returns the AP of each class of area in percent, - for a class without components.
+func areaAPs(c *eval.Components) []string {
+	var list []string
+	for _, class := range eval.AreaClasses() {
+		text := "-"
+		if a := c.Area(class.Class); a != nil {
+			text = percent(a.AP)
+		}
+		list = append(list, text)
+	}
+	return list
 }
 
 // WriteStreamTable prints the rows of a stream as two text tables: pixels and steadiness, then the events at each
