@@ -58,7 +58,8 @@ func TestParameterSetsAreRepeated(t *testing.T) {
 	}
 }
 
-// TestKeyFramesTooFarApart keeps a stream unfit for good once two key frames were too far apart, until it is another one.
+// TestKeyFramesTooFarApart has a stream whose key frames are too far apart for once: it suits again after some that are not, or
+// when it is another stream.
 func TestKeyFramesTooFarApart(t *testing.T) {
 	w, h := &watch{}, readHead(stream(t))
 	w.learn(h)
@@ -77,13 +78,26 @@ func TestKeyFramesTooFarApart(t *testing.T) {
 	if f := w.format(0, 0); f.Unfit != unfitSlow {
 		t.Errorf("after a long pause: %+v", f)
 	}
+	at = at.Add(2 * slowest)
+	for i := range regular - 1 { // the first one came late
+		if f := w.format(0, 0); f.Unfit != unfitSlow {
+			t.Errorf("after %d key frames in time: %+v", i, f)
+		}
+		at = at.Add(time.Second)
+		w.count(true, at)
+	}
+	if f := w.format(0, 0); f.Unfit != "" {
+		t.Errorf("when they come in time again: %+v", f)
+	}
+	at = at.Add(2 * slowest)
+	w.count(true, at)
 	w.told = w.format(0, 0)
 	other := readHead(stream(t, "-vf", "scale=96:64"))
 	if !w.learn(other) {
 		t.Error("another size is no change")
 	}
-	w.count(true, at.Add(3*slowest))
-	w.count(true, at.Add(3*slowest+time.Second))
+	w.count(true, at.Add(time.Second))
+	w.count(true, at.Add(2*time.Second))
 	if f := w.format(0, 0); f.Unfit != "" || f.Profile == 0 {
 		t.Errorf("as another stream: %+v", f)
 	}

@@ -46,6 +46,9 @@ type Unit struct {
 // first picture, and after a loss.
 const slowest = 5 * time.Second
 
+// regular is the number of key frames that are to come in time after a longer pause.
+const regular = 4
+
 // The reasons for which a stream does not suit.
 const (
 	unfitReordered  = "pictures are not sent in the order in which they are shown (B-frames)"
@@ -58,7 +61,7 @@ const (
 type watch struct {
 	tap      Tap
 	sps, pps []byte // the newest parameter sets, with start codes
-	keys     int    // IDR pictures that have come with these parameter sets
+	keys     int    // IDR pictures that have come with these parameter sets, or since they were too far apart
 	lastKey  time.Time
 	slow     bool   // key frames are too far apart
 	told     Format // what the tap has been told
@@ -164,11 +167,12 @@ func (w *watch) complete() bool { return len(w.sps) >= startCode+4 && len(w.pps)
 // count counts a picture.
 func (w *watch) count(idr bool, now time.Time) {
 	if !w.lastKey.IsZero() && now.Sub(w.lastKey) > slowest {
-		w.slow = true
+		w.slow, w.keys = true, 0
 	}
 	if idr && w.complete() {
 		w.keys++
 		w.lastKey = now
+		w.slow = w.slow && w.keys < regular
 	}
 }
 
