@@ -2,7 +2,6 @@ package preview
 
 import (
 	"bytes"
-	"context"
 	"net/http"
 	"sync"
 	"time"
@@ -180,9 +179,7 @@ func (r *relays) pass(u *ingest.AccessUnit) {
 			v.tried()
 		}
 		if v.passing {
-			_ = v.units.Put(context.Background(), unit{ // never waits; closed is no error
-				h264: true, key: u.Key, seq: u.Seq, time: u.Time, read: u.Read, data: u.Data,
-			})
+			v.put(unit{h264: true, key: u.Key, seq: u.Seq, time: u.Time, read: u.Read, data: u.Data})
 		}
 	}
 }
@@ -200,7 +197,7 @@ func (r *relays) encoded(u unit) {
 			data = bytes.Clone(u.data) // the encoder uses its memory again
 		}
 		u.data = data
-		_ = v.units.Put(context.Background(), u)
+		v.put(u)
 	}
 }
 

@@ -12,13 +12,14 @@ import (
 	"github.com/pion/rtp"
 	"github.com/pion/rtp/codecs"
 	"github.com/pion/webrtc/v4"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/oodcast/oodcast/pipeline/queue"
 )
 
-// What waits for one viewer at most: 2 s of pictures at 30 per second, and the memory of a few large key frames.
+// What waits for one viewer at most: a second of pictures at 30 per second, and the memory of a few large key frames.
 const (
-	relayPictures = 60
+	relayPictures = 30
 	relayBytes    = 8 << 20
 )
 
@@ -43,7 +44,11 @@ type relay struct {
 	bound  chan struct{} // closed when out is set
 	closed chan struct{}
 	once   sync.Once
-	out    struct {
+
+	sent, skipped prometheus.Counter
+	age           prometheus.Observer
+
+	out struct {
 		webrtc.TrackLocalWriter
 		ssrc      webrtc.SSRC
 		h264, vp8 webrtc.PayloadType
@@ -58,10 +63,27 @@ type relay struct {
 }
 
 func newRelay(s *stream, o *offer, end func()) *relay {
+	camera := s.cam.Name()
 	return &relay{
-		s: s, fmtp: o.h264.fmtp, vp8: o.vp8 != nil, end: end, bound: make(chan struct{}), closed: make(chan struct{}),
+		sent: s.metrics.pictures.WithLabelValues(camera, "sent"), skipped: s.metrics.pictures.WithLabelValues(camera, "skipped"),
+		age: s.metrics.age.WithLabelValues(camera, "passthrough"),
+		s:   s, fmtp: o.h264.fmtp, vp8: o.vp8 != nil, end: end, bound: make(chan struct{}), closed: make(chan struct{}),
 		units: queue.New(relayPictures, queue.DropOldest, nil, queue.Bytes(relayBytes, func(u unit) int { return len(u.data) })),
 	}
+}
+
+// put queues a picture and never waits. A viewer for whom too much waits loses all of it, so that it is not late for ever, and
+// goes on with the next key frame.
+func (v *relay) put(u unit) {
+	if v.units.Len() == relayPictures || v.units.Bytes()+len(u.data) > relayBytes {
+		for ok := true; ok; {
+			var lost unit
+			if lost, ok = v.units.TryGet(); ok && lost.h264 {
+				v.skipped.Inc()
+			}
+		}
+	}
+	_ = v.units.Put(context.Background(), u) // the viewer may have left
 }
 
 // codec names what the viewer gets at first. A nil relay is that of a viewer of VP8.
@@ -127,9 +149,6 @@ func (v *relay) run() {
 		vp8:  codecs.VP8Payloader{EnablePictureID: true},
 	}
 	var follow order
-	camera := v.s.cam.Name()
-	sent, skipped := v.s.metrics.pictures.WithLabelValues(camera, "sent"), v.s.metrics.pictures.WithLabelValues(camera, "skipped")
-	age := v.s.metrics.age.WithLabelValues(camera, "passthrough")
 	for u := range v.units.All(context.Background()) { // until it is closed
 		fits, gap := follow.next(u)
 		if gap && !u.h264 {
@@ -137,7 +156,7 @@ func (v *relay) run() {
 		}
 		if !fits {
 			if u.h264 {
-				skipped.Inc()
+				v.skipped.Inc()
 			}
 			continue
 		}
@@ -145,8 +164,8 @@ func (v *relay) run() {
 			v.s.log.Debug("viewer", "err", err)
 		}
 		if u.h264 {
-			sent.Inc()
-			age.Observe(time.Since(u.read).Seconds())
+			v.sent.Inc()
+			v.age.Observe(time.Since(u.read).Seconds())
 		}
 	}
 }

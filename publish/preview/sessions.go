@@ -27,7 +27,7 @@ var (
 type sessions struct {
 	log       *slog.Logger
 	handshake time.Duration // for a viewer to connect
-	api       *webrtc.API // for viewers of VP8
+	api       *webrtc.API   // for viewers of VP8
 	settings  webrtc.SettingEngine
 	media     io.Closer // the UDP socket
 	peer      webrtc.Configuration
