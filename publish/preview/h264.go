@@ -15,6 +15,7 @@ const (
 	constrainedBaseline
 	mainProfile
 	highProfile
+	predictiveProfile // high 4:4:4 predictive: Chromium names it where it decodes without a graphics card, instead of high
 )
 
 // profileOf returns the profile that profile_idc and the constraint flags mean (RFC 6184, table 5). What baseline has beyond
@@ -28,9 +29,17 @@ func profileOf(idc, constraints byte) int {
 		return mainProfile
 	case idc == 100:
 		return highProfile
+	case idc == 244:
+		return predictiveProfile
 	default:
 		return noProfile
 	}
+}
+
+// passableProfile reports whether WebRTC has viewers for what a camera sends: 4:2:0 of 8 bits.
+func passableProfile(c ingest.Coding) bool {
+	p := profileOf(c.Profile, c.Constraints)
+	return p != noProfile && p != predictiveProfile
 }
 
 // takenAs returns the profile as which a viewer whose offer has these format parameters takes the camera's H.264; noProfile when
@@ -49,8 +58,8 @@ func takenAs(fmtp string, c ingest.Coding) int {
 	if values["level-asymmetry-allowed"] != "1" && c.Level > id[2] {
 		return noProfile
 	}
-	camera, viewer := profileOf(c.Profile, c.Constraints), profileOf(id[0], id[1])
-	if camera == noProfile || viewer < camera {
+	viewer := profileOf(id[0], id[1])
+	if !passableProfile(c) || viewer < profileOf(c.Profile, c.Constraints) {
 		return noProfile
 	}
 	return viewer

@@ -18,8 +18,8 @@ func (s *Server) Coding(c ingest.Coding) {
 	switch {
 	case c.Unfit != "":
 		st.log.Info("the camera's H.264 is not passed on", "reason", c.Unfit)
-	case c.Fit() && profileOf(c.Profile, c.Constraints) == noProfile:
-		st.log.Info("the camera's H.264 is not passed on", "reason", "WebRTC does not know its profile", "profile", c.Profile)
+	case c.Fit() && !passableProfile(c):
+		st.log.Info("the camera's H.264 is not passed on", "reason", "its profile is none that viewers take", "profile", c.Profile)
 	case c.Fit():
 		st.log.Debug("the camera's H.264 is passed on to viewers who take it", "profile", c.Profile, "level", c.Level)
 	}

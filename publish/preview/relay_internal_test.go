@@ -188,7 +188,9 @@ func TestProfiles(t *testing.T) {
 		{any + "42e01f", camera(77, 0x80, 31), constrainedBaseline},
 		{any + "4d001f", camera(100, 0, 31), noProfile},
 		{any + "64001f", camera(110, 0, 31), noProfile}, // 10 bits
-		{any + "f4001f", camera(66, 0xC0, 31), noProfile},
+		{any + "f4001f", camera(100, 0, 31), predictiveProfile},
+		{any + "f4001f", camera(244, 0, 31), noProfile}, // 4:4:4
+		{any + "6e001f", camera(66, 0xC0, 31), noProfile},
 		{any + "nonsense", camera(66, 0xC0, 31), noProfile},
 		{any + "42", camera(66, 0xC0, 31), noProfile},
 		{any + "42e01f", camera(0, 0, 0), noProfile},
