@@ -15,11 +15,12 @@ import (
 // streamMPEG lets the program ffmpeg encode one picture per tick as H.264 or H.265 and forwards the RTP packets that come
 // back. The only faults that it supports are Stall and NoKeys.
 func (s *RTSPServer) streamMPEG() error {
-	packets, err := net.ListenPacket("udp", anyPort)
+	packets, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		return err
 	}
 	defer func() { _ = packets.Close() }()
+	_ = packets.SetReadBuffer(4 << 20) // for a busy machine; the system may give less
 	s.wg.Go(func() { s.forward(packets) })
 	for i := 0; err == nil && !s.stopping(); {
 		i, err = s.encodeMPEG(i, packets.LocalAddr())
@@ -122,17 +123,20 @@ func (s *RTSPServer) encodeMPEG(i int, to net.Addr) (next int, err error) {
 type renumber struct {
 	step         uint32 // of the timestamp, from picture to picture
 	from         uint32 // the encoder's SSRC
-	seq          uint16
+	seq, their   uint16 // ours and theirs of the last packet: what gets lost on the way to us stays lost
 	offset, last uint32 // of the timestamp
 	begun        bool
 }
 
 func (r *renumber) packet(p *rtp.Packet) {
-	if r.begun && p.SSRC != r.from {
-		r.offset = r.last + r.step - p.Timestamp
+	if p.SSRC != r.from {
+		r.their = p.SequenceNumber - 1
+		if r.begun {
+			r.offset = r.last + r.step - p.Timestamp
+		}
 	}
-	r.begun, r.from = true, p.SSRC
-	r.seq++
+	r.seq += p.SequenceNumber - r.their
+	r.begun, r.from, r.their = true, p.SSRC, p.SequenceNumber
 	p.Timestamp += r.offset
 	p.SSRC, p.SequenceNumber, r.last = 4242, r.seq, p.Timestamp
 }

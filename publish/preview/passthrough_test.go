@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"os/exec"
 	"slices"
@@ -31,6 +32,7 @@ import (
 // tappedCoding is a tap that remembers what the camera sends.
 type tappedCoding struct {
 	ingest.Tap
+	source *ingest.Supervisor
 	mu     sync.Mutex
 	coding ingest.Coding
 }
@@ -63,6 +65,7 @@ func connect(t testing.TB, s *preview.Server, cam *camera, server *ingesttest.RT
 	sup := ingest.NewSupervisor(src, cfg.Reconnect, func(st ingest.Status) {
 		cam.set(func(c *schema.Status) { c.State = string(st.State) })
 	}, 1)
+	tap.source = sup
 	ctx, stop := context.WithCancel(context.Background())
 	var run sync.WaitGroup
 	run.Go(func() {
@@ -97,6 +100,7 @@ type taker struct {
 	reply  reply
 	answer string
 	ask    atomic.Bool // for a key frame after every picture
+	later  atomic.Bool // VP8 is decoded later
 
 	mu struct {
 		sync.Mutex
@@ -105,7 +109,8 @@ type taker struct {
 		vp8     []vp8test.Picture
 		order   []string // the codecs, one entry for each change
 		faults  []string
-		packets int
+		frames  [][]byte    // of VP8 that is decoded later
+		arrived []time.Time // when they were complete
 	}
 }
 
@@ -137,7 +142,7 @@ func play(t testing.TB, s *preview.Server, path string, takes ...webrtc.RTPCodec
 			t.Fatal(err)
 		}
 	}
-	pc, err := webrtc.NewAPI(webrtc.WithMediaEngine(media)).NewPeerConnection(webrtc.Configuration{})
+	pc, err := webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithSettingEngine(roomy(t))).NewPeerConnection(webrtc.Configuration{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,64 +181,123 @@ func play(t testing.TB, s *preview.Server, path string, takes ...webrtc.RTPCodec
 	return p
 }
 
-// read takes the packets of both codecs apart until the track ends.
+// roomy returns settings with a socket that holds key frames on a busy machine.
+func roomy(t testing.TB) webrtc.SettingEngine {
+	t.Helper()
+	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.SetReadBuffer(4 << 20); err != nil {
+		t.Fatal(err)
+	}
+	mux := webrtc.NewICEUDPMux(nil, conn)
+	t.Cleanup(func() { _ = mux.Close() })
+	s := webrtc.SettingEngine{}
+	s.SetICEUDPMux(mux)
+	s.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
+	s.SetIncludeLoopbackCandidate(true)
+	return s
+}
+
+// read takes the packets of both codecs apart until the track ends. On a busy machine the socket may overflow: then pictures are
+// left out up to the next key frame.
 func (p *taker) read(tr *webrtc.TrackRemote) {
 	dec, err := vp8test.NewDecoder()
 	if err != nil {
 		return
 	}
 	defer dec.Close()
-	var (
-		h264        codecs.H264Packet
-		unit, frame []byte
-		last        *rtp.Packet
-	)
+	var last *rtp.Packet
+	picture := assembly{}
 	for {
 		pkt, _, err := tr.ReadRTP()
 		if err != nil {
 			return
 		}
 		now := time.Now()
-		p.mu.Lock()
-		p.mu.packets++
-		if last != nil && (pkt.SequenceNumber != last.SequenceNumber+1 || int32(pkt.Timestamp-last.Timestamp) < 0 || pkt.SSRC != last.SSRC) {
-			p.mu.faults = append(p.mu.faults, fmt.Sprintf("packet %d at %d after %d at %d", pkt.SequenceNumber, pkt.Timestamp, last.SequenceNumber, last.Timestamp))
+		if last != nil {
+			if int16(pkt.SequenceNumber-last.SequenceNumber) <= 0 {
+				continue // sent again, too late for us
+			}
+			p.compare(last, pkt)
 		}
-		codec := "H264"
-		if pkt.PayloadType == 96 {
-			codec = "VP8"
-		}
-		if n := len(p.mu.order); n == 0 || p.mu.order[n-1] != codec {
-			p.mu.order = append(p.mu.order, codec)
-		}
+		picture.add(pkt, last != nil && pkt.SequenceNumber != last.SequenceNumber+1)
 		last = pkt
-		if codec == "VP8" {
-			var part codecs.VP8Packet
-			if b, err := part.Unmarshal(pkt.Payload); err == nil {
-				frame = append(frame, b...)
-			}
-			if pkt.Marker {
-				if pic, err := dec.Decode(frame); err == nil {
-					p.mu.vp8 = append(p.mu.vp8, pic)
-				} else {
-					p.mu.faults = append(p.mu.faults, err.Error())
-				}
-				frame = frame[:0]
-			}
-		} else {
-			b, err := h264.Unmarshal(pkt.Payload)
-			if err != nil {
-				p.mu.faults = append(p.mu.faults, err.Error())
-			}
-			if unit = append(unit, b...); pkt.Marker {
-				p.mu.h264, p.mu.times = append(p.mu.h264, unit...), append(p.mu.times, now)
-				unit = unit[:0]
-			}
+		if !pkt.Marker {
+			continue
 		}
-		p.mu.Unlock()
-		if p.ask.Load() && pkt.Marker {
+		p.show(&picture, dec, now)
+		if p.ask.Load() {
 			_ = p.pc.WriteRTCP([]rtcp.Packet{&rtcp.PictureLossIndication{MediaSSRC: uint32(tr.SSRC())}})
 		}
+	}
+}
+
+// compare checks that two packets belong to one RTP stream.
+func (p *taker) compare(a, b *rtp.Packet) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if b.SSRC != a.SSRC || b.SequenceNumber-a.SequenceNumber > 2000 || int32(b.Timestamp-a.Timestamp) < 0 {
+		p.mu.faults = append(p.mu.faults, fmt.Sprintf("packet %d at %d of %d after %d at %d of %d",
+			b.SequenceNumber, b.Timestamp, b.SSRC, a.SequenceNumber, a.Timestamp, a.SSRC))
+	}
+}
+
+// assembly makes pictures of packets.
+type assembly struct {
+	h264   codecs.H264Packet
+	codec  string
+	data   []byte
+	broken bool // something is missing since the last key frame
+	fault  error
+}
+
+func (a *assembly) add(pkt *rtp.Packet, gap bool) {
+	codec := "H264"
+	if pkt.PayloadType == 96 {
+		codec = "VP8"
+	}
+	if gap || codec != a.codec {
+		a.broken, a.h264, a.data = true, codecs.H264Packet{}, nil
+	}
+	a.codec = codec
+	var b []byte
+	if codec == "VP8" {
+		var part codecs.VP8Packet
+		if b, a.fault = part.Unmarshal(pkt.Payload); a.broken && part.S == 1 && part.PID == 0 && len(b) > 0 && b[0]&1 == 0 {
+			a.broken, a.data = false, nil
+		}
+	} else if b, a.fault = a.h264.Unmarshal(pkt.Payload); a.broken && bytes.HasPrefix(b, []byte{0, 0, 0, 1, 0x67}) {
+		a.broken, a.data = false, nil
+	}
+	a.data = append(a.data, b...)
+}
+
+// show takes note of a whole picture.
+func (p *taker) show(a *assembly, dec *vp8test.Decoder, now time.Time) {
+	data := a.data
+	a.data = nil
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n := len(p.mu.order); n == 0 || p.mu.order[n-1] != a.codec {
+		p.mu.order = append(p.mu.order, a.codec)
+	}
+	fault := a.fault
+	switch {
+	case a.broken || len(data) == 0:
+	case a.codec == "H264":
+		p.mu.h264, p.mu.times = append(p.mu.h264, data...), append(p.mu.times, now)
+	case p.later.Load():
+		p.mu.frames, p.mu.arrived = append(p.mu.frames, data), append(p.mu.arrived, now)
+	default:
+		var pic vp8test.Picture
+		if pic, fault = dec.Decode(data); fault == nil {
+			p.mu.vp8 = append(p.mu.vp8, pic)
+		}
+	}
+	if fault != nil {
+		p.mu.faults = append(p.mu.faults, fault.Error())
 	}
 }
 
@@ -242,6 +306,13 @@ func (p *taker) got() (h264, vp8 int, order string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.mu.times), len(p.mu.vp8), strings.Join(p.mu.order, " ")
+}
+
+// pictures returns how many pictures have come.
+func (p *taker) pictures() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.mu.times) + len(p.mu.vp8) + len(p.mu.frames)
 }
 
 // decodeH264 decodes with the program ffmpeg what a player got, scaled to w x h.
