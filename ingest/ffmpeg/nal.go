@@ -22,17 +22,18 @@ type head struct {
 // several of a kind.
 func readHead(unit []byte) head {
 	var h head
-	for at, next := nal(unit, 0), 0; at >= 0; at = next {
-		next = nal(unit, at)
+	for at := nal(unit, 0); at >= 0; {
+		begin, next := at, nal(unit, at)
 		end := next - startCode
 		if next < 0 {
 			end = len(unit)
 		}
-		switch kind := unit[at] & 31; {
+		at = next
+		switch kind := unit[begin] & 31; {
 		case kind == nalSPS:
-			h.sps = join(h.sps, unit[at-startCode:end])
+			h.sps = join(h.sps, unit[begin-startCode:end])
 		case kind == nalPPS:
-			h.pps = join(h.pps, unit[at-startCode:end])
+			h.pps = join(h.pps, unit[begin-startCode:end])
 		case kind == nalDelimiter:
 			h.after = end
 		case kind >= nalSlice && kind <= nalIDR:

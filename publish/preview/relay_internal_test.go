@@ -171,30 +171,30 @@ func TestProfiles(t *testing.T) {
 	camera := func(profile, constraints, level byte) ingest.Coding {
 		return ingest.Coding{Profile: profile, Constraints: constraints, Level: level}
 	}
-	const any = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id="
+	const anyLevel = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id="
 	for _, c := range []struct {
 		fmtp   string
 		camera ingest.Coding
 		want   int
 	}{
-		{any + "42e01f", camera(66, 0xC0, 31), constrainedBaseline},
-		{any + "42001f", camera(66, 0, 40), constrainedBaseline},
-		{any + "4D001F", camera(66, 0xC0, 31), mainProfile},
-		{any + "64001f", camera(77, 0, 51), highProfile},
-		{any + "640c1f", camera(100, 0, 40), highProfile},
+		{anyLevel + "42e01f", camera(66, 0xC0, 31), constrainedBaseline},
+		{anyLevel + "42001f", camera(66, 0, 40), constrainedBaseline},
+		{anyLevel + "4D001F", camera(66, 0xC0, 31), mainProfile},
+		{anyLevel + "64001f", camera(77, 0, 51), highProfile},
+		{anyLevel + "640c1f", camera(100, 0, 40), highProfile},
 		{"profile-level-id=42e01f; Packetization-Mode=1; level-asymmetry-allowed=1", camera(66, 0xC0, 51), constrainedBaseline},
-		{any + "42e01f", camera(77, 0, 31), noProfile},
-		{any + "4d801f", camera(77, 0, 31), noProfile}, // constrained baseline by another name
-		{any + "42e01f", camera(77, 0x80, 31), constrainedBaseline},
-		{any + "4d001f", camera(100, 0, 31), noProfile},
-		{any + "64001f", camera(110, 0, 31), noProfile}, // 10 bits
-		{any + "f4001f", camera(100, 0, 31), predictiveProfile},
-		{any + "f4001f", camera(244, 0, 31), noProfile}, // 4:4:4
-		{any + "6e001f", camera(66, 0xC0, 31), noProfile},
-		{any + "nonsense", camera(66, 0xC0, 31), noProfile},
-		{any + "42", camera(66, 0xC0, 31), noProfile},
-		{any + "42e01f", camera(0, 0, 0), noProfile},
-		{any + "42e01f", ingest.Coding{Profile: 66, Unfit: "B-frames"}, noProfile},
+		{anyLevel + "42e01f", camera(77, 0, 31), noProfile},
+		{anyLevel + "4d801f", camera(77, 0, 31), noProfile}, // constrained baseline by another name
+		{anyLevel + "42e01f", camera(77, 0x80, 31), constrainedBaseline},
+		{anyLevel + "4d001f", camera(100, 0, 31), noProfile},
+		{anyLevel + "64001f", camera(110, 0, 31), noProfile}, // 10 bits
+		{anyLevel + "f4001f", camera(100, 0, 31), predictiveProfile},
+		{anyLevel + "f4001f", camera(244, 0, 31), noProfile}, // 4:4:4
+		{anyLevel + "6e001f", camera(66, 0xC0, 31), noProfile},
+		{anyLevel + "nonsense", camera(66, 0xC0, 31), noProfile},
+		{anyLevel + "42", camera(66, 0xC0, 31), noProfile},
+		{anyLevel + "42e01f", camera(0, 0, 0), noProfile},
+		{anyLevel + "42e01f", ingest.Coding{Profile: 66, Unfit: "B-frames"}, noProfile},
 		{"profile-level-id=42e01f;packetization-mode=1", camera(66, 0xC0, 40), noProfile},
 		{"profile-level-id=42e028;packetization-mode=1", camera(66, 0xC0, 40), constrainedBaseline},
 		{"profile-level-id=42e01f;level-asymmetry-allowed=1", camera(66, 0xC0, 31), noProfile},
