@@ -53,6 +53,8 @@ func values(path string) []any {
 		return []any{detector.PartCompound, detector.PartDiffusion, detector.PartLSE, detector.PartUnclaimed}
 	case "publish.encoding":
 		return []any{"u8", "u16"}
+	case "preview.passthrough":
+		return []any{"auto", "off"}
 	case "cameras[].overflow":
 		return []any{"auto", queue.DropOldest, queue.DropLatest, queue.Wait}
 	}

@@ -84,6 +84,7 @@ func TestSchemaAndParserAgree(t *testing.T) {
 		{"cameras: [{name: a}]", "uri"},
 		{"cameras: [{uri: x, detector: {timestep: 5}}]", "timestep"},
 		{"cameras: [{uri: x, overflow: drop}]", "/cameras/0/overflow"},
+		{"preview: {passthrough: sometimes}", "/preview/passthrough"},
 		{"preview: {webrtc: {handshake_timeout: soon}}", "/preview/webrtc/handshake_timeout"},
 	} {
 		cfg, parseErr := configs.Parse([]byte(c.yaml))

@@ -51,7 +51,7 @@ func measureLatency(b *testing.B, codec, uri string, late time.Duration) {
 	p, err := New(Config{Batch: DefaultBatch(), Cameras: []CameraConfig{slowCamera(fmt.Sprintf(uri, server.URL()))}}, Outlets{seen},
 		WithLogger(slog.New(slog.DiscardHandler)), WithMaxMaps(frames), WithExitOnEnd(),
 		WithSources(func(cfg ingest.Config, pool *ingest.Pool, mayWait bool) (_ ingest.Source, err error) {
-			clocks.source, err = openSource(slog.New(slog.DiscardHandler))(cfg, pool, mayWait)
+			clocks.source, err = openSource(slog.New(slog.DiscardHandler), nil)(cfg, pool, mayWait)
 			return clocks, err
 		}))
 	if err != nil {

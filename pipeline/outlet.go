@@ -17,7 +17,8 @@ import (
 // Outlet is where the frames, maps, events and states of all cameras go. Another outlet is a folder below publish that
 // implements it, and one line where cmd/oodcast makes the list of outlets.
 //
-// All methods are safe for concurrent use. Frame, Map and StatusChanged never wait; Events may wait for a disk.
+// All methods are safe for concurrent use. Frame, Map and StatusChanged never wait; Events may wait for a disk. An Outlet that is
+// also an ingest.Tap receives the H.264 of cameras that send it.
 type Outlet interface {
 	// Run works until ctx is done, then finishes what it holds within a bounded time. It runs once. The other methods may be
 	// called before, during and after it.
@@ -56,6 +57,44 @@ type Display interface {
 type Checker interface {
 	// Check returns why the outlet is losing what it is given, nil when it is not. It answers at once.
 	Check() error
+}
+
+// tap returns the outlets that are an ingest.Tap as one; nil when none is.
+func (o Outlets) tap() ingest.Tap {
+	var t taps
+	for _, outlet := range o {
+		if one, ok := outlet.(ingest.Tap); ok {
+			t = append(t, one)
+		}
+	}
+	if len(t) == 0 {
+		return nil
+	}
+	return t
+}
+
+// taps are several taps as one. Everything reaches them in order.
+type taps []ingest.Tap
+
+// Coding tells all of them.
+func (t taps) Coding(c ingest.Coding) {
+	for _, one := range t {
+		one.Coding(c)
+	}
+}
+
+// Listening reports whether one of them listens.
+func (t taps) Listening(camera string) bool {
+	return slices.ContainsFunc(t, func(one ingest.Tap) bool { return one.Listening(camera) })
+}
+
+// AccessUnit hands the picture to those that listen.
+func (t taps) AccessUnit(u *ingest.AccessUnit) {
+	for _, one := range t {
+		if one.Listening(u.Camera) {
+			one.AccessUnit(u)
+		}
+	}
 }
 
 // Audit tells the outlets that are a schema.Auditor about a change of settings.

@@ -83,7 +83,7 @@ func newPipeline(outlets Outlets, options ...Option) *Pipeline {
 		option(p)
 	}
 	if p.openSource == nil {
-		p.openSource = openSource(p.log)
+		p.openSource = openSource(p.log, p.outlets.tap())
 	}
 	return p
 }

@@ -174,7 +174,7 @@ func (c container) testBundles(t *testing.T) {
 // testService watches an RTSP camera: the page, the preview, the bus and the health check work, and SIGTERM ends it.
 func (c container) testService(t *testing.T) {
 	camera := ingesttest.StartRTSP(t, ingesttest.RTSPConfig{
-		Width: 384, Height: 288, FPS: 5, Picture: ingesttest.Clip(t, demoClip(t), 384, 288, 200), Codec: "H264",
+		Width: 384, Height: 288, FPS: 5, Picture: ingesttest.Clip(t, demoClip(t), 384, 288, 200), Codec: "H264", KeyInterval: 5,
 	})
 	const volume = "oodcast-test-image"
 	t.Cleanup(func() { _, _, _ = podman(context.Background(), "volume", "rm", "--force", volume) })
@@ -200,7 +200,9 @@ func (c container) testService(t *testing.T) {
 		t.Errorf("the page is %.200s", body)
 	}
 	mustPodman(t, "healthcheck", "run", id)
-	watchWHEP(t, page+"whep/camera")
+	if codec := watchWHEP(t, page+"whep/camera", imageToken); codec != webrtc.MimeTypeH264 {
+		t.Errorf("a camera of H.264 is shown as %s", codec)
+	}
 	c.hearMaps(t)
 
 	begun = time.Now()
@@ -280,8 +282,8 @@ func waitScored(t *testing.T, page string, n uint64) {
 	}
 }
 
-// watchWHEP watches the preview: a picture arrives over WebRTC.
-func watchWHEP(t *testing.T, url string) {
+// watchWHEP watches the preview: a picture arrives over WebRTC. It returns the codec.
+func watchWHEP(t *testing.T, url, token string) (codec string) {
 	t.Helper()
 	pc, err := webrtc.NewPeerConnection(webrtc.Configuration{})
 	if err != nil {
@@ -294,10 +296,11 @@ func watchWHEP(t *testing.T, url string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	arrived := make(chan error, 1)
+	arrived := make(chan string, 1)
 	pc.OnTrack(func(track *webrtc.TrackRemote, _ *webrtc.RTPReceiver) {
-		_, _, err := track.ReadRTP()
-		arrived <- err
+		if _, _, err := track.ReadRTP(); err == nil {
+			arrived <- track.Codec().MimeType
+		}
 	})
 	offer, err := pc.CreateOffer(nil)
 	if err != nil {
@@ -308,7 +311,7 @@ func watchWHEP(t *testing.T, url string) {
 		t.Fatal(err)
 	}
 	<-gathered
-	code, answer := request(t, http.MethodPost, url, imageToken, []byte(pc.LocalDescription().SDP))
+	code, answer := request(t, http.MethodPost, url, token, []byte(pc.LocalDescription().SDP))
 	if code != http.StatusCreated {
 		t.Fatalf("%d %s", code, answer)
 	}
@@ -316,11 +319,9 @@ func watchWHEP(t *testing.T, url string) {
 		t.Fatal(err)
 	}
 	select {
-	case err := <-arrived:
-		if err != nil {
-			t.Error(err)
-		}
+	case codec = <-arrived:
 	case <-time.After(30 * time.Second):
 		t.Error("no picture over WebRTC within 30 s")
 	}
+	return codec
 }

@@ -45,6 +45,8 @@ void oodcast_av_free(oodcast_av *r) {
 	free_scaler(r);
 	av_frame_free(&r->frame);
 	av_packet_free(&r->packet);
+	av_packet_free(&r->converted);
+	av_bsf_free(&r->annexb);
 	avcodec_free_context(&r->codec);
 	avformat_close_input(&r->format);
 	avio_closep(&r->http); // the format does not own it
@@ -239,8 +241,17 @@ static int read_endless(oodcast_av *r) {
 	return forced || (!ended && source_ended(r)) ? broke_off(r) : 0;
 }
 
-// feed passes the decoder one packet of the stream, or the end of the stream.
+// decode passes the decoder the packet that was read.
+static int decode(oodcast_av *r) {
+	int err = avcodec_send_packet(r->codec, r->packet);
+	av_packet_unref(r->packet);
+	r->undecoded = 0;
+	return err == AVERROR(ENOMEM) ? err : 0; // a broken packet: later ones may be intact
+}
+
+// feed passes the decoder one packet of the stream, or the end of the stream. It stops before a packet that is tapped.
 static int feed(oodcast_av *r) {
+	if (r->undecoded) return decode(r);
 	int err = r->endless ? read_endless(r) : demux(r, r->live ? r->timeout : 0);
 	if (err == AVERROR_EOF && !r->endless) { // the pictures that a live stream's decoder keeps are as old as those of its parser
 		r->at_end = 1;
@@ -248,21 +259,34 @@ static int feed(oodcast_av *r) {
 	}
 	if (err == AVERROR(EAGAIN)) return 0;
 	if (err) return err;
-	if (r->packet->stream_index == r->stream->index) {
-		r->packets++;
-		if (r->packet->flags & AV_PKT_FLAG_KEY) r->keys++;
-		err = avcodec_send_packet(r->codec, r->packet);
-		if (err != AVERROR(ENOMEM)) err = 0; // a broken packet: later ones may be intact
+	if (r->packet->stream_index != r->stream->index) {
+		av_packet_unref(r->packet);
+		return 0;
 	}
-	av_packet_unref(r->packet);
-	return err;
+	const int key = r->packet->flags & AV_PKT_FLAG_KEY;
+	r->packets++;
+	if (key) r->keys++;
+	if (r->tap == OODCAST_TAP_ALL || (r->tap == OODCAST_TAP_KEYS && key)) {
+		r->undecoded = 1;
+		return OODCAST_TAPPED;
+	}
+	return decode(r);
+}
+
+// inspect notes what a picture tells about the stream.
+static void inspect(oodcast_av *r) {
+	if (r->codec->has_b_frames || r->frame->pict_type == AV_PICTURE_TYPE_B) r->unfit |= OODCAST_REORDERED;
+	if (r->frame->interlaced_frame) r->unfit |= OODCAST_INTERLACED;
 }
 
 int oodcast_av_next(oodcast_av *r) {
 	for (int fed = 0;; fed = 1) {
 		if (interrupted(r)) return r->expired ? AVERROR(ETIMEDOUT) : AVERROR_EXIT;
 		int err = avcodec_receive_frame(r->codec, r->frame);
-		if (!err) return 0;
+		if (!err) {
+			inspect(r);
+			return 0;
+		}
 		if (err == AVERROR_EOF || err == AVERROR(ENOMEM)) return err;
 		if (r->at_end) {
 			if (err == AVERROR(EAGAIN)) return AVERROR_EOF;
@@ -272,6 +296,66 @@ int oodcast_av_next(oodcast_av *r) {
 		err = feed(r);
 		if (err) return err;
 	}
+}
+
+int oodcast_av_h264(const oodcast_av *r) {
+	return r->endless && r->stream && r->stream->codecpar->codec_id == AV_CODEC_ID_H264;
+}
+
+// with_lengths reports whether NAL units begin with their length, as in MP4 and FLV, and not with a start code.
+static int with_lengths(const uint8_t *headers, size_t size) { return headers && size > 6 && headers[0] == 1; }
+
+// open_annexb prepares the conversion of packets that come with these headers.
+static int open_annexb(oodcast_av *r, const uint8_t *headers, size_t size) {
+	av_bsf_free(&r->annexb);
+	int err = av_bsf_alloc(av_bsf_get_by_name("h264_mp4toannexb"), &r->annexb);
+	if (err) return err;
+	AVCodecParameters *par = r->annexb->par_in;
+	par->codec_type = AVMEDIA_TYPE_VIDEO;
+	par->codec_id = AV_CODEC_ID_H264;
+	par->extradata = av_mallocz(size + AV_INPUT_BUFFER_PADDING_SIZE);
+	if (par->extradata) {
+		memcpy(par->extradata, headers, size);
+		par->extradata_size = size;
+		r->annexb->time_base_in = r->stream->time_base;
+		err = av_bsf_init(r->annexb);
+	} else {
+		err = AVERROR(ENOMEM);
+	}
+	if (err) av_bsf_free(&r->annexb);
+	return err;
+}
+
+const uint8_t *oodcast_av_headers(oodcast_av *r, int *size) {
+	const AVCodecParameters *par = r->stream->codecpar;
+	*size = 0;
+	if (with_lengths(par->extradata, par->extradata_size)) {
+		if (open_annexb(r, par->extradata, par->extradata_size)) return NULL;
+		par = r->annexb->par_out;
+	}
+	*size = par->extradata_size;
+	return par->extradata;
+}
+
+const uint8_t *oodcast_av_unit(oodcast_av *r, int *size) {
+	size_t n = 0;
+	const uint8_t *headers = av_packet_get_side_data(r->packet, AV_PKT_DATA_NEW_EXTRADATA, &n);
+	*size = 0;
+	if (with_lengths(headers, n) && open_annexb(r, headers, n)) return NULL;
+	if (!r->annexb) {
+		*size = r->packet->size;
+		return r->packet->data;
+	}
+	if (!r->converted && !(r->converted = av_packet_alloc())) return NULL;
+	av_packet_unref(r->converted);
+	AVPacket *same = av_packet_clone(r->packet); // shares the data
+	if (!same) return NULL;
+	int err = av_bsf_send_packet(r->annexb, same);
+	av_packet_free(&same);
+	if (!err) err = av_bsf_receive_packet(r->annexb, r->converted);
+	if (err) return NULL;
+	*size = r->converted->size;
+	return r->converted->data;
 }
 
 int oodcast_av_read(oodcast_av *r, uint8_t *dst, int size) {

@@ -35,6 +35,8 @@ type Options struct {
 	Track int
 	// Pairs are options of FFmpeg's demuxers and protocols, as key;value|key;value. Unknown keys are ignored.
 	Pairs string
+	// Tap receives the stream before it is decoded, if it is H.264 without an end; nil: nobody does.
+	Tap Tap
 	// MaxPixels bounds width x height: larger pictures are not decoded.
 	MaxPixels int
 }
@@ -47,6 +49,7 @@ type Reader struct {
 	orientation int           // of the picture that Next decoded, as OODCAST_FLIP_X and so on
 	live        bool
 	jpegs       jpegs // what has come of a stream of pictures
+	watch       *watch
 	c           *C.oodcast_av
 }
 
@@ -77,6 +80,7 @@ func Open(ctx context.Context, url string, opt Options) (*Reader, error) {
 	if err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
+	r.startWatch(opt.Tap)
 	return r, nil
 }
 
@@ -126,12 +130,13 @@ func (r *Reader) Next() (width, height int, err error) {
 	if r.c.pictures != 0 {
 		err = r.nextJPEG()
 	} else {
-		err = r.failure(C.oodcast_av_next(r.c))
+		err = r.next()
 	}
 	if err != nil {
 		return 0, 0, err
 	}
 	r.orientation = int(C.oodcast_av_orientation(r.c))
+	r.decoded()
 	width, height = r.size()
 	return width, height, nil
 }
@@ -234,6 +239,7 @@ func (r *Reader) Close() error {
 	if r.c == nil {
 		return nil
 	}
+	r.endWatch()
 	if !r.stop() {
 		<-r.gone // the interruption writes to the memory freed below
 	}

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include <libavcodec/avcodec.h>
+#include <libavcodec/bsf.h>
 #include <libavformat/avformat.h>
 
 // A reader is an opened video file or stream. One thread calls all functions except oodcast_av_interrupt. Functions that
@@ -33,6 +34,11 @@ typedef struct {
 	int row_bytes[4];
 	int at_end; // the decoder has been told that no packet follows
 	uint64_t packets, keys; // of the stream, and those of them that begin with a key frame
+	int tap;       // at which packets oodcast_av_next stops: OODCAST_TAP_NONE and so on
+	int undecoded; // packet has been shown to the caller, and is still to be decoded
+	AVBSFContext *annexb; // converts packets to Annex B; NULL where they are Annex B already
+	AVPacket *converted;  // by annexb
+	int unfit; // what the pictures have turned out to be: OODCAST_REORDERED and so on
 } oodcast_av;
 
 // oodcast_av_alloc returns a reader that is not open, or NULL when memory is short.
@@ -48,6 +54,25 @@ int oodcast_av_open(oodcast_av *r, const char *url, const char *options, int tra
 // oodcast_av_next decodes the next picture into frame; AVERROR_EOF at the end. Of an endless stream it reads no more
 // than one packet, and returns AVERROR(EAGAIN) when that did not complete a picture.
 int oodcast_av_next(oodcast_av *r);
+
+// Values of oodcast_av.tap.
+enum { OODCAST_TAP_NONE, OODCAST_TAP_KEYS, OODCAST_TAP_ALL };
+
+// Bits of oodcast_av.unfit: pictures are sent in another order than they are shown in, or they consist of two fields.
+enum { OODCAST_REORDERED = 1, OODCAST_INTERLACED = 2 };
+
+// OODCAST_TAPPED is what oodcast_av_next returns when it has read a packet at which it is to stop. The next call decodes it.
+enum { OODCAST_TAPPED = FFERRTAG('T', 'A', 'P', 'D') };
+
+// oodcast_av_h264 reports whether the stream is H.264 and has no end.
+int oodcast_av_h264(const oodcast_av *r);
+
+// oodcast_av_headers returns the parameter sets at the head of an H.264 stream as Annex B; NULL when there are none.
+const uint8_t *oodcast_av_headers(oodcast_av *r, int *size);
+
+// oodcast_av_unit returns the access unit at which oodcast_av_next stopped as Annex B; NULL when it cannot be converted. It is
+// valid until the next call of any function.
+const uint8_t *oodcast_av_unit(oodcast_av *r, int *size);
 
 // OODCAST_ONE_PICTURE is the error of an address that holds a single picture.
 enum { OODCAST_ONE_PICTURE = FFERRTAG('1', 'P', 'I', 'C') };

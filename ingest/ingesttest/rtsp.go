@@ -37,6 +37,12 @@ type RTSPConfig struct {
 	Picture Picture
 	// Codec is VP8, the default, or H264 or H265, which the program ffmpeg encodes.
 	Codec string
+	// Profile of H264: baseline, main or high. Default: what costs the least.
+	Profile string
+	// BFrames is the number of pictures of H264 between two others that refer to both.
+	BFrames int
+	// KeyInterval of H264 and H265 is the number of pictures from key frame to key frame. Default 10.
+	KeyInterval int
 	// UDP refuses RTP in TCP, as some cameras do.
 	UDP bool
 	// User and Password are required from clients when User is set.
@@ -77,6 +83,9 @@ func StartRTSP(tb testing.TB, cfg RTSPConfig) *RTSPServer {
 	}
 	if cfg.Picture == nil {
 		cfg.Picture = Bars
+	}
+	if cfg.KeyInterval == 0 {
+		cfg.KeyInterval = 10
 	}
 	if cfg.Codec == "" {
 		cfg.Codec = "VP8"

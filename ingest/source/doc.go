@@ -16,6 +16,8 @@
 // interface reader, return it from newReader, and teach ingest.ParseURI its addresses; everything else (pace, rate limit,
 // stream time, loops, drops, time-outs, counts) is common to all readers.
 //
+// An ingest.Tap (Settings.Tap) gets the packets of a network stream of H.264 as they come, before they are decoded: tap.go.
+//
 // One goroutine owns Open, Next, RGB and Close of a reader. A call into FFmpeg ends when the source is to stop, after
 // Config.OpenTimeout (opening), or when no packet has come for Config.ReadTimeout (reading). The limit is for packets and not
 // for pictures: a stream may begin with many that nothing can be decoded from, because its key frames are far apart. A call

@@ -33,12 +33,16 @@ type skipper interface {
 	skips() string
 }
 
-// newReader chooses the reader for the source's address.
-func (s *source) newReader() (reader, error) {
+// newReader chooses the reader for the source's address. t, if there is one, taps streams.
+func (s *source) newReader(t *tap) (reader, error) {
 	name := ingest.RedactURI(s.cfg.URI)
 	switch s.uri.Kind {
 	case ingest.Stream:
-		return streamFilm(name, s.uri.Target, s.cfg, s.log), nil
+		v := streamFilm(name, s.uri.Target, s.cfg, s.log)
+		if t != nil {
+			v.options.Tap = t
+		}
+		return v, nil
 	case ingest.Camera:
 		return opencv.NewCamera(name, s.uri.Target)
 	case ingest.GStreamer:

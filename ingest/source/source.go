@@ -17,6 +17,8 @@ const stopGrace = 1500 * time.Millisecond
 type Settings struct {
 	// MayWait lets the source wait for a free frame when its pool is empty. Otherwise it drops the new picture and counts it.
 	MayWait bool
+	// Tap receives what a camera sends as H.264, before it is decoded. nil: nobody does.
+	Tap ingest.Tap
 	// Log is told what was left out and which of several tracks is read. nil: nobody is told.
 	Log *slog.Logger
 }
@@ -27,6 +29,7 @@ type source struct {
 	uri     ingest.URI
 	pool    *ingest.Pool
 	mayWait bool
+	tapped  ingest.Tap
 	log     *slog.Logger
 	told    map[string]bool // the unreadable pictures that have been logged; the capture's
 
@@ -38,6 +41,7 @@ type source struct {
 
 	read, delivered, droppedPool, droppedRate, unreadable, opens, abandoned atomic.Uint64
 	hanging                                                                 atomic.Int64
+	units                                                                   atomic.Uint64 // handed to tapped
 }
 
 // New returns the source that cfg describes; it opens nothing yet. Its frames come from pool. The source is an
@@ -55,7 +59,7 @@ func New(cfg ingest.Config, pool *ingest.Pool, settings Settings) (ingest.Source
 		log = slog.New(slog.DiscardHandler)
 	}
 	return &source{
-		cfg: cfg, uri: uri, pool: pool, mayWait: settings.MayWait, log: log.With("camera", cfg.Name), told: map[string]bool{},
+		cfg: cfg, uri: uri, pool: pool, mayWait: settings.MayWait, tapped: settings.Tap, log: log.With("camera", cfg.Name), told: map[string]bool{},
 	}, nil
 }
 
@@ -78,7 +82,9 @@ func (s *source) Waiting() error {
 
 // Run implements ingest.Source.
 func (s *source) Run(ctx context.Context, sink ingest.Sink) error {
-	r, err := s.newReader()
+	t := s.newTap()
+	defer t.close()
+	r, err := s.newReader(t)
 	if err != nil {
 		return err
 	}

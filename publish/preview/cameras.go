@@ -125,7 +125,7 @@ func (m *metrics) forget(camera string) {
 	about := prometheus.Labels{"camera": camera}
 	for _, v := range []interface {
 		DeletePartialMatch(prometheus.Labels) int
-	}{m.frames, m.bytes, m.keys, m.encode, m.age, m.bitrate, m.viewers} {
+	}{m.frames, m.bytes, m.keys, m.encode, m.age, m.bitrate, m.viewers, m.passed, m.pictures} {
 		v.DeletePartialMatch(about)
 	}
 }

@@ -42,6 +42,9 @@ type Config struct {
 	MaxFPS int `yaml:"max_fps"`
 	// Bitrate of a camera's stream, kbit/s, 100 to 20000. Default 1500.
 	Bitrate int `yaml:"bitrate"`
+	// Passthrough says whether viewers over WebRTC who take H.264 get that of a camera that sends it, as it is and without the
+	// overlay: auto or off. Default auto.
+	Passthrough string `yaml:"passthrough"`
 	// MaxViewers over WebRTC and MJPEG, of all cameras together, 1 to 1000. Default 16.
 	MaxViewers int `yaml:"max_viewers"`
 	// Connections bounds what clients may hold open.
@@ -77,11 +80,17 @@ type WebRTCConfig struct {
 // DefaultConfig returns the defaults.
 func DefaultConfig() Config {
 	return Config{
-		Listen: "127.0.0.1:8080", MaxWidth: 960, MaxFPS: 15, Bitrate: 1500, MaxViewers: 16,
+		Listen: "127.0.0.1:8080", MaxWidth: 960, MaxFPS: 15, Bitrate: 1500, Passthrough: passthroughAuto, MaxViewers: 16,
 		Connections: ConnectionsConfig{Max: 256, PerAddress: 128, Idle: time.Minute},
 		WebRTC:      WebRTCConfig{HandshakeTimeout: 10 * time.Second},
 	}
 }
+
+// Values of Config.Passthrough.
+const (
+	passthroughAuto = "auto"
+	passthroughOff  = "off"
+)
 
 // Off reports whether nothing is served.
 func (c Config) Off() bool { return c.Listen == "off" }
@@ -104,6 +113,9 @@ func (c Config) Validate() error {
 	between("max_fps", c.MaxFPS, 1, 60)
 	between("bitrate", c.Bitrate, 100, 20000)
 	between("max_viewers", c.MaxViewers, 1, 1000)
+	if c.Passthrough != passthroughAuto && c.Passthrough != passthroughOff {
+		bad("passthrough", c.Passthrough, "auto or off")
+	}
 	between("connections.max", c.Connections.Max, fewest, 10000)
 	between("connections.per_address", c.Connections.PerAddress, 4, 10000)
 	if t := c.Connections.Idle; t < time.Second || t > time.Hour {

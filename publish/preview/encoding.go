@@ -21,6 +21,7 @@ type encoding struct {
 	due     time.Time // of the next picture
 	sent    time.Time // time of the last picture
 	lastKey time.Time
+	frames  uint64 // encoded
 	rgba    *image.RGBA
 	jpeg    bytes.Buffer
 	second  struct { // measures the bit rate
@@ -62,7 +63,7 @@ func (e *encoding) step(now time.Time) error {
 			return err
 		}
 	}
-	if e.s.viewers.Load() > 0 {
+	if e.s.encoded.Load() > 0 {
 		if err := e.sendVP8(rgb, w, h, now, key); err != nil {
 			return err
 		}
@@ -110,6 +111,8 @@ func (e *encoding) sendVP8(rgb []byte, w, h int, now time.Time, key bool) error 
 	e.s.metrics.bytes.WithLabelValues(e.s.cam.Name()).Add(float64(len(frame)))
 	e.meter(now, len(frame))
 	e.s.metrics.encode.WithLabelValues(e.s.cam.Name()).Observe(time.Since(now).Seconds())
+	e.frames++
+	e.s.relays.encoded(unit{key: isKey, seq: e.frames, time: pts, data: frame})
 	return e.s.packets.send(frame, pts)
 }
 

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/pion/sdp/v3"
+
+	"github.com/oodcast/oodcast/ingest"
 )
 
 const fuzzOffer = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\na=rtpmap:111 opus/48000/2\r\n" +
@@ -15,10 +17,20 @@ const fuzzOffer = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=audio 9 
 func FuzzReadOffer(f *testing.F) {
 	f.Add(fuzzOffer)
 	f.Add(strings.ReplaceAll(fuzzOffer, "a=mid:0\r\n", "a=mid:0\r\na=sendrecv\r\n"))
+	h264 := strings.ReplaceAll(fuzzOffer, "96\r\na=ice", "97 96\r\na=ice") + "a=rtpmap:97 h264/90000\r\n" +
+		"a=fmtp:97 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f\r\n"
+	f.Add(h264)
+	camera := ingest.Coding{Profile: 66, Constraints: 0xC0, Level: 31}
+	if o, err := readOffer(h264, camera); err != nil || o.h264 == nil {
+		f.Fatalf("readOffer() = %v, %v: want H.264", o, err)
+	}
 	f.Fuzz(func(t *testing.T, text string) {
-		o, err := readOffer(text)
+		o, err := readOffer(text, camera)
 		if err != nil {
 			return
+		}
+		if o.h264 == nil && o.vp8 == nil {
+			t.Error("accepted without a codec")
 		}
 		again, err := restartOffer(o, fragment{ufrag: "a", password: "b", candidates: []string{"1 1 udp 1 127.0.0.1 9 typ host"}})
 		if err != nil {

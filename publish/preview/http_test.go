@@ -487,6 +487,8 @@ func TestConfigValidate(t *testing.T) {
 	}{
 		{"default", func(*preview.Config) {}, ""},
 		{"off", func(c *preview.Config) { c.Listen = "off" }, ""},
+		{"no pass-through", func(c *preview.Config) { c.Passthrough = "off" }, ""},
+		{"passthrough", func(c *preview.Config) { c.Passthrough = "h264" }, `preview.passthrough: got "h264", want auto or off`},
 		{"token", func(c *preview.Config) { c.Listen, c.Token = "0.0.0.0:80", "0123456789abcdef" }, ""},
 		{"insecure", func(c *preview.Config) { c.Listen, c.Insecure = ":80", true }, ""},
 		{"ipv6", func(c *preview.Config) { c.Listen = "[::1]:8080" }, ""},

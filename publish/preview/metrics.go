@@ -16,6 +16,9 @@ type metrics struct {
 	age     *prometheus.HistogramVec
 	viewers *prometheus.GaugeVec
 
+	passed   *prometheus.GaugeVec
+	pictures *prometheus.CounterVec
+
 	tokens     *prometheus.CounterVec
 	turnedAway prometheus.Counter
 }
@@ -46,6 +49,9 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		keys:    counter("oodcast_webrtc_keyframe_requests_total", "Requests for key frames by viewers."),
 		encode:  histogram("oodcast_preview_encode_seconds", "Time to render and encode one picture."),
 	}
+	m.passed = gauge("oodcast_webrtc_passthrough_viewers", "Viewers over WebRTC who get the camera's H.264 as it is.")
+	m.pictures = counter("oodcast_webrtc_passthrough_pictures_total",
+		"Pictures of H.264 passed to viewers, by result: sent, or skipped by a viewer that waits for a key frame.", "result")
 	m.tokens = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "oodcast_preview_wrong_tokens_total",
 		Help: "Tokens that were wrong, and those that were not looked at because an address had sent too many wrong ones (limited).",
@@ -56,7 +62,8 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		Name: "oodcast_preview_connections_refused_total", Help: "Connections for which there was no room (preview.connections).",
 	})
 	for _, c := range []prometheus.Collector{
-		m.frames, m.bytes, m.keys, m.encode, m.bitrate, m.viewers, m.tokens, m.turnedAway,
+		m.frames, m.bytes, m.keys, m.encode, m.bitrate, m.viewers, m.passed, m.pictures, m.tokens,
+		m.turnedAway,
 	} {
 		if err := reg.Register(c); err != nil {
 			return nil, err

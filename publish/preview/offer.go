@@ -10,15 +10,17 @@ import (
 	"github.com/pion/ice/v4"
 	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
+
+	"github.com/oodcast/oodcast/ingest"
 )
 
-// readOffer reads a viewer's offer and leaves one thing to negotiate: the first video section that accepts VP8 receives,
-// and all other sections are inactive. Players may offer sendrecv, audio first, or several sections; the answer is
+// readOffer reads a viewer's offer and leaves one thing to negotiate: the first video section that accepts VP8, or the
+// camera's H.264, receives, and all other sections are inactive. Players may offer sendrecv, audio first, or several sections; the answer is
 // sendonly for the video and accepts the others as inactive, since rejecting the first section of a bundle would reject
 // its transport. Candidates that cannot be used are discarded, as the draft demands.
 //
 // pion also needs names of sections and a bundle of them; an offer without gets them, and its answer hides them again.
-func readOffer(text string) (*offer, error) {
+func readOffer(text string, camera ingest.Coding) (*offer, error) {
 	if !strings.HasPrefix(text, "v=0") {
 		return nil, errOffer
 	}
@@ -38,7 +40,7 @@ func readOffer(text string) (*offer, error) {
 			continue
 		}
 		d := "inactive"
-		if !found && wantsVP8(m, o.SessionDescription) {
+		if !found && o.accept(m, camera) {
 			d, found = "recvonly", true
 		}
 		setDirection(m, d)
@@ -62,30 +64,41 @@ func readOffer(text string) (*offer, error) {
 type offer struct {
 	*sdp.SessionDescription
 	single bool // it had no bundle of its sections
+
+	h264 *format // in which the viewer gets what the camera sends; nil: it gets VP8
+	vp8  *format // nil: the viewer takes H.264 only
 }
 
 // unnamed begins the names that we give to sections without one.
 const unnamed = "oodcast-unnamed-"
 
-// wantsVP8 reports whether a section asks to receive VP8, and writes the codec's name in capitals: encoding names are not
-// case-sensitive.
-func wantsVP8(m *sdp.MediaDescription, session *sdp.SessionDescription) bool {
+// The codecs' names in SDP.
+const (
+	nameVP8  = "VP8/90000"
+	nameH264 = "H264/90000"
+)
+
+// accept chooses the codecs for a section and reports whether there is one. When the viewer gets the camera's H.264, the
+// section keeps that and VP8, which takes over when the camera's stream does not suit any more.
+func (o *offer) accept(m *sdp.MediaDescription, camera ingest.Coding) bool {
 	_, bundled := m.Attribute("bundle-only")
 	if m.MediaName.Media != "video" || m.MediaName.Port.Value == 0 && !bundled {
 		return false
 	}
-	if d := direction(m, session); d != "recvonly" && d != "sendrecv" {
+	if d := direction(m, o.SessionDescription); d != "recvonly" && d != "sendrecv" {
 		return false
 	}
-	found := false
-	for i, a := range m.Attributes {
-		payload, codec, _ := strings.Cut(a.Value, " ")
-		if a.Key == "rtpmap" && strings.EqualFold(strings.TrimSpace(codec), "VP8/90000") &&
-			slices.Contains(m.MediaName.Formats, payload) {
-			m.Attributes[i].Value, found = payload+" VP8/90000", true
-		}
+	if vp8 := formats(m, nameVP8); len(vp8) > 0 {
+		o.vp8 = &vp8[0]
 	}
-	return found
+	if o.h264 = chooseH264(m, camera); o.h264 == nil {
+		return o.vp8 != nil
+	}
+	m.MediaName.Formats = []string{o.h264.payload}
+	if o.vp8 != nil {
+		m.MediaName.Formats = append(m.MediaName.Formats, o.vp8.payload)
+	}
+	return true
 }
 
 var directions = []string{"sendrecv", "sendonly", "recvonly", "inactive"}
@@ -121,7 +134,7 @@ func usable(candidate string) bool {
 	return err == nil
 }
 
-// finishAnswer checks that an answer sends VP8, and puts our addresses into the first section that is accepted: pion
+// finishAnswer checks that an answer sends what it is to send, and puts our addresses into the first section that is accepted: pion
 // writes them into the first section, even when that one is rejected.
 func finishAnswer(text string, o *offer) (string, error) {
 	answer := &sdp.SessionDescription{}
@@ -137,7 +150,7 @@ func finishAnswer(text string, o *offer) (string, error) {
 		if target == nil {
 			target = m
 		}
-		sends = sends || m.MediaName.Media == "video" && direction(m, answer) == "sendonly" && hasVP8(m)
+		sends = sends || m.MediaName.Media == "video" && direction(m, answer) == "sendonly" && o.sends(m)
 	}
 	if !sends {
 		return "", errOffer
@@ -168,9 +181,14 @@ func hideNames(answer *sdp.SessionDescription) {
 	}
 }
 
-func hasVP8(m *sdp.MediaDescription) bool {
+// sends reports whether a section of the answer has what the viewer is to get.
+func (o *offer) sends(m *sdp.MediaDescription) bool {
+	name := nameVP8
+	if o.h264 != nil {
+		name = nameH264
+	}
 	return slices.ContainsFunc(m.Attributes, func(a sdp.Attribute) bool {
-		return a.Key == "rtpmap" && strings.HasSuffix(a.Value, " VP8/90000")
+		return a.Key == "rtpmap" && strings.HasSuffix(a.Value, " "+name)
 	})
 }
 

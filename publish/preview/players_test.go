@@ -9,6 +9,8 @@ import (
 
 	"github.com/chromedp/chromedp"
 
+	"github.com/oodcast/oodcast/ingest/ingesttest"
+	"github.com/oodcast/oodcast/publish/preview"
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
@@ -59,7 +61,8 @@ const playerPage = `<!doctype html><meta charset="utf-8"><script>
 const noReact = `const f = () => {}; export default f;
 export { f as useEffect, f as useRef, f as useState, f as useCallback, f as jsx, f as jsxs };`
 
-// TestForeignPlayers has three players from npm play our stream in Chromium, from another origin.
+// TestForeignPlayers has three players from npm play our stream in Chromium, from another origin: VP8 of a camera that does not
+// send H.264, and what a camera sends that does.
 func TestForeignPlayers(t *testing.T) {
 	if _, err := os.Stat(players); err != nil {
 		t.Skipf("%v: run `make deps-test`", err)
@@ -77,36 +80,48 @@ func TestForeignPlayers(t *testing.T) {
 	})
 	site := httptest.NewServer(mux)
 	t.Cleanup(site.Close)
-	cfg, cam := testConfig(), newCamera("street")
+	cfg, cam, passed := testConfig(), newCamera("street"), newCamera("h264")
 	cfg.Origins = []string{site.URL}
-	s := start(t, cfg, []schema.Camera{cam})
-	whep = s.URL() + "whep/street"
+	s := start(t, cfg, []schema.Camera{cam, passed})
 	feed(t, s, cam, 15)
+	connect(t, s, passed, ingesttest.StartRTSP(t, ingesttest.RTSPConfig{Codec: "H264", FPS: 20}))
 	for name := range playerPages {
-		t.Run(name, func(t *testing.T) {
-			ctx := browser(t, 800, 600)
-			if _, err := chromedp.Run(ctx, chromedp.Navigate(site.URL+"/play/"+name)); err != nil {
-				t.Fatal(err)
-			}
-			frames := func(more int) {
-				t.Helper()
-				n := evaluate[int](t, ctx, `document.querySelector("video").getVideoPlaybackQuality().totalVideoFrames`)
-				until(t, ctx, fmt.Sprintf(`problems.length > 0 ||
-					document.querySelector("video").getVideoPlaybackQuality().totalVideoFrames >= %d`, n+more))
-				if p := evaluate[string](t, ctx, `problems.join()`); p != "" {
-					t.Fatalf("the player reports %s", p)
-				}
-			}
-			frames(20)
-			if name == "whip-whep" {
-				evaluate[bool](t, ctx, `(restart(), true)`)
-				frames(30)
-			}
-			if n := s.Viewers("street"); n != 1 {
-				t.Errorf("Viewers() = %d, want 1", n)
-			}
-			evaluate[bool](t, ctx, `(stop(), true)`)
-			wait(t, "the viewer to be gone", func() bool { return s.Viewers("street") == 0 })
-		})
+		for camera, size := range map[string]string{"street": "768x576", "h264": "320x240"} {
+			t.Run(name+"/"+camera, func(t *testing.T) {
+				whep = s.URL() + "whep/" + camera
+				playWith(t, s, site.URL, name, camera, size)
+			})
+		}
 	}
+}
+
+// playWith has a player play a camera whose pictures have the given size.
+func playWith(t *testing.T, s *preview.Server, site, name, camera, size string) {
+	ctx := browser(t, 800, 600)
+	if _, err := chromedp.Run(ctx, chromedp.Navigate(site+"/play/"+name)); err != nil {
+		t.Fatal(err)
+	}
+	frames := func(more int) {
+		t.Helper()
+		n := evaluate[int](t, ctx, `document.querySelector("video").getVideoPlaybackQuality().totalVideoFrames`)
+		until(t, ctx, fmt.Sprintf(`problems.length > 0 ||
+			document.querySelector("video").getVideoPlaybackQuality().totalVideoFrames >= %d`, n+more))
+		if p := evaluate[string](t, ctx, `problems.join()`); p != "" {
+			t.Fatalf("the player reports %s", p)
+		}
+	}
+	frames(20)
+	if name == "whip-whep" {
+		evaluate[bool](t, ctx, `(restart(), true)`)
+		frames(30)
+	}
+	shown := evaluate[string](t, ctx, `(v => v.videoWidth + "x" + v.videoHeight)(document.querySelector("video"))`)
+	if passes := s.Listening(camera); shown != size || passes != (camera == "h264") {
+		t.Errorf("the picture is %s, want %s; H.264: %v", shown, size, passes)
+	}
+	if n := s.Viewers(camera); n != 1 {
+		t.Errorf("Viewers() = %d, want 1", n)
+	}
+	evaluate[bool](t, ctx, `(stop(), true)`)
+	wait(t, "the viewer to be gone", func() bool { return s.Viewers(camera) == 0 })
 }

@@ -149,7 +149,7 @@ func restartOffer(old *offer, f fragment) (*offer, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &offer{SessionDescription: &sdp.SessionDescription{}, single: old.single}
+	o := &offer{SessionDescription: &sdp.SessionDescription{}, single: old.single, h264: old.h264, vp8: old.vp8}
 	if err := o.Unmarshal(b); err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"sync"
@@ -17,7 +18,7 @@ import (
 // Why a viewer is refused.
 var (
 	errBusy    = errors.New("preview.max_viewers are watching: try again later")
-	errOffer   = errors.New("the SDP offer does not ask to receive VP8 video")
+	errOffer   = errors.New("the SDP offer does not ask to receive VP8 video, or H.264 that the camera sends")
 	errUnknown = errors.New("no such session")
 	errClosing = errors.New("the server is stopping")
 )
@@ -26,7 +27,8 @@ var (
 type sessions struct {
 	log       *slog.Logger
 	handshake time.Duration // for a viewer to connect
-	api       *webrtc.API
+	api       *webrtc.API   // for viewers of VP8
+	settings  webrtc.SettingEngine
 	media     io.Closer // the UDP socket
 	peer      webrtc.Configuration
 	slots     *slots
@@ -43,7 +45,8 @@ type sessions struct {
 type session struct {
 	id          string
 	stream      *stream
-	rtcp        sync.WaitGroup
+	relay       *relay         // of a viewer who gets H.264; nil otherwise
+	work        sync.WaitGroup // the session's goroutines
 	joined      time.Time
 	negotiation negotiation
 
@@ -62,8 +65,11 @@ func newSessions(cfg Config, log *slog.Logger, slots *slots) (*sessions, error) 
 	if s.peer, err = peerConfig(); err != nil {
 		return nil, err
 	}
-	if s.api, s.media, err = newAPI(cfg); err != nil {
+	if s.settings, s.media, err = openMedia(cfg); err != nil {
 		return nil, err
+	}
+	if s.api, err = newAPI(s.settings, vp8Codec()); err != nil {
+		return nil, errors.Join(err, s.media.Close())
 	}
 	return s, nil
 }
@@ -79,7 +85,11 @@ func (s *sessions) join(ctx context.Context, st *stream, o *offer) (_ *session, 
 			s.leave(v.id)
 		}
 	}()
-	pc, err := s.api.NewPeerConnection(s.peer)
+	api, track, err := s.prepare(v, o)
+	if err != nil {
+		return nil, "", err
+	}
+	pc, err := api.NewPeerConnection(s.peer)
 	if err != nil {
 		return nil, "", err
 	}
@@ -87,12 +97,15 @@ func (s *sessions) join(ctx context.Context, st *stream, o *offer) (_ *session, 
 		return nil, "", errors.Join(err, pc.Close())
 	}
 	t, err := pc.AddTransceiverFromTrack(
-		st.track, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionSendonly},
+		track, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionSendonly},
 	)
 	if err != nil {
 		return nil, "", err
 	}
-	v.rtcp.Go(func() { v.readRTCP(t.Sender()) })
+	v.work.Go(func() { v.readRTCP(t.Sender()) })
+	if v.relay != nil {
+		v.work.Go(v.relay.run)
+	}
 	pc.OnConnectionStateChange(func(state webrtc.PeerConnectionState) { s.connectionChanged(v, state) })
 	v.negotiation.Lock()
 	defer v.negotiation.Unlock()
@@ -101,6 +114,23 @@ func (s *sessions) join(ctx context.Context, st *stream, o *offer) (_ *session, 
 	}
 	v.negotiation.offer = o
 	return v, answer, nil
+}
+
+// prepare returns the WebRTC and the track for a viewer: those that all viewers of VP8 share, or its own if it gets H.264.
+func (s *sessions) prepare(v *session, o *offer) (*webrtc.API, webrtc.TrackLocal, error) {
+	if o.h264 == nil {
+		return s.api, v.stream.track, nil
+	}
+	codecs, err := o.codecs()
+	if err != nil {
+		return nil, nil, err
+	}
+	api, err := newAPI(s.settings, codecs...)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", errOffer, err) // two formats with the same number
+	}
+	v.relay = newRelay(v.stream, o, func() { s.leave(v.id) })
+	return api, v.relay, nil
 }
 
 // admit takes a slot for a new session.
@@ -171,7 +201,7 @@ func (v *session) readRTCP(sender *webrtc.RTPSender) {
 			switch p.(type) {
 			case *rtcp.PictureLossIndication, *rtcp.FullIntraRequest:
 				v.stream.metrics.keys.WithLabelValues(v.stream.cam.Name()).Inc()
-				v.stream.keyframe()
+				v.stream.wantsKey(v.relay)
 			}
 		}
 	}
@@ -189,8 +219,8 @@ func (s *sessions) connectionChanged(v *session, state webrtc.PeerConnectionStat
 		if first {
 			n := v.stream.viewers.Add(1)
 			v.stream.metrics.viewers.WithLabelValues(v.stream.cam.Name()).Set(float64(n))
-			s.log.Info("viewer joined", "camera", v.stream.cam.Name(), "viewers", n)
-			v.stream.keyframe()
+			s.log.Info("viewer joined", "camera", v.stream.cam.Name(), "viewers", n, "codec", v.relay.codec())
+			v.stream.joined(v.relay)
 		}
 	case webrtc.PeerConnectionStateDisconnected: // this may heal
 		s.mu.Lock()
@@ -232,13 +262,15 @@ func (s *sessions) leave(id string) bool {
 		n := v.stream.viewers.Add(-1)
 		v.stream.metrics.viewers.WithLabelValues(v.stream.cam.Name()).Set(float64(n))
 		s.log.Info("viewer left", "camera", v.stream.cam.Name(), "viewers", n)
+		v.stream.left(v.relay)
 	}
 	go func() {
 		defer s.closing.Done()
 		if pc != nil {
 			v.deadline.Stop()
 			_ = pc.GracefulClose()
-			v.rtcp.Wait()
+			v.relay.close()
+			v.work.Wait()
 		}
 	}()
 	return true

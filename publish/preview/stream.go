@@ -39,6 +39,8 @@ type stream struct {
 	live    hub[[]byte] // server-sent events
 
 	viewers atomic.Int32 // connected over WebRTC
+	encoded atomic.Int32 // those of them for whom pictures are encoded
+	relays  relays       // those who may get what the camera sends
 	needKey atomic.Bool
 	wake    chan struct{}
 	gone    chan struct{} // closed when the camera is removed
@@ -104,7 +106,7 @@ func (s *stream) keyframe() {
 	s.poke()
 }
 
-func (s *stream) watched() bool { return s.viewers.Load() > 0 || s.mjpeg.len() > 0 }
+func (s *stream) watched() bool { return s.encoded.Load() > 0 || s.mjpeg.len() > 0 }
 
 // newest returns the newest frame and map, nil before the first, and whether the frame is fresh. The caller owns a
 // reference to the frame.
@@ -142,6 +144,7 @@ func (s *stream) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		}
+		s.relays.check(time.Now())
 		if !s.watched() {
 			e.close() // frees the memory of the encoder
 			continue

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strconv"
 	"time"
 
 	"github.com/pion/ice/v4"
@@ -15,25 +16,39 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// newAPI returns WebRTC for VP8, with audio codecs for inactive sections, and the UDP socket that all its connections share.
-func newAPI(cfg Config) (*webrtc.API, io.Closer, error) {
+// newAPI returns WebRTC for these video codecs, with audio codecs for inactive sections.
+func newAPI(settings webrtc.SettingEngine, codecs ...webrtc.RTPCodecParameters) (*webrtc.API, error) {
 	media := &webrtc.MediaEngine{}
-	if err := media.RegisterCodec(vp8Codec(), webrtc.RTPCodecTypeVideo); err != nil {
-		return nil, nil, err
+	for _, c := range codecs {
+		if err := media.RegisterCodec(c, webrtc.RTPCodecTypeVideo); err != nil {
+			return nil, err
+		}
 	}
 	if err := registerAudio(media); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	registry := &interceptor.Registry{}
 	if err := webrtc.RegisterDefaultInterceptors(media, registry); err != nil {
-		return nil, nil, err
-	}
-	settings, socket, err := openMedia(cfg)
-	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	return webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(registry),
-		webrtc.WithSettingEngine(settings)), socket, nil
+		webrtc.WithSettingEngine(settings)), nil
+}
+
+// codecs returns the codecs that a viewer of H.264 has offered and may get, as it has named them.
+func (o *offer) codecs() ([]webrtc.RTPCodecParameters, error) {
+	var all []webrtc.RTPCodecParameters
+	for mime, f := range map[string]*format{webrtc.MimeTypeH264: o.h264, webrtc.MimeTypeVP8: o.vp8} {
+		if f == nil {
+			continue
+		}
+		payload, err := strconv.ParseUint(f.payload, 10, 7)
+		if err != nil {
+			return nil, fmt.Errorf("%w: payload type %q", errOffer, f.payload)
+		}
+		all = append(all, videoCodec(mime, f.fmtp, webrtc.PayloadType(payload)))
+	}
+	return all, nil
 }
 
 // peerConfig returns the configuration of every connection. STUN and TURN servers are its ICEServers. All connections
@@ -87,15 +102,17 @@ func openMedia(cfg Config) (webrtc.SettingEngine, io.Closer, error) {
 	return s, mux, nil
 }
 
-func vp8Codec() webrtc.RTPCodecParameters {
+func vp8Codec() webrtc.RTPCodecParameters { return videoCodec(webrtc.MimeTypeVP8, "", 96) }
+
+func videoCodec(mime, fmtp string, payload webrtc.PayloadType) webrtc.RTPCodecParameters {
 	return webrtc.RTPCodecParameters{
 		RTPCodecCapability: webrtc.RTPCodecCapability{
-			MimeType: webrtc.MimeTypeVP8, ClockRate: 90000,
+			MimeType: mime, ClockRate: 90000, SDPFmtpLine: fmtp,
 			RTCPFeedback: []webrtc.RTCPFeedback{
 				{Type: "nack"}, {Type: "nack", Parameter: "pli"}, {Type: "ccm", Parameter: "fir"},
 			},
 		},
-		PayloadType: 96,
+		PayloadType: payload,
 	}
 }
 

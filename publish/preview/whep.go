@@ -55,7 +55,7 @@ func (s *Server) whepPost(w http.ResponseWriter, r *http.Request, st *stream) {
 	if !ok {
 		return
 	}
-	offer, err := readOffer(string(body))
+	offer, err := readOffer(string(body), s.passable(r, st))
 	if err != nil { // it cost us little, and does not count
 		fault(w, http.StatusBadRequest, err)
 		return

@@ -26,7 +26,7 @@ export async function play(camera, wanted, on) {
       if ("jitterBufferTarget" in e.receiver) e.receiver.jitterBufferTarget = 0;
     };
     await pc.setLocalDescription(await pc.createOffer());
-    const r = await api("whep/" + camera, {
+    const r = await api("whep/" + camera + "?overlay=1", { // and not the camera's own H.264, which has none
       method: "POST", headers: { "Content-Type": "application/sdp" }, body: pc.localDescription.sdp,
     });
     if (!r.ok) throw new Error(r.status === 503 ? "too many viewers" : "no session");
