@@ -101,14 +101,13 @@ def rows(logits: torch.Tensor) -> torch.Tensor:
 
 def train(net, teacher, crops, args):
     """One cosine cycle of AdamW; prints a running mean of the loss."""
-    for name, p in net.named_parameters():
-        p.requires_grad_(name.startswith(args.part))
-    opt = torch.optim.AdamW([p for p in net.parameters() if p.requires_grad], lr=args.lr, weight_decay=args.weight_decay)
+    opt = torch.optim.AdamW([{"params": [p for p in net.head.parameters() if p.requires_grad], "peak": args.lr},
+                             {"params": [p for p in net.backbone.parameters() if p.requires_grad], "peak": args.backbone_lr}], weight_decay=0)
     start, mean = time.time(), None
     for step in range(args.steps):
-        rate = args.lr * min(1, (step + 1) / 25) * (1 + math.cos(math.pi * step / args.steps)) / 2
+        share = min(1, (step + 1) / 25) * (1 + math.cos(math.pi * step / args.steps)) / 2
         for group in opt.param_groups:
-            group["lr"] = rate
+            group["lr"] = group["peak"] * share
         images, label, city = crops.batch()
         with torch.no_grad():
             t = rows(teacher(images))
@@ -152,11 +151,10 @@ def main():
     parser.add_argument("--teacher", required=True)
     parser.add_argument("--out", required=True)
     parser.add_argument("--steps", type=int, default=500)
-    parser.add_argument("--lr", type=float, default=3e-4)
-    parser.add_argument("--weight-decay", type=float, default=0.0)
+    parser.add_argument("--lr", type=float, default=5e-4, help="of the segmentation head")
+    parser.add_argument("--backbone-lr", type=float, default=1e-5)
     parser.add_argument("--lse", type=float, default=0.2, help="weight of the squared difference of log-sum-exp")
     parser.add_argument("--logits", type=float, default=0.0, help="weight of the squared difference of the logits")
-    parser.add_argument("--part", default="")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
@@ -164,7 +162,8 @@ def main():
     torch.manual_seed(args.seed)
     cv2.setNumThreads(1)
     teacher, net = efficientvit.load(args.teacher), efficientvit.load(args.teacher)
-    train(net, teacher, Crops(args.data, args.seed), args)  # in evaluation mode: BatchNorm's statistics stay
+    efficientvit.fold(net)
+    train(net, teacher, Crops(args.data, args.seed), args)  # in evaluation mode
     save_file({k: v.contiguous() for k, v in net.state_dict().items() if v.is_floating_point()}, args.out)
     for name, n in (("published", teacher), ("fine-tuned", net)):
         miou, moved = validate(n, teacher, args.data)

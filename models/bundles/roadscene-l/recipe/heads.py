@@ -1,14 +1,14 @@
-"""Trains the heads of one objective on sampled cells.
+"""Trains a network's heads on sampled cells, objective by objective.
 
-    python3 heads.py OBJECTIVE --cells cells.npz --out OBJECTIVE.safetensors
+    python3 heads.py NETWORK --work DIR
 
-Several heads, equal but for their random beginning, see the same batches: features of one cell, 128, 128, 19 logits. All
-are shipped; none is selected.
+Reads DIR/cells.npz, writes DIR/OBJECTIVE.safetensors. An objective's heads, equal but for their random beginning, see the
+same batches: features of one cell, 128, 128, 19 logits. All are shipped; none is selected.
 """
 
 import argparse
-import json
 import math
+import os
 import time
 
 import numpy as np
@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 
 import targets
-from networks import OBJECTIVES
+from networks import NETWORKS, OBJECTIVES
 
 WIDTHS = (128, 128, 19)
 HEADS = 2
@@ -106,17 +106,19 @@ def train(objective, cells, steps, seed):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("objective", choices=sorted(OBJECTIVES))
-    parser.add_argument("--cells", required=True)
-    parser.add_argument("--out", required=True)
+    parser.add_argument("network", choices=sorted(NETWORKS))
+    parser.add_argument("--work", required=True)
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    with np.load(args.cells) as cells:
-        heads = train(OBJECTIVES[args.objective], {k: cells[k] for k in cells.files}, args.steps, args.seed)
-    save_file(heads.folded(), args.out, {"objective": json.dumps([args.objective, args.steps, args.seed])})
+    with np.load(os.path.join(args.work, "cells.npz")) as f:
+        cells = {k: f[k] for k in f.files}
+    for name in NETWORKS[args.network].objectives:
+        print(name, flush=True)
+        heads = train(OBJECTIVES[name], cells, args.steps, args.seed)
+        save_file(heads.folded(), os.path.join(args.work, name + ".safetensors"))
 
 
 if __name__ == "__main__":
