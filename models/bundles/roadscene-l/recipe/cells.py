@@ -2,8 +2,8 @@
 
     python3 cells.py NETWORK --data DIR --encoder efficientnet-liteN.pth --teacher TEACHER.pt --out DIR
 
-OUT/cells.npz holds features, teacher's logits and labels of sampled cells of 8x8 pixels; OUT/reference/N.npz the features
-of the frames by which everything is whitened and calibrated: every fourth of CamVid train, and all of Cityscapes.
+OUT/cells.npz holds features, teacher's logits and labels of sampled cells of 8x8 pixels. OUT/reference/N.npz holds the
+features of the frames by which everything is whitened and calibrated: every fourth of CamVid train, all of Cityscapes.
 """
 
 import argparse
@@ -75,7 +75,8 @@ def main():
     cv2.setNumThreads(1)
     os.makedirs(os.path.join(args.out, "reference"), exist_ok=True)
     network = NETWORKS[args.network]
-    collect(network, Encoder(args.encoder, network.dilate), efficientvit.load(args.teacher), args.data, args.out, args.seed)
+    encoder, teacher = Encoder(args.encoder, network.dilate), efficientvit.load(args.teacher)
+    collect(network, encoder, teacher, args.data, args.out, args.seed)
 
 
 if __name__ == "__main__":

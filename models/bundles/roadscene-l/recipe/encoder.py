@@ -16,8 +16,8 @@ EPS = 1e-3  # BatchNorm's
 class Encoder:
     """RGB uint8 [H,W,3], H and W multiples of 32, to {tap: float32 [C,h,w]}.
 
-    With ``dilate``, stage 6 works at stride 16: its first block keeps the resolution and its later depthwise kernels are
-    dilated by 2.
+    With ``dilate``, stage 6 works at stride 16: its first block keeps the resolution, and its later depthwise kernels
+    are dilated by 2.
     """
 
     def __init__(self, path: str, dilate: bool):
@@ -31,9 +31,9 @@ class Encoder:
                 out = self.weights[prefix + "_project_conv.weight"].shape[0]
                 if blocks and out != width:
                     break
-                first = not blocks
-                blocks.append(self._block(prefix, stride if first and not (last and dilate) else 1,
-                                          1 if first or not (last and dilate) else 2, residual=not first))
+                first, dense = not blocks, last and dilate
+                blocks.append(self._block(prefix, stride=stride if first and not dense else 1,
+                                          dilation=2 if dense and not first else 1, residual=not first))
                 n, width = n + 1, out
             self.stages.append(blocks)
 
@@ -44,7 +44,8 @@ class Encoder:
         return w.contiguous(memory_format=torch.channels_last), b - m * g
 
     def _block(self, prefix, stride, dilation, residual):
-        expand = self._fold(prefix + "_expand_conv", prefix + "_bn0") if prefix + "_expand_conv.weight" in self.weights else None
+        wide = prefix + "_expand_conv.weight" in self.weights
+        expand = self._fold(prefix + "_expand_conv", prefix + "_bn0") if wide else None
         depth = self._fold(prefix + "_depthwise_conv", prefix + "_bn1")
         return expand, depth, self._fold(prefix + "_project_conv", prefix + "_bn2"), stride, dilation, residual
 

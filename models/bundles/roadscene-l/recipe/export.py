@@ -2,10 +2,10 @@
 
     python3 export.py NETWORK --work DIR --segmenter b0ft.safetensors --out NETWORK.safetensors
 
-DIR holds what cells.py and heads.py wrote: reference/N.npz and OBJECTIVE.safetensors. The result's tensors:
+DIR holds what cells.py and heads.py wrote: reference/N.npz and OBJECTIVE.safetensors. The result's tensors are
 ``whiten.weight`` [K,C] and ``whiten.bias`` [K], D = |W·s32a + b|; ``head.K.I.weight`` [out,in] and ``head.K.I.bias`` of
-head K's layer I; ``heads.scale`` and ``heads.shift`` [K], H = sum over K of shift_K - scale_K·logsumexp_K. The metadata's
-``calibration`` holds the median and 1.4826 MAD of D, H and U' over the reference frames.
+layer I of head K; ``heads.scale`` and ``heads.shift`` [K], H = sum over K of shift_K - scale_K·logsumexp_K. The
+metadata's ``calibration`` holds the median and 1.4826 MAD of D, H and U' over the reference frames.
 """
 
 import argparse
@@ -143,7 +143,8 @@ def main():
     order = [[name, k - members[0]] for name, members in groups for k in members]
     print(json.dumps({"calibration": calibration, "objectives": spreads}), flush=True)
     save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, args.out, {
-        "calibration": json.dumps(calibration), "objective_calibration": json.dumps(spreads), "heads": json.dumps(order)})
+        "calibration": json.dumps(calibration), "objective_calibration": json.dumps(spreads),
+        "heads": json.dumps(order)})
 
 
 if __name__ == "__main__":

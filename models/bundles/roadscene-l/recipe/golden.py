@@ -3,8 +3,8 @@
     python3 golden.py NETWORK --encoder efficientnet-liteN.pth --segmenter b0ft.safetensors --heads NETWORK.safetensors
         --out DIR PICTURE...
 
-Each DIR/NETWORK-NAME.npz holds the picture at working size, the colours of its cells, the features, the uncertainty, the
-voices D, H and U, the mean B, its surroundings, the smoothed V and the score S.
+Each DIR/NETWORK-NAME.npz holds the picture at working size, the colours of its cells, the features, the segmenter's
+logits, the voices D, H and U, the mean B, its surroundings, the smoothed V and the score S.
 """
 
 import argparse
@@ -46,8 +46,8 @@ def smooth(m: np.ndarray, colours: np.ndarray) -> np.ndarray:
                     continue
                 a = np.s_[:h - y, max(0, -x):w - max(0, x)]
                 b = np.s_[y:, max(0, x):w - max(0, -x)]
-                q = np.exp(-(dx * dx + dy * dy) / (2 * NEAR**2) - ((colours[a] - colours[b]) ** 2).sum(-1) / (2 * ALIKE**2))
-                q = q.astype(np.float32)
+                unlike = ((colours[a] - colours[b]) ** 2).sum(-1)
+                q = np.exp(-(dx * dx + dy * dy) / (2 * NEAR**2) - unlike / (2 * ALIKE**2)).astype(np.float32)
                 total[a] += q * m[b]
                 total[b] += q * m[a]
                 weights[a] += q

@@ -2,8 +2,8 @@
 
     python3 heads.py NETWORK --work DIR
 
-Reads DIR/cells.npz, writes DIR/OBJECTIVE.safetensors. An objective's heads, equal but for their random beginning, see the
-same batches: features of one cell, 128, 128, 19 logits. All are shipped; none is selected.
+Reads DIR/cells.npz, writes DIR/OBJECTIVE.safetensors. An objective's heads differ in their random beginning only and
+see the same batches: features of one cell, 128, 128, 19 logits. All are shipped; none is selected.
 """
 
 import argparse
