@@ -41,4 +41,5 @@ text = text.replace("\nprovenance:\n", "\nprovenance:\n" + "".join(f"  {k}: {v}\
 open(path, "w").write(text)
 P
 "$oodcast" models verify "$out/$name"
-"$oodcast" models strip "$out/$name" --weights "$weights" --out "$here/$name"
+"$oodcast" models strip "$out/$name" --weights "$weights" --out "$out/$name.part"
+cp "$out/$name.part"/* "$here/$name/"
