@@ -33,7 +33,7 @@ type FitCmd struct {
 	Groups        int           `default:"${fit_groups}" placeholder:"N" help:"Groups of the denoiser's normalisation layers (default ${default})."`
 	Normalise     string        `default:"${fit_normalise}" placeholder:"HOW" help:"How features are scaled: per_channel or global (default ${default})."`
 	Whiten        *bool         `negatable:"" help:"Whiten the features: scale their principal components in this footage to the same deviation. Default: on for the features of an EfficientNet-Lite that nothing was fitted to yet."`
-	Drop          int           `name:"drop-components" default:"-1" placeholder:"N" help:"With --whiten: leave the N strongest components out (default ${fit_drop})."`
+	Drop          int           `name:"drop-components" default:"-1" placeholder:"N" help:"With --whiten: leave the N strongest components out (default: a third of the channels)."`
 	Scales        []float64     `default:"1" placeholder:"X" help:"Working sizes of training frames, as multiples of the bundle's (default ${default})."`
 	Jitter        bool          `default:"true" negatable:"" help:"Vary exposure, colour, noise and position of training frames (default on)."`
 	Flip          bool          `help:"Also mirror training frames, for moving cameras."`
@@ -57,7 +57,6 @@ func fitVars() map[string]string {
 		"fit_max_frames": fmt.Sprint(d.MaxFrames), "fit_groups": fmt.Sprint(d.Groups), "fit_normalise": d.Normalise,
 		"fit_blocks":      fmt.Sprintf("%d,%d,%d", d.Blocks[0], d.Blocks[1], d.Blocks[2]),
 		"fit_calibration": fmt.Sprint(d.MaxCalibration), "fit_check": fmt.Sprint(d.Check),
-		"fit_drop": fmt.Sprint(fit.DefaultDropComponents),
 	}
 }
 
@@ -183,7 +182,7 @@ func (c *FitCmd) whiten(cfg *fit.Config, b *models.Bundle) {
 	if c.Drop < 0 {
 		cfg.DropComponents = 0
 		if cfg.Whiten {
-			cfg.DropComponents = fit.DefaultDropComponents
+			cfg.DropComponents = fit.DefaultDrop(b.Manifest.Encoder.Channels)
 		}
 	}
 }

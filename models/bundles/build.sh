@@ -16,16 +16,19 @@ roadscene-l) net=2 features=stage6@16 purpose="road scenes, best detection" ;;
 *) echo "build.sh: unknown bundle $name" >&2; exit 2 ;;
 esac
 weights=$lite/efficientnet-lite$net.pth
-"$oodcast" models import efficientnet-lite "$weights" --features "$features" --heads "$products/lite$net.safetensors" \
-	--segmenter "$products/segmenter.safetensors" --half --name "$name" --out "$out/$name.encoder"
-"$oodcast" fit --bundle "$out/$name.encoder" --source "$data/camvid/train/images" --source "$data/cityscapes-few/images" \
-	--source "$data/cityscapes-more/images" --flip --size 1024x512 --whiten --drop-components 96 --steps 4000 --seed "${SEED:-1}" \
-	--no-check --out "$out/$name"
+if [ ! -d "$out/$name" ]; then # otherwise only the card and the part are made again
+	"$oodcast" models import efficientnet-lite "$weights" --features "$features" --heads "$products/lite$net.safetensors" \
+		--segmenter "$products/segmenter.safetensors" --half --name "$name" --out "$out/$name.encoder"
+	"$oodcast" fit --bundle "$out/$name.encoder" --source "$data/camvid/train/images" --source "$data/cityscapes-few/images" \
+		--source "$data/cityscapes-more/images" --flip --size 1024x512 --whiten --drop-components 96 --steps 4000 --seed "${SEED:-1}" \
+		--no-check --out "$out/$name"
+fi
 cp "$here/$name/MODEL_CARD.md" "$out/$name/"
 # The card is written by hand: its checksum and the notes of models list go into the manifest.
 python3 - "$out/$name" "$purpose" <<'P'
 import hashlib, os, re, sys
 folder, purpose = sys.argv[1:]
+name = os.path.basename(folder)
 card = open(os.path.join(folder, "MODEL_CARD.md"), "rb").read()
 path = os.path.join(folder, "bundle.yaml")
 text = open(path).read()
@@ -37,6 +40,8 @@ notes = {
     "licence": "Apache-2.0 (the weights; the data is academic, see MODEL_CARD.md)",
     "trained_on": "ImageNet (encoder, published); CamVid and 16 Cityscapes images (heads, segmenter, denoiser)",
 }
+if name == "roadscene":  # 2 was the bundle that is now roadscene-s
+    text = text.replace('version: "1"', 'version: "3"', 1)
 text = text.replace("\nprovenance:\n", "\nprovenance:\n" + "".join(f"  {k}: {v}\n" for k, v in notes.items()))
 open(path, "w").write(text)
 P
