@@ -71,6 +71,7 @@ func TestEvalSetsRefuses(t *testing.T) {
 	root := filepath.Join(dir, "sets")
 	picturesOf(t, filepath.Join(root, "one"), 1, true)
 	picturesOf(t, filepath.Join(root, "two"), 1, true)
+	picturesOf(t, filepath.Join(dir, "alone", "one"), 1, true)
 	plain := filepath.Join(dir, "plain.md")
 	if err := os.WriteFile(plain, []byte("prose\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -80,7 +81,7 @@ func TestEvalSetsRefuses(t *testing.T) {
 		want string
 	}{
 		"no set":          {[]string{"--sets", filepath.Join(root, "one", "images")}, "no labelled image found in the folders of"},
-		"one set":         {[]string{"--sets", dir, "--choose", "compound.lse_weight=0,1"}, "no labelled image found"},
+		"one set":         {[]string{"--sets", filepath.Join(dir, "alone"), "--choose", "compound.lse_weight=0,1"}, "want two sets or more, got 1"},
 		"an unknown key":  {[]string{"--sets", root, "--choose", "compound.wieght=0,1"}, `setting "compound.wieght=0": no such key`},
 		"no value":        {[]string{"--sets", root, "--choose", "compound.lse_weight"}, "want KEY=VALUE,VALUE"},
 		"a bad value":     {[]string{"--sets", root, "--variant", "compound.lse_weight=-1"}, "want 0 to 1000"},
