@@ -132,3 +132,36 @@ func TestOutletsPassOn(t *testing.T) {
 		t.Error("a snapshot from outlets that show nothing")
 	}
 }
+
+// tapping is an outlet that is also an ingest.Tap, of one camera.
+type tapping struct {
+	recorder
+	camera string
+	got    []string
+}
+
+func (p *tapping) Coding(c ingest.Coding)          { p.got = append(p.got, "coding of "+c.Camera) }
+func (p *tapping) Listening(camera string) bool    { return camera == p.camera }
+func (p *tapping) AccessUnit(u *ingest.AccessUnit) { p.got = append(p.got, "unit of "+u.Camera) }
+
+// What cameras send reaches the outlets that are taps and listen. Without any, nothing is tapped.
+func TestOutletsTap(t *testing.T) {
+	if tap := (Outlets{&recorder{}}).tap(); tap != nil {
+		t.Errorf("tap() = %v without outlets that tap", tap)
+	}
+	a, b := &tapping{camera: "front"}, &tapping{camera: "rear"}
+	tap := Outlets{a, &recorder{}, b}.tap()
+	for _, camera := range []string{"front", "yard"} {
+		tap.Coding(ingest.Coding{Camera: camera})
+		if got, want := tap.Listening(camera), camera == "front"; got != want {
+			t.Errorf("Listening(%s) = %v", camera, got)
+		}
+		tap.AccessUnit(&ingest.AccessUnit{Camera: camera})
+	}
+	if got := strings.Join(a.got, ", "); got != "coding of front, unit of front, coding of yard" {
+		t.Errorf("the first outlet got %s", got)
+	}
+	if got := strings.Join(b.got, ", "); got != "coding of front, coding of yard" {
+		t.Errorf("the second outlet got %s", got)
+	}
+}

@@ -38,7 +38,7 @@ type Unit struct {
 	Time time.Duration
 	// Key says that decoding can start here. The parameter sets come before the picture then.
 	Key bool
-	// Data must not be changed.
+	// Data must not be changed. It is empty where a picture is missing, because it is too large or cannot be converted.
 	Data []byte
 }
 
@@ -120,6 +120,9 @@ func (r *Reader) tapped(now time.Time) {
 	var size C.int
 	p := C.oodcast_av_unit(r.c, &size)
 	if p == nil || size <= 0 || size > maxUnit {
+		if r.c.tap == C.OODCAST_TAP_ALL {
+			w.tap.Unit(Unit{})
+		}
 		return
 	}
 	data := unsafe.Slice((*byte)(p), int(size))

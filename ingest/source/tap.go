@@ -64,9 +64,10 @@ func (t *tap) Wanted() bool { return t.to.Listening(t.camera) }
 func (t *tap) Unit(u ffmpeg.Unit) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.mu.closed {
+	seq := t.seq.Add(1)
+	if !t.mu.closed && len(u.Data) > 0 {
 		t.to.AccessUnit(&ingest.AccessUnit{
-			Camera: t.camera, Seq: t.seq.Add(1), Read: time.Now(), Time: u.Time, Key: u.Key, Data: u.Data,
+			Camera: t.camera, Seq: seq, Read: time.Now(), Time: u.Time, Key: u.Key, Data: u.Data,
 		})
 	}
 }
