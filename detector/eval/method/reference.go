@@ -28,7 +28,7 @@ type Reference struct {
 	Lowest, Highest float64
 	// MaxLogit is the mean highest logit of a logit cell.
 	MaxLogit float64
-	Frames          int
+	Frames   int
 }
 
 // Count returns the number of tokens.
