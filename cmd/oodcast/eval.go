@@ -23,7 +23,7 @@ type EvalCmd struct {
 	Bundle        string   `placeholder:"NAME|DIR" default:"roadscene" help:"Bundle to evaluate."`
 	Method        []string `default:"dood" placeholder:"M,..." help:"${eval_methods}, or all of these that the bundle and --reference allow; may be repeated."`
 	Timesteps     []int    `default:"5" help:"The |T| to evaluate."`
-	Reference     []string `sep:"none" placeholder:"URI" help:"Normal footage for cdnp, knn, gmm and mahalanobis: a file or a folder of images. May be repeated."`
+	Reference     []string `sep:"none" placeholder:"URI" help:"Normal footage for cdnp, knn, gmm, mahalanobis, residual, vim, neco and student-teacher: a file or a folder of images. May be repeated."`
 	Seed          *uint64  `placeholder:"N" help:"Seed of everything random. With a seed the JSON has no latency_ms, so that two runs print the same."`
 	Set           []string `sep:"none" placeholder:"KEY=VALUE" help:"Override a key of bundle.yaml: diffusion.* or compound.*. May be repeated."`
 	Scores        string   `type:"existingdir" help:"Folder of score files to evaluate instead of a bundle."`

@@ -49,7 +49,7 @@ func TestFeaturesOnlyNetwork(t *testing.T) {
 	for _, r := range rows {
 		names = append(names, r.Method)
 	}
-	if got := strings.Join(names, " "); got != "dood dood-diffusion eps-mse recon-mse knn mahalanobis" {
+	if got := strings.Join(names, " "); got != "dood dood-diffusion eps-mse recon-mse knn mahalanobis residual neco" {
 		t.Errorf("eval --method all has rows %q", got)
 	}
 	must(t, "bench", "--bundle", fitted, "--size", "128x96", "--frames", "1", "--timesteps", "1", "--json", filepath.Join(dir, "bench.json"))

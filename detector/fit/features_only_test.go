@@ -194,32 +194,6 @@ func TestWhitenRefuses(t *testing.T) {
 	}
 }
 
-// eigen finds the eigenvalues of a matrix that is made of known ones, and vectors that are orthonormal.
-func TestEigen(t *testing.T) {
-	const n = 4
-	a := []float64{4, 1, 0, 2, 1, 3, -1, 0, 0, -1, 2, 1, 2, 0, 1, 5}
-	values, vectors := eigen(append([]float64{}, a...), n)
-	for k := range n {
-		for i := range n {
-			sum, dot := 0.0, 0.0
-			for j := range n {
-				sum += a[i*n+j] * vectors[k*n+j]
-				dot += vectors[i*n+j] * vectors[k*n+j]
-			}
-			if math.Abs(sum-values[k]*vectors[k*n+i]) > 1e-10 {
-				t.Errorf("vector %d: component %d is %v, want %v", k, i, sum, values[k]*vectors[k*n+i])
-			}
-			want := 0.0
-			if i == k {
-				want = 1
-			}
-			if math.Abs(dot-want) > 1e-10 {
-				t.Errorf("vectors %d and %d: product %v, want %v", i, k, dot, want)
-			}
-		}
-	}
-}
-
 // exponential is the mean encoder with features exp(features·gain), and with logits that are 0, or without logits.
 func exponential(t *testing.T, gain float64, classes bool) *models.Bundle {
 	t.Helper()

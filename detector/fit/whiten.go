@@ -4,10 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/detector/ort"
+	"github.com/oodcast/oodcast/detector/principal"
 	"github.com/oodcast/oodcast/models"
 	"github.com/oodcast/oodcast/models/nets"
 )
@@ -103,22 +103,9 @@ func (s *sample) whitening(product *ort.Product, drop int) (nets.Projection, err
 	if !(trace > 0) || math.IsInf(trace, 0) {
 		return nets.Projection{}, fmt.Errorf("fit: whiten: features do not vary or are not finite (variance %v)", trace)
 	}
-	values, vectors := eigen(cov, c)
-	order := make([]int, c)
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortFunc(order, func(a, b int) int {
-		switch {
-		case values[a] > values[b]:
-			return -1
-		case values[a] < values[b]:
-			return 1
-		}
-		return a - b
-	})
+	values, vectors := principal.Components(cov, c)
 	p := nets.Projection{Shift: mean}
-	for _, k := range order[drop:] {
+	for k := drop; k < c; k++ {
 		scale := 1 / math.Sqrt(max(values[k], 0)+ridge*trace/float64(c))
 		for j := range c {
 			p.Matrix = append(p.Matrix, float32(scale*vectors[k*c+j]))
@@ -175,61 +162,6 @@ func project(product *ort.Product, p nets.Projection, rows []float32) ([]float32
 		copy(rows[from*k:], out[:size*k]) // not beyond the block, because k ≤ c
 	}
 	return rows[:n*k], nil
-}
-
-// eigen returns the eigenvalues of the symmetric n × n matrix a, which it overwrites, and the eigenvectors as rows, by
-// cyclic Jacobi rotations (Golub and Van Loan, Matrix Computations, 8.5).
-func eigen(a []float64, n int) (values, vectors []float64) {
-	const sweeps, small = 30, 1e-24 // squares off the diagonal relative to those on it
-	vectors = make([]float64, n*n)
-	for i := range n {
-		vectors[i*n+i] = 1
-	}
-	for range sweeps {
-		off, on := 0.0, 0.0
-		for i := range n {
-			on += a[i*n+i] * a[i*n+i]
-			for j := range i {
-				off += a[i*n+j] * a[i*n+j]
-			}
-		}
-		if off <= small*on {
-			break
-		}
-		for p := range n {
-			for q := p + 1; q < n; q++ {
-				rotate(a, vectors, n, p, q)
-			}
-		}
-	}
-	values = make([]float64, n)
-	for i := range values {
-		values[i] = a[i*n+i]
-	}
-	return values, vectors
-}
-
-// rotate turns rows and columns p and q of a so that a[p,q] becomes 0, and rows p and q of vectors with them.
-func rotate(a, vectors []float64, n, p, q int) {
-	if a[p*n+q] == 0 {
-		return
-	}
-	tau := (a[q*n+q] - a[p*n+p]) / (2 * a[p*n+q])
-	t := 1 / (math.Abs(tau) + math.Sqrt(1+tau*tau))
-	if tau < 0 {
-		t = -t
-	}
-	c := 1 / math.Sqrt(1+t*t)
-	s := t * c
-	turn := func(m []float64, i, j int) { m[i], m[j] = c*m[i]-s*m[j], s*m[i]+c*m[j] }
-	for k := range n {
-		turn(a, k*n+p, k*n+q)
-	}
-	for k := range n {
-		turn(a, p*n+k, q*n+k)
-		turn(vectors, p*n+k, q*n+k)
-	}
-	a[p*n+q], a[q*n+p] = 0, 0
 }
 
 // finiteFeatures returns an error if the features or the logsumexp of a calibration frame are not finite.

@@ -35,6 +35,7 @@ type Kit struct {
 	// The first method that needs these makes them.
 	neighbours *search
 	white      *whitening
+	spectrum   *components
 }
 
 // The denoising errors of Kit.Denoising. The score of dood is a cosine instead.

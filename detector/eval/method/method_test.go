@@ -123,7 +123,7 @@ func TestMethodsMatchScikitLearn(t *testing.T) {
 				largest = max(largest, math.Abs(w))
 			}
 			tolerance := 1e-5 * largest
-			if row.Method == "gmm" || row.Method == "mahalanobis" {
+			if slices.Contains([]string{"gmm", "mahalanobis", "residual"}, row.Method) {
 				tolerance = 1e-3 * largest
 			}
 			for i, w := range want {

@@ -30,6 +30,30 @@ func normalMethods() []Method {
 				"A Simple Unified Framework, NeurIPS 2018, without classes",
 			needs: ErrNeedsReference, build: newMahalanobis,
 		},
+		{
+			Name: "residual", Source: "mahalanobis without the components of more than twice the mean variance, after Rippel et al., " +
+				"Modeling the Distribution of Normal Data in Pre-Trained Deep Features, ICPR 2020, who leave out the strongest by " +
+				"share of the variance",
+			needs: ErrNeedsReference, build: newResidual,
+		},
+		{
+			Name: "vim", Source: "Wang et al., ViM: Out-Of-Distribution with Virtual-logit Matching, CVPR 2022: α·length of the " +
+				"feature outside its principal subspace, minus log Σ exp; the feature lies before the segmenter's head, so the " +
+				"origin is the mean and the subspace has half the channels",
+			logits: true, needs: ErrNeedsReference, build: newViM,
+		},
+		{
+			Name: "neco", Source: "Ammar et al., NECO: Neural Collapse Based Out-of-Distribution Detection, ICLR 2024: −share of the " +
+				"length of the standardised feature in its principal subspace · highest logit, if there are classes; the subspace " +
+				"has 90 % of the variance",
+			needs: ErrNeedsReference, build: newNECO,
+		},
+		{
+			Name: "student-teacher", Source: "after Bergmann et al., Uninformed Students, CVPR 2020: error of a student that learnt the " +
+				"features of normal footage; here one ridge regression on the segmenter's logits of the same place, in place of an " +
+				"ensemble of networks on the image, and so without their variance",
+			logits: true, needs: ErrNeedsReference, build: newStudent,
+		},
 	}
 }
 

@@ -23,9 +23,12 @@ type Reference struct {
 	Tokens []float32 // uniform sample minus Mean, tokens × Channels
 	// Classes holds the class of every token by the segmenter: the arg-max of the logits summed over the token.
 	Classes []int
+	Logits  []float32 // mean class logits of every token, tokens × classes; empty without classes
 	// Lowest and Highest uncertainty, 1 − logsumexp, of a logit cell.
 	Lowest, Highest float64
-	Frames          int
+	// MaxLogit is the mean highest logit of a logit cell.
+	MaxLogit float64
+	Frames   int
 }
 
 // Count returns the number of tokens.
@@ -46,6 +49,7 @@ type Sampler struct {
 	ref   Reference
 	limit int
 	seen  int
+	cells int // with logits
 	rng   *rand.Rand
 }
 
@@ -62,23 +66,41 @@ func (s *Sampler) Add(enc *detector.Encoding) {
 	r := &s.ref
 	r.Channels = enc.Channels
 	r.Frames++
+	logits := make([]float32, enc.Classes)
 	for i := range enc.Width * enc.Height {
 		row := enc.Features[i*enc.Channels:][:enc.Channels]
 		s.seen++
 		if len(r.Classes) < s.limit {
 			r.Tokens = append(r.Tokens, row...)
-			r.Classes = append(r.Classes, tokenClass(enc, i))
+			r.Classes = append(r.Classes, tokenLogits(logits, enc, i))
+			r.Logits = append(r.Logits, logits...)
 			continue
 		}
 		if at := s.rng.IntN(s.seen); at < s.limit {
 			copy(r.Tokens[at*enc.Channels:], row)
-			r.Classes[at] = tokenClass(enc, i)
+			r.Classes[at] = tokenLogits(logits, enc, i)
+			copy(r.Logits[at*enc.Classes:], logits)
 		}
 	}
+	s.addHighest(enc)
 	for _, v := range enc.LSE {
 		u := 1 - float64(v)
 		r.Lowest, r.Highest = min(r.Lowest, u), max(r.Highest, u)
 	}
+}
+
+// addHighest updates the mean highest logit.
+func (s *Sampler) addHighest(enc *detector.Encoding) {
+	if enc.Classes == 0 {
+		return
+	}
+	sum := 0.0
+	for _, v := range logitMap(enc, highest).Values {
+		sum += float64(v)
+	}
+	plane := enc.LogitsWidth * enc.LogitsHeight
+	s.cells += plane
+	s.ref.MaxLogit += (sum - float64(plane)*s.ref.MaxLogit) / float64(s.cells)
 }
 
 // Reference returns the reference. The sampler must not be used afterwards.
@@ -99,8 +121,8 @@ func (s *Sampler) Reference() (*Reference, error) {
 	return r, nil
 }
 
-// tokenClass returns the arg-max of the logits summed over the cells of a token.
-func tokenClass(enc *detector.Encoding, token int) int {
+// tokenLogits stores the class logits of a token, the mean over its cells, in dst and returns their arg-max.
+func tokenLogits(dst []float32, enc *detector.Encoding, token int) int {
 	ty, tx := token/enc.Width, token%enc.Width
 	y0, y1 := covered(ty, enc.Height, enc.LogitsHeight)
 	x0, x1 := covered(tx, enc.Width, enc.LogitsWidth)
@@ -113,6 +135,7 @@ func tokenClass(enc *detector.Encoding, token int) int {
 				sum += float64(enc.Logits[k*plane+y*enc.LogitsWidth+x])
 			}
 		}
+		dst[k] = float32(sum / float64((y1-y0)*(x1-x0)))
 		if sum > best {
 			best, class = sum, k
 		}

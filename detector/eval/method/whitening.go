@@ -61,29 +61,40 @@ func (w *whitening) features(x *Encoded) (_ []float32, err error) {
 	return w.white, err
 }
 
-// covariance returns the covariance of the tokens (divided by their number), channels × channels. It multiplies blocks of
-// tokens in float32 and adds them up in float64.
+// covariance returns the covariance of the tokens (divided by their number), channels × channels.
 func (r *Reference) covariance(product Multiplier) ([]float64, error) {
+	return secondMoments(product, r.Tokens, r.Channels, r.Tokens, r.Channels)
+}
+
+// secondMoments returns aᵀ·b/n of n rows of ca and cb values, ca × cb. It multiplies blocks of rows in float32 and adds them
+// up in float64.
+func secondMoments(product Multiplier, a []float32, ca int, b []float32, cb int) ([]float64, error) {
 	const block = 1024
-	c, n := r.Channels, r.Count()
-	cov := make([]float64, c*c)
-	part := make([]float32, c*c)
+	n := len(a) / ca
+	sum := make([]float64, ca*cb)
+	part := make([]float32, ca*cb)
 	for from := 0; from < n; from += block {
 		size := min(block, n-from)
-		columns := make([]float32, c*size)
-		for i := range size {
-			for j, v := range r.Tokens[(from+i)*c:][:c] {
-				columns[j*size+i] = v
-			}
-		}
-		if err := product.MultiplyTo(part, columns, columns, c, c, size); err != nil {
+		err := product.MultiplyTo(part, columns(a[from*ca:], ca, size), columns(b[from*cb:], cb, size), ca, cb, size)
+		if err != nil {
 			return nil, err
 		}
 		for i, v := range part {
-			cov[i] += float64(v) / float64(n)
+			sum[i] += float64(v) / float64(n)
 		}
 	}
-	return cov, nil
+	return sum, nil
+}
+
+// columns returns the first n rows of c values, transposed.
+func columns(rows []float32, c, n int) []float32 {
+	t := make([]float32, c*n)
+	for i := range n {
+		for j, v := range rows[i*c:][:c] {
+			t[j*n+i] = v
+		}
+	}
+	return t
 }
 
 // cholesky replaces the lower triangle of the symmetric n × n matrix a by L, where a = L·Lᵀ.

@@ -9,9 +9,12 @@ import warnings
 
 import numpy as np
 from sklearn.covariance import EmpiricalCovariance
+from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import Ridge
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import NearestNeighbors
+from sklearn.preprocessing import StandardScaler
 
 warnings.simplefilter("ignore", ConvergenceWarning)  # EM runs a fixed number of steps
 rng = np.random.default_rng(11)
@@ -82,6 +85,39 @@ def gmm(tokens, classes, x):
     return -best
 
 
+def residual(tokens, x):
+    var, vec = np.linalg.eigh(np.cov(tokens.T, bias=True))
+    weak = var <= 2 * var.mean()
+    assert 0 < weak.sum() < C
+    return (((x - tokens.mean(0)) @ vec[:, weak]) ** 2 / var[weak]).sum(1)
+
+
+def vim(tokens, x, ref_logits, logits):
+    basis = PCA().fit(tokens).components_[C // 2:]  # the null space of the principal subspace
+    length = lambda f: np.linalg.norm((f - tokens.mean(0)) @ basis.T, axis=1)
+    alpha = ref_logits.max(0).mean() / length(tokens).mean()
+    return alpha * resize(length(x).reshape(5, 6), 10, 12) - lse(logits)
+
+
+def neco(tokens, x, logits):
+    scaler = StandardScaler().fit(tokens)
+    pca = PCA(0.9, svd_solver="full").fit(scaler.transform(tokens))
+    assert pca.n_components_ < C
+    share = np.linalg.norm(pca.transform(scaler.transform(x)), axis=1) / np.linalg.norm(scaler.transform(x), axis=1)
+    return -resize(share.reshape(5, 6), 10, 12) * logits.max(0)
+
+
+def token_logits(e):
+    k, lh, lw = e["logits"].shape
+    return e["logits"].reshape(k, lh // 2, 2, lw // 2, 2).mean((2, 4)).reshape(k, -1).T
+
+
+def student(tokens, tl, x, xl):
+    m = Ridge(alpha=1e-6 * tl.var(0).mean() * len(tl)).fit(tl, tokens)
+    e = ((tokens - m.predict(tl)) ** 2).mean(0)
+    return ((x - m.predict(xl)) ** 2 / e).mean(1)
+
+
 def masks(e):
     p = np.exp(e["class_logits"])
     p /= p.sum(1, keepdims=True)
@@ -119,6 +155,9 @@ want = {
     "lse": -lse(logits), "contrast": box(lse(logits), 3) - lse(logits), "msp": 1 - p.max(0), "maxlogit": -logits.max(0), "entropy": -(p * np.log(p)).sum(0),
     "knn": d, "cdnp": (u - u_ref.min()) / (u_ref.max() - u_ref.min()) + resize(d.reshape(5, 6), 10, 12) / spread,
     "mahalanobis": EmpiricalCovariance().fit(tokens).mahalanobis(x), "gmm": gmm(tokens, classes, x), **masks(image),
+    "residual": residual(tokens, x), "vim": vim(tokens, x, np.concatenate([e["logits"].reshape(3, -1) for e in reference], 1), logits),
+    "neco": neco(tokens, x, logits),
+    "student-teacher": student(tokens, np.concatenate([token_logits(e) for e in reference]), x, token_logits(image)),
 }
 
 
