@@ -111,6 +111,15 @@ func (s *Server) clientAddr(r *http.Request) netip.Addr {
 	return a
 }
 
+// origin returns where a request came from, for the audit: the address and port of the connection, and behind a proxy the
+// address of its client.
+func (s *Server) origin(r *http.Request) string {
+	if !s.cfg.isProxy(addrOf(r.RemoteAddr)) {
+		return r.RemoteAddr
+	}
+	return s.clientAddr(r).String()
+}
+
 // addrOf returns the address in HOST:PORT.
 func addrOf(hostPort string) netip.Addr {
 	host, _, err := net.SplitHostPort(hostPort)
