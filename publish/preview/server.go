@@ -138,7 +138,10 @@ func (s *Server) URL() string {
 	return ""
 }
 
-// Run serves until ctx is done, then ends all streams and sessions, within two seconds. It fails at once when the port is
+// goodbye is the time that answers have to be complete after the end of Run's context. A viewer on a slow line takes all of it.
+const goodbye = 500 * time.Millisecond
+
+// Run serves until ctx is done, then ends all streams and sessions, within a second. It fails at once when the port is
 // taken. It may be called once.
 func (s *Server) Run(ctx context.Context) error {
 	defer func() {
@@ -201,7 +204,7 @@ func (s *Server) serve(ctx context.Context, ln net.Listener, cert *certificate) 
 	})
 	g.Go(func() error {
 		<-ctx.Done()
-		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
 		defer cancel()
 		if web.Shutdown(stop) != nil {
 			return web.Close()
