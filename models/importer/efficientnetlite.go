@@ -55,7 +55,7 @@ func EfficientNetLite(path, features string, opt Options) (*Result, error) {
 		about[models.TrainedOnKey] = "ImageNet-1k"
 	}
 	return opt.write(network{
-		source: path, model: model, about: about,
+		source: path, model: weighted{model: model}, about: about,
 		spec: models.EncoderSpec{
 			Architecture: "efficientnet-lite", Features: cfg.Features, Channels: cfg.Channels(), Stride: cfg.Stride(),
 			LogitsStride: models.MapStride(cfg.Stride()),

@@ -50,7 +50,7 @@ func startAudited(t *testing.T, cfg preview.Config) *preview.Server {
 // auditStream returns a function that reads the next audit line of a camera's page.
 func auditStream(t *testing.T, s *preview.Server, camera, token string) func() schema.Audit {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), "GET", s.URL()+"api/v1/cameras/"+camera+"/live", nil)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL()+"api/v1/cameras/"+camera+"/live", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
