@@ -12,7 +12,9 @@ import (
 const (
 	guessBurst = 10               // wrong tokens that an address may send at once
 	guessEvery = 10 * time.Second // and one more after each such time
-	joinBurst  = 40               // WebRTC sessions that an address may start at once
+	relayBurst = 200              // wrong tokens that may come through a proxy at once, from whomever it says
+	relayEvery = time.Second
+	joinBurst  = 40 // WebRTC sessions that an address may start at once
 	joinEvery  = 50 * time.Millisecond
 	mostKnown  = 4096 // addresses that are remembered
 )

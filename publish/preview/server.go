@@ -41,6 +41,7 @@ type Server struct {
 	slots    *slots
 	auth     *auth
 	guesses  quotas // of tokens
+	relayed  quotas // of tokens that came through a proxy
 	registry *prometheus.Registry
 	checks   []func() error
 	evidence Evidence
@@ -62,7 +63,8 @@ func New(cfg Config, cameras []schema.Camera, opts ...Option) (*Server, error) {
 	s := &Server{
 		cfg: cfg, site: "default", version: "dev", log: slog.Default(),
 		auth: newAuth(cfg), started: time.Now(), joins: quotas{burst: joinBurst, every: joinEvery}, guesses: quotas{burst: guessBurst, every: guessEvery},
-		slots: newSlots(cfg.MaxViewers), ready: make(chan struct{}),
+		relayed: quotas{burst: relayBurst, every: relayEvery},
+		slots:   newSlots(cfg.MaxViewers), ready: make(chan struct{}),
 	}
 	for _, o := range opts {
 		o(s)
