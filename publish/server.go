@@ -149,10 +149,10 @@ func checkPortFree(ctx context.Context, host string, port int) error {
 
 // lockDir creates and locks dir: a server in another process would destroy its streams.
 func lockDir(dir string) (*os.File, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := makeStateDir(dir); err != nil {
 		return nil, fmt.Errorf("state directory: %w", err)
 	}
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := openStateFile(filepath.Join(dir, "lock"))
 	if err != nil {
 		return nil, fmt.Errorf("state directory: %w", err)
 	}
