@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Builds the image on a root file system that debootstrap makes and runs TestImage of cmd/oodcast on it. It needs root, Go, ten
-# gigabytes in TMPDIR, and Debian's buildah, crun, debootstrap, ffmpeg, iproute2 and podman, which it installs. Settings, from the
-# environment: BASE, a root file system that is there already; IMAGE, an image of podman's to test instead of building one.
+# gigabytes in TMPDIR, and Debian's buildah, crun, debootstrap, docker-compose, ffmpeg, iproute2 and podman, which it installs. Settings,
+# from the environment: BASE, a root file system that is there already; IMAGE, an image of podman's to test instead of building one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 [ "$(id -u)" = 0 ] || { echo "test-image.sh: needs root, for debootstrap and network namespaces" >&2; exit 3; }
 missing=""
-for package in buildah crun debootstrap ffmpeg iproute2 podman; do
+for package in buildah crun debootstrap docker-compose ffmpeg iproute2 podman; do
   dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
 done
 if [ -n "$missing" ]; then
@@ -25,6 +25,9 @@ clean() {
   rm -rf --one-file-system "$work"
 }
 trap clean EXIT
+
+# Nothing here can run compose.yaml, but Compose can read it.
+TOKEN=0123456789abcdef NATS_PASSWORD=n0123456789abcdef docker-compose --file compose.yaml config --quiet
 
 # storage gives buildah and podman a store of their own: overlays where the kernel allows them, plain copies elsewhere.
 storage() {

@@ -85,13 +85,13 @@ func (p *Part) Write(dir string) error { return p.write(dir, PartFile, p.encoder
 
 // write writes the folder with one file more, which is an encoder.
 func (p *Part) write(dir, name string, encoder []byte) error {
-	files := map[string][]byte{name: encoder}
+	files := map[string]Content{name: Bytes(encoder)}
 	for name, raw := range p.files {
-		files[name] = raw
+		files[name] = Bytes(raw)
 	}
 	err := replaceable(dir)
 	if err == nil {
-		err = writeFolder(filepath.Clean(dir), p.manifest, files)
+		err = writeFolder(filepath.Clean(dir), func(map[string]File) ([]byte, error) { return p.manifest, nil }, files)
 	}
 	if err == nil && name == EncoderFile { // a part that was in the folder is not listed in its manifest, and was kept
 		err = os.RemoveAll(filepath.Join(dir, PartFile))

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -12,26 +13,44 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
+// Content writes a file of a bundle, piece by piece.
+type Content func(w io.Writer) error
+
+// Bytes is the content of a file that is in memory.
+func Bytes(raw []byte) Content {
+	return func(w io.Writer) error {
+		_, err := w.Write(raw)
+		return err
+	}
+}
+
 // Write writes a bundle in one step: the folder appears complete or not at all. It fills in m.Format and m.Files. An
 // existing folder is replaced if it is empty or holds a bundle; any other folder is refused.
 func Write(dir string, m Manifest, files map[string][]byte) error {
-	m.Format = Format
-	m.Files = make(map[string]File, len(files))
+	contents := make(map[string]Content, len(files))
 	for name, raw := range files {
-		sum := sha256.Sum256(raw)
-		m.Files[name] = File{SHA256: hex.EncodeToString(sum[:]), Bytes: int64(len(raw))}
+		contents[name] = Bytes(raw)
+	}
+	return WriteContents(dir, m, contents)
+}
+
+// WriteContents is [Write] for files that need not be in memory.
+func WriteContents(dir string, m Manifest, files map[string]Content) error {
+	m.Format, m.Files = Format, map[string]File{}
+	for name := range files {
+		m.Files[name] = File{SHA256: hex.EncodeToString(make([]byte, sha256.Size))} // until they are written
 	}
 	if err := m.Validate(); err != nil {
-		return fmt.Errorf("write bundle %q: %w", dir, err)
-	}
-	head, err := m.Marshal()
-	if err != nil {
 		return fmt.Errorf("write bundle %q: %w", dir, err)
 	}
 	if err := replaceable(dir); err != nil {
 		return fmt.Errorf("write bundle %q: %w", dir, err)
 	}
-	if err := writeFolder(filepath.Clean(dir), head, files); err != nil {
+	manifest := func(sums map[string]File) ([]byte, error) {
+		m.Files = sums
+		return m.Marshal()
+	}
+	if err := writeFolder(filepath.Clean(dir), manifest, files); err != nil {
 		return fmt.Errorf("write bundle %q: %w", dir, reason(err))
 	}
 	return nil
@@ -77,8 +96,8 @@ func replaceable(dir string) error {
 }
 
 // writeFolder fills a folder next to dir and then swaps their names. The old folder stays until the new one is in place.
-// (renameio replaces single files only.)
-func writeFolder(dir string, head []byte, files map[string][]byte) (err error) {
+// (renameio replaces single files only.) manifest returns bundle.yaml, given the files' sizes and checksums.
+func writeFolder(dir string, manifest func(map[string]File) ([]byte, error), files map[string]Content) (err error) {
 	parent := filepath.Dir(dir)
 	if err := os.MkdirAll(parent, 0o755); err != nil {
 		return err
@@ -91,12 +110,17 @@ func writeFolder(dir string, head []byte, files map[string][]byte) (err error) {
 	if err := os.Chmod(tmp, 0o755); err != nil {
 		return err
 	}
-	for name, raw := range files {
-		if err := writeFile(filepath.Join(tmp, name), raw); err != nil {
+	sums := map[string]File{}
+	for name, content := range files {
+		if sums[name], err = writeFile(filepath.Join(tmp, name), content); err != nil {
 			return err
 		}
 	}
-	if err := writeFile(filepath.Join(tmp, ManifestFile), head); err != nil {
+	head, err := manifest(sums)
+	if err != nil {
+		return err
+	}
+	if _, err := writeFile(filepath.Join(tmp, ManifestFile), Bytes(head)); err != nil {
 		return err
 	}
 	old := tmp + ".old"
@@ -140,12 +164,17 @@ func keepUnlisted(old, dir string) error {
 	return nil
 }
 
-// writeFile writes a new file and flushes it to the disk.
-func writeFile(path string, raw []byte) error {
+// writeFile writes a new file, flushes it to the disk, and returns its size and checksum.
+func writeFile(path string, content Content) (File, error) {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
-		return err
+		return File{}, err
 	}
-	_, err = f.Write(raw)
-	return errors.Join(err, f.Sync(), f.Close())
+	sum := sha256.New()
+	err = content(io.MultiWriter(f, sum))
+	info, statErr := f.Stat()
+	if err = errors.Join(err, statErr, f.Sync(), f.Close()); err != nil {
+		return File{}, err
+	}
+	return File{SHA256: hex.EncodeToString(sum.Sum(nil)), Bytes: info.Size()}, nil
 }

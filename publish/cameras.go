@@ -46,6 +46,7 @@ func (p *Publisher) AddCamera(cam schema.Camera) error {
 	if err := p.cameras.add(cam, p.newService); err != nil {
 		return err
 	}
+	p.cameras.flush()
 	p.restoreSettings(cam)
 	p.metrics.cameras.add(cam)
 	p.StatusChanged()
@@ -157,6 +158,16 @@ func (c *cameras) startServices(nc *nats.Conn, create serviceFunc) (err error) {
 		}
 	}
 	return nil
+}
+
+// flush waits until a connected server knows the subscriptions: whoever hears of a camera may send it a request.
+func (c *cameras) flush() {
+	c.mu.Lock()
+	nc := c.mu.nc
+	c.mu.Unlock()
+	if nc != nil && nc.IsConnected() {
+		_ = nc.FlushTimeout(readyTimeout) // a server that is slow learns of them later
+	}
 }
 
 // stopServices stops all control services.

@@ -19,10 +19,13 @@ import (
 // full, events are held in memory, up to a bound. An event that the spool does not accept is logged and counted as lost.
 func (p *Publisher) Event(e events.Event) {
 	p.metrics.events.WithLabelValues(e.Camera, string(e.Type)).Inc()
+	<-p.spoolReady
 	if p.cfg.Off() {
+		if err := p.offline.apply(message.Event(p.cfg.Site, e)); err != nil {
+			p.faults.Warn(p.log, "open events will not end if this process is killed", err, "camera", e.Camera)
+		}
 		return
 	}
-	<-p.spoolReady
 	synced, err := p.spool.add(message.Event(p.cfg.Site, e))
 	if err != nil {
 		p.count(schema.KindEvent, resultSpool)
@@ -50,10 +53,11 @@ func (p *Publisher) endInterrupted() {
 	if err != nil {
 		p.log.Warn("cannot end the events of the previous run", "err", err)
 	}
-	if len(ends) > 0 {
-		p.interrupted(ends)
-		p.log.Info("ended the events of the previous run", "events", len(ends))
+	unpublished, err := takeOffline(p.cfg.StateDir)
+	if err != nil {
+		p.log.Warn("cannot end the events of the previous run", "err", err)
 	}
+	p.tellInterrupted(append(unpublished, ends...))
 }
 
 // retryHeld is the interval at which held events are offered to the disk again.

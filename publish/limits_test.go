@@ -7,11 +7,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/oodcast/oodcast/detector/events"
 	"github.com/oodcast/oodcast/publish"
 	"github.com/oodcast/oodcast/publish/schema"
 )
@@ -25,6 +28,44 @@ func counted(t *testing.T) (*prometheus.Registry, publish.Option) {
 		t.Fatal(err)
 	}
 	return reg, publish.WithMetrics(m)
+}
+
+// TestConnectionsAreBounded lets a stranger connect to the embedded server as often as it can: descriptors are left, and events
+// are published.
+func TestConnectionsAreBounded(t *testing.T) {
+	var was syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &was); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: min(256, was.Max), Max: was.Max}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &was) })
+	cfg := embeddedConfig(t)
+	p := start(t, cfg, nil)
+	viewer := as(t, p, cfg, "viewer")
+	sub := subscribe(t, viewer, "oodcast.v1.default.front.event.*")
+	var lines []*bufio.Reader
+	for range 60 {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(p.URL(), "nats://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		lines = append(lines, bufio.NewReader(conn))
+	}
+	refused := 0
+	for _, l := range lines { // INFO, and why the connection ends: without a login after two seconds
+		_, _ = l.ReadString('\n')
+		if line, _ := l.ReadString('\n'); strings.Contains(line, "maximum connections") {
+			refused++
+		}
+	}
+	if refused < 20 { // of 60, with 32 places
+		t.Errorf("only %d of 60 connections are refused", refused)
+	}
+	p.Event(events.Event{ID: "front-1-00000001", Camera: "front", Type: events.Start, Revision: 1, Start: time.Now(), Time: time.Now()})
+	next(t, sub)
 }
 
 // TestSmallPayloads has servers with smaller and smaller limits: a map is reduced as little as possible, and every new cell is

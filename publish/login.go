@@ -33,7 +33,7 @@ func loadLogins(stateDir string) (map[string]string, error) {
 	logins := map[string]string{}
 	for _, name := range []string{viewerUser, controllerUser} {
 		file := passwordFile(stateDir, name)
-		b, err := os.ReadFile(file)
+		b, err := readStateFile(file)
 		if errors.Is(err, fs.ErrNotExist) || err == nil && strings.TrimSpace(string(b)) == "" {
 			b = []byte(newSecret() + "\n")
 			err = renameio.WriteFile(file, b, 0o600, renameio.WithTempDir(stateDir), renameio.WithStaticPermissions(0o600))

@@ -44,6 +44,7 @@ type Publisher struct {
 	storage       storage
 	memory        memory
 	audits        audits
+	offline       offline
 	interrupted   func([]schema.Event)
 	hadStream     atomic.Bool           // the event stream or the map stream existed
 	loss          atomic.Pointer[error] // why the newest event was lost; nil if it was not
@@ -153,8 +154,10 @@ func (p *Publisher) Run(ctx context.Context) error {
 	spoolReady := sync.OnceFunc(func() { close(p.spoolReady) })
 	defer spoolReady()
 	if p.cfg.Off() {
-		close(p.ready)
-		<-ctx.Done()
+		p.runOffline(ctx.Done(), func() {
+			spoolReady()
+			close(p.ready)
+		})
 		return nil
 	}
 	var srv *embedded

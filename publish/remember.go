@@ -51,7 +51,7 @@ func (m *memory) restore(site, camera string, configured schema.Update) (setting
 	if m.dir == "" {
 		return schema.Update{}, false, nil
 	}
-	b, err := os.ReadFile(m.file(site, camera))
+	b, err := readStateFile(m.file(site, camera))
 	if errors.Is(err, fs.ErrNotExist) {
 		return schema.Update{}, false, nil
 	}
@@ -104,7 +104,7 @@ func (m *memory) save(site, camera string, r remembered) error {
 		return err
 	}
 	file := m.file(site, camera)
-	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+	if err := makeStateDir(filepath.Dir(file)); err != nil {
 		return err
 	}
 	return renameio.WriteFile(file, append(b, '\n'), 0o600, renameio.WithTempDir(filepath.Dir(file)))

@@ -82,6 +82,7 @@ func startServer(ctx context.Context, cfg Config, log *slog.Logger) (_ *embedded
 		NoSigs: true, DisableJetStreamBanner: true,
 		// A subscriber that does not read is disconnected, so that it slows neither the others nor this process.
 		NoFastProducerStall: true, WriteDeadline: 2 * time.Second, MaxPending: 16 << 20,
+		MaxConn: maxConnections(openFiles()), MaxSubs: maxSubscriptions,
 	}
 	if e.srv, err = server.NewServer(opts); err != nil {
 		return nil, fmt.Errorf("nats server: %w", err)
@@ -102,6 +103,22 @@ func startServer(ctx context.Context, cfg Config, log *slog.Logger) (_ *embedded
 		log.Warn("clients on this machine do not find the embedded nats server", "err", err)
 	}
 	return e, nil
+}
+
+// maxSubscriptions bounds the subscriptions of one client, and so its memory. oodcast itself has 17 per camera.
+const maxSubscriptions = 1 << 14
+
+// maxConnections is the number of clients that the embedded server admits when so many files may be open: an eighth of them, so
+// that whoever connects cannot take the descriptors of cameras, the page and evidence.
+func maxConnections(files uint64) int { return int(min(max(files/8, 16), 1024)) }
+
+// openFiles returns the number of files that this process may have open.
+func openFiles() uint64 {
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
+		return 1024
+	}
+	return files.Cur
 }
 
 // adoptStreams moves the streams of versions before the server had accounts to the account of oodcast.
@@ -132,10 +149,10 @@ func checkPortFree(ctx context.Context, host string, port int) error {
 
 // lockDir creates and locks dir: a server in another process would destroy its streams.
 func lockDir(dir string) (*os.File, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := makeStateDir(dir); err != nil {
 		return nil, fmt.Errorf("state directory: %w", err)
 	}
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := openStateFile(filepath.Join(dir, "lock"))
 	if err != nil {
 		return nil, fmt.Errorf("state directory: %w", err)
 	}

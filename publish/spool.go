@@ -91,7 +91,7 @@ func (s *spool) openFiles(dir string) (err error) {
 		}
 	}()
 	open := func(name string) (*os.File, error) {
-		return os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_RDWR, 0o600)
+		return openStateFile(filepath.Join(dir, name))
 	}
 	if s.mu.lines, err = open("events.jsonl"); err != nil {
 		return err

@@ -95,3 +95,68 @@ cameras: [{name: yard, uri: %q, realtime: true, loop: true}]
 		t.Errorf("outputs.jsonl does not have the end, %v", err)
 	}
 }
+
+// The same with nothing published: the next run ends the events on the page, in the archive and in the lines, once.
+func TestKilledOffline(t *testing.T) {
+	dir := t.TempDir()
+	state, lines := filepath.Join(dir, "state"), filepath.Join(dir, "events.jsonl")
+	config := write(t, filepath.Join(dir, "run.yaml"), fmt.Sprintf(`
+publish: {url: "off", state_dir: %q}
+preview: {listen: "127.0.0.1:0"}
+archive: {dir: %q}
+outputs: {jsonl: %q}
+detector: {timesteps: 1, width: 256, height: 128, threshold: 0.5}
+events: {min_duration: 0s, hold: 1h}
+cameras: [{name: yard, uri: %q, realtime: true, loop: true}]
+`, state, filepath.Join(dir, "archive"), lines, demoClip(t)))
+	p := start(t, "run", "--config", config)
+	line := p.find(t, "event start")
+	id := line[strings.LastIndex(line, " ")+1:]
+	document := func() string {
+		found, err := filepath.Glob(filepath.Join(dir, "archive", "default", "yard", "*", id, "event.json"))
+		if err != nil || len(found) != 1 {
+			return ""
+		}
+		raw, _ := os.ReadFile(found[0])
+		return string(raw)
+	}
+	waitFor := func(what string, is func() bool) {
+		t.Helper()
+		for deadline := time.Now().Add(60 * time.Second); !is(); time.Sleep(20 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("no %s: %s", what, document())
+			}
+		}
+	}
+	waitFor("evidence", func() bool { return strings.Contains(document(), id) })
+	p.stop(t, syscall.SIGKILL)
+	for i := range 2 { // the second run has nothing to end: the first one ended its own
+		p = start(t, "run", "--config", config)
+		page := p.find(t, "page ")
+		waitFor("end in the archive", func() bool { return strings.Contains(document(), `"reason": "interrupted"`) })
+		list := string(get(t, page+"api/v1/events?camera=yard"))
+		if first := i == 0; strings.Contains(list, id) != first || first && !strings.Contains(list, `"reason":"interrupted"`) {
+			t.Errorf("run %d: the page has %s", i+1, list)
+		}
+		p.find(t, "event start")
+		if code, _ := p.stop(t, syscall.SIGTERM); code != exitDone {
+			t.Errorf("exit code %d", code)
+		}
+	}
+	raw, err := os.ReadFile(lines)
+	if n := strings.Count(string(raw), `"reason":"interrupted"`); err != nil || n == 0 {
+		t.Errorf("outputs.jsonl has %d interrupted events, %v", n, err)
+	}
+	ends := map[string]int{}
+	for l := range strings.Lines(string(raw)) {
+		var e schema.Event
+		if json.Unmarshal([]byte(l), &e) == nil && e.Type == "end" {
+			ends[e.ID]++
+		}
+	}
+	for id, n := range ends {
+		if n != 1 {
+			t.Errorf("%s has ended %d times", id, n)
+		}
+	}
+}

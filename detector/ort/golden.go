@@ -57,6 +57,12 @@ func (r Runner) Run(model []byte, f func(models.EncodeFunc) error) error {
 	return r.with(model, func(s *Session) error { return f(s.EncodePicture) })
 }
 
+// RunBeside is [Runner.Run] for a model that keeps weights in files of a folder, with one copy of them in memory.
+func (r Runner) RunBeside(model []byte, folder string, f func(models.EncodeFunc) error) error {
+	r.Options.Weights = folder
+	return r.Run(model, f)
+}
+
 // with opens the runtime and a session for the duration of f.
 func (r Runner) with(model []byte, f func(*Session) error) error {
 	rt, err := Open(r.Library)

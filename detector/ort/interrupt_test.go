@@ -12,7 +12,7 @@ import (
 func TestInterruptedSessionIsClosed(t *testing.T) {
 	open(t)
 	model := chain(t, 8, 2)
-	in, out, err := ports(model)
+	in, out, err := ports(model, false)
 	if err != nil {
 		t.Fatal(err)
 	}

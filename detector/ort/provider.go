@@ -33,6 +33,10 @@ type Options struct {
 	Threads  int      // CPU threads of one run; 0 = one per core
 	DeviceID int      // number of the GPU
 
+	// Weights is the folder of the files in which a model keeps its weights; empty: it has them all inside, else it is refused.
+	// The weights are then used where they lie, in one copy: nothing is rearranged for speed.
+	Weights string
+
 	// Interrupt, when it is closed, ends the creation of a session with ErrInterrupted. ONNX Runtime cannot be stopped, so the
 	// creation goes on in the background, and the session is closed once it is there. nil: never.
 	Interrupt <-chan struct{}
@@ -81,6 +85,15 @@ func (o Options) sessionOptions(provider Provider) (_ *ortgo.SessionOptions, err
 		so.AddSessionConfigEntry("session.inter_op.allow_spinning", "0"),
 	); err != nil {
 		return nil, fmt.Errorf("ort: session options: %w", err)
+	}
+	if o.Weights != "" {
+		if err := errors.Join(
+			so.SetGraphOptimizationLevel(ortgo.GraphOptimizationLevelDisableAll),
+			so.AddSessionConfigEntry("session.model_external_initializers_file_folder_path", o.Weights),
+			so.AddSessionConfigEntry("session.disable_prepacking", "1"),
+		); err != nil {
+			return nil, fmt.Errorf("ort: session options: %w", err)
+		}
 	}
 	if err := o.appendProvider(so, provider); err != nil {
 		return nil, err

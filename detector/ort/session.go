@@ -30,7 +30,7 @@ func NewSession(model []byte, opts Options) (*Session, error) {
 	if err := opts.validate(); err != nil {
 		return nil, err
 	}
-	in, out, err := ports(model)
+	in, out, err := ports(model, opts.Weights != "")
 	if err != nil {
 		return nil, err
 	}
@@ -114,8 +114,9 @@ func (s *Session) open(model []byte, opts Options) error {
 	return nil
 }
 
-// ports reads the inputs and outputs of a serialised model and refuses one with weights in another file. Asking ONNX Runtime would cost a second session.
-func ports(model []byte) (in, out []graph.Value, err error) {
+// ports reads the inputs and outputs of a serialised model. It refuses one with weights in another file unless they may be
+// beside it. Asking ONNX Runtime would cost a second session.
+func ports(model []byte, beside bool) (in, out []graph.Value, err error) {
 	m, err := graph.Parse(model)
 	if err != nil {
 		return nil, nil, fmt.Errorf("ort: read model: %w", err)
@@ -125,7 +126,7 @@ func ports(model []byte) (in, out []graph.Value, err error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("ort: read model: %w", err)
 	}
-	if len(outside) > 0 {
+	if len(outside) > 0 && !beside {
 		return nil, nil, fmt.Errorf("ort: read model: %w (%q): import the model again with oodcast models import",
 			graph.ErrExternal, outside[0])
 	}

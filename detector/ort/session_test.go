@@ -30,7 +30,7 @@ func TestEncoderPorts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	in, out, err := ports(model)
+	in, out, err := ports(model, false)
 	if err != nil {
 		t.Fatal(err)
 	}

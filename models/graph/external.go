@@ -50,26 +50,21 @@ func Inline(model []byte, dir fs.FS) ([]byte, error) {
 	if !x.found {
 		return model, nil
 	}
-	size := parts.size()
-	if size > math.MaxInt32 {
-		return nil, fmt.Errorf("%w: %d bytes with them; ONNX files end at 2 GiB", ErrExternal, size)
+	return parts.read()
+}
+
+// InlineTo writes what [Inline] returns. Its memory is that of the model without the weights.
+func InlineTo(w io.Writer, model []byte, dir fs.FS) error {
+	x := inliner{dir: dir, files: map[string]*weightFile{}}
+	defer x.close()
+	ps, err := x.model(model)
+	if err != nil {
+		return err
 	}
-	out := make([]byte, 0, size)
-	for _, p := range parts {
-		if p.file == nil {
-			out = append(out, p.bytes...)
-			continue
-		}
-		at := len(out)
-		out = out[:at+int(p.length)]
-		if p.length == 0 {
-			continue
-		}
-		if _, err := p.file.r.ReadAt(out[at:], p.offset); err != nil {
-			return nil, fmt.Errorf("%w: %s: %w", ErrExternal, p.file.name, pathReason(err))
-		}
+	if !x.found {
+		ps = parts{{bytes: model}}
 	}
-	return out, nil
+	return ps.writeTo(w)
 }
 
 // part is a stretch of a message: bytes, or a range of a file.
@@ -89,6 +84,65 @@ func (ps parts) size() int64 {
 	return n
 }
 
+// fits reports parts that are too much for an ONNX file.
+func (ps parts) fits() (int64, error) {
+	size := ps.size()
+	if size > math.MaxInt32 {
+		return size, fmt.Errorf("%w: %d bytes with them; ONNX files end at 2 GiB", ErrExternal, size)
+	}
+	return size, nil
+}
+
+func (ps parts) read() ([]byte, error) {
+	size, err := ps.fits()
+	if err != nil {
+		return nil, err
+	}
+	out := make([]byte, 0, size)
+	for _, p := range ps {
+		if p.file == nil {
+			out = append(out, p.bytes...)
+			continue
+		}
+		at := len(out)
+		out = out[:at+int(p.length)]
+		if p.length == 0 {
+			continue
+		}
+		if _, err := p.file.r.ReadAt(out[at:], p.offset); err != nil {
+			return nil, fmt.Errorf("%w: %s: %w", ErrExternal, p.file.name, pathReason(err))
+		}
+	}
+	return out, nil
+}
+
+func (ps parts) writeTo(w io.Writer) error {
+	if _, err := ps.fits(); err != nil {
+		return err
+	}
+	for _, p := range ps {
+		if err := p.writeTo(w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p part) writeTo(w io.Writer) error {
+	if p.file == nil {
+		_, err := w.Write(p.bytes)
+		return err
+	}
+	n, err := io.Copy(w, io.NewSectionReader(p.file.r, p.offset, p.length))
+	if err == nil && n < p.length {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrExternal, p.file.name, pathReason(err))
+	}
+	return nil
+}
+
 // weightFile is an open file with weights.
 type weightFile struct {
 	name string
@@ -104,6 +158,7 @@ type inliner struct {
 	found bool
 	dir   fs.FS
 	files map[string]*weightFile
+	to    *gathering // of the initialisers; nil: into the model
 }
 
 func (x *inliner) close() {
@@ -182,6 +237,9 @@ func (x *inliner) graph(b []byte, depth int) (parts, error) {
 		case graphNode:
 			return x.node(f.val, depth)
 		case graphInit:
+			if x.to != nil && depth == 0 {
+				return x.gather(f.val)
+			}
 			return x.tensor(f.val)
 		case graphSparse:
 			return x.sparse(f.val)

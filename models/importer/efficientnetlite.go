@@ -55,7 +55,7 @@ func EfficientNetLite(src LiteSource, opt Options) (*Result, error) {
 		}
 	}
 	return opt.write(network{
-		source: path, with: companions, model: model, about: about, classes: with.SegmenterConfig.Classes,
+		source: path, with: companions, model: weighted{model: model}, about: about, classes: with.SegmenterConfig.Classes,
 		spec: models.EncoderSpec{
 			Architecture: models.EfficientNetLite, Features: cfg.Features, Channels: cfg.Channels(), Stride: cfg.Stride(),
 			LogitsStride: models.MapStride(cfg.Stride()), Unclaimed: with.Heads != nil,

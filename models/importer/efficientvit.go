@@ -39,7 +39,7 @@ func EfficientViT(path, features string, opt Options) (*Result, error) {
 		return nil, fmt.Errorf("import %q: %w", path, err)
 	}
 	return opt.write(network{
-		source: path, model: model, classes: cfg.Classes,
+		source: path, model: weighted{model: model}, classes: cfg.Classes,
 		spec: models.EncoderSpec{
 			Architecture: "efficientvit-seg", Features: cfg.Features, Channels: cfg.Channels(), Stride: cfg.Stride(),
 			LogitsStride: nets.LogitsStride,

@@ -16,6 +16,8 @@ import (
 type Runner interface {
 	// Run prepares model and calls f with the function that runs it; the function is valid until f returns.
 	Run(model []byte, f func(models.EncodeFunc) error) error
+	// RunBeside is Run for a model that keeps weights in files of a folder, with one copy of them in memory.
+	RunBeside(model []byte, folder string, f func(models.EncodeFunc) error) error
 }
 
 // Options describe the bundle that an import writes.
@@ -57,7 +59,7 @@ type network struct {
 	source  string   // the file with the weights
 	beside  []string // other files with weights, relative to the folder of source
 	with    []string // the weights of companions
-	model   []byte   // encoder.onnx
+	model   weighted // encoder.onnx
 	spec    models.EncoderSpec
 	classes int // 0: the network knows features only
 	summary string
@@ -88,8 +90,10 @@ func (o Options) write(n network) (*Result, error) {
 	if err := m.Validate(); err != nil {
 		return nil, &InputError{err}
 	}
-	files := map[string][]byte{models.EncoderFile: n.model, models.GoldenFile: golden, models.CardFile: card}
-	if err := models.Write(o.Out, m, files); err != nil {
+	files := map[string]models.Content{
+		models.EncoderFile: n.model.write, models.GoldenFile: models.Bytes(golden), models.CardFile: models.Bytes(card),
+	}
+	if err := models.WriteContents(o.Out, m, files); err != nil {
 		return nil, err
 	}
 	return &Result{Manifest: m, Summary: n.summary}, nil
@@ -163,7 +167,7 @@ func (o Options) manifest(n network) (models.Manifest, error) {
 }
 
 // golden runs the encoder and returns golden.json.
-func (o Options) golden(model []byte, multiple int) ([]byte, error) {
+func (o Options) golden(model weighted, multiple int) ([]byte, error) {
 	var raw []byte
 	err := o.run(model, func(encode models.EncodeFunc) error {
 		g, err := models.NewGolden(encode, multiple)
@@ -176,7 +180,10 @@ func (o Options) golden(model []byte, multiple int) ([]byte, error) {
 }
 
 // run runs a model. The runtime makes its own copies of the weights, so those that making the model left are freed first.
-func (o Options) run(model []byte, f func(models.EncodeFunc) error) error {
+func (o Options) run(m weighted, f func(models.EncodeFunc) error) error {
 	debug.FreeOSMemory()
-	return o.Runner.Run(model, f)
+	if m.folder != "" {
+		return o.Runner.RunBeside(m.model, m.folder, f)
+	}
+	return o.Runner.Run(m.model, f)
 }

@@ -3,8 +3,6 @@ package importer
 import (
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 
 	"github.com/oodcast/oodcast/models"
 	"github.com/oodcast/oodcast/models/graph"
@@ -17,19 +15,20 @@ const defaultMultiple = 32
 // ONNX imports any network from the ONNX file at path. It runs the network once to learn the shapes of its tensors, and
 // then adds the inputs and outputs of an encoder. multiple must divide both sides of every working size. If the only output
 // is no picture of class scores and cfg does not name it, the encoder knows features only.
-func ONNX(path string, cfg nets.ForeignConfig, multiple int, opt Options) (*Result, error) {
-	raw, beside, err := readONNX(path)
+func ONNX(path string, cfg nets.ForeignConfig, multiple int, opt Options) (_ *Result, err error) {
+	src, err := opt.readONNX(path)
 	if err != nil {
 		return nil, err
 	}
-	shape, err := opt.probe(path, raw, cfg)
+	defer func() { err = errors.Join(err, src.close()) }()
+	shape, err := opt.probe(path, src.weighted, cfg)
 	if err != nil {
 		return nil, err
 	}
 	if cfg.Logits == "" && cfg.ClassLogits == "" && shape.Logits != nil && len(shape.Logits) != 4 {
 		cfg.Logits, shape.Logits = nets.NoLogits, nil
 	}
-	model, layout, err := nets.Foreign(raw, cfg, shape)
+	model, layout, err := nets.Foreign(src.model, cfg, shape)
 	if err != nil {
 		return nil, badInput(path, err)
 	}
@@ -41,42 +40,19 @@ func ONNX(path string, cfg nets.ForeignConfig, multiple int, opt Options) (*Resu
 		spec.Multiple = multiple
 	}
 	return opt.write(network{
-		source: path, beside: beside, model: model, classes: layout.Classes, spec: spec,
-		summary: fmt.Sprintf("features %s (%s), %.1f MB", cfg.Features, layout.Kind, float64(len(raw))/1e6),
+		source: path, beside: src.beside, model: src.with(model), classes: layout.Classes, spec: spec,
+		summary: fmt.Sprintf("features %s (%s), %.1f MB", cfg.Features, layout.Kind, float64(src.size)/1e6),
 	})
 }
 
-// readONNX reads a model with the weights that it keeps in files beside it, and returns the names of those files.
-func readONNX(path string) (model []byte, beside []string, err error) {
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		return nil, nil, fmt.Errorf("import: %w", err)
-	}
-	if beside, err = graph.External(raw); err != nil {
-		return nil, nil, badInput(path, err)
-	}
-	if len(beside) == 0 {
-		return raw, nil, nil
-	}
-	dir, err := os.OpenRoot(filepath.Dir(path))
-	if err != nil {
-		return nil, nil, fmt.Errorf("import: %w", err)
-	}
-	defer dir.Close()
-	if model, err = graph.Inline(raw, dir.FS()); err != nil {
-		return nil, nil, badInput(path, err)
-	}
-	return model, beside, nil
-}
-
 // probe runs the network on the golden picture at the working size and returns the shapes of its tensors.
-func (o Options) probe(path string, raw []byte, cfg nets.ForeignConfig) (nets.ForeignShape, error) {
+func (o Options) probe(path string, src weighted, cfg nets.ForeignConfig) (nets.ForeignShape, error) {
 	shape := nets.ForeignShape{Height: o.Size.Height, Width: o.Size.Width}
-	probe, t, err := nets.ForeignProbe(raw, cfg)
+	probe, t, err := nets.ForeignProbe(src.model, cfg)
 	if err != nil {
 		return shape, badInput(path, err)
 	}
-	err = o.run(probe, func(encode models.EncodeFunc) error {
+	err = o.run(src.with(probe), func(encode models.EncodeFunc) error {
 		const width, height = 160, 100
 		out, err := encode(models.GoldenImage(width, height), width, height, o.Size)
 		if err != nil {
@@ -87,7 +63,7 @@ func (o Options) probe(path string, raw []byte, cfg nets.ForeignConfig) (nets.Fo
 		shape.ClassLogits, shape.MaskLogits = out[t.ClassLogits].Shape, out[t.MaskLogits].Shape
 		return nil
 	})
-	return shape, precisionHint(path, raw, err)
+	return shape, precisionHint(path, src.model, err)
 }
 
 // precisionHint adds to the runtime's reason what to do about a network that does not compute in float32.

@@ -30,8 +30,12 @@ const (
 	FramesHeld = 3
 )
 
-// drainTime is the time that Run has to write its queues after the end of its context. Films get four fifths of it.
-const drainTime = 10 * time.Second
+// What Run may take after the end of its context. Films that are not done within filmTime end earlier; only a disk or an
+// object store that is slow makes use of the rest.
+const (
+	drainTime = 10 * time.Second
+	filmTime  = 1500 * time.Millisecond
+)
 
 // Archive keeps evidence of events. All methods are safe for concurrent use. Frame and Observe never wait for a disk or a
 // network.
@@ -50,12 +54,14 @@ type Archive struct {
 	pending    atomic.Int64 // bytes of the frames in jobs
 	maxPending int64        // bound of pending
 	films      chan footage
+	stills     chan struct{}       // signals another still
 	filmed     chan job            // films to be written
 	ends       chan []schema.Event // of events that the previous process left open
 	writes     atomic.Uint64
 	changed    chan struct{} // signals new settings
 
 	drain        time.Duration
+	filmTime     time.Duration
 	filmsDue     atomic.Pointer[time.Time] // the end of the time for films; nil: no end yet
 	filmsPending atomic.Int64              // films that are not made yet
 
@@ -94,9 +100,10 @@ func WithObjectStore(dial func() (*nats.Conn, error), bucket, spool string) Opti
 func New(cfg Config, site string, opts ...Option) (*Archive, error) {
 	a := &Archive{
 		site: site, log: slog.Default(), reg: prometheus.NewRegistry(),
-		maxPending: maxJobBytes, drain: drainTime,
+		maxPending: maxJobBytes, drain: drainTime, filmTime: filmTime,
 		frames: make(chan *ingest.Frame, FramesHeld-1), jobs: make(chan job, maxJobs), films: make(chan footage, maxFilms),
 		filmed: make(chan job), ends: make(chan []schema.Event, 1), changed: make(chan struct{}, 1),
+		stills: make(chan struct{}, 1),
 	}
 	a.mu.records, a.mu.recorders = map[string]*record{}, map[string]*recorder{}
 	a.cfg.Store(&cfg)
@@ -142,14 +149,14 @@ func signal(c chan struct{}) {
 	}
 }
 
-// Run writes until ctx is done, and then empties the queues, for ten seconds at most: films that need longer become
+// Run writes until ctx is done, and then empties the queues, for ten seconds at most: films that need longer than 1.5 s become
 // shorter, and a disk that hangs does not delay the end. Frame and Observe must not be called after ctx is done. Run may be
 // called once.
 func (a *Archive) Run(ctx context.Context) error {
 	rest, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	defer context.AfterFunc(ctx, func() {
-		end := time.Now().Add(a.drain * 4 / 5)
+		end := time.Now().Add(a.filmTime)
 		a.filmsDue.Store(&end)
 		time.AfterFunc(a.drain, cancel)
 	})()

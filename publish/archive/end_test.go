@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -142,7 +143,7 @@ func dropped(t *testing.T, a *Archive, what string) float64 {
 // At the end the films of all open events are made, however many there are, and whole if there is time.
 func TestFilmsAtTheEnd(t *testing.T) {
 	a := filming(t)
-	a.drain = 2 * time.Minute
+	a.drain, a.filmTime = 2*time.Minute, 2*time.Minute
 	stop := running(t, a)
 	ids := opened(t, a, maxFilms+2, 20)
 	over(a, ids)
@@ -214,4 +215,81 @@ func TestForget(t *testing.T) {
 		t.Error("the next camera of that name is not recorded")
 	}
 	stop()
+}
+
+// While events are open their films are encoded, once for all of them. When the process ends there is nothing left to do but the
+// newest pictures: with no time at all, ten films of 100 pictures lack less than two groups.
+func TestFilmsAreEncodedAhead(t *testing.T) {
+	a := filming(t)
+	a.filmTime = 0
+	stop := running(t, a)
+	ids := opened(t, a, 10, 100)
+	c := a.recorder("front", false)
+	for deadline := time.Now().Add(time.Minute); len(c.pending()) > 0; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the stills are not encoded")
+		}
+	}
+	over(a, ids)
+	stop()
+	for i, n := range filmed(t, a, ids) {
+		if n <= 100-2*gop {
+			t.Errorf("film %d has %d frames of 100", i, n)
+		}
+	}
+	if c.mu.bytes != size(c.mu.stills) {
+		t.Errorf("the recorder counts %d bytes, and holds %d", c.mu.bytes, size(c.mu.stills))
+	}
+}
+
+// The film of an event that starts while another one is open shares its pictures: it begins with the key picture before its own
+// beginning, and decodes. One that starts afterwards begins in time.
+func TestFilmsShareAnEncoder(t *testing.T) {
+	var stills []*still
+	begin := time.Now().Truncate(time.Millisecond)
+	for i := range 40 {
+		f := ingest.NewFrame(64, 48)
+		f.Captured = begin.Add(time.Duration(i) * 200 * time.Millisecond)
+		s, err := newStill(f, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stills = append(stills, s)
+	}
+	cfg := DefaultConfig()
+	c := &recorder{}
+	c.cfg = &atomic.Pointer[Config]{}
+	c.cfg.Store(&cfg)
+	c.start(&record{}, begin.Add(7*time.Second)) // its film begins at 2 s, with still 10
+	for _, s := range stills {
+		c.add(s)
+	}
+	var enc filmEncoder
+	defer enc.close()
+	for g := c.pending(); len(g) > 0; g = c.pending() {
+		if _, err := enc.encode(g, func() bool { return false }, c.put); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct{ from, first, last int }{
+		{10, 10, 39}, // the first event
+		{20, 10, 39}, // in the middle of its group
+		{25, 25, 39}, // at a key picture
+		{32, 25, 39},
+	} {
+		got := c.between(stills[tt.from].at, begin.Add(time.Hour))
+		data, err := film(got, stills[tt.from].at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), "film.webm")
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, err := exec.CommandContext(t.Context(), "ffprobe", "-v", "error", "-count_frames", "-of", "csv=p=0",
+			"-show_entries", "stream=nb_read_frames", path).CombinedOutput()
+		if want := strconv.Itoa(tt.last - tt.first + 1); err != nil || strings.TrimSpace(string(out)) != want {
+			t.Errorf("a film from still %d has %s frames (%v), want %s", tt.from, out, err, want)
+		}
+	}
 }

@@ -2,9 +2,11 @@ package archive
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"image"
 	"image/jpeg"
+	"slices"
 	"time"
 
 	"golang.org/x/image/draw"
@@ -13,22 +15,31 @@ import (
 	"github.com/oodcast/oodcast/publish/vp8"
 )
 
-// still is a frame in memory, as a JPEG.
+// still is a frame in memory: a JPEG, and then the picture of a film.
 type still struct {
 	at   time.Time // captured
-	jpeg []byte
+	jpeg []byte    // nil when it is part of a film
+
+	// Guarded by the lock of its recorder, which all films of a camera share.
+	vp8  []byte // nil before it is encoded
+	key  bool   // vp8 needs no picture before it
+	size image.Point
+	gone bool // the recorder has dropped it; a film may still have it
 }
+
+// bytes returns the memory that a still takes.
+func (s *still) bytes() int { return len(s.jpeg) + len(s.vp8) }
 
 const stillQuality = 85
 
 // newStill compresses a frame, at most width pixels wide and with even sides.
-func newStill(f *ingest.Frame, width int) (still, error) {
+func newStill(f *ingest.Frame, width int) (*still, error) {
 	img := shrunk(ingest.FrameImage(f), width)
 	var out bytes.Buffer
 	if err := jpeg.Encode(&out, img, &jpeg.Options{Quality: stillQuality}); err != nil {
-		return still{}, fmt.Errorf("compress frame: %w", err)
+		return nil, fmt.Errorf("compress frame: %w", err)
 	}
-	return still{f.Captured, out.Bytes()}, nil
+	return &still{at: f.Captured, jpeg: out.Bytes(), size: img.Rect.Size()}, nil
 }
 
 // shrunk returns img at most width pixels wide and with even sides.
@@ -46,53 +57,32 @@ func shrunk(img *image.RGBA, width int) *image.RGBA {
 	return out
 }
 
-// film turns stills into a WebM film. It leaves out stills of another size than the first: the camera has changed. When
-// over reports true, the film ends before the next still and whole is false; it plays all the same.
-func film(stills []still, over func() bool) (data []byte, whole bool, err error) {
-	var enc *vp8.Encoder
-	defer func() {
-		if enc != nil {
-			_ = enc.Close() // never fails
-		}
-	}()
+// film turns encoded stills into a WebM film that begins at from, or with the key picture before that. It leaves out stills of
+// another size than the first: the camera has changed.
+func film(stills []*still, from time.Time) ([]byte, error) {
+	first := slices.IndexFunc(stills, func(s *still) bool { return s.vp8 != nil && !s.at.Before(from) })
+	for first > 0 && !stills[first].key && stills[first-1].vp8 != nil {
+		first--
+	}
 	var blocks []block
-	var size image.Point
-	var i420 []byte
-	begin := time.Time{}
-	whole = true
-	for _, s := range stills {
-		if whole = len(blocks) == 0 || !over(); !whole {
-			break
-		}
-		img, err := jpeg.Decode(bytes.NewReader(s.jpeg))
-		if err != nil {
-			return nil, false, fmt.Errorf("film: %w", err)
-		}
-		picture, ok := img.(*image.YCbCr)
-		if !ok || picture.SubsampleRatio != image.YCbCrSubsampleRatio420 {
-			return nil, false, fmt.Errorf("film: a still is %T, want 4:2:0", img)
-		}
-		if enc == nil {
-			size, begin = picture.Rect.Size(), s.at
-			if enc, err = vp8.NewEncoder(filmConfig(size)); err != nil {
-				return nil, false, fmt.Errorf("film: %w", err)
-			}
-		}
-		at := s.at.Sub(begin).Round(time.Millisecond)
-		if picture.Rect.Size() != size || len(blocks) > 0 && at <= blocks[len(blocks)-1].at {
+	var begin *still
+	for _, s := range stills[max(first, 0):] {
+		if s.vp8 == nil || begin == nil && !s.key || begin != nil && s.size != begin.size {
 			continue
 		}
-		i420 = toI420(i420, picture)
-		data, key, err := enc.Encode(i420, at, false)
-		if err != nil {
-			return nil, false, fmt.Errorf("film: %w", err)
+		if begin == nil {
+			begin = s
 		}
-		blocks = append(blocks, block{at, key, bytes.Clone(data)})
+		at := s.at.Sub(begin.at).Round(time.Millisecond)
+		if n := len(blocks); n > 0 {
+			at = max(at, blocks[n-1].at+time.Millisecond)
+		}
+		blocks = append(blocks, block{at, s.key, s.vp8})
 	}
 	if len(blocks) == 0 {
-		return nil, false, fmt.Errorf("film: no frames")
+		return nil, errors.New("film: no frames")
 	}
-	return webm(size.X, size.Y, begin, blocks, lastShown(blocks)), whole, nil
+	return webm(begin.size.X, begin.size.Y, begin.at, blocks, lastShown(blocks)), nil
 }
 
 // lastShown returns how long the last picture of a film stands: as long as the average of the others.
@@ -107,30 +97,6 @@ func lastShown(blocks []block) time.Duration {
 func filmConfig(size image.Point) vp8.Config {
 	c := vp8.DefaultConfig(size.X, size.Y)
 	c.Bitrate = min(max(size.X*size.Y/250, 200), 4000) // 1200 kbit/s at 640 × 480
-	c.KeyInterval = 50
+	c.KeyInterval = gop
 	return c
-}
-
-// toI420 converts the full-range planes of a JPEG to the limited range of video: Y 16 … 235, Cb and Cr 16 … 240.
-func toI420(dst []byte, p *image.YCbCr) []byte {
-	w, h := p.Rect.Dx(), p.Rect.Dy()
-	cw, ch := (w+1)/2, (h+1)/2
-	if n := vp8.I420Size(w, h); cap(dst) < n {
-		dst = make([]byte, n)
-	} else {
-		dst = dst[:n]
-	}
-	at := 0
-	plane := func(src []byte, stride, w, h, scale int) {
-		for y := range h {
-			for _, v := range src[y*stride:][:w] {
-				dst[at] = byte((int(v)*scale+127)/255 + 16)
-				at++
-			}
-		}
-	}
-	plane(p.Y, p.YStride, w, h, 219)
-	plane(p.Cb, p.CStride, cw, ch, 224)
-	plane(p.Cr, p.CStride, cw, ch, 224)
-	return dst
 }

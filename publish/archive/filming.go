@@ -50,6 +50,7 @@ func (a *Archive) keep(f *ingest.Frame) {
 	}
 	c.add(s)
 	a.collect(c)
+	signal(a.stills)
 }
 
 // collect queues the films of a camera that are complete, as far as there is room. Only compress queues films, so the room
@@ -60,27 +61,108 @@ func (a *Archive) collect(c *recorder) {
 	}
 }
 
-// makeFilms makes films until there are no more. Films that are left when rest is done are lost.
+// makeFilms makes films until there are no more, and meanwhile encodes what films that are still open will need. Films that
+// are left when rest is done are lost.
 func (a *Archive) makeFilms(rest context.Context) error {
 	defer close(a.filmed)
-	for f := range a.films {
-		data, whole, err := []byte(nil), true, rest.Err()
-		if err == nil {
-			data, whole, err = film(f.stills, a.timeShare())
+	var enc filmEncoder
+	defer enc.close()
+	for {
+		select {
+		case f, ok := <-a.films:
+			if !ok {
+				return nil
+			}
+			a.makeFilm(rest, &enc, f)
+			continue
+		default:
 		}
-		if err != nil && len(f.stills) > 0 && rest.Err() == nil {
-			a.report("film", err)
+		if a.encodeAhead(&enc) {
+			continue
 		}
-		switch {
-		case err != nil:
-			a.metrics.dropped.WithLabelValues("film").Inc()
-		case !whole:
-			a.metrics.dropped.WithLabelValues("film_end").Inc()
+		if a.filmsPending.Load() == 0 {
+			enc.close()
 		}
-		a.filmed <- job{r: f.r, film: data, last: true}
-		a.filmsPending.Add(-1)
+		select {
+		case f, ok := <-a.films:
+			if !ok {
+				return nil
+			}
+			a.makeFilm(rest, &enc, f)
+		case <-a.stills:
+		}
 	}
-	return nil
+}
+
+// makeFilm makes a film and hands it to the writer.
+func (a *Archive) makeFilm(rest context.Context, enc *filmEncoder, f footage) {
+	var data []byte
+	whole, err := true, rest.Err()
+	if err == nil {
+		if whole, err = a.encodeRest(enc, f); err == nil {
+			data, err = film(f.stills, f.from)
+		}
+	}
+	if err != nil && len(f.stills) > 0 && rest.Err() == nil {
+		a.report("film", err)
+	}
+	switch {
+	case err != nil:
+		a.metrics.dropped.WithLabelValues("film").Inc()
+	case !whole:
+		a.metrics.dropped.WithLabelValues("film_end").Inc()
+	}
+	a.filmed <- job{r: f.r, film: data, last: true}
+	a.filmsPending.Add(-1)
+}
+
+// encodeRest encodes what is not encoded yet of a film. It reports false when the time was over before that: the film ends
+// with what it has.
+func (a *Archive) encodeRest(enc *filmEncoder, f footage) (whole bool, err error) {
+	over := a.timeShare()
+	begun := false
+	for i := 0; i < len(f.stills); {
+		s := f.stills[i]
+		if s.vp8 != nil || s.at.Before(f.from) {
+			begun = begun || s.vp8 != nil && !s.at.Before(f.from)
+			i++
+			continue
+		}
+		if begun && over() {
+			return false, nil
+		}
+		g := group(f.stills[i:])
+		n, err := enc.encode(g, over, f.camera.put)
+		if err != nil {
+			return false, err
+		}
+		if begun = true; n < len(g) {
+			return false, nil
+		}
+		i += n
+	}
+	return true, nil
+}
+
+// encodeAhead encodes a group of stills that open films need, and reports whether there was one. Thus a film is nearly done
+// when its event ends: what is left takes a fraction of a second, however many events end at once.
+func (a *Archive) encodeAhead(enc *filmEncoder) bool {
+	if a.filmsDue.Load() != nil {
+		return false // the films themselves are coming
+	}
+	for _, c := range a.allRecorders() {
+		g := c.pending()
+		if len(g) == 0 {
+			continue
+		}
+		n, err := enc.encode(g, func() bool { return a.filmsDue.Load() != nil }, c.put)
+		if err != nil {
+			a.report("film", err)
+			c.drop(g[n])
+		}
+		return true
+	}
+	return false
 }
 
 // timeShare returns a function that reports whether a film has used up its share of the time left at the end of Run.

@@ -16,7 +16,7 @@ type recorder struct {
 		sync.Mutex
 		gone   bool      // there are no more frames
 		due    time.Time // of the next frame
-		stills []still
+		stills []*still
 		bytes  int
 		films  []*filmRequest
 	}
@@ -46,12 +46,12 @@ func (c *recorder) accepts(f *ingest.Frame) bool {
 }
 
 // add keeps a still. It drops stills that no film needs any more, and the oldest ones above the memory bound.
-func (c *recorder) add(s still) {
+func (c *recorder) add(s *still) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	clip := c.cfg.Load().Clip
 	c.mu.stills = append(c.mu.stills, s)
-	c.mu.bytes += len(s.jpeg)
+	c.mu.bytes += s.bytes()
 	first := s.at.Add(-clip.Before)
 	for _, w := range c.mu.films {
 		if w.from.Before(first) {
@@ -59,11 +59,82 @@ func (c *recorder) add(s still) {
 		}
 	}
 	n := 0
-	for n < len(c.mu.stills)-1 && (c.mu.stills[n].at.Before(first) || c.mu.bytes > clip.MemoryMB*1e6) {
-		c.mu.bytes -= len(c.mu.stills[n].jpeg)
+	for n < len(c.mu.stills)-1 && c.mu.stills[n].at.Before(first) {
 		n++
 	}
+	n = c.keyBefore(n)
+	for most := clip.MemoryMB * 1e6; n < len(c.mu.stills)-1 && c.mu.bytes-size(c.mu.stills[:n]) > most; {
+		n++
+	}
+	for n < len(c.mu.stills)-1 && c.mu.stills[n].vp8 != nil && !c.mu.stills[n].key { // nothing that it needs is left
+		n++
+	}
+	for _, s := range c.mu.stills[:n] {
+		c.mu.bytes -= s.bytes()
+		s.gone = true
+	}
 	c.mu.stills = slices.Delete(c.mu.stills, 0, n)
+}
+
+func size(list []*still) (n int) {
+	for _, s := range list {
+		n += s.bytes()
+	}
+	return n
+}
+
+// keyBefore returns the index of the key picture that still i needs. A still that is not encoded needs none.
+func (c *recorder) keyBefore(i int) int {
+	for i > 0 && c.mu.stills[i].vp8 != nil && !c.mu.stills[i].key {
+		i--
+	}
+	return i
+}
+
+// pending returns a group of stills that open films need and that are not encoded yet, if there are enough of them.
+func (c *recorder) pending() []*still {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.mu.films) == 0 {
+		return nil
+	}
+	first := c.mu.films[0].from
+	for _, w := range c.mu.films {
+		if w.from.Before(first) {
+			first = w.from
+		}
+	}
+	i := slices.IndexFunc(c.mu.stills, func(s *still) bool { return s.vp8 == nil && !s.at.Before(first) })
+	if i < 0 {
+		return nil
+	}
+	rest := c.mu.stills[i:]
+	g := group(rest)
+	if len(g) == len(rest) && len(g) < gop { // more are to come
+		return nil
+	}
+	return slices.Clone(g)
+}
+
+// put replaces the JPEG of a still by its picture in films.
+func (c *recorder) put(s *still, vp8 []byte, key bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	before := s.bytes()
+	s.jpeg, s.vp8, s.key = nil, vp8, key
+	if !s.gone {
+		c.mu.bytes += s.bytes() - before
+	}
+}
+
+// drop removes a still that cannot be decoded.
+func (c *recorder) drop(s *still) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if i := slices.Index(c.mu.stills, s); i >= 0 {
+		c.mu.bytes -= s.bytes()
+		c.mu.stills = slices.Delete(c.mu.stills, i, i+1)
+	}
 }
 
 // start begins the film of an event.
@@ -84,10 +155,12 @@ func (c *recorder) end(r *record, at, now time.Time) {
 	}
 }
 
-// footage holds the frames of a film.
+// footage holds the frames of a film, and those before it that they may need.
 type footage struct {
 	r      *record
-	stills []still
+	camera *recorder
+	from   time.Time
+	stills []*still
 }
 
 // stop notes that there are no more frames.
@@ -128,7 +201,7 @@ func (c *recorder) ready(now time.Time, room int) (done []footage) {
 		if !w.to.IsZero() && w.to.Before(most) {
 			to = w.to
 		}
-		done = append(done, footage{w.r, c.between(w.from, to)})
+		done = append(done, footage{w.r, c, w.from, c.between(w.from, to)})
 		return true
 	})
 	if !cfg.films() && len(c.mu.films) == 0 {
@@ -137,12 +210,18 @@ func (c *recorder) ready(now time.Time, room int) (done []footage) {
 	return done
 }
 
-// between returns the stills of a span of time, ends included.
-func (c *recorder) between(from, to time.Time) (list []still) {
-	for _, s := range c.mu.stills {
-		if !s.at.Before(from) && !s.at.After(to) {
-			list = append(list, s)
-		}
+// between returns the stills of a span of time, ends included, and those before it from which a group may begin.
+func (c *recorder) between(from, to time.Time) []*still {
+	first := slices.IndexFunc(c.mu.stills, func(s *still) bool { return !s.at.Before(from) })
+	if first < 0 {
+		return nil
 	}
-	return list
+	last := first
+	for last < len(c.mu.stills) && !c.mu.stills[last].at.After(to) {
+		last++
+	}
+	if last == first {
+		return nil
+	}
+	return slices.Clone(c.mu.stills[max(0, first-gop+1):last])
 }

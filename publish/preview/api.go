@@ -57,7 +57,7 @@ func (s *Server) patch(w http.ResponseWriter, r *http.Request, st *stream) {
 		fault(w, http.StatusBadRequest, err)
 		return
 	}
-	who := schema.Requester{Via: schema.ViaHTTP, Name: schema.Clean(r.UserAgent()), Address: r.RemoteAddr}
+	who := schema.Requester{Via: schema.ViaHTTP, Name: schema.Clean(r.UserAgent()), Address: s.origin(r)}
 	now, err := st.cam.Apply(who, u)
 	if err != nil {
 		fault(w, http.StatusBadRequest, err)

@@ -1,6 +1,7 @@
 package preview
 
 import (
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -8,14 +9,29 @@ import (
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
+// shownAudits is the number of changes of settings that a page shows, whoever made them and on whichever camera.
+const shownAudits = 50
+
 // audits keeps the latest changes of settings.
 type audits struct {
 	mu   sync.Mutex
 	list []schema.Audit // oldest first
 }
 
-// Audit adds a change of settings to the list that the API returns with the events.
-func (s *Server) Audit(a schema.Audit) { s.audits.add(a) }
+// Audit adds a change of settings to the list that the API returns with the events, and sends it to all pages: a change
+// concerns whoever watches, and the page of a camera that a reload removes is gone. Text from outside is cut off at 200 bytes
+// and loses its control characters.
+func (s *Server) Audit(a schema.Audit) {
+	a.Name, a.Address = schema.Clean(a.Name), schema.Clean(a.Address)
+	a.Changes = slices.Clone(a.Changes)
+	for i, c := range a.Changes {
+		a.Changes[i] = schema.Change{Key: schema.Clean(c.Key), Before: schema.Clean(c.Before), After: schema.Clean(c.After)}
+	}
+	s.audits.add(a)
+	for _, st := range s.cams.all() {
+		s.broadcast(st, schema.KindAudit, a)
+	}
+}
 
 func (l *audits) add(a schema.Audit) {
 	l.mu.Lock()
@@ -35,4 +51,15 @@ func (l *audits) since(t time.Time, camera string) []schema.Audit {
 		}
 	}
 	return out
+}
+
+// auditLines returns the latest changes as server-sent events, oldest first, for a page that begins to listen.
+func (s *Server) auditLines() (lines [][]byte) {
+	list := s.audits.since(time.Time{}, "")
+	for _, a := range list[max(0, len(list)-shownAudits):] {
+		if b, err := marshal(a); err == nil {
+			lines = append(lines, fmt.Appendf(nil, "event: %s\ndata: %s\n\n", schema.KindAudit, b))
+		}
+	}
+	return lines
 }

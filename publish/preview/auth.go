@@ -121,10 +121,12 @@ func shown(r *http.Request) (token, where string) {
 	return "", ""
 }
 
-// judge returns the role of a token from a client. Wrong tokens are logged, counted, and limited for each address.
+// judge returns the role of a token from a client. Wrong tokens are logged, counted, and limited for each address. Behind a proxy
+// the address is what the proxy says, or whoever else can connect from its machine; so the proxy has a limit as well.
 func (s *Server) judge(r *http.Request, token, where string) (role, error) {
-	client := s.clientAddr(r)
-	if !s.guesses.take(client) {
+	client, peer := s.clientAddr(r), addrOf(r.RemoteAddr)
+	relayed := s.cfg.isProxy(peer)
+	if !s.guesses.take(client) || relayed && !s.relayed.take(peer) {
 		s.metrics.tokens.WithLabelValues("limited").Inc()
 		return nobody, errTooMany
 	}
@@ -135,6 +137,9 @@ func (s *Server) judge(r *http.Request, token, where string) (role, error) {
 		return nobody, errWrong
 	}
 	s.guesses.giveBack(client)
+	if relayed {
+		s.relayed.giveBack(peer)
+	}
 	return who, nil
 }
 

@@ -2,6 +2,7 @@ package preview_test
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -244,6 +245,26 @@ func TestGuessing(t *testing.T) {
 	}
 	if len(seen) != 2 || seen["127.0.0.1"] != 10 || seen["203.0.113.7"] != 10 || strings.Contains(log.String(), "not-the-right") {
 		t.Errorf("attempts in the log: %v\n%s", seen, log)
+	}
+}
+
+// A local user can connect as the proxy does, and name another client each time: the proxy as a whole is limited, too. Who is
+// logged in goes on.
+func TestGuessesThroughAProxy(t *testing.T) {
+	cfg := testConfig()
+	cfg.Token, cfg.Proxies = testToken, []string{"127.0.0.1"}
+	s := start(t, cfg, []schema.Camera{newCamera("front")})
+	in := cookie(login(t, s, testToken))
+	codes := map[int]int{}
+	for i := range 400 {
+		h := map[string]string{"Authorization": "Bearer wrong", "X-Forwarded-For": fmt.Sprintf("10.0.%d.%d", i/250, i%250)}
+		codes[send(t, "GET", s.URL()+"api/v1/info", "", "", h).code]++
+	}
+	if codes[401] < 200 || codes[429] < 100 {
+		t.Errorf("400 guesses of 400 clients: %v", codes)
+	}
+	if r := send(t, "GET", s.URL()+"api/v1/info", "", "", in); r.code != 200 {
+		t.Errorf("who is logged in: %d", r.code)
 	}
 }
 

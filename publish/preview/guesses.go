@@ -12,7 +12,9 @@ import (
 const (
 	guessBurst = 10               // wrong tokens that an address may send at once
 	guessEvery = 10 * time.Second // and one more after each such time
-	joinBurst  = 40               // WebRTC sessions that an address may start at once
+	relayBurst = 200              // wrong tokens that may come through a proxy at once, from whomever it says
+	relayEvery = time.Second
+	joinBurst  = 40 // WebRTC sessions that an address may start at once
 	joinEvery  = 50 * time.Millisecond
 	mostKnown  = 4096 // addresses that are remembered
 )
@@ -109,6 +111,15 @@ func (s *Server) clientAddr(r *http.Request) netip.Addr {
 		a = next.Unmap().WithZone("")
 	}
 	return a
+}
+
+// origin returns where a request came from, for the audit: the address and port of the connection, and behind a proxy the
+// address of its client.
+func (s *Server) origin(r *http.Request) string {
+	if !s.cfg.isProxy(addrOf(r.RemoteAddr)) {
+		return r.RemoteAddr
+	}
+	return s.clientAddr(r).String()
 }
 
 // addrOf returns the address in HOST:PORT.

@@ -31,7 +31,8 @@ func (s *Server) broadcast(st *stream, kind string, v any) {
 
 const maxPages = 64 // that show one camera
 
-// liveEvents sends the scores, the events and, every second, the status of a camera as server-sent events.
+// liveEvents sends the scores, the events and, every second, the status of a camera as server-sent events, and the changes of
+// settings of all cameras, beginning with the latest ones.
 func (s *Server) liveEvents(w http.ResponseWriter, r *http.Request, st *stream) {
 	if st.live.len() >= maxPages {
 		busy(w, http.StatusServiceUnavailable, errors.New("too many pages show this camera"))
@@ -49,7 +50,8 @@ func (s *Server) liveEvents(w http.ResponseWriter, r *http.Request, st *stream) 
 		_, err := w.Write(b)
 		return err == nil && rc.Flush() == nil
 	}
-	for _, line := range s.interruptedLines(st.cam.Name()) { // a page that was open before the restart shows them as open
+	// A page that was open before the restart shows the interrupted events as open.
+	for _, line := range append(s.interruptedLines(st.cam.Name()), s.auditLines()...) {
 		if !write(line) {
 			return
 		}

@@ -41,6 +41,7 @@ type Server struct {
 	slots    *slots
 	auth     *auth
 	guesses  quotas // of tokens
+	relayed  quotas // of tokens that came through a proxy
 	registry *prometheus.Registry
 	checks   []func() error
 	evidence Evidence
@@ -62,7 +63,8 @@ func New(cfg Config, cameras []schema.Camera, opts ...Option) (*Server, error) {
 	s := &Server{
 		cfg: cfg, site: "default", version: "dev", log: slog.Default(),
 		auth: newAuth(cfg), started: time.Now(), joins: quotas{burst: joinBurst, every: joinEvery}, guesses: quotas{burst: guessBurst, every: guessEvery},
-		slots: newSlots(cfg.MaxViewers), ready: make(chan struct{}),
+		relayed: quotas{burst: relayBurst, every: relayEvery},
+		slots:   newSlots(cfg.MaxViewers), ready: make(chan struct{}),
 	}
 	for _, o := range opts {
 		o(s)
@@ -138,7 +140,10 @@ func (s *Server) URL() string {
 	return ""
 }
 
-// Run serves until ctx is done, then ends all streams and sessions, within two seconds. It fails at once when the port is
+// goodbye is the time that answers have to be complete after the end of Run's context. A viewer on a slow line takes all of it.
+const goodbye = 500 * time.Millisecond
+
+// Run serves until ctx is done, then ends all streams and sessions, within a second. It fails at once when the port is
 // taken. It may be called once.
 func (s *Server) Run(ctx context.Context) error {
 	defer func() {
@@ -201,7 +206,7 @@ func (s *Server) serve(ctx context.Context, ln net.Listener, cert *certificate) 
 	})
 	g.Go(func() error {
 		<-ctx.Done()
-		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
 		defer cancel()
 		if web.Shutdown(stop) != nil {
 			return web.Close()

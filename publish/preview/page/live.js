@@ -1,4 +1,4 @@
-// Server-sent events of the camera that is shown: its scores, its status, its events.
+// Server-sent events of the camera that is shown: its scores, its status, its events; and the changes of all settings.
 
 import { api } from "./api.js";
 import { app, on, setStatus, tell } from "./state.js";
@@ -17,6 +17,7 @@ async function listen() {
   feed.addEventListener("score", e => tell("score", JSON.parse(e.data)));
   feed.addEventListener("status", e => setStatus(JSON.parse(e.data)));
   feed.addEventListener("event", e => tell("event", JSON.parse(e.data)));
+  feed.addEventListener("audit", e => tell("audit", JSON.parse(e.data)));
   let lost = false;
   feed.onopen = () => {
     if (lost) tell("back");

@@ -5,6 +5,7 @@ import "./notices.js";
 import "./scores.js";
 import "./chart.js";
 import "./events.js";
+import "./audit.js";
 import "./picture.js";
 import "./live.js";
 import { follow } from "./cameras.js";
