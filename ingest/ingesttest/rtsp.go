@@ -19,13 +19,24 @@ type Fault int
 
 // The faults. A fault affects running and new connections alike until another one is set.
 const (
-	None    Fault = iota
-	Stall         // connections stay open, but no more pictures come
-	Mute          // new connections are accepted and never answered
-	Garbage       // RTP packets carry random bytes
-	Noise         // random bytes come instead of RTP
-	NoKeys        // key frames are left out (H264)
+	None      Fault = iota
+	Stall           // connections stay open, but no more pictures come
+	Mute            // new connections are accepted and never answered
+	Garbage         // RTP packets carry random bytes
+	Noise           // random bytes come instead of RTP
+	NoKeys          // key frames are left out (VP8, H264)
+	Forward         // the timestamps jump ahead by TimeJump every ten pictures (VP8)
+	Backward        // the timestamps jump back by TimeJump every ten pictures (VP8)
+	NoReports       // no RTCP sender reports come
+	RefuseTCP       // 461 is the answer to RTP in TCP
+	RefuseAll       // 461 is the answer to every transport
+	NotFound        // 404 is the answer to DESCRIBE
+	NoSession       // 454 is the answer to PLAY and to GET_PARAMETER
+	NewNonce        // every request makes the nonce of a digest login stale
 )
+
+// TimeJump is how far timestamps jump.
+const TimeJump = 50 * time.Second
 
 // RTSPConfig describes the stream of an RTSPServer.
 type RTSPConfig struct {
@@ -63,6 +74,10 @@ type RTSPServer struct {
 		width, height int
 		forceKey      bool
 		sent          int
+		nonce         int // of the digest login, counted
+		reported      time.Time
+		sentOctets    uint32
+		sentPackets   uint32
 	}
 }
 
@@ -198,9 +213,7 @@ func (s *RTSPServer) accept(l net.Listener) {
 		s.wg.Go(func() {
 			c.serve(s)
 			_ = conn.Close()
-			if c.udp != nil {
-				_ = c.udp.Close()
-			}
+			c.closeUDP()
 			s.mu.Lock()
 			delete(s.mu.conns, c)
 			s.mu.Unlock()
@@ -240,8 +253,14 @@ func (s *RTSPServer) stream() error {
 		if err != nil {
 			return err
 		}
-		if fault == Stall {
+		const keyBit = 1 // of the first octet: 0 in a key frame (RFC 6386, 9.1)
+		if fault == Stall || fault == NoKeys && frame[0]&keyBit == 0 {
 			continue
+		}
+		if fault == Forward && i%10 == 0 {
+			packets.SkipSamples(uint32(TimeJump.Seconds() * clockRate))
+		} else if fault == Backward && i%10 == 0 {
+			packets.SkipSamples(-uint32(TimeJump.Seconds() * clockRate))
 		}
 		s.send(packets.Packetize(frame, step), fault, random)
 	}
@@ -255,6 +274,7 @@ func (s *RTSPServer) send(packets []*rtp.Packet, fault Fault, random *rand.ChaCh
 		s.mu.sent++
 	}
 	s.mu.Unlock()
+	defer s.report(playing, packets, fault)
 	for _, p := range packets {
 		if fault == Garbage {
 			_, _ = random.Read(p.Payload)
@@ -269,7 +289,7 @@ func (s *RTSPServer) send(packets []*rtp.Packet, fault Fault, random *rand.ChaCh
 				c.write(raw)
 				continue
 			}
-			c.writeRTP(raw)
+			c.writeTo(rtpChannel, raw)
 		}
 	}
 }
