@@ -14,8 +14,14 @@
 // interrupted is polled by FFmpeg while it waits.
 static int interrupted(void *opaque) {
 	oodcast_av *r = opaque;
-	if (r->deadline && av_gettime_relative() >= r->deadline) r->expired = 1;
+	const int64_t deadline = atomic_load(&r->deadline);
+	if (deadline && av_gettime_relative() >= deadline) r->expired = 1;
 	return r->expired || atomic_load(&r->interrupted);
+}
+
+int oodcast_av_waits(oodcast_av *r) {
+	const int64_t deadline = atomic_load(&r->deadline);
+	return deadline && av_gettime_relative() < deadline;
 }
 
 oodcast_av *oodcast_av_alloc(void) { return calloc(1, sizeof(oodcast_av)); }
@@ -25,8 +31,37 @@ void oodcast_av_interrupt(oodcast_av *r) { atomic_store(&r->interrupted, 1); }
 // complaint is the last error that FFmpeg logged on this thread.
 static _Thread_local char complaint[sizeof(((oodcast_av *)0)->reason)];
 
+// demuxing is the reader whose demuxer runs on this thread.
+static _Thread_local oodcast_av *demuxing;
+
+// wait_for sets the time until which the running call may wait, 0 for no limit.
+static void wait_for(oodcast_av *r, int64_t microseconds) {
+	atomic_store(&r->deadline, microseconds ? av_gettime_relative() + microseconds : 0);
+}
+
+// notice extends the wait for a packet while the demuxer of RTSP keeps packets of VP8 back until a key frame comes: FFmpeg tells
+// nobody but its log that they came. Each packet of RTP counts where it comes over the connection of RTSP, on an even channel.
+// Those that come over UDP are not logged, so that a key frame is given KEY_WAIT time limits from the first of them.
+static void notice(oodcast_av *r, int level, const char *format, va_list args) {
+	enum { KEY_WAIT = 12 };
+	va_list copy;
+	va_copy(copy, args);
+	if (level == AV_LOG_TRACE && !strcmp(format, "id=%d len=%d\n")) {
+		r->interleaved = 1;
+		if (atomic_load(&r->keyless) && va_arg(copy, int) % 2 == 0) wait_for(r, r->timeout);
+	} else if (level == AV_LOG_WARNING && r->timeout && r->stream && r->stream->codecpar->codec_id == AV_CODEC_ID_VP8) {
+		char text[80];
+		vsnprintf(text, sizeof text, format, copy);
+		if (!atomic_load(&r->keyless) && (strstr(text, "Keyframe missing") || strstr(text, "sequence broken") || strstr(text, "no start marker"))) {
+			atomic_store(&r->keyless, 1);
+			wait_for(r, r->interleaved ? r->timeout : KEY_WAIT * r->timeout);
+		}
+	}
+	va_end(copy);
+}
+
 static void keep_complaint(void *of, int level, const char *format, va_list args) {
-	(void)of;
+	if (demuxing && of == demuxing->format) notice(demuxing, level, format, args);
 	if (level > AV_LOG_ERROR) return;
 	vsnprintf(complaint, sizeof complaint, format, args);
 	complaint[strcspn(complaint, "\r\n")] = 0;
@@ -200,9 +235,12 @@ int oodcast_av_open(oodcast_av *r, const char *url, const char *options, int tra
 
 // demux reads the next packet, for which it waits no longer than microseconds; 0 is no limit.
 static int demux(oodcast_av *r, int64_t microseconds) {
-	r->deadline = microseconds ? av_gettime_relative() + microseconds : 0;
+	wait_for(r, microseconds);
+	demuxing = r;
 	int err = av_read_frame(r->format, r->packet);
-	r->deadline = 0;
+	demuxing = NULL;
+	wait_for(r, 0);
+	if (!err) atomic_store(&r->keyless, 0);
 	return err;
 }
 
@@ -276,9 +314,9 @@ int oodcast_av_next(oodcast_av *r) {
 
 int oodcast_av_read(oodcast_av *r, uint8_t *dst, int size) {
 	if (interrupted(r)) return r->expired ? AVERROR(ETIMEDOUT) : AVERROR_EXIT;
-	r->deadline = r->timeout ? av_gettime_relative() + r->timeout : 0;
+	wait_for(r, r->timeout);
 	int n = avio_read_partial(r->http, dst, size);
-	r->deadline = 0;
+	wait_for(r, 0);
 	if (r->expired) return AVERROR(ETIMEDOUT);
 	return n ? n : AVERROR_EOF;
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 	"github.com/pion/rtp/codecs"
 
@@ -76,8 +77,7 @@ type RTSPServer struct {
 		sent          int
 		nonce         int // of the digest login, counted
 		reported      time.Time
-		sentOctets    uint32
-		sentPackets   uint32
+		report        rtcp.SenderReport // the next one, without its time
 	}
 }
 
@@ -242,6 +242,7 @@ func (s *RTSPServer) stream() error {
 		w, h, fault, key := s.mu.width, s.mu.height, s.mu.fault, s.mu.forceKey
 		s.mu.forceKey = false
 		s.mu.Unlock()
+		s.report(fault)
 		if enc == nil || enc.w != w || enc.h != h {
 			enc.close()
 			var err error
@@ -273,8 +274,12 @@ func (s *RTSPServer) send(packets []*rtp.Packet, fault Fault, random *rand.ChaCh
 	if len(playing) > 0 {
 		s.mu.sent++
 	}
+	for _, p := range packets {
+		s.mu.report.SSRC, s.mu.report.RTPTime = p.SSRC, p.Timestamp
+		s.mu.report.PacketCount++
+		s.mu.report.OctetCount += uint32(len(p.Payload))
+	}
 	s.mu.Unlock()
-	defer s.report(playing, packets, fault)
 	for _, p := range packets {
 		if fault == Garbage {
 			_, _ = random.Read(p.Payload)

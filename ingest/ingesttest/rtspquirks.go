@@ -7,9 +7,6 @@ import (
 	"regexp"
 	"strings"
 	"time"
-
-	"github.com/pion/rtcp"
-	"github.com/pion/rtp"
 )
 
 // Quirk is a habit of a camera that its clients have to live with.
@@ -77,34 +74,26 @@ func (f Fault) refuses(method string) string {
 	return ""
 }
 
-// report sends the clients an RTCP sender report each second (RFC 3550, 6.4.1). packets have just been sent to them.
-func (s *RTSPServer) report(to []*rtspConn, packets []*rtp.Packet, fault Fault) {
-	if len(packets) == 0 {
-		return
-	}
+// report sends the clients an RTCP sender report (RFC 3550, 6.4.1) if the last one is a second old.
+func (s *RTSPServer) report(fault Fault) {
+	const epoch = 2208988800 // of NTP, in seconds before that of Unix
 	now := time.Now()
 	s.mu.Lock()
-	for _, p := range packets {
-		s.mu.sentPackets++
-		s.mu.sentOctets += uint32(len(p.Payload))
-	}
-	count, octets, due := s.mu.sentPackets, s.mu.sentOctets, now.Sub(s.mu.reported) >= time.Second
+	report, due := s.mu.report, s.mu.report.PacketCount > 0 && now.Sub(s.mu.reported) >= time.Second
 	if due {
 		s.mu.reported = now
 	}
+	playing := s.playersLocked()
 	s.mu.Unlock()
 	if !due || fault == NoReports || fault == Noise || fault == Garbage {
 		return
 	}
-	const epoch = 2208988800 // of NTP, in seconds before that of Unix
-	raw, err := (&rtcp.SenderReport{
-		SSRC: packets[0].SSRC, RTPTime: packets[0].Timestamp, PacketCount: count, OctetCount: octets,
-		NTPTime: uint64(now.Unix()+epoch)<<32 | uint64(now.Nanosecond())<<32/1e9,
-	}).Marshal()
+	report.NTPTime = uint64(now.Unix()+epoch)<<32 | uint64(now.Nanosecond())<<32/1e9
+	raw, err := report.Marshal()
 	if err != nil {
 		return
 	}
-	for _, c := range to {
+	for _, c := range playing {
 		c.writeTo(rtcpChannel, raw)
 	}
 }

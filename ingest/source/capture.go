@@ -277,7 +277,18 @@ func (c *capture) overdue() (call string, limit time.Duration) {
 	if c.call.since.IsZero() || time.Since(c.call.since) < limit {
 		return "", 0
 	}
+	if waits, _ := c.awaits(); waits && !c.call.opening {
+		return "", 0
+	}
 	return call, limit
+}
+
+// awaits is awaiter.waits of the reader.
+func (c *capture) awaits() (waits, keyless bool) {
+	if r, ok := c.reader.(awaiter); ok {
+		return r.waits()
+	}
+	return false, false
 }
 
 // abandon counts a capture that did not end in time. The capture closes its reader when its call into C returns.

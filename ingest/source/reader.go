@@ -33,6 +33,13 @@ type skipper interface {
 	skips() string
 }
 
+// awaiter is implemented by readers whose calls watch their own time limit, which is one for packets and not for pictures.
+type awaiter interface {
+	// waits reports whether a call waits for a packet within its limit, and whether packets come meanwhile that are kept back
+	// because no key frame has come. Any goroutine may call it.
+	waits() (waits, keyless bool)
+}
+
 // newReader chooses the reader for the source's address.
 func (s *source) newReader() (reader, error) {
 	name := ingest.RedactURI(s.cfg.URI)
@@ -73,4 +80,6 @@ var (
 	_ reader = (*film)(nil)
 	_ reader = (*folder)(nil)
 	_ reader = (*opencv.Capture)(nil)
+
+	_ awaiter = (*film)(nil)
 )
