@@ -73,6 +73,9 @@ func (s *source) pathReader(name string) (reader, error) {
 	case info.Mode().IsRegular() && info.Size() == 0:
 		return nil, fmt.Errorf("open video %q: %w: the file is empty", name, ingest.ErrUnreadable)
 	}
+	if kind := opencv.StillKind(path); kind != "" {
+		return nil, fmt.Errorf("open %q: %w: it is %s: convert it to JPEG or PNG", name, ingest.ErrUnreadable, kind)
+	}
 	return fileFilm(name, path, s.cfg, s.log), nil
 }
 
