@@ -88,7 +88,13 @@ func (c *FitCmd) Run(e *env) error {
 		fmt.Fprintf(e.Stdout, "%s: %d frames, %d tokens, %d steps, loss %.4f, threshold %.2f, %.0f s on %s%s\n",
 			res.Out, res.Frames, res.Tokens, res.Steps, res.Loss, res.Threshold, res.Seconds, res.Provider, state)
 	}
-	return writeJSON(e, c.JSON, res)
+	errs := []error{writeJSON(e, c.JSON, res)}
+	for i, s := range opt.Sources {
+		if err := ingest.LeftOut(s); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w; %s was made without them", ingest.RedactURI(c.Source[i]), err, res.Out))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (c *FitCmd) options(e *env) (fit.Options, error) {
