@@ -101,10 +101,14 @@ static int described(const AVFormatContext *format, int track) {
 	return videos == 1 || (videos > 1 && track >= 0);
 }
 
+static int is_playlist(const AVFormatContext *format) {
+	const char *name = format->iformat->name;
+	return !strcmp(name, "hls") || !strcmp(name, "dash");
+}
+
 // has_end reports whether the source says where it ends: a file does, over HTTP too, and a playlist that is complete.
 static int has_end(const AVFormatContext *format) {
-	const char *name = format->iformat->name;
-	if (!strcmp(name, "hls") || !strcmp(name, "dash")) return format->duration > 0;
+	if (is_playlist(format)) return format->duration > 0;
 	return format->pb && avio_size(format->pb) > 0;
 }
 
@@ -222,6 +226,7 @@ int oodcast_av_open(oodcast_av *r, const char *url, const char *options, int tra
 		err = track > 0 ? AVERROR_STREAM_NOT_FOUND : open_decoder(r, avcodec_find_decoder(AV_CODEC_ID_MJPEG), max_pixels);
 	} else if (!err) {
 		r->endless = live && !has_end(r->format);
+		r->bursts = r->endless && is_playlist(r->format);
 		err = open_track(r, track, max_pixels);
 	}
 	if (err) {
@@ -261,12 +266,19 @@ static int broke_off(oodcast_av *r) {
 	return r->expired ? AVERROR(ETIMEDOUT) : AVERROR_EOF;
 }
 
+// patience is how long the next packet of a live stream may take. The segments of a playlist come at once and ahead of their
+// time: the next one may take as long as they play, and then the time-out.
+static int64_t patience(const oodcast_av *r) {
+	const int64_t ahead = r->due - av_gettime_relative();
+	return r->timeout && r->bursts && ahead > 0 ? r->timeout + ahead : r->timeout;
+}
+
 // read_endless is demux for a live stream. Where a demuxer or a parser finds the end of a picture by the beginning of the next
 // one, they keep the newest picture, and at the end of the stream, after an error and after a time-out they hand it out, whole
 // or not, as if it had just come. read_endless returns the end or the error instead.
 static int read_endless(oodcast_av *r) {
 	const int parsing = av_stream_get_parser(r->stream) != NULL, ended = source_ended(r);
-	int err = demux(r, r->timeout);
+	int err = demux(r, patience(r));
 	if (r->expired) {
 		if (!err) av_packet_unref(r->packet);
 		return AVERROR(ETIMEDOUT);
@@ -275,6 +287,17 @@ static int read_endless(oodcast_av *r) {
 	// libavformat closes its parsers when it has made them hand out what they keep.
 	const int forced = parsing && !av_stream_get_parser(r->stream);
 	return forced || (!ended && source_ended(r)) ? broke_off(r) : 0;
+}
+
+// note_time keeps the time of the packet for patience.
+static void note_time(oodcast_av *r) {
+	const int64_t longest = 10 * AV_TIME_BASE, now = av_gettime_relative(); // a longer step is a jump of the timestamps
+	const int64_t stamp = r->packet->dts != AV_NOPTS_VALUE ? r->packet->dts : r->packet->pts;
+	if (!r->bursts || stamp == AV_NOPTS_VALUE) return;
+	const int64_t time = av_rescale_q(stamp, r->stream->time_base, AV_TIME_BASE_Q), step = time - r->newest;
+	if (r->due < now) r->due = now;
+	if (r->packets > 1 && step > 0 && step <= longest) r->due += step;
+	r->newest = time;
 }
 
 // feed passes the decoder one packet of the stream, or the end of the stream.
@@ -289,6 +312,7 @@ static int feed(oodcast_av *r) {
 	if (r->packet->stream_index == r->stream->index) {
 		r->packets++;
 		if (r->packet->flags & AV_PKT_FLAG_KEY) r->keys++;
+		note_time(r);
 		err = avcodec_send_packet(r->codec, r->packet);
 		if (err != AVERROR(ENOMEM)) err = 0; // a broken packet: later ones may be intact
 	}

@@ -31,7 +31,8 @@ type Options struct {
 	// When a live stream without an end breaks off, the picture that FFmpeg still holds is dropped: it is old, and may be
 	// cut short.
 	Live bool
-	// Timeout is how long the next packet of a live stream may take.
+	// Timeout is how long the next packet of a live stream may take; those of a playlist are given the time that the ones
+	// before it play in addition.
 	Timeout time.Duration
 	// Track is the number of the video track to read, from 0; negative: the largest, or of several the default.
 	Track int
@@ -213,6 +214,9 @@ func (r *Reader) Time() (t time.Duration, ok bool) {
 
 // Endless reports whether the stream is live and does not say where it ends. A film over HTTP does.
 func (r *Reader) Endless() bool { return r.c != nil && r.c.endless != 0 }
+
+// Bursts reports whether the stream is live and comes a segment at a time, ahead of its time, as those of playlists do.
+func (r *Reader) Bursts() bool { return r.c != nil && r.c.bursts != 0 }
 
 // Waits reports whether a call waits for the next packet of a live stream, within its time limit, and whether packets come
 // meanwhile that FFmpeg keeps back because no key frame has come. Any goroutine may call it at any time.

@@ -13,6 +13,9 @@ typedef struct {
 	atomic_int interrupted;
 	int live;         // packets come when they come
 	int endless;      // live, and the source has no end: when it stops, it broke off
+	int bursts;       // endless, and a playlist: packets come a segment at a time, ahead of their time
+	int64_t newest;   // time of the newest packet of bursts, in microseconds of the stream
+	int64_t due;      // when it would come if packets came at their time, on av_gettime_relative's clock
 	int64_t timeout;  // how long a packet of a live stream may take, in microseconds
 	atomic_llong deadline; // of the running call, on av_gettime_relative's clock; 0: none
 	atomic_int keyless;    // the demuxer keeps packets back, because it waits for a key frame

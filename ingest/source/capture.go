@@ -141,6 +141,13 @@ func (c *capture) open(ctx context.Context) error {
 // are the picture's size; the reader converts it straight into the frame, in the size that the configuration wants.
 func (c *capture) pass(ctx context.Context, width, height int) error {
 	s, now := c.src, time.Now()
+	if f, ok := c.reader.(*film); ok && c.live && !s.mayWait {
+		if at, ok := f.burst(); ok {
+			if now = c.pace.wait(ctx, at, s.interval(0)); now.IsZero() {
+				return nil
+			}
+		}
+	}
 	seq := s.seq
 	s.seq++
 	s.read.Add(1)

@@ -132,6 +132,14 @@ func (v *film) rgb(dst []byte, width, height int) error {
 // finite reports whether the film has an end, as files do, over HTTP too.
 func (v *film) finite() bool { return v.r != nil && !v.r.Endless() }
 
+// burst returns the stream time of the picture that Next decoded, if pictures come in bursts.
+func (v *film) burst() (time.Duration, bool) {
+	if v.r == nil || !v.r.Bursts() {
+		return 0, false
+	}
+	return v.r.Time()
+}
+
 // Position implements reader. The pictures of a stream are stamped when they come.
 func (v *film) Position() (time.Duration, bool) {
 	if !v.finite() {
