@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"errors"
+	"fmt"
 )
 
 // Source reads one stream.
@@ -22,6 +23,23 @@ type Sink = func(context.Context, *Frame) error
 // Counter is implemented by sources that count their frames. Stats may be called at any time.
 type Counter interface {
 	Stats() Stats
+}
+
+// LeftOut is the error of a source that has come to its end without the pictures that it could not read; nil when it has read
+// all of them or does not count.
+func LeftOut(s Source) error {
+	c, ok := s.(Counter)
+	if !ok {
+		return nil
+	}
+	switch n := c.Stats().Unreadable; n {
+	case 0:
+		return nil
+	case 1:
+		return fmt.Errorf("1 picture was left out: %w", ErrUnreadable)
+	default:
+		return fmt.Errorf("%d pictures were left out: %w", n, ErrUnreadable)
+	}
 }
 
 // Waiter is implemented by sources that know what an open stream waits for before it can deliver a frame. Waiting may be

@@ -114,6 +114,9 @@ func RedactURI(s string) string {
 	return secretParam.ReplaceAllString(b.String(), "${1}***")
 }
 
+// nextAddress matches the beginning of an address. Passwords do occur with "://", hence the names.
+var nextAddress = regexp.MustCompile(`(?i)\b(?:rtsps?|https?|rtmps?|udp|srt|tcp|ftp|file)://`)
+
 // addressEnd returns where an address without its scheme ends in s: at white space, or at a quotation mark. Passwords do occur
 // with quotation marks, so an @ behind one counts as part of the address.
 func addressEnd(s string) int {
@@ -125,8 +128,8 @@ func addressEnd(s string) int {
 	if quote < 0 {
 		return end
 	}
-	if next := strings.Index(s[quote:end], "://"); next >= 0 {
-		end = quote + next // another address, quoted too
+	if next := nextAddress.FindStringIndex(s[quote:end]); next != nil {
+		end = quote + next[0] // another address, quoted too
 	}
 	at := strings.LastIndexByte(s[:end], '@')
 	if at < quote {

@@ -226,10 +226,11 @@ func (p *Pipeline) wait(ctx context.Context) error {
 	}
 }
 
+// over reports whether the pipeline is to end. The errors are those of the cameras, and what they have left out.
 func (p *Pipeline) over() (bool, error) {
 	p.changing.Lock()
 	defer p.changing.Unlock()
-	var errs []error
+	var errs, leftOut []error
 	cameras := p.cameras()
 	for _, c := range cameras {
 		select {
@@ -239,7 +240,9 @@ func (p *Pipeline) over() (bool, error) {
 		}
 		if err := c.progress.failure(); err != nil {
 			errs = append(errs, err)
+		} else if err := ingest.LeftOut(c.source); err != nil {
+			leftOut = append(leftOut, fmt.Errorf("camera %s: %w", c.Name(), err))
 		}
 	}
-	return p.exitOnEnd || len(errs) == len(cameras), errors.Join(errs...)
+	return p.exitOnEnd || len(errs) == len(cameras), errors.Join(append(errs, leftOut...)...)
 }

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -19,13 +22,17 @@ import (
 )
 
 const (
-	chaosDisk = 5 * time.Minute  // interval between times with a full disk
-	chaosFull = 10 * time.Second // length of such a time
+	chaosDisk  = 5 * time.Minute  // interval between times with a full disk
+	chaosFull  = 10 * time.Second // length of such a time
+	chaosQuirk = time.Minute      // interval between quirks of the camera
+	chaosOdd   = 20 * time.Second // length of a quirk
+	chaosBack  = 20 * time.Second // time after its end until pictures must have come
 )
 
-// TestChaos runs the cameras of TestSoak for OODCAST_CHAOS against a cluster of three NATS servers. A node is stopped every
-// minute, the RTSP camera is killed every two, and the disk of the state folder is full for ten seconds every five. Memory,
-// goroutines and descriptors must be flat, and the stream must hold every event exactly once.
+// TestChaos runs an RTSP camera and a file for OODCAST_CHAOS against a cluster of three NATS servers. A node is stopped every
+// minute, the camera has another quirk every minute, and the disk of the state folder is full for ten seconds every five.
+// Pictures must come again after each quirk, memory, goroutines and descriptors must be flat, and the stream must hold every
+// event exactly once.
 func TestChaos(t *testing.T) {
 	length, err := time.ParseDuration(os.Getenv("OODCAST_CHAOS"))
 	if err != nil {
@@ -35,6 +42,7 @@ func TestChaos(t *testing.T) {
 	state := smallDisk(t, 8<<20)
 	camera := ingesttest.StartRTSP(t, ingesttest.RTSPConfig{
 		Width: 384, Height: 288, FPS: 5, Picture: ingesttest.Clip(t, demoClip(t), 384, 288, 200),
+		User: "admin", Password: "hunter2", Digest: true,
 	})
 	config := write(t, filepath.Join(t.TempDir(), "chaos.yaml"), fmt.Sprintf(`
 publish: {url: %q, replicas: 3, state_dir: %q, status_interval: 5s}
@@ -58,9 +66,7 @@ cameras:
 			node.start()
 		})
 	})
-	disturbances.Go(func() {
-		every(ctx, soakCamera, func() { camera.Die(); pause(ctx, soakAway); camera.Revive(t) })
-	})
+	disturbances.Go(func() { haveQuirks(ctx, t, camera, page) })
 	disturbances.Go(func() {
 		every(ctx, chaosDisk, func() {
 			ballast := filepath.Join(state, "ballast")
@@ -81,6 +87,55 @@ cameras:
 	}
 	judgeSamples(t, samples)
 	judgeEvents(t, clusterURL(nodes), p)
+}
+
+// haveQuirks lets the camera have one quirk after the other and checks that pictures come again after each of them.
+func haveQuirks(ctx context.Context, t *testing.T, camera *ingesttest.RTSPServer, page string) {
+	quirks := append(camera.Quirks(), ingesttest.Quirk{
+		Name: "without power", Begin: camera.Die, End: func() { camera.Revive(t) },
+	})
+	next := 0
+	every(ctx, chaosQuirk, func() {
+		quirk := quirks[next%len(quirks)]
+		next++
+		quirk.Begin()
+		pause(ctx, chaosOdd)
+		quirk.End()
+		before, begin := framesOf(ctx, page, "rtsp"), time.Now()
+		for framesOf(ctx, page, "rtsp") <= before {
+			if ctx.Err() != nil {
+				return
+			}
+			if time.Since(begin) > chaosBack {
+				t.Errorf("%s: no picture within %v of its end", quirk.Name, chaosBack)
+				return
+			}
+			pause(ctx, 100*time.Millisecond)
+		}
+		fmt.Printf("quirk %d: %s: pictures %.1f s after its end\n", next, quirk.Name, time.Since(begin).Seconds())
+	})
+}
+
+// framesOf is how many frames of the camera have been scored, -1 if the page does not answer.
+func framesOf(ctx context.Context, page, camera string) float64 {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, page+"metrics", nil)
+	if err != nil {
+		return -1
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return -1
+	}
+	defer func() { _ = resp.Body.Close() }()
+	for scan := bufio.NewScanner(resp.Body); scan.Scan(); {
+		name, value, _ := strings.Cut(scan.Text(), "} ")
+		if strings.HasPrefix(name, "oodcast_frames_processed_total{") && strings.Contains(name, fmt.Sprintf("camera=%q", camera)) {
+			if v, err := strconv.ParseFloat(value, 64); err == nil {
+				return v
+			}
+		}
+	}
+	return -1
 }
 
 // natsCluster starts three servers with JetStream that know each other.

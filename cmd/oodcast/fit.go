@@ -93,7 +93,13 @@ func (c *FitCmd) Run(e *env) error {
 			fmt.Fprintf(e.Stdout, "on %d of your frames with pasted objects: AP %.1f, FPR95 %.1f (|T|=%d)\n", k.Images, 100*k.AP, 100*k.FPR95, k.Timesteps)
 		}
 	}
-	return writeJSON(e, c.JSON, res)
+	errs := []error{writeJSON(e, c.JSON, res)}
+	for i, s := range opt.Sources {
+		if err := ingest.LeftOut(s); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w; %s was made without them", ingest.RedactURI(c.Source[i]), err, res.Out))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (c *FitCmd) options(e *env) (fit.Options, error) {

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"fmt"
 	"image"
 	"image/png"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/oodcast/oodcast/ingest/opencv"
 )
 
 // A video whose scoring is interrupted leaves no array that looks whole, and is no success.
@@ -114,6 +118,38 @@ func TestScoreGoesOn(t *testing.T) {
 	if code, _, stderr := oodcast(t, "score", alone, "--out", out); code != exitFailed || !strings.Contains(stderr, "dangling.jpg") {
 		t.Errorf("a dangling link alone: exit code %d, %q", code, stderr)
 	}
+}
+
+// run and fit go on without the pictures of a folder that cannot be read, name them, and end with exit code 1.
+func TestPicturesAreLeftOut(t *testing.T) {
+	dir := t.TempDir()
+	random := rand.NewChaCha8([32]byte{})
+	for i := range 12 {
+		pix := make([]byte, 3*64*64)
+		_, _ = random.Read(pix)
+		if err := opencv.WriteImage(filepath.Join(dir, fmt.Sprintf("%d.png", i)), 64, 64, pix); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, filepath.Join(dir, "html.jpg"), "<html>not found</html>")
+	write(t, filepath.Join(dir, "phone.heic"), "\x00\x00\x00\x20ftypheic\x00\x00\x00\x00mif1heic        ")
+	bundle := filepath.Join(t.TempDir(), "bundle")
+	for _, args := range [][]string{
+		{"run", "--source", dir, "--exit-on-end", "--http", "off", "--nats", "off"},
+		{"fit", "--source", dir, "--out", bundle, "--steps", "20", "--size", "256x128"},
+	} {
+		code, _, stderr := oodcast(t, args...)
+		lines := strings.Split(strings.TrimSpace(stderr), "\n")
+		if end := lines[len(lines)-1]; code != exitFailed || !strings.Contains(end, "2 pictures were left out") {
+			t.Errorf("%s: exit code %d, %q", args[0], code, end)
+		}
+		for _, bad := range []string{"html.jpg", "phone.heic"} {
+			if !strings.Contains(stderr, bad) {
+				t.Errorf("%s: %s is not named: %q", args[0], bad, stderr)
+			}
+		}
+	}
+	must(t, "models", "verify", bundle)
 }
 
 // Results beside their inputs are no inputs of the next run, whether the folder or its files are named.

@@ -3,11 +3,14 @@ package npy_test
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/oodcast/oodcast/detector/npy"
@@ -90,5 +93,46 @@ func TestWriterDiscards(t *testing.T) {
 	}
 	if _, err := npy.Create(filepath.Join(dir, "none", "a.npy"), 1, 1); err == nil {
 		t.Error("a folder that does not exist: no error")
+	}
+}
+
+// Arrays of every kind that holds one map of numbers, as numpy.save wrote them (NumPy 2.4).
+func TestNumbers(t *testing.T) {
+	for name, c := range map[string]struct {
+		typ, order, shape, data string // data in hexadecimal
+		want                    []float32
+	}{
+		"float16":             {"<f2", "False", "(2, 3)", "0000003c0040004200c44056", []float32{0, 1, 2, 3, -4, 100}},
+		"big-endian float16":  {">f2", "False", "(2, 3)", "00003c0040004200c4005640", []float32{0, 1, 2, 3, -4, 100}},
+		"rare float16":        {"<f2", "False", "(1, 7)", "01000080ff7b662e007c00fcfc00", []float32{5.9604645e-08, 0, 65504, 0.099975586, float32(math.Inf(1)), float32(math.Inf(-1)), 252.0 / (1 << 24)}},
+		"Fortran order":       {"<f4", "True", "(2, 3)", "00000000000040400000803f000080c0000000400000c842", []float32{0, 1, 2, 3, -4, 100}},
+		"one map of several":  {"<f4", "False", "(1, 2, 3)", "000000000000803f0000004000004040000080c00000c842", []float32{0, 1, 2, 3, -4, 100}},
+		"one channel, double": {"<f8", "True", "(2, 3, 1)", "00000000000000000000000000000840000000000000f03f00000000000010c000000000000000400000000000005940", []float32{0, 1, 2, 3, -4, 100}},
+		"bytes":               {"|u1", "False", "(2, 3)", "0001020304ff", []float32{0, 1, 2, 3, 4, 255}},
+		"signed bytes":        {"|i1", "False", "(1, 2)", "80ff", []float32{-128, -1}},
+		"signed 16 bits":      {">i2", "False", "(1, 2)", "8000ffff", []float32{-32768, -1}},
+		"32 bits":             {"<u4", "False", "(1, 2)", "00000080ffffffff", []float32{1 << 31, 1 << 32}},
+	} {
+		data, err := hex.DecodeString(c.data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		head := fmt.Sprintf("%-117s\n", fmt.Sprintf("{'descr': '%s', 'fortran_order': %s, 'shape': %s, }", c.typ, c.order, c.shape))
+		raw := append([]byte("\x93NUMPY\x01\x00v\x00"+head), data...)
+		read := func(raw []byte) (got []float32, err error) {
+			err = npy.ReadRows(bytes.NewReader(raw), npy.Numbers, func(int, int) error { return nil }, func(typ string, b []byte) error {
+				got = npy.AppendFloat32(got, typ, b)
+				return nil
+			})
+			return got, err
+		}
+		if got, err := read(raw); err != nil || !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v, %v, want %v", name, got, err, c.want)
+		}
+		for what, bad := range map[string][]byte{"shorter": raw[:len(raw)-1], "longer": append(raw, 0)} {
+			if _, err := read(bad); err == nil || !strings.Contains(err.Error(), what) {
+				t.Errorf("%s, %s: %v", name, what, err)
+			}
+		}
 	}
 }

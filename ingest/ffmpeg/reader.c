@@ -14,8 +14,14 @@
 // interrupted is polled by FFmpeg while it waits.
 static int interrupted(void *opaque) {
 	oodcast_av *r = opaque;
-	if (r->deadline && av_gettime_relative() >= r->deadline) r->expired = 1;
+	const int64_t deadline = atomic_load(&r->deadline);
+	if (deadline && av_gettime_relative() >= deadline) r->expired = 1;
 	return r->expired || atomic_load(&r->interrupted);
+}
+
+int oodcast_av_waits(oodcast_av *r) {
+	const int64_t deadline = atomic_load(&r->deadline);
+	return deadline && av_gettime_relative() < deadline;
 }
 
 oodcast_av *oodcast_av_alloc(void) { return calloc(1, sizeof(oodcast_av)); }
@@ -25,8 +31,37 @@ void oodcast_av_interrupt(oodcast_av *r) { atomic_store(&r->interrupted, 1); }
 // complaint is the last error that FFmpeg logged on this thread.
 static _Thread_local char complaint[sizeof(((oodcast_av *)0)->reason)];
 
+// demuxing is the reader whose demuxer runs on this thread.
+static _Thread_local oodcast_av *demuxing;
+
+// wait_for sets the time until which the running call may wait, 0 for no limit.
+static void wait_for(oodcast_av *r, int64_t microseconds) {
+	atomic_store(&r->deadline, microseconds ? av_gettime_relative() + microseconds : 0);
+}
+
+// notice extends the wait for a packet while the demuxer of RTSP keeps packets of VP8 back until a key frame comes: FFmpeg tells
+// nobody but its log that they came. Each packet of RTP counts where it comes over the connection of RTSP, on an even channel.
+// Those that come over UDP are not logged, so that a key frame is given KEY_WAIT time limits from the first of them.
+static void notice(oodcast_av *r, int level, const char *format, va_list args) {
+	enum { KEY_WAIT = 12 };
+	va_list copy;
+	va_copy(copy, args);
+	if (level == AV_LOG_TRACE && !strcmp(format, "id=%d len=%d\n")) {
+		r->interleaved = 1;
+		if (atomic_load(&r->keyless) && va_arg(copy, int) % 2 == 0) wait_for(r, r->timeout);
+	} else if (level == AV_LOG_WARNING && r->timeout && r->stream && r->stream->codecpar->codec_id == AV_CODEC_ID_VP8) {
+		char text[80];
+		vsnprintf(text, sizeof text, format, copy);
+		if (!atomic_load(&r->keyless) && (strstr(text, "Keyframe missing") || strstr(text, "sequence broken") || strstr(text, "no start marker"))) {
+			atomic_store(&r->keyless, 1);
+			wait_for(r, r->interleaved ? r->timeout : KEY_WAIT * r->timeout);
+		}
+	}
+	va_end(copy);
+}
+
 static void keep_complaint(void *of, int level, const char *format, va_list args) {
-	(void)of;
+	if (demuxing && of == demuxing->format) notice(demuxing, level, format, args);
 	if (level > AV_LOG_ERROR) return;
 	vsnprintf(complaint, sizeof complaint, format, args);
 	complaint[strcspn(complaint, "\r\n")] = 0;
@@ -68,10 +103,14 @@ static int described(const AVFormatContext *format, int track) {
 	return videos == 1 || (videos > 1 && track >= 0);
 }
 
+static int is_playlist(const AVFormatContext *format) {
+	const char *name = format->iformat->name;
+	return !strcmp(name, "hls") || !strcmp(name, "dash");
+}
+
 // has_end reports whether the source says where it ends: a file does, over HTTP too, and a playlist that is complete.
 static int has_end(const AVFormatContext *format) {
-	const char *name = format->iformat->name;
-	if (!strcmp(name, "hls") || !strcmp(name, "dash")) return format->duration > 0;
+	if (is_playlist(format)) return format->duration > 0;
 	return format->pb && avio_size(format->pb) > 0;
 }
 
@@ -189,6 +228,7 @@ int oodcast_av_open(oodcast_av *r, const char *url, const char *options, int tra
 		err = track > 0 ? AVERROR_STREAM_NOT_FOUND : open_decoder(r, avcodec_find_decoder(AV_CODEC_ID_MJPEG), max_pixels);
 	} else if (!err) {
 		r->endless = live && !has_end(r->format);
+		r->bursts = r->endless && is_playlist(r->format);
 		err = open_track(r, track, max_pixels);
 	}
 	if (err) {
@@ -202,9 +242,12 @@ int oodcast_av_open(oodcast_av *r, const char *url, const char *options, int tra
 
 // demux reads the next packet, for which it waits no longer than microseconds; 0 is no limit.
 static int demux(oodcast_av *r, int64_t microseconds) {
-	r->deadline = microseconds ? av_gettime_relative() + microseconds : 0;
+	wait_for(r, microseconds);
+	demuxing = r;
 	int err = av_read_frame(r->format, r->packet);
-	r->deadline = 0;
+	demuxing = NULL;
+	wait_for(r, 0);
+	if (!err) atomic_store(&r->keyless, 0);
 	return err;
 }
 
@@ -225,12 +268,19 @@ static int broke_off(oodcast_av *r) {
 	return r->expired ? AVERROR(ETIMEDOUT) : AVERROR_EOF;
 }
 
+// patience is how long the next packet of a live stream may take. The segments of a playlist come at once and ahead of their
+// time: the next one may take as long as they play, and then the time-out.
+static int64_t patience(const oodcast_av *r) {
+	const int64_t ahead = r->due - av_gettime_relative();
+	return r->timeout && r->bursts && ahead > 0 ? r->timeout + ahead : r->timeout;
+}
+
 // read_endless is demux for a live stream. Where a demuxer or a parser finds the end of a picture by the beginning of the next
 // one, they keep the newest picture, and at the end of the stream, after an error and after a time-out they hand it out, whole
 // or not, as if it had just come. read_endless returns the end or the error instead.
 static int read_endless(oodcast_av *r) {
 	const int parsing = av_stream_get_parser(r->stream) != NULL, ended = source_ended(r);
-	int err = demux(r, r->timeout);
+	int err = demux(r, patience(r));
 	if (r->expired) {
 		if (!err) av_packet_unref(r->packet);
 		return AVERROR(ETIMEDOUT);
@@ -239,6 +289,17 @@ static int read_endless(oodcast_av *r) {
 	// libavformat closes its parsers when it has made them hand out what they keep.
 	const int forced = parsing && !av_stream_get_parser(r->stream);
 	return forced || (!ended && source_ended(r)) ? broke_off(r) : 0;
+}
+
+// note_time keeps the time of the packet for patience.
+static void note_time(oodcast_av *r) {
+	const int64_t longest = 10 * AV_TIME_BASE, now = av_gettime_relative(); // a longer step is a jump of the timestamps
+	const int64_t stamp = r->packet->dts != AV_NOPTS_VALUE ? r->packet->dts : r->packet->pts;
+	if (!r->bursts || stamp == AV_NOPTS_VALUE) return;
+	const int64_t time = av_rescale_q(stamp, r->stream->time_base, AV_TIME_BASE_Q), step = time - r->newest;
+	if (r->due < now) r->due = now;
+	if (r->packets > 1 && step > 0 && step <= longest) r->due += step;
+	r->newest = time;
 }
 
 // decode passes the decoder the packet that was read.
@@ -266,6 +327,7 @@ static int feed(oodcast_av *r) {
 	const int key = r->packet->flags & AV_PKT_FLAG_KEY;
 	r->packets++;
 	if (key) r->keys++;
+	note_time(r);
 	if (r->tap == OODCAST_TAP_ALL || (r->tap == OODCAST_TAP_KEYS && key)) {
 		r->undecoded = 1;
 		return OODCAST_TAPPED;
@@ -360,9 +422,9 @@ const uint8_t *oodcast_av_unit(oodcast_av *r, int *size) {
 
 int oodcast_av_read(oodcast_av *r, uint8_t *dst, int size) {
 	if (interrupted(r)) return r->expired ? AVERROR(ETIMEDOUT) : AVERROR_EXIT;
-	r->deadline = r->timeout ? av_gettime_relative() + r->timeout : 0;
+	wait_for(r, r->timeout);
 	int n = avio_read_partial(r->http, dst, size);
-	r->deadline = 0;
+	wait_for(r, 0);
 	if (r->expired) return AVERROR(ETIMEDOUT);
 	return n ? n : AVERROR_EOF;
 }

@@ -7,6 +7,7 @@ package ffmpeg
 #include <stdlib.h>
 #include "reader.h"
 
+static int keyless(oodcast_av *r) { return atomic_load(&r->keyless); }
 static int again(void) { return AVERROR(EAGAIN); }
 static int64_t nopts(void) { return AV_NOPTS_VALUE; }
 static double seconds(AVRational base, int64_t t) { return t * av_q2d(base); }
@@ -19,6 +20,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 	"unsafe"
 )
@@ -29,7 +31,8 @@ type Options struct {
 	// When a live stream without an end breaks off, the picture that FFmpeg still holds is dropped: it is old, and may be
 	// cut short.
 	Live bool
-	// Timeout is how long the next packet of a live stream may take.
+	// Timeout is how long the next packet of a live stream may take; those of a playlist are given the time that the ones
+	// before it play in addition.
 	Timeout time.Duration
 	// Track is the number of the video track to read, from 0; negative: the largest, or of several the default.
 	Track int
@@ -41,8 +44,10 @@ type Options struct {
 	MaxPixels int
 }
 
-// Reader decodes the pictures of one stream, one after the other. It belongs to one goroutine, which must close it.
+// Reader decodes the pictures of one stream, one after the other. It belongs to one goroutine, which must close it; others may
+// call Waits.
 type Reader struct {
+	closing     sync.Mutex    // held while c is freed, and while another goroutine looks at it
 	err         func() error  // why the reader was interrupted, nil before
 	stop        func() bool   // stops watching the context; false: the interruption has begun
 	gone        chan struct{} // closed after the interruption
@@ -215,6 +220,20 @@ func (r *Reader) Time() (t time.Duration, ok bool) {
 // Endless reports whether the stream is live and does not say where it ends. A film over HTTP does.
 func (r *Reader) Endless() bool { return r.c != nil && r.c.endless != 0 }
 
+// Bursts reports whether the stream is live and comes a segment at a time, ahead of its time, as those of playlists do.
+func (r *Reader) Bursts() bool { return r.c != nil && r.c.bursts != 0 }
+
+// Waits reports whether a call waits for the next packet of a live stream, within its time limit, and whether packets come
+// meanwhile that FFmpeg keeps back because no key frame has come. Any goroutine may call it at any time.
+func (r *Reader) Waits() (waits, keyless bool) {
+	r.closing.Lock()
+	defer r.closing.Unlock()
+	if r.c == nil {
+		return false, false
+	}
+	return C.oodcast_av_waits(r.c) != 0, C.keyless(r.c) != 0
+}
+
 // Packets is the number of packets that came, and how many of them began with a key frame.
 func (r *Reader) Packets() (all, keys uint64) {
 	if r.c == nil {
@@ -243,6 +262,8 @@ func (r *Reader) Close() error {
 	if !r.stop() {
 		<-r.gone // the interruption writes to the memory freed below
 	}
+	r.closing.Lock()
+	defer r.closing.Unlock()
 	C.oodcast_av_free(r.c)
 	r.c = nil
 	return nil

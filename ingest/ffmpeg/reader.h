@@ -14,8 +14,13 @@ typedef struct {
 	atomic_int interrupted;
 	int live;         // packets come when they come
 	int endless;      // live, and the source has no end: when it stops, it broke off
+	int bursts;       // endless, and a playlist: packets come a segment at a time, ahead of their time
+	int64_t newest;   // time of the newest packet of bursts, in microseconds of the stream
+	int64_t due;      // when it would come if packets came at their time, on av_gettime_relative's clock
 	int64_t timeout;  // how long a packet of a live stream may take, in microseconds
-	int64_t deadline; // of the running call, on av_gettime_relative's clock; 0: none
+	atomic_llong deadline; // of the running call, on av_gettime_relative's clock; 0: none
+	atomic_int keyless;    // the demuxer keeps packets back, because it waits for a key frame
+	int interleaved;       // FFmpeg says when a packet of RTP comes over the connection of RTSP
 	int expired;      // a call has exceeded its deadline
 	AVFormatContext *format;
 	AVIOContext *http; // of an address of HTTP
@@ -92,6 +97,9 @@ int oodcast_av_rgb(oodcast_av *r, uint8_t *dst, int orientation);
 
 // oodcast_av_orientation returns the orientation of the picture that was decoded last.
 int oodcast_av_orientation(const oodcast_av *r);
+
+// oodcast_av_waits reports whether a call waits for a packet and its deadline has not come yet. Any thread may call it.
+int oodcast_av_waits(oodcast_av *r);
 
 // oodcast_av_interrupt makes the running call and all later ones return AVERROR_EXIT soon. Any thread may call it.
 void oodcast_av_interrupt(oodcast_av *r);

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 	"github.com/pion/rtp/codecs"
 
@@ -19,13 +20,24 @@ type Fault int
 
 // The faults. A fault affects running and new connections alike until another one is set.
 const (
-	None    Fault = iota
-	Stall         // connections stay open, but no more pictures come
-	Mute          // new connections are accepted and never answered
-	Garbage       // RTP packets carry random bytes
-	Noise         // random bytes come instead of RTP
-	NoKeys        // key frames are left out (H264)
+	None      Fault = iota
+	Stall           // connections stay open, but no more pictures come
+	Mute            // new connections are accepted and never answered
+	Garbage         // RTP packets carry random bytes
+	Noise           // random bytes come instead of RTP
+	NoKeys          // key frames are left out (VP8, H264)
+	Forward         // the timestamps jump ahead by TimeJump every ten pictures (VP8)
+	Backward        // the timestamps jump back by TimeJump every ten pictures (VP8)
+	NoReports       // no RTCP sender reports come
+	RefuseTCP       // 461 is the answer to RTP in TCP
+	RefuseAll       // 461 is the answer to every transport
+	NotFound        // 404 is the answer to DESCRIBE
+	NoSession       // 454 is the answer to PLAY and to GET_PARAMETER
+	NewNonce        // every request makes the nonce of a digest login stale
 )
+
+// TimeJump is how far timestamps jump.
+const TimeJump = 50 * time.Second
 
 // RTSPConfig describes the stream of an RTSPServer.
 type RTSPConfig struct {
@@ -69,6 +81,9 @@ type RTSPServer struct {
 		width, height int
 		forceKey      bool
 		sent          int
+		nonce         int // of the digest login, counted
+		reported      time.Time
+		report        rtcp.SenderReport // the next one, without its time
 	}
 }
 
@@ -207,9 +222,7 @@ func (s *RTSPServer) accept(l net.Listener) {
 		s.wg.Go(func() {
 			c.serve(s)
 			_ = conn.Close()
-			if c.udp != nil {
-				_ = c.udp.Close()
-			}
+			c.closeUDP()
 			s.mu.Lock()
 			delete(s.mu.conns, c)
 			s.mu.Unlock()
@@ -238,6 +251,7 @@ func (s *RTSPServer) stream() error {
 		w, h, fault, key := s.mu.width, s.mu.height, s.mu.fault, s.mu.forceKey
 		s.mu.forceKey = false
 		s.mu.Unlock()
+		s.report(fault)
 		if enc == nil || enc.w != w || enc.h != h {
 			enc.close()
 			var err error
@@ -249,8 +263,14 @@ func (s *RTSPServer) stream() error {
 		if err != nil {
 			return err
 		}
-		if fault == Stall {
+		const keyBit = 1 // of the first octet: 0 in a key frame (RFC 6386, 9.1)
+		if fault == Stall || fault == NoKeys && frame[0]&keyBit == 0 {
 			continue
+		}
+		if fault == Forward && i%10 == 0 {
+			packets.SkipSamples(uint32(TimeJump.Seconds() * clockRate))
+		} else if fault == Backward && i%10 == 0 {
+			packets.SkipSamples(-uint32(TimeJump.Seconds() * clockRate))
 		}
 		s.send(packets.Packetize(frame, step), fault, random)
 	}
@@ -262,6 +282,11 @@ func (s *RTSPServer) send(packets []*rtp.Packet, fault Fault, random *rand.ChaCh
 	playing := s.playersLocked()
 	if len(playing) > 0 {
 		s.mu.sent++
+	}
+	for _, p := range packets {
+		s.mu.report.SSRC, s.mu.report.RTPTime = p.SSRC, p.Timestamp
+		s.mu.report.PacketCount++
+		s.mu.report.OctetCount += uint32(len(p.Payload))
 	}
 	s.mu.Unlock()
 	for _, p := range packets {
@@ -278,7 +303,7 @@ func (s *RTSPServer) send(packets []*rtp.Packet, fault Fault, random *rand.ChaCh
 				c.write(raw)
 				continue
 			}
-			c.writeRTP(raw)
+			c.writeTo(rtpChannel, raw)
 		}
 	}
 }

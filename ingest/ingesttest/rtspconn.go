@@ -2,14 +2,11 @@ package ingesttest
 
 import (
 	"bufio"
-	"crypto/md5"
-	"encoding/base64"
 	"encoding/binary"
 	"fmt"
 	"io"
 	"net"
 	"net/textproto"
-	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,8 +17,8 @@ import (
 type rtspConn struct {
 	conn    net.Conn
 	playing atomic.Bool
-	udp     net.Conn   // where RTP goes; nil: into the connection. Set before playing
-	writing sync.Mutex // answers and pictures are sent from different goroutines
+	udp     [2]net.Conn // where RTP and RTCP go; nil: into the connection. Set before playing
+	writing sync.Mutex  // answers and pictures are sent from different goroutines
 }
 
 // write sends b. A client that does not take it within a second gets no more pictures.
@@ -34,28 +31,48 @@ func (c *rtspConn) write(b []byte) {
 	}
 }
 
-// writeRTP sends an RTP packet.
-func (c *rtspConn) writeRTP(raw []byte) {
-	if c.udp != nil {
-		_, _ = c.udp.Write(raw)
+// The channels of a stream.
+const (
+	rtpChannel  = 0
+	rtcpChannel = 1
+)
+
+// writeTo sends an RTP or RTCP packet.
+func (c *rtspConn) writeTo(channel int, raw []byte) {
+	if udp := c.udp[channel]; udp != nil {
+		_, _ = udp.Write(raw)
 		return
 	}
-	c.write(append([]byte{'$', 0, byte(len(raw) >> 8), byte(len(raw))}, raw...))
+	c.write(append([]byte{'$', byte(channel), byte(len(raw) >> 8), byte(len(raw))}, raw...))
 }
 
 // setupUDP opens the way to the ports that a client names, and returns the answer's transport.
 func (c *rtspConn) setupUDP(transport string) (string, error) {
+	c.closeUDP()
 	_, ports, _ := strings.Cut(transport, "client_port=")
-	port, _, _ := strings.Cut(ports, "-")
+	rtpPort, rtcpPort, _ := strings.Cut(ports, "-")
 	host, _, err := net.SplitHostPort(c.conn.RemoteAddr().String())
 	if err != nil {
 		return "", err
 	}
-	if c.udp, err = net.Dial("udp", net.JoinHostPort(host, port)); err != nil {
-		return "", err
+	var own [2]string
+	for i, port := range []string{rtpPort, rtcpPort} {
+		if c.udp[i], err = net.Dial("udp", net.JoinHostPort(host, port)); err != nil {
+			return "", err
+		}
+		if _, own[i], err = net.SplitHostPort(c.udp[i].LocalAddr().String()); err != nil {
+			return "", err
+		}
 	}
-	_, own, err := net.SplitHostPort(c.udp.LocalAddr().String())
-	return fmt.Sprintf("RTP/AVP;unicast;client_port=%s;server_port=%s-%s", ports, own, own), err
+	return fmt.Sprintf("RTP/AVP;unicast;client_port=%s;server_port=%s-%s", ports, own[0], own[1]), nil
+}
+
+func (c *rtspConn) closeUDP() {
+	for _, udp := range c.udp {
+		if udp != nil {
+			_ = udp.Close()
+		}
+	}
 }
 
 // serve answers requests until the client disconnects.
@@ -106,12 +123,13 @@ func (c *rtspConn) answer(s *RTSPServer, method, target string, header textproto
 		}
 		c.write(fmt.Appendf(nil, "RTSP/1.0 %s\r\nCSeq: %s\r\n%s\r\n%s", status, header.Get("CSeq"), extra, body))
 	}
-	if s.cfg.User != "" && method != "OPTIONS" && !s.cfg.admits(method, header.Get("Authorization")) {
-		challenge := `Basic realm="camera"`
-		if s.cfg.Digest {
-			challenge = `Digest realm="camera", nonce="` + digestNonce + `"`
-		}
+	fault, challenge := s.judge(method, header.Get("Authorization"))
+	if challenge != "" {
 		reply("401 Unauthorized", "WWW-Authenticate: "+challenge+"\r\n", "")
+		return true
+	}
+	if refusal := fault.refuses(method); refusal != "" {
+		reply(refusal, "", "")
 		return true
 	}
 	switch method {
@@ -124,11 +142,12 @@ func (c *rtspConn) answer(s *RTSPServer, method, target string, header textproto
 				"a=rtpmap:96 "+s.cfg.Codec+"/90000\r\na=control:trackID=0\r\n")
 	case "SETUP":
 		transport := header.Get("Transport")
-		if strings.Contains(transport, "TCP") == s.cfg.UDP {
+		udp := s.cfg.UDP || fault == RefuseTCP
+		if strings.Contains(transport, "TCP") == udp {
 			reply("461 Unsupported Transport", "", "")
 			return true
 		}
-		if s.cfg.UDP {
+		if udp {
 			transport, err := c.setupUDP(transport)
 			if err != nil {
 				reply("500 Internal Server Error", "", "")
@@ -151,20 +170,4 @@ func (c *rtspConn) answer(s *RTSPServer, method, target string, header textproto
 		reply("200 OK", "", "")
 	}
 	return true
-}
-
-const digestNonce = "8b84903cb85743bf"
-
-// admits reports whether the Authorization header of a request has the right user and password.
-func (c RTSPConfig) admits(method, header string) bool {
-	if !c.Digest {
-		return header == "Basic "+base64.StdEncoding.EncodeToString([]byte(c.User+":"+c.Password))
-	}
-	hash := func(s string) string { return fmt.Sprintf("%x", md5.Sum([]byte(s))) }
-	parts := map[string]string{}
-	for _, m := range regexp.MustCompile(`(\w+)="([^"]*)"`).FindAllStringSubmatch(header, -1) {
-		parts[m[1]] = m[2]
-	}
-	want := hash(hash(c.User+":camera:"+c.Password) + ":" + digestNonce + ":" + hash(method+":"+parts["uri"]))
-	return strings.HasPrefix(header, "Digest ") && parts["username"] == c.User && parts["response"] == want
 }

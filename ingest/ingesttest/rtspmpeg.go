@@ -162,6 +162,7 @@ func (s *RTSPServer) forward(from net.PacketConn) {
 		s.mu.Lock()
 		fault := s.mu.fault
 		s.mu.Unlock()
+		s.report(fault)
 		if fault != Stall && (fault != NoKeys || !beginsWithKey(picture)) {
 			s.send(picture, None, nil)
 		}

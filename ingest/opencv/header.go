@@ -134,20 +134,39 @@ func kindOf(head []byte) string {
 	return ""
 }
 
+// StillKind names the format of a file that holds a still picture in the container of films, such as "a HEIC picture"; "" for
+// all others. FFmpeg would read some of them: lying on their side, or one tile of many.
+func StillKind(path string) string {
+	head := beginning(path)
+	if len(head) < 12 || string(head[4:8]) != "ftyp" {
+		return ""
+	}
+	switch string(head[8:12]) {
+	case "avis", "hevc", "hevx", "msf1": // sequences
+		return ""
+	}
+	return kindOf(head)
+}
+
 // PictureKind names the format of a file that holds a picture which oodcast does not read, such as "a HEIC picture"; "" for
 // all others.
 func PictureKind(path string) string {
+	if kind := kindOf(beginning(path)); kind != webp {
+		return kind
+	}
+	return ""
+}
+
+// beginning returns the first bytes of a file, none when it cannot be read.
+func beginning(path string) []byte {
 	file, err := os.Open(path)
 	if err != nil {
-		return ""
+		return nil
 	}
 	defer file.Close()
 	head := make([]byte, 32)
 	n, _ := io.ReadFull(file, head)
-	if kind := kindOf(head[:n]); kind != webp {
-		return kind
-	}
-	return ""
+	return head[:n]
 }
 
 // netpbmSize reads the header of a PPM or PGM file: a magic number, then numbers between white space and comments.

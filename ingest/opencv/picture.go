@@ -27,6 +27,16 @@ func IsPicture(name string) bool {
 	}
 }
 
+// IsForeignPicture reports whether name has the extension of a picture format that ReadImage names and does not read.
+func IsForeignPicture(name string) bool {
+	switch strings.ToLower(filepath.Ext(name)) {
+	case ".heic", ".heif", ".hif", ".avif", ".jxl", ".jp2":
+		return true
+	default:
+		return false
+	}
+}
+
 // ReadImage reads a picture file into a frame that belongs to no pool. The picture is upright, as its EXIF data say; grey
 // becomes RGB, 16 bits become 8, and transparency is dropped.
 func ReadImage(path string) (*ingest.Frame, error) { return readImage(path, (*Picture).Read) }

@@ -141,6 +141,13 @@ func (c *capture) open(ctx context.Context) error {
 // are the picture's size; the reader converts it straight into the frame, in the size that the configuration wants.
 func (c *capture) pass(ctx context.Context, width, height int) error {
 	s, now := c.src, time.Now()
+	if f, ok := c.reader.(*film); ok && c.live && !s.mayWait {
+		if at, ok := f.burst(); ok {
+			if now = c.pace.wait(ctx, at, s.interval(0)); now.IsZero() {
+				return nil
+			}
+		}
+	}
 	seq := s.seq
 	s.seq++
 	s.read.Add(1)
@@ -277,7 +284,18 @@ func (c *capture) overdue() (call string, limit time.Duration) {
 	if c.call.since.IsZero() || time.Since(c.call.since) < limit {
 		return "", 0
 	}
+	if waits, _ := c.awaits(); waits && !c.call.opening {
+		return "", 0
+	}
 	return call, limit
+}
+
+// awaits is awaiter.waits of the reader.
+func (c *capture) awaits() (waits, keyless bool) {
+	if r, ok := c.reader.(awaiter); ok {
+		return r.waits()
+	}
+	return false, false
 }
 
 // abandon counts a capture that did not end in time. The capture closes its reader when its call into C returns.

@@ -391,6 +391,29 @@ func TestUnreadablePicturesAreLeftOut(t *testing.T) {
 	}
 }
 
+// A phone's folder: the photographs that nobody has converted are named and counted like any other picture that cannot be read.
+func TestPhotographsOfOtherFormatsAreNamed(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"1.jpg", "2.jpg"} {
+		if err := opencv.WriteImage(filepath.Join(dir, name), 32, 32, make([]byte, 3*32*32)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	heic := []byte("\x00\x00\x00\x20ftypheic\x00\x00\x00\x00mif1heic        ")
+	for _, name := range []string{"2.HEIC", "3.HEIC", "4.avif", ".5.heic"} {
+		if err := os.WriteFile(filepath.Join(dir, name), heic, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "notes.txt"), heic, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got, stats, err := collect(t, config(dir), 0)
+	if err != nil || len(got) != 2 || stats.Unreadable != 2 {
+		t.Errorf("%d pictures, %d left out, %v, want 2 and 2: 3.HEIC and 4.avif", len(got), stats.Unreadable, err)
+	}
+}
+
 func TestFolderWithoutAReadablePicture(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"1.jpg", "2.jpg"} {

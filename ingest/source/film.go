@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/oodcast/oodcast/ingest"
@@ -23,8 +24,9 @@ type film struct {
 	log        *slog.Logger
 
 	r             *ffmpeg.Reader
-	width, height int    // of the picture that Next decoded
-	unscaled      []byte // the picture before it is scaled, kept from picture to picture
+	opened        atomic.Pointer[ffmpeg.Reader] // r, for other goroutines
+	width, height int                           // of the picture that Next decoded
+	unscaled      []byte                        // the picture before it is scaled, kept from picture to picture
 }
 
 // streamFilm returns a reader of a network stream.
@@ -54,6 +56,7 @@ func (v *film) Open(ctx context.Context) error {
 	switch {
 	case err == nil:
 		v.r = r
+		v.opened.Store(r)
 		if number, of := r.Track(); of > 1 {
 			width, height := r.TrackSize()
 			v.log.Info("video track", "stream", number, "of", of, "width", width, "height", height)
@@ -95,6 +98,14 @@ func (v *film) waiting() error {
 	return ingest.ErrNoPicture
 }
 
+// waits implements awaiter.
+func (v *film) waits() (waits, keyless bool) {
+	if r := v.opened.Load(); r != nil {
+		return r.Waits()
+	}
+	return false, false
+}
+
 // RGB implements reader. FFmpeg writes straight into dst. Only a picture that has to be scaled goes through a buffer, because
 // OpenCV scales it: bundles are calibrated with OpenCV's pixels, and libswscale's differ.
 func (v *film) RGB(dst []byte, width, height int) error {
@@ -121,6 +132,14 @@ func (v *film) rgb(dst []byte, width, height int) error {
 // finite reports whether the film has an end, as files do, over HTTP too.
 func (v *film) finite() bool { return v.r != nil && !v.r.Endless() }
 
+// burst returns the stream time of the picture that Next decoded, if pictures come in bursts.
+func (v *film) burst() (time.Duration, bool) {
+	if v.r == nil || !v.r.Bursts() {
+		return 0, false
+	}
+	return v.r.Time()
+}
+
 // Position implements reader. The pictures of a stream are stamped when they come.
 func (v *film) Position() (time.Duration, bool) {
 	if !v.finite() {
@@ -146,6 +165,7 @@ func (v *film) Close() error {
 	if v.r == nil {
 		return nil
 	}
+	v.opened.Store(nil)
 	err := v.r.Close()
 	v.r = nil
 	return err

@@ -16,21 +16,34 @@ import (
 )
 
 // Pictures returns the paths of the pictures in a folder, in natural order: frame2.png comes before frame10.png. It leaves
-// out hidden files and subfolders. A folder without pictures is an error.
+// out hidden files and subfolders. Pictures of formats that oodcast does not read are among them, so that they are named and
+// counted when they are read, unless a readable one has the same name; a folder that holds no others is an error.
 func Pictures(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open folder %q: %w", dir, err)
 	}
-	var files []string
+	var files, foreign []string
+	stem := func(name string) string { return strings.TrimSuffix(name, filepath.Ext(name)) }
+	readable := map[string]bool{}
 	for _, e := range entries {
-		if !e.IsDir() && opencv.IsPicture(e.Name()) && !strings.HasPrefix(e.Name(), ".") {
-			files = append(files, e.Name())
+		switch name := e.Name(); {
+		case e.IsDir(), strings.HasPrefix(name, "."):
+		case opencv.IsPicture(name):
+			files = append(files, name)
+			readable[stem(name)] = true
+		case opencv.IsForeignPicture(name):
+			foreign = append(foreign, name)
 		}
 	}
 	if len(files) == 0 {
 		return nil, fmt.Errorf("open folder %q: %w: it holds no .png, .jpg, .bmp, .webp, .tif or .ppm file%s",
 			dir, ingest.ErrUnreadable, otherPicture(dir, entries))
+	}
+	for _, name := range foreign {
+		if !readable[stem(name)] { // otherwise it has been converted
+			files = append(files, name)
+		}
 	}
 	slices.SortStableFunc(files, compareNatural)
 	for i, f := range files {

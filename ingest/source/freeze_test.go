@@ -98,7 +98,18 @@ func serveThenHang(t *testing.T, contentType string, body []byte) string {
 // The first key frame comes long after the limit for a packet. The stream stays open, and the status says what it waits for.
 func TestLateKeyFrame(t *testing.T) {
 	t.Parallel()
-	server := ingesttest.StartRTSP(t, ingesttest.RTSPConfig{Codec: "H264"})
+	for name, cfg := range map[string]ingesttest.RTSPConfig{
+		"H264": {Codec: "H264"}, "VP8": {}, "VP8 over UDP": {UDP: true}, "VP8 with a camera of 2 pictures per second": {FPS: 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			waitsForKey(t, ingesttest.StartRTSP(t, cfg))
+		})
+	}
+}
+
+func waitsForKey(t *testing.T, server *ingesttest.RTSPServer) {
+	t.Helper()
 	server.SetFault(ingesttest.NoKeys)
 	cfg := config(server.URL())
 	cfg.OpenTimeout, cfg.ReadTimeout = 30*time.Second, 2*time.Second
@@ -129,7 +140,9 @@ func TestLateKeyFrame(t *testing.T) {
 			t.Errorf("Run() = %v", err)
 		}
 	})
-	waitFor(t, 30*time.Second, "twice the limit to pass", func() bool { return server.Sent() > 50 })
+	waitFor(t, 30*time.Second, "the first pictures", func() bool { return server.Sent() > 0 })
+	long := time.NewTimer(3 * cfg.ReadTimeout)
+	<-long.C
 	select {
 	case <-told:
 	case <-ctx.Done():
@@ -139,5 +152,30 @@ func TestLateKeyFrame(t *testing.T) {
 	run.Wait()
 	if live.State != ingest.Live || live.Err != nil || src.(ingest.Counter).Stats().Opens != 1 {
 		t.Errorf("status %+v, stats %+v, want live over the first connection", live, src.(ingest.Counter).Stats())
+	}
+}
+
+// A camera that freezes before its first key frame has come is given up like any other, though its reports of RTCP go on.
+func TestFreezesBeforeKeyFrame(t *testing.T) {
+	t.Parallel()
+	server := ingesttest.StartRTSP(t, ingesttest.RTSPConfig{FPS: 20})
+	server.SetFault(ingesttest.NoKeys)
+	cfg := config(server.URL())
+	cfg.OpenTimeout, cfg.ReadTimeout = 30*time.Second, 2*time.Second
+	src, err := source.New(cfg, ingest.NewPool(3), source.Settings{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() {
+		ended <- src.Run(t.Context(), func(_ context.Context, f *ingest.Frame) error { f.Release(); return nil })
+	}()
+	waitFor(t, 30*time.Second, "the stream to wait for a key frame", func() bool {
+		return errors.Is(src.(ingest.Waiter).Waiting(), ingest.ErrNoKeyFrame)
+	})
+	server.SetFault(ingesttest.Stall)
+	frozen := time.Now()
+	if err := <-ended; !errors.Is(err, ingest.ErrDisconnected) || time.Since(frozen) > 2*cfg.ReadTimeout {
+		t.Errorf("Run() = %v after %v", err, time.Since(frozen))
 	}
 }

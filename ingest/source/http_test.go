@@ -227,9 +227,10 @@ func TestFilmErrorsGiveTheReason(t *testing.T) {
 		t.Fatal(err)
 	}
 	write("phone/1.heic", []byte("\x00\x00\x00\x20ftypheic\x00\x00\x00\x00mif1heic        "))
+	run("-f", "lavfi", "-i", "testsrc=size=64x48:rate=10", "-frames:v", "1", "-c:v", "libaom-av1", "-still-picture", "1", filepath.Join(dir, "still.avif"))
 	for name, has := range map[string]string{
 		"sound.mp4": "it has no video track", "cut.mp4": "moov atom not found", "page.mp4": "Invalid data found",
-		"phone.heic": "it is a HEIC picture", "phone": "1.heic is a HEIC picture", "empty.mp4": "the file is empty",
+		"phone.heic": "it is a HEIC picture", "still.avif": "it is an AVIF picture", "phone": "1.heic is a HEIC picture", "empty.mp4": "the file is empty",
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, _, err := collect(t, config(filepath.Join(dir, name)), 0)

@@ -33,6 +33,13 @@ type skipper interface {
 	skips() string
 }
 
+// awaiter is implemented by readers whose calls watch their own time limit, which is one for packets and not for pictures.
+type awaiter interface {
+	// waits reports whether a call waits for a packet within its limit, and whether packets come meanwhile that are kept back
+	// because no key frame has come. Any goroutine may call it.
+	waits() (waits, keyless bool)
+}
+
 // newReader chooses the reader for the source's address. t, if there is one, taps streams.
 func (s *source) newReader(t *tap) (reader, error) {
 	name := ingest.RedactURI(s.cfg.URI)
@@ -70,6 +77,9 @@ func (s *source) pathReader(name string) (reader, error) {
 	case info.Mode().IsRegular() && info.Size() == 0:
 		return nil, fmt.Errorf("open video %q: %w: the file is empty", name, ingest.ErrUnreadable)
 	}
+	if kind := opencv.StillKind(path); kind != "" {
+		return nil, fmt.Errorf("open %q: %w: it is %s: convert it to JPEG or PNG", name, ingest.ErrUnreadable, kind)
+	}
 	return fileFilm(name, path, s.cfg, s.log), nil
 }
 
@@ -77,4 +87,6 @@ var (
 	_ reader = (*film)(nil)
 	_ reader = (*folder)(nil)
 	_ reader = (*opencv.Capture)(nil)
+
+	_ awaiter = (*film)(nil)
 )

@@ -133,6 +133,10 @@ func (s *source) deliver(ctx context.Context, c *capture, sink ingest.Sink) erro
 			if call, limit := c.overdue(); limit > 0 {
 				return fmt.Errorf("%s %q: %w after %v", call, ingest.RedactURI(s.cfg.URI), ingest.ErrTimeout, limit)
 			}
+			if _, keyless := c.awaits(); keyless {
+				err := error(ingest.ErrNoKeyFrame)
+				s.waiting.Store(&err)
+			}
 		}
 	}
 }
