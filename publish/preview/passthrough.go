@@ -172,11 +172,11 @@ func (r *relays) pass(u *ingest.AccessUnit) {
 	defer r.mu.Unlock()
 	r.mu.last = u.Read
 	for v := range r.mu.all {
-		if u.Key && !v.passing && v.unlucky < mostUnlucky && r.suits(v) {
+		if u.Key && !v.passing && !v.givenUp && r.suits(v) {
 			v.pass(true, u.Read)
 		}
 		if u.Key && v.passing {
-			v.tried()
+			v.tried(u.Read)
 		}
 		if v.passing {
 			v.put(unit{h264: true, key: u.Key, seq: u.Seq, time: u.Time, read: u.Read, data: u.Data})
@@ -212,9 +212,12 @@ func (r *relays) check(now time.Time) {
 	}
 }
 
-// mostUnlucky is the number of key frames in a row after which a viewer asks for another one, until it gets VP8 for good: its
-// line is too slow for the camera's stream, or it cannot decode it.
-const mostUnlucky = 3
+// A viewer who asks for another key frame after so many in a row, and for so long, gets VP8 for good: its line is too slow for the
+// camera's stream, or it cannot decode it.
+const (
+	mostUnlucky    = 3
+	longestUnlucky = 10 * time.Second
+)
 
 // wantsKey takes note that a viewer asks for a key frame. A camera cannot be asked for one.
 func (s *stream) wantsKey(v *relay) {
@@ -232,13 +235,17 @@ func (s *stream) wantsKey(v *relay) {
 }
 
 // tried counts the key frames that did not help. The caller holds the lock of relays.
-func (v *relay) tried() {
+func (v *relay) tried(now time.Time) {
 	if !v.asked {
-		v.unlucky = 0
+		v.unlucky, v.givenUp = 0, false
 		return
 	}
 	v.asked = false
-	if v.unlucky++; v.unlucky >= mostUnlucky && v.vp8 {
+	if v.unlucky == 0 {
+		v.struggling = now
+	}
+	v.unlucky++
+	if v.givenUp = v.unlucky >= mostUnlucky && now.Sub(v.struggling) >= longestUnlucky && v.vp8; v.givenUp {
 		v.s.log.Info("viewer gets VP8: it loses too much of the camera's H.264, or cannot decode it")
 		v.pass(false, time.Time{})
 	}

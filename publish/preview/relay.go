@@ -60,6 +60,9 @@ type relay struct {
 	since   time.Time // of passing
 	asked   bool      // for a key frame since the last one that it was given
 	unlucky int       // key frames in a row that did not help
+
+	struggling time.Time // since the first of them
+	givenUp    bool      // it gets VP8 for good
 }
 
 func newRelay(s *stream, o *offer, end func()) *relay {
