@@ -1,4 +1,3 @@
-// Package principal finds the principal components of features: the directions in which they vary, the strongest first.
 package principal
 
 import (

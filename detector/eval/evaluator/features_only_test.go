@@ -59,8 +59,8 @@ func TestFeaturesOnly(t *testing.T) {
 	for _, r := range rows {
 		names = append(names, r.Method)
 	}
-	if got := strings.Join(names, " "); got != "knn mahalanobis" {
-		t.Errorf("rows %q, want knn and mahalanobis", got)
+	if got := strings.Join(names, " "); got != "knn mahalanobis residual neco" {
+		t.Errorf("rows %q, want those without classes", got)
 	}
 	set, err := dataset.Open("folder", filepath.Join(dir, "set"))
 	if err != nil {

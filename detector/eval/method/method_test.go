@@ -141,8 +141,9 @@ func TestSamplerKeepsABoundedSample(t *testing.T) {
 	g := readMethodGoldens(t)
 	const limit = 50
 	ref, again := g.sample(t, limit), g.sample(t, limit)
-	if ref.Count() != limit || len(ref.Tokens) != limit*g.Channels || ref.Frames != len(g.Reference) {
-		t.Fatalf("%d tokens, %d values of %d frames", ref.Count(), len(ref.Tokens), ref.Frames)
+	if ref.Count() != limit || len(ref.Tokens) != limit*g.Channels || len(ref.Logits) != limit*len(g.Classes) ||
+		ref.Frames != len(g.Reference) {
+		t.Fatalf("%d tokens, %d values, %d logits of %d frames", ref.Count(), len(ref.Tokens), len(ref.Logits), ref.Frames)
 	}
 	if !slices.Equal(ref.Tokens, again.Tokens) {
 		t.Error("the same seed gave another sample")
