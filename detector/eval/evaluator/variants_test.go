@@ -50,7 +50,7 @@ func TestVariants(t *testing.T) {
 		t.Errorf("the denoiser ran %d times, want %d", count.calls, want)
 	}
 	for i, settings := range variants {
-		b, err := models.Open("roadscene")
+		b, err := models.Open(models.Embedded)
 		if err != nil {
 			t.Fatal(err)
 		}
