@@ -207,7 +207,7 @@ soak: deps $(DEMO_CLIP) ## Run three cameras with outages for SOAK_TIME (30m) an
 	OODCAST_SOAK=$(SOAK_TIME) go test -count=1 -timeout 0 -run '^TestSoak$$' ./cmd/oodcast -v
 
 .PHONY: chaos
-chaos: deps $(DEMO_CLIP) ## Run cameras for CHAOS_TIME (1h) while nodes of a NATS cluster stop, a camera dies and the disk is full
+chaos: deps $(DEMO_CLIP) ## Run cameras for CHAOS_TIME (1h) while nodes of a NATS cluster stop, a camera has quirks and the disk is full
 	OODCAST_CHAOS=$(CHAOS_TIME) go test -count=1 -timeout 0 -run '^TestChaos$$' ./cmd/oodcast -v
 
 .PHONY: fuzz

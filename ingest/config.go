@@ -28,7 +28,8 @@ type Config struct {
 	Realtime bool `yaml:"realtime" json:"realtime"`
 	// Loop restarts files and folders at their end. Default false.
 	Loop bool `yaml:"loop" json:"loop"`
-	// OpenTimeout is how long a stream may take to open, ReadTimeout how long to deliver the next packet. 100ms..10m, default 5s.
+	// OpenTimeout is how long a stream may take to open, ReadTimeout how long to deliver the next packet, which
+	// may wait for what came before it to be played in a live playlist (HLS, DASH). 100ms..10m, default 5s.
 	OpenTimeout time.Duration `yaml:"open_timeout" json:"open_timeout"`
 	ReadTimeout time.Duration `yaml:"read_timeout" json:"read_timeout"`
 	// FFmpegOptions replaces the options that FFmpeg gets for streams, as key;value|key;value. Default "": TCP, no sound, a

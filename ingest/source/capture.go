@@ -285,6 +285,7 @@ func (c *capture) overdue() (call string, limit time.Duration) {
 		return "", 0
 	}
 	if waits, _ := c.awaits(); waits && !c.call.opening {
+		c.call.since = time.Now() // it does not hang: what follows the packet has its own time
 		return "", 0
 	}
 	return call, limit

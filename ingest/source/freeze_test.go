@@ -99,7 +99,7 @@ func serveThenHang(t *testing.T, contentType string, body []byte) string {
 func TestLateKeyFrame(t *testing.T) {
 	t.Parallel()
 	for name, cfg := range map[string]ingesttest.RTSPConfig{
-		"H264": {Codec: "H264"}, "VP8": {}, "VP8 over UDP": {UDP: true}, "VP8 with a camera of 2 pictures per second": {FPS: 2},
+		"H264": {Codec: "H264"}, "VP8": {}, "VP8 over UDP": {UDP: true}, "VP8 with a camera of 4 pictures per second": {FPS: 4},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -151,7 +151,8 @@ func waitsForKey(t *testing.T, server *ingesttest.RTSPServer) {
 	server.SetFault(ingesttest.None)
 	run.Wait()
 	if live.State != ingest.Live || live.Err != nil || src.(ingest.Counter).Stats().Opens != 1 {
-		t.Errorf("status %+v, stats %+v, want live over the first connection", live, src.(ingest.Counter).Stats())
+		t.Errorf("status %+v, stats %+v, reconnects %v, want live over the first connection",
+			live, src.(ingest.Counter).Stats(), supervisor.Reconnects())
 	}
 }
 

@@ -134,7 +134,7 @@ func (s *source) deliver(ctx context.Context, c *capture, sink ingest.Sink) erro
 				return fmt.Errorf("%s %q: %w after %v", call, ingest.RedactURI(s.cfg.URI), ingest.ErrTimeout, limit)
 			}
 			if _, keyless := c.awaits(); keyless {
-				err := error(ingest.ErrNoKeyFrame)
+				err := ingest.ErrNoKeyFrame
 				s.waiting.Store(&err)
 			}
 		}
