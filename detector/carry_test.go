@@ -170,7 +170,9 @@ func TestCarriedVoicesAndRegion(t *testing.T) {
 	a.ROI, b.ROI = left, left
 	a.Voices, b.Voices = make([]Voice, len(a.Values)), make([]Voice, len(b.Values))
 	for i := range a.Voices {
-		a.Voices[i] = VoiceContrast
+		if !left.Inside[i] {
+			a.Voices[i] = VoiceContrast
+		}
 	}
 	frames := []*ingest.Frame{scene(1, 0, 0, nowhere), scene(1, 24, 0, nowhere)}
 	m := play(NewCarrier(carryMemory), frames, []*Map{a, b})
@@ -235,5 +237,23 @@ func TestDetectorCarries(t *testing.T) {
 	}
 	if higher == 0 {
 		t.Error("nothing was carried")
+	}
+}
+
+// BenchmarkCarry carries a map of 128 x 64 cells between two frames of 1024 x 512 pixels.
+func BenchmarkCarry(b *testing.B) {
+	frames := [2]*ingest.Frame{ingest.NewFrame(1024, 512), ingest.NewFrame(1024, 512)}
+	for k, f := range frames {
+		small := scene(1, 4*k, 0, nowhere)
+		for i := range f.Width * f.Height {
+			copy(f.Pix[3*i:3*i+3], small.Pix[3*(i/f.Width/4*small.Width+i%f.Width/4):])
+		}
+	}
+	c, m := NewCarrier(carryMemory), &Map{Width: 128, Height: 64, Values: make([]float32, 128*64)}
+	b.ReportAllocs()
+	for n := 0; b.Loop(); n++ {
+		c.See(frames[n%2])
+		m.PTS = time.Duration(n+1) * carryStep
+		c.Blend(m)
 	}
 }
