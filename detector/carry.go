@@ -17,7 +17,7 @@ import (
 //	v = s + q·(c - s)·e^(-Δt/memory)    where c > s; v = s elsewhere.
 //
 // What has come into the picture or has changed has a trust near 0 and starts afresh. After a cut nothing is carried. The
-// measurements are in docs/adaptation.md.
+// measurements are in docs/ablations.md.
 //
 // A Carrier starts no goroutine and keeps one map and two small pictures. Only Forget may be called while it is in use.
 type Carrier struct {
@@ -41,7 +41,7 @@ type carried struct {
 }
 
 const (
-	// carrySide is the longer side of the pictures that the flow is found in. On larger ones it is not better for maps.
+	// carrySide is the longer side of the pictures that the flow is found in: from 192 to 512, AP differs by 0.4.
 	carrySide = 256
 	// carryReach is how long a map is carried at most, in memories: after that, a twentieth of it would be left.
 	carryReach = 3
@@ -107,7 +107,7 @@ func (c *Carrier) blend(m *Map, left float32) {
 		total += o.Trust
 		x, y := o.X*float32(w)-0.5, o.Y*float32(h)-0.5
 		at := min(max(int(y+0.5), 0), h-1)*w + min(max(int(x+0.5), 0), w-1)
-		if m.ROI != nil && !(m.ROI.Inside[i] && m.ROI.Inside[at]) {
+		if !m.Judged(i) || !m.Judged(at) {
 			continue
 		}
 		rest := (read(c.last.values, w, h, x, y) - now) * left * o.Trust
