@@ -80,6 +80,7 @@ func TestSchemaAndParserAgree(t *testing.T) {
 		{"detector: {timestep: 5}", "timestep"},
 		{"detector: {timesteps: many}", "/detector/timesteps"},
 		{"detector: {part: half}", "/detector/part"},
+		{"detector: {carry: long}", "/detector/carry"},
 		{"events: {hold: long}", "/events/hold"},
 		{"cameras: [{name: a}]", "uri"},
 		{"cameras: [{uri: x, detector: {timestep: 5}}]", "timestep"},

@@ -51,6 +51,7 @@ type picture struct {
 	accumulates bool  // the map also uses the scores of earlier frames
 	tokens      []int // to score; nil: all
 	scores      []float32
+	own         []float32 // values of this frame alone, if others were carried into them
 
 	started, encoded time.Time
 	engineTime       time.Duration // its share of the time spent on the whole batch
@@ -74,6 +75,11 @@ func scoreSize(ctx context.Context, all []*picture, w, h int) {
 			p.enc, p.started, p.encoded, p.engineTime = encodings[i], begin, encoded, encoded.Sub(begin)/time.Duration(len(all))
 			p.newMap()
 			fault = p.prepare()
+			if c := p.det.carrier; c != nil {
+				from := time.Now()
+				c.See(p.frame)
+				p.engineTime += time.Since(from)
+			}
 		}
 		p.frame.Release()
 		if fault != nil {
@@ -224,7 +230,21 @@ func (p *picture) compute() (err error) {
 		return err
 	}
 	m.Voices = slices.Clone(d.compound.Voices())
+	if d.carrier != nil && p.frame != nil {
+		p.own = slices.Clone(m.Values)
+		d.carrier.Blend(m)
+	}
 	return m.summarise()
+}
+
+// alone returns the map without what was carried into it: carried values are higher than those that the calibration knows.
+func (p *picture) alone() *Map {
+	if p.own == nil {
+		return p.m
+	}
+	m := *p.m
+	m.Values = p.own
+	return &m
 }
 
 // deliver completes the map and passes it, or the error, to done.
@@ -239,7 +259,7 @@ func (p *picture) deliver(err error) {
 		m.Latency.Wait, m.Latency.Total = p.started.Sub(m.Captured), now.Sub(m.Captured)
 	}
 	d.recordCost(m, now, p.engineTime)
-	m.Drift = d.drift.update(m, p.enc.Guide)
+	m.Drift = d.drift.update(p.alone(), p.enc.Guide)
 	m.Seq = d.next
 	d.next++
 	p.done(p.index, m, nil)

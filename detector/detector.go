@@ -52,6 +52,9 @@ type Config struct {
 	// |T|=5 over 5 frames comes close to |T|=25 at the cost of |T|=5. Moving objects are scored on the newest frame alone.
 	// 0 or 1: off, up to 25. Default 0.
 	Accumulate int `yaml:"accumulate"`
+	// Carry is how long maps are carried along the motion of the scene: the value of a place rises at once and falls by 1/e in
+	// this time, wherever the camera has moved meanwhile. At most 10s. Default 0: not at all.
+	Carry time.Duration `yaml:"carry"`
 	// DriftWindow is the time over which scores are averaged to notice that the camera was moved or that the light has
 	// changed; the reference picture is learnt during twice this time after the start. 0 turns the watch off. Default 1m.
 	DriftWindow time.Duration `yaml:"drift_window"`
@@ -138,6 +141,9 @@ func (c Config) Validate() error {
 	if c.Accumulate < 0 || c.Accumulate > 25 {
 		bad("accumulate", c.Accumulate, "0 to 25")
 	}
+	if c.Carry < 0 || c.Carry > 10*time.Second {
+		bad("carry", c.Carry, "0 to 10s")
+	}
 	if c.DriftWindow < 0 || c.DriftWindow > 24*time.Hour {
 		bad("drift_window", c.DriftWindow, "0 to 24h")
 	}
@@ -165,6 +171,7 @@ type Detector struct {
 	batchDelay  *window // ratio of latency to engine time, of the latest frames
 	drift       *driftWatch
 	accumulator *accumulator
+	carrier     *Carrier // nil: maps are not carried
 
 	roi    regionOfInterest
 	scores tokenScores
@@ -197,6 +204,9 @@ func New(enc Encoder, scorer Scorer, m models.Manifest, cal Calibration, provide
 		roi: regionOfInterest{roi: cfg.ROI}, scores: tokenScores{cal: &cal},
 	}
 	d.accumulator = &accumulator{frames: cfg.Accumulate, compound: d.compound}
+	if cfg.Carry > 0 {
+		d.carrier = NewCarrier(cfg.Carry)
+	}
 	if _, err := d.compound.schedule.Weights(m.Diffusion.Aggregate, nil); err != nil {
 		return nil, err
 	}
@@ -274,8 +284,13 @@ func (d *Detector) ScoreEncoding(enc *Encoding) (*Map, error) {
 	return p.m, p.compute()
 }
 
-// Forget drops the scores of earlier frames, for example when the stream is another one. It is safe for concurrent use.
-func (d *Detector) Forget() { d.accumulator.forget.Store(true) }
+// Forget drops the scores and the maps of earlier frames, for example when the stream is another one. It is safe for concurrent use.
+func (d *Detector) Forget() {
+	d.accumulator.forget.Store(true)
+	if d.carrier != nil {
+		d.carrier.Forget()
+	}
+}
 
 // WorkingSize returns the size at which a frame is encoded: the configured size or, by default, a size with the frame's
 // aspect ratio, at most as many pixels as the bundle was made for, and larger than the frame only if the bundle enlarges. It

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/oodcast/oodcast/ingest"
 	"github.com/oodcast/oodcast/models"
@@ -279,6 +280,7 @@ func TestNewRefuses(t *testing.T) {
 		{"size for the bundle", func(c *Config, m *models.Manifest, _ *Calibration) {
 			c.Width, c.Height, m.Encoder.Multiple = 128, 64, 14
 		}, "want multiples of 14"},
+		{"carry", func(c *Config, _ *models.Manifest, _ *Calibration) { c.Carry = time.Minute }, "detector.carry: got 1m0s, want 0 to 10s"},
 		{"part", func(c *Config, _ *models.Manifest, _ *Calibration) { c.Part = "half" }, `detector.part: got "half"`},
 		{"paper", func(c *Config, _ *models.Manifest, _ *Calibration) { c.Paper = true }, "run oodcast fit --paper"},
 		{"order", func(_ *Config, m *models.Manifest, _ *Calibration) {

@@ -150,7 +150,7 @@ func batches(t *testing.T, p *Pipeline) (count, frames uint64) {
 }
 
 // lastMaps runs cameras with settings of their own over real footage and returns the map of each one's last frame, on
-// which all frames before have a bearing where frames accumulate.
+// which all frames before have a bearing where frames accumulate or maps are carried.
 func lastMaps(t *testing.T, batch Batch, frames uint64) (map[string]*detector.Map, uint64) {
 	t.Helper()
 	cfg := Config{Batch: batch}
@@ -162,6 +162,7 @@ func lastMaps(t *testing.T, batch Batch, frames uint64) (map[string]*detector.Ma
 		},
 		"more":   func(c *detector.Config) { c.Timesteps = 9 },
 		"held":   func(c *detector.Config) { c.Timesteps, c.Accumulate = 3, 3 },
+		"moving": func(c *detector.Config) { c.Carry = 400 * time.Millisecond },
 		"unsure": func(c *detector.Config) { c.Part = detector.PartLSE },
 		"small":  func(c *detector.Config) { c.Width, c.Height = 160, 96 },
 	} {

@@ -16,12 +16,13 @@ import (
 
 // streamFlags evaluate a video instead of a data set.
 type streamFlags struct {
-	Stream    string    `placeholder:"CLIP" help:"Evaluate a video or a folder of frames as a stream: streaming AP, steadiness, events."`
-	Truth     string    `type:"existingpath" placeholder:"DIR|FILE" help:"Truth of --stream: a folder of masks of all or some frames, with the frame's number (from 0) in the name, or a file of times with FROM TO in seconds on each line."`
-	FPS       float64   `name:"fps" placeholder:"N" help:"Frames per second of --stream. Default: the clip's own times."`
-	Threshold []float32 `placeholder:"X,..." help:"Judge the events of --stream at these thresholds in addition to the bundle's."`
-	MinArea   float64   `placeholder:"X" default:"${min_area}" help:"Smallest region of an event of --stream, as a fraction of the image (default ${default})."`
-	LatencyMS float64   `name:"latency-ms" placeholder:"X" default:"-1" help:"Time in milliseconds that a map of --stream takes. Default: the measured time, which no two runs agree on."`
+	Stream    string        `placeholder:"CLIP" help:"Evaluate a video or a folder of frames as a stream: streaming AP, steadiness, events."`
+	Truth     string        `type:"existingpath" placeholder:"DIR|FILE" help:"Truth of --stream: a folder of masks of all or some frames, with the frame's number (from 0) in the name, or a file of times with FROM TO in seconds on each line."`
+	FPS       float64       `name:"fps" placeholder:"N" help:"Frames per second of --stream. Default: the clip's own times."`
+	Threshold []float32     `placeholder:"X,..." help:"Judge the events of --stream at these thresholds in addition to the bundle's."`
+	MinArea   float64       `placeholder:"X" default:"${min_area}" help:"Smallest region of an event of --stream, as a fraction of the image (default ${default})."`
+	Carry     time.Duration `placeholder:"D" help:"Carry the maps of --stream along the motion of the scene for this long, as detector.carry does."`
+	LatencyMS float64       `name:"latency-ms" placeholder:"X" default:"-1" help:"Time in milliseconds that a map of --stream takes. Default: the measured time, which no two runs agree on."`
 }
 
 // evalStream plays the stream and prints one row for each method and |T|.
@@ -77,7 +78,7 @@ func (c *EvalCmd) evalStream(e *env) (err error) {
 
 func (c *EvalCmd) streamOptions() (stream.Options, error) {
 	opts := stream.DefaultOptions()
-	opts.FPS, opts.Thresholds, opts.Tracker.MinArea = c.FPS, c.Threshold, c.MinArea
+	opts.FPS, opts.Thresholds, opts.Tracker.MinArea, opts.Carry = c.FPS, c.Threshold, c.MinArea, c.Carry
 	switch {
 	case c.Truth == "":
 		return opts, usagef("--stream: want --truth with a folder of masks or a file of times")
@@ -85,6 +86,8 @@ func (c *EvalCmd) streamOptions() (stream.Options, error) {
 		return opts, usagef("--stream: cannot be combined with --dataset, --root or --scores")
 	case c.FPS < 0 || c.FPS > 1000:
 		return opts, usagef("--fps: got %v, want more than 0, at most 1000", c.FPS)
+	case c.Carry < 0 || c.Carry > 10*time.Second:
+		return opts, usagef("--carry: got %v, want 0 to 10s", c.Carry)
 	case slices.ContainsFunc(c.Threshold, func(x float32) bool { return x == 0 || x != x }):
 		return opts, usagef("--threshold: got %v, want numbers other than 0", c.Threshold)
 	case opts.Tracker.Validate() != nil:

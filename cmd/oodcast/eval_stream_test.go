@@ -44,6 +44,10 @@ func TestEvalStream(t *testing.T) {
 		t.Error("two runs gave different JSON")
 	}
 
+	if _, carried := evaluate("--truth", truth, "--latency-ms", "350", "--carry", "400ms"); carried.Temporal.Flicker >= row.Temporal.Flicker {
+		t.Errorf("carried maps flicker by %v, others by %v", carried.Temporal.Flicker, row.Temporal.Flicker)
+	}
+
 	times := filepath.Join(dir, "times")
 	if err := os.WriteFile(times, []byte("0.2 1\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -61,6 +65,7 @@ func TestEvalStreamUsage(t *testing.T) {
 		"no mask (.png, .npy, .bmp, .tif, .jpg) in":          {"eval", "--stream", clip, "--truth", t.TempDir()},
 		"a live stream has no truth":                         {"eval", "--stream", "camera:0", "--truth", t.TempDir()},
 		"cannot be combined with --dataset":                  {"eval", "--stream", clip, "--truth", t.TempDir(), "--dataset", "folder"},
+		"--carry: got 1m0s, want 0 to 10s":                   {"eval", "--stream", clip, "--truth", t.TempDir(), "--carry", "1m"},
 		"--fps: got -1":                                      {"eval", "--stream", clip, "--truth", t.TempDir(), "--fps=-1"},
 	} {
 		code, _, stderr := oodcast(t, args...)

@@ -18,11 +18,11 @@ import (
 
 // Stream is footage into which known objects are pasted.
 type Stream struct {
-	// Source is the footage. The stream consists of its frames First to First+Frames-1.
-	Source        string
-	First, Frames int
-	Places        []Placement // their frames count from First
-	Foreground    []Occluder
+	// Source is the footage. The stream consists of Frames of its frames: First, First+Step, …; a Step of 0 is 1.
+	Source              string
+	First, Frames, Step int
+	Places              []Placement // their frames count from First
+	Foreground          []Occluder
 }
 
 // Labelled is a Stream that was written.
@@ -112,7 +112,7 @@ func (s Stream) each(
 	ctx context.Context, path string, do func(l *Labelled, i int, rgb, mask []byte) error,
 ) (*Labelled, error) {
 	l := &Labelled{Path: path, FPS: fps}
-	err := eachFrame(ctx, s.Source, s.First, s.Frames, func(f *ingest.Frame) (err error) {
+	err := eachFrame(ctx, s.Source, s.First, s.Frames, max(1, s.Step), func(f *ingest.Frame) (err error) {
 		if l.paster == nil {
 			l.Width, l.Height = f.Width, f.Height
 			if l.paster, err = NewPaster(f.Width, f.Height, s.Places, s.Foreground); err != nil {
@@ -153,8 +153,8 @@ func WriteLabelledFolder(tb testing.TB, dir, src string, first, n, stride int, p
 // errEnough ends a run after the last wanted frame.
 var errEnough = errors.New("enough frames")
 
-// eachFrame calls do with frames first to first+n-1 of a video.
-func eachFrame(ctx context.Context, path string, first, n int, do func(*ingest.Frame) error) error {
+// eachFrame calls do with n frames of a video: first, first+step, ….
+func eachFrame(ctx context.Context, path string, first, n, step int, do func(*ingest.Frame) error) error {
 	cfg := ingest.DefaultConfig()
 	cfg.URI = path
 	src, err := source.New(cfg, ingest.NewPool(2), source.Settings{MayWait: true})
@@ -163,11 +163,11 @@ func eachFrame(ctx context.Context, path string, first, n int, do func(*ingest.F
 	}
 	err = src.Run(ctx, func(_ context.Context, f *ingest.Frame) error {
 		defer f.Release()
-		if f.Seq < uint64(first) {
-			return nil
-		}
-		if f.Seq >= uint64(first+n) {
+		if f.Seq >= uint64(first+n*step) {
 			return errEnough
+		}
+		if f.Seq < uint64(first) || (f.Seq-uint64(first))%uint64(step) != 0 {
+			return nil
 		}
 		return do(f)
 	})

@@ -78,6 +78,37 @@ func TestPlacesDependOnTheSeedAlone(t *testing.T) {
 	}
 }
 
+// Objects on a road grow as they come nearer, on a ray from where the road vanishes.
+func TestRoadPlacesComeNearer(t *testing.T) {
+	vanishing := ingesttest.Point{X: 0.5, Y: 0.4}
+	places := ingesttest.RoadPlaces(3, 8, 0, 60, vanishing, []string{"apple", "box"})
+	if diff := cmp.Diff(places, ingesttest.RoadPlaces(3, 8, 0, 60, vanishing, []string{"apple", "box"})); diff != "" {
+		t.Error(diff)
+	}
+	small, large := 1., 0.
+	for i, p := range places {
+		if p.From < 0 || p.To > 60 || len(p.Path) != p.To-p.From {
+			t.Errorf("object %d: frames %d to %d with %d places", i, p.From, p.To, len(p.Path))
+		}
+		first, last := p.Path[0], p.Path[len(p.Path)-1]
+		growth := last.Height / first.Height
+		if growth < 3 || growth > 6 {
+			t.Errorf("object %d grows by %v", i, growth)
+		}
+		for k, at := range p.Path {
+			near := at.Height / last.Height
+			if k > 0 && at.Height <= p.Path[k-1].Height || math.Abs(at.X-vanishing.X-near*(last.X-vanishing.X)) > 1e-9 ||
+				math.Abs(at.Y-vanishing.Y-near*(last.Y-vanishing.Y)) > 1e-9 {
+				t.Errorf("object %d, frame %d: %+v leaves its ray or does not grow", i, k, at)
+			}
+		}
+		small, large = min(small, last.Height), max(large, last.Height)
+	}
+	if small < 10./540 || small > 20./540 || large < 50./540 || large > 100./540 {
+		t.Errorf("last heights from %v to %v of the picture", small, large)
+	}
+}
+
 // area is the number of anomalous pixels of frame i.
 func area(p *ingesttest.Paster, i int) int {
 	return bytes.Count(p.Paste(nil, i), []byte{ingesttest.Anomalous})

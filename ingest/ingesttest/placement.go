@@ -4,6 +4,7 @@ import (
 	"image"
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	"golang.org/x/image/vector"
 )
@@ -72,11 +73,14 @@ func (o Occluder) mask(w, h int) *image.Alpha {
 // Places returns n objects that come one after the other between the frames from and to; for a fifth of the time there is
 // none. They are about as large as people, and larger the nearer they are. They come in four ways in turn: one appears,
 // rests and moves on; one walks in at the left or right border, which cuts it; one crosses the middle, behind the
-// foreground; one comes nearer and grows. The result depends on nothing but the arguments.
-func Places(seed uint64, n, from, to int) []Placement {
+// foreground; one comes nearer and grows. They are of the named objects, or of all. The result depends on nothing but the
+// arguments.
+func Places(seed uint64, n, from, to int, names ...string) []Placement {
 	random := rand.New(rand.NewPCG(seed, 0x6f6f64))
 	between := func(a, b float64) float64 { return a + (b-a)*random.Float64() }
-	names := ObjectNames()
+	if names = slices.Clone(names); len(names) == 0 {
+		names = ObjectNames()
+	}
 	random.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
 	places := make([]Placement, 0, n)
 	slot := float64(to-from) / float64(n)
@@ -104,6 +108,35 @@ func Places(seed uint64, n, from, to int) []Placement {
 		places = append(places, Placement{
 			Object: names[i%len(names)], From: int(math.Round(begin)), To: int(math.Round(begin + visible*slot)), Path: path,
 		})
+	}
+	return places
+}
+
+// Point is a position in fractions of the picture.
+type Point struct{ X, Y float64 }
+
+// RoadPlaces returns n objects that lie on the road ahead of a camera that drives towards the point where the road vanishes.
+// An object grows as 1/distance and moves away from that point in proportion, three to six times as large at its end as at
+// its beginning; the last heights spread evenly over a logarithmic scale from 10 to 100 pixels of 540. Two or three are in the
+// picture at once, between the frames from and to. The result depends on nothing but the arguments.
+func RoadPlaces(seed uint64, n, from, to int, vanishing Point, names []string) []Placement {
+	random := rand.New(rand.NewPCG(seed, 0x726f6164))
+	between := func(a, b float64) float64 { return a + (b-a)*random.Float64() }
+	order := random.Perm(n) // which of the sizes comes when
+	var places []Placement
+	for i := range n {
+		last := math.Pow(10, (float64(order[i])+random.Float64())/float64(n)) * 10 / 540
+		growth := between(3, 6)
+		foot := Waypoint{between(-0.35, 0.35), between(0.15, 0.4), last} // from the vanishing point
+		length := int(float64(to-from) * min(1, between(2, 3)/float64(n)))
+		begin := from + int(math.Round(float64(i)/float64(max(1, n-1))*float64(to-from-length)))
+		pl := Placement{Object: names[random.IntN(len(names))], From: begin, To: begin + length}
+		for k := range length {
+			// The distance falls evenly from growth to 1.
+			near := 1 / (growth + (1-growth)*float64(k)/float64(max(1, length-1)))
+			pl.Path = append(pl.Path, Waypoint{vanishing.X + foot.X*near, vanishing.Y + foot.Y*near, foot.Height * near})
+		}
+		places = append(places, pl)
 	}
 	return places
 }

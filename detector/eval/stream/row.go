@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"context"
 	"math"
 	"slices"
 	"time"
@@ -13,6 +14,7 @@ import (
 // row gathers the figures of one row.
 type row struct {
 	method.Row
+	carrier            *detector.Carrier // nil: maps are not carried
 	clock              clock
 	offline, streaming eval.Tally
 	scores             []float32
@@ -25,6 +27,9 @@ type row struct {
 
 func newRow(m method.Row, opt Options) *row {
 	r := &row{Row: m, events: []*eventLog{newEventLog(opt.Tracker, 0)}}
+	if opt.Carry > 0 {
+		r.carrier = detector.NewCarrier(opt.Carry)
+	}
 	for _, threshold := range opt.Thresholds {
 		r.events = append(r.events, newEventLog(opt.Tracker, threshold))
 	}
@@ -35,6 +40,21 @@ func newRow(m method.Row, opt Options) *row {
 		}
 	}
 	return r
+}
+
+// score makes the map of a frame that is shown at the given time.
+func (r *row) score(ctx context.Context, x *method.Encoded, shown time.Duration) (*detector.Map, error) {
+	if r.carrier != nil {
+		r.carrier.See(x.Frame)
+	}
+	m, err := r.Score(ctx, x)
+	if err != nil {
+		return nil, err
+	}
+	if m.PTS = shown; r.carrier != nil {
+		r.carrier.Blend(m)
+	}
+	return m, nil
 }
 
 // take judges the map of frame v. took is the measured time of encoding and scoring.

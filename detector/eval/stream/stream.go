@@ -20,6 +20,9 @@ type Options struct {
 	// Latency is the time from the start of scoring a frame until its map is done. A negative value takes the measured
 	// latency of each frame, and the results are those of this machine.
 	Latency time.Duration
+	// Carry is how long maps are carried along the motion of the scene, as detector.carry does in the service; 0: not at all.
+	// Every frame is scored and takes part, also those that the scorer of the simulated clock has no time for.
+	Carry time.Duration
 	// Estimate, unless nil, is told after the first frame how long a frame takes with each row.
 	Estimate func(method.Estimate)
 	// OOD is the label of an anomalous pixel.
@@ -164,7 +167,7 @@ func (s *evaluation) frame(ctx context.Context, f *ingest.Frame) error {
 	s.motion.next(f, v.labels)
 	for _, r := range s.rows {
 		begun = time.Now()
-		m, err := r.Score(ctx, &method.Encoded{Encoding: enc, Frame: f})
+		m, err := r.score(ctx, &method.Encoded{Encoding: enc, Frame: f}, s.shown)
 		if err != nil {
 			return fmt.Errorf("%s: %w", r.Method, err)
 		}

@@ -34,6 +34,7 @@ type sequence struct {
 	z          func(i, x, y int) float32 // by cell of the map
 	threshold  float32
 	white      bool // write the label 1 as 255
+	carry      time.Duration
 }
 
 // Run implements ingest.Source.
@@ -126,7 +127,7 @@ func (s *sequence) run(t *testing.T, latency time.Duration) stream.Result {
 	}
 	told := 0
 	results, err := stream.Evaluate(t.Context(), s, truth, encode, []method.Row{{Method: "z", Score: score}},
-		stream.Options{FPS: 10, Latency: latency, OOD: ood, Estimate: func(method.Estimate) { told++ }, Tracker: events.DefaultConfig(), Thresholds: []float32{8, 12}})
+		stream.Options{FPS: 10, Latency: latency, OOD: ood, Estimate: func(method.Estimate) { told++ }, Tracker: events.DefaultConfig(), Thresholds: []float32{8, 12}, Carry: s.carry})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -286,6 +287,25 @@ func TestFlicker(t *testing.T) {
 	want := math.Sqrt((1 + 2*(4+9+16+25)) / 9.)
 	if got.Static != 9 || math.Abs(got.Flicker-want) > 1e-6 || got.Moved != 0 || got.MotionIoU != 0 {
 		t.Errorf("%+v, want flicker %v over 9 blocks", got, want)
+	}
+}
+
+// Maps that flicker on a still picture do not, once they are carried.
+func TestCarriedMapsDoNotFlicker(t *testing.T) {
+	s := &sequence{
+		w: 64, h: 48, n: 9, mapW: 8, mapH: 6,
+		picture: func(_, x, y int) byte { return byte(100 + 40*(x/8%2) + 5*y%50) },
+		truth:   func(_, x, _ int) (uint8, bool) { return object(x < 3) },
+		z:       func(i, _, _ int) float32 { return float32(3 * (1 - i%2)) },
+	}
+	if got := s.run(t, 0).Temporal; math.Abs(got.Flicker-3) > 1e-6 {
+		t.Errorf("without: %+v", got)
+	}
+	s.carry = time.Second
+	// 3 falls to 3e^(-1/10) and rises again, eight times.
+	want := 3 * (1 - math.Exp(-0.1))
+	if got := s.run(t, 0).Temporal; math.Abs(got.Flicker-want) > 0.01 {
+		t.Errorf("carried: %+v, want flicker %v", got, want)
 	}
 }
 

@@ -4,6 +4,7 @@
 //
 //	go run ./ingest/ingesttest/labelstream -out normal -frames 240 -objects 0
 //	go run ./ingest/ingesttest/labelstream -out pasted -first 400 -frames 380 -objects 12
+//	go run ./ingest/ingesttest/labelstream -out road -source DASHCAM -road 0.51,0.567 -step 2 -frames 110 -names apple,box
 package main
 
 import (
@@ -14,6 +15,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 
 	"github.com/oodcast/oodcast/ingest/ingesttest"
 )
@@ -34,17 +36,27 @@ func run(ctx context.Context, args []string) error {
 	first := flags.Int("first", 0, "first frame of the footage")
 	frames := flags.Int("frames", 380, "number of frames")
 	objects := flags.Int("objects", 12, "number of objects; 0 leaves the footage unchanged and writes no truth")
+	names := flags.String("names", strings.Join(ingesttest.ObjectNames(), ","), "what may be pasted")
+	road := flags.String("road", "", "the footage drives along a road that vanishes at X,Y, in fractions of the picture: objects lie on it")
+	step := flags.Int("step", 1, "take every n-th frame of the footage")
 	seed := flags.Uint64("seed", 1, "decides which objects appear and where they move")
 	every := flags.Int("every", 1, "write the truth of every n-th frame")
 	out := flags.String("out", "", "folder to write to (required)")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if *out == "" || *frames < 1 || *first < 0 || *objects < 0 || *every < 1 || flags.NArg() > 0 {
-		return errors.New("want -out DIR, -frames and -every of at least 1, -first and -objects of at least 0")
+	if *out == "" || *frames < 1 || *first < 0 || *objects < 0 || *every < 1 || *step < 1 || flags.NArg() > 0 {
+		return errors.New("want -out DIR, -frames, -step and -every of at least 1, -first and -objects of at least 0")
 	}
-	s := ingesttest.Stream{
-		Source: *source, First: *first, Frames: *frames, Places: ingesttest.Places(*seed, *objects, 0, *frames),
+	s := ingesttest.Stream{Source: *source, First: *first, Frames: *frames, Step: *step}
+	if *road == "" {
+		s.Places = ingesttest.Places(*seed, *objects, 0, *frames, strings.Split(*names, ",")...)
+	} else {
+		var x, y float64
+		if _, err := fmt.Sscanf(*road, "%f,%f", &x, &y); err != nil {
+			return fmt.Errorf("-road: got %q, want X,Y: %w", *road, err)
+		}
+		s.Places = ingesttest.RoadPlaces(*seed, *objects, 0, *frames, ingesttest.Point{X: x, Y: y}, strings.Split(*names, ","))
 	}
 	if *source == ingesttest.VTest {
 		s.Foreground = ingesttest.VTestForeground()
