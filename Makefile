@@ -192,7 +192,7 @@ evaluation: build ## Measure all sets in OODCAST_DATA and rewrite the tables of 
 	@[ -d "$(OODCAST_DATA)" ] || { echo "evaluation: set OODCAST_DATA to a folder of labelled sets, see docs/evaluation.md" >&2; exit 1; }
 	for bundle in roadscene roadscene-l; do \
 	  bin/oodcast eval --sets "$(OODCAST_DATA)" --bundle $$bundle --seed 1 --markdown docs/evaluation.md#$$bundle \
-	    --method dood,dood-diffusion,unclaimed,contrast,lse,maxlogit,cdnp,knn,mahalanobis,residual,vim,neco,student-teacher \
+	    --method dood,dood-diffusion,unclaimed,contrast,lse,maxlogit,cdnp,knn,mahalanobis \
 	    --reference "$(OODCAST_DATA)/camvid/train/images" --reference "$(OODCAST_DATA)/cityscapes-few/images" \
 	    --choose compound.unclaimed_weight=1,2,3 --choose compound.lse_weight=0.15,0.25,0.4 \
 	    --choose compound.large=0.5,1,1.5 --choose compound.crowded=1,2,3; \
