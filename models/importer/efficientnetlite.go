@@ -4,9 +4,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"os"
+	"strings"
 
 	"github.com/oodcast/oodcast/models"
+	"github.com/oodcast/oodcast/models/checkpoint"
 	"github.com/oodcast/oodcast/models/graph"
 	"github.com/oodcast/oodcast/models/nets"
 )
@@ -85,6 +88,8 @@ func (s LiteSource) graph() (nets.EfficientNetLiteConfig, nets.LiteCompanions, [
 		if with.Heads, _, err = readWeights(s.Heads); err != nil {
 			return cfg, with, nil, err
 		}
+		// The recipe's files also hold the whitening that it measures with; oodcast fit computes that of the bundle.
+		maps.DeleteFunc(with.Heads, func(name string, _ *checkpoint.Tensor) bool { return strings.HasPrefix(name, "whiten.") })
 	}
 	if s.Segmenter != "" {
 		if with.Segmenter, _, err = readWeights(s.Segmenter); err != nil {

