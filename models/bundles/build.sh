@@ -11,8 +11,8 @@ name=$1 data=$2 products=$3 lite=$4 out=$5
 here=$(cd "$(dirname "$0")" && pwd)
 oodcast=${OODCAST:-$here/../../bin/oodcast}
 case $name in
-roadscene) net=0 features=stage6@32 purpose="road scenes, the default" ms=83 ;;
-roadscene-l) net=2 features=stage6@16 purpose="road scenes, best detection" ms=185 ;;
+roadscene) net=0 features=stage6@32 purpose="road scenes, the default" ms=67 ;;
+roadscene-l) net=2 features=stage6@16 purpose="road scenes, best detection" ms=158 ;;
 *) echo "build.sh: unknown bundle $name" >&2; exit 2 ;;
 esac
 weights=$lite/efficientnet-lite$net.pth
