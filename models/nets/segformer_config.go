@@ -127,8 +127,12 @@ func segFormerPrefix(weights checkpoint.Tensors) string {
 func (c SegFormerConfig) Variant() string {
 	small, large := []int{32, 64, 160, 256}, []int{64, 128, 320, 512}
 	for i, v := range []struct{ widths, depths []int }{
-		{small, []int{2, 2, 2, 2}}, {large, []int{2, 2, 2, 2}}, {large, []int{3, 4, 6, 3}}, {large, []int{3, 4, 18, 3}},
-		{large, []int{3, 8, 27, 3}}, {large, []int{3, 6, 40, 3}},
+		{small, []int{2, 2, 2, 2}},
+		{large, []int{2, 2, 2, 2}},
+		{large, []int{3, 4, 6, 3}},
+		{large, []int{3, 4, 18, 3}},
+		{large, []int{3, 8, 27, 3}},
+		{large, []int{3, 6, 40, 3}},
 	} {
 		if slices.Equal(c.Widths, v.widths) && slices.Equal(c.Depths, v.depths) {
 			return "b" + strconv.Itoa(i)
@@ -206,8 +210,11 @@ func (c SegFormerConfig) Validate() error {
 		list []int
 		most int
 	}{
-		{"hidden_sizes", c.Widths, most}, {"depths", c.Depths, 256}, {"num_attention_heads", c.Heads, most},
-		{"sr_ratios", c.Reductions, 8}, {"patch_sizes", c.Patches, 31},
+		{"hidden_sizes", c.Widths, most},
+		{"depths", c.Depths, 256},
+		{"num_attention_heads", c.Heads, most},
+		{"sr_ratios", c.Reductions, 8},
+		{"patch_sizes", c.Patches, 31},
 	} {
 		if len(f.list) != stages || slices.Min(f.list) < 1 || slices.Max(f.list) > f.most {
 			bad(f.name, f.list, fmt.Sprintf("four numbers from 1 to %d", f.most))

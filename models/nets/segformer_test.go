@@ -286,7 +286,9 @@ func TestSegFormerRefuses(t *testing.T) {
 		{`no tensor "decode_head.linear_c.1.proj.weight"`, without("decode_head.linear_c.1.proj.weight")},
 		{`no tensor "decode_head.batch_norm.running_var"`, without("decode_head.batch_norm.running_var")},
 		{`no tensor "decode_head.linear_fuse.weight"`, without("decode_head.linear_fuse.weight")},
-		{`want [20 20]`, func(_ *nets.SegFormerConfig, ts checkpoint.Tensors) { ts[block+"attention.self.key.weight"].Shape = []int{10, 40} }},
+		{`want [20 20]`, func(_ *nets.SegFormerConfig, ts checkpoint.Tensors) {
+			ts[block+"attention.self.key.weight"].Shape = []int{10, 40}
+		}},
 		{`does not use the weights "segformer.encoder.block.2.1.`, func(_ *nets.SegFormerConfig, ts checkpoint.Tensors) {
 			ts["segformer.encoder.block.2.1.mlp.dense1.bias"] = &checkpoint.Tensor{}
 		}},
