@@ -1,4 +1,5 @@
-"""Writes segformer_golden.safetensors: features and logits of SegFormers as Hugging Face's transformers computes them.
+"""Writes segformer_golden.safetensors: features and logits of SegFormers as Hugging Face's transformers computes them; and
+../../importer/testdata/segformer, a very small network as transformers saves it.
 
 Needs PyTorch, transformers (5.24 here) and safetensors:
     python segformer_golden.py
@@ -15,6 +16,8 @@ TINY = dict(hidden_sizes=[8, 12, 20, 24], depths=[1, 2, 1, 2], num_attention_hea
             decoder_hidden_size=16, classes=5)
 B0 = dict(hidden_sizes=[32, 64, 160, 256], depths=[2, 2, 2, 2], num_attention_heads=[1, 2, 5, 8], sr_ratios=[8, 4, 2, 1],
           decoder_hidden_size=256, classes=19)
+SMALL = dict(hidden_sizes=[4, 4, 8, 8], depths=[1, 1, 1, 1], num_attention_heads=[1, 2, 2, 4], sr_ratios=[8, 4, 2, 1],
+             decoder_hidden_size=8, classes=3)
 PATCHES = [7, 3, 3, 3]
 
 
@@ -110,3 +113,8 @@ for net, c in (("tiny", TINY), ("b0", B0)):
             flat = x.flatten()
             golden[f"{net}/{w}x{h}/{name}"] = flat[:: max(1, len(flat) // 200) | 1].float().contiguous()
 save_file(golden, "segformer_golden.safetensors")
+
+small = network(SMALL).float()
+small.config.id2label = {0: "road", 1: "sky ", 2: "everything else"}
+small.config.label2id = {v: k for k, v in small.config.id2label.items()}
+small.save_pretrained("../../importer/testdata/segformer")
