@@ -135,7 +135,10 @@ func TestModelsImportEfficientViT(t *testing.T) {
 
 // A SegFormer as transformers saves it becomes a bundle, which a fit completes and which then scores.
 func TestModelsImportSegFormer(t *testing.T) {
-	hub := filepath.Join("..", "..", "models", "importer", "testdata", "segformer")
+	hub, err := filepath.Abs(filepath.Join("..", "..", "models", "importer", "testdata", "segformer"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	dir := t.TempDir()
 	encoder, clip, fitted, scores := filepath.Join(dir, "mit"), filepath.Join(dir, "clip.avi"), filepath.Join(dir, "fitted"), filepath.Join(dir, "scores")
 	out := must(t, "models", "import", "segformer", hub, "--out", encoder, "--size", "128x96", "--features", "keys@16,stage3@16")
