@@ -88,7 +88,7 @@ func SegFormer(src SegFormerSource, opt Options) (*Result, error) {
 			Architecture: "segformer", Features: cfg.Features, Channels: cfg.Channels(), Stride: cfg.Stride(),
 			LogitsStride: models.MapStride(cfg.Stride()),
 		},
-		summary: fmt.Sprintf("%s %d parameters, widths %v, depths %v", spaced(cfg.Variant()), weights.Params(), cfg.Widths, cfg.Depths),
+		summary: fmt.Sprintf("%s%d parameters, widths %v, depths %v", spaced(cfg.Variant()), weights.Params(), cfg.Widths, cfg.Depths),
 	}
 	if cfg.Classes > 0 {
 		n.spec.LogitsStride = cfg.MapStride()
@@ -152,9 +152,11 @@ func hubStatistics(raw []byte) (mean, std [3]float64, err error) {
 	case file.Mean == nil && file.Std == nil:
 		return mean, std, nil
 	}
-	if len(file.Mean) != 3 || len(file.Std) != 3 || !(slices.Min(file.Std) > 0) || !(file.Factor > 0) {
-		return mean, std, fmt.Errorf("got image_mean %v, image_std %v and rescale_factor %v, want three numbers, three positive ones and a positive one",
-			file.Mean, file.Std, file.Factor)
+	const least, most = 1e-6, 1e6
+	if len(file.Mean) != 3 || len(file.Std) != 3 || slices.Min(file.Mean) < -most || slices.Max(file.Mean) > most ||
+		slices.Min(append(file.Std, file.Factor)) < least || slices.Max(append(file.Std, file.Factor)) > most {
+		return mean, std, fmt.Errorf("got image_mean %v, image_std %v and rescale_factor %v, want three numbers up to %g, and "+
+			"three and one from %g to %g", file.Mean, file.Std, file.Factor, most, least, most)
 	}
 	for i := range 3 { // (x·factor - mean)/std with x = 255·pixel
 		mean[i], std[i] = file.Mean[i]/(255*file.Factor), file.Std[i]/(255*file.Factor)

@@ -53,6 +53,10 @@ func segFormer(t *testing.T, src importer.SegFormerSource) *models.Bundle {
 }
 
 func TestSegFormer(t *testing.T) {
+	r, err := importer.SegFormer(importer.SegFormerSource{Path: hubFolder(t)}, options(t))
+	if err != nil || r.Summary != "7032 parameters, widths [4 4 8 8], depths [1 1 1 1]" {
+		t.Fatalf("SegFormer() = %+v, %v", r, err)
+	}
 	b := segFormer(t, importer.SegFormerSource{Path: hubFolder(t)})
 	e := b.Manifest.Encoder
 	if e.Architecture != "segformer" || e.Features != "keys@32" || e.Channels != 8 || e.Stride != 32 || e.LogitsStride != 8 ||
@@ -143,6 +147,8 @@ func TestSegFormerRefuses(t *testing.T) {
 		{"a large file", "no configuration", true, write("config.json", strings.Repeat(" ", 4<<20+1))},
 		{"statistics", "got image_mean [1], image_std [2]", true, write("preprocessor_config.json", `{"image_mean": [1], "image_std": [2]}`)},
 		{"deviation", "image_std [1 0 1]", true, write("preprocessor_config.json", `{"image_mean": [1, 1, 1], "image_std": [1, 0, 1]}`)},
+		{"huge mean", "image_mean [0 1e+308 0]", true, write("preprocessor_config.json", `{"image_mean": [0, 1e308, 0], "image_std": [1, 1, 1]}`)},
+		{"tiny factor", "rescale_factor 1e-300", true, write("preprocessor_config.json", `{"rescale_factor": 1e-300, "image_mean": [0, 0, 0], "image_std": [1, 1, 1]}`)},
 		{"no safetensors", "not safetensors", false, write("model.safetensors", "version https://git-lfs.github.com/spec/v1")},
 		{"missing", `no tensor "decode_head.linear_c.2.proj.bias"`, true, func(dir string) error {
 			path := filepath.Join(dir, "model.safetensors")

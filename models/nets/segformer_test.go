@@ -309,3 +309,37 @@ func TestSegFormerRefuses(t *testing.T) {
 		}
 	}
 }
+
+// Whatever a config.json says, the network that it makes of the weights fits them, or is refused.
+func FuzzSegFormerConfig(f *testing.F) {
+	weights := tinySegFormer.weights()
+	for _, replace := range []map[string]any{
+		nil,
+		{"depths": []int{1 << 40, 1, 1, 1}},
+		{"num_attention_heads": []int{0, -1, 5, 4}},
+		{"hidden_sizes": []int{}},
+		{"patch_sizes": []int{7, 3, 3, 31}},
+		{"id2label": map[string]string{"0": "\x00"}},
+		{"num_channels": 0},
+	} {
+		f.Add(tinySegFormer.config(replace), "stage2@8,keys@8")
+	}
+	f.Add([]byte(`{"model_type": "segformer"}`), "")
+	f.Fuzz(func(t *testing.T, config []byte, features string) {
+		cfg, names, err := nets.InferSegFormer(config, weights)
+		if err != nil {
+			return
+		}
+		if len(names) != 0 && len(names) != cfg.Classes {
+			t.Errorf("%d names of %d classes", len(names), cfg.Classes)
+		}
+		cfg.Features = features
+		g, err := nets.SegFormer(cfg, weights)
+		if err != nil {
+			return
+		}
+		if _, err := g.Marshal(); err != nil {
+			t.Error(err)
+		}
+	})
+}
