@@ -14,6 +14,7 @@ import (
 type ModelsImportCmd struct {
 	EfficientViTSeg  ImportEfficientViTCmd     `cmd:"" name:"efficientvit-seg" help:"EfficientViT segmentation weights (.pt or .safetensors)."`
 	EfficientNetLite ImportEfficientNetLiteCmd `cmd:"" name:"efficientnet-lite" help:"EfficientNet-Lite ImageNet weights (.pth or .safetensors): features without classes."`
+	SegFormer        ImportSegFormerCmd        `cmd:"" name:"segformer" help:"SegFormer from the Hugging Face hub: model.safetensors and config.json."`
 	ONNX             ImportONNXCmd             `cmd:"" name:"onnx" help:"Any network in ONNX; name the tensor with the features."`
 }
 
@@ -90,6 +91,24 @@ func (c *ImportEfficientNetLiteCmd) Run(e *env) error {
 	r, err := importer.EfficientNetLite(importer.LiteSource{
 		Weights: c.Checkpoint, Features: c.Features, Heads: c.Heads, Segmenter: c.Segmenter, Half: c.Half,
 	}, opt)
+	return c.report(e, r, err)
+}
+
+// ImportSegFormerCmd imports a SegFormer of any size.
+type ImportSegFormerCmd struct {
+	Weights      string `arg:"" name:"path" help:"Folder with model.safetensors or pytorch_model.bin, and config.json; or the file with the weights in it." placeholder:"PATH"`
+	Features     string `default:"keys@32" help:"Tensors that become the features, NAME@STRIDE,...: stage1 to stage4, keys." placeholder:"LIST"`
+	LogitsStride int    `default:"8" help:"Side of a map's cell in pixels: 4, as in the network, or 8, their means." placeholder:"N"`
+	importFlags
+}
+
+// Run writes the bundle.
+func (c *ImportSegFormerCmd) Run(e *env) error {
+	opt, err := c.options()
+	if err != nil {
+		return err
+	}
+	r, err := importer.SegFormer(importer.SegFormerSource{Path: c.Weights, Features: c.Features, LogitsStride: c.LogitsStride}, opt)
 	return c.report(e, r, err)
 }
 

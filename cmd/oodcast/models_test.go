@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/oodcast/oodcast/ingest/ingesttest"
 	"github.com/oodcast/oodcast/models"
 	"github.com/oodcast/oodcast/models/graph"
 )
@@ -132,6 +133,30 @@ func TestModelsImportEfficientViT(t *testing.T) {
 	}
 }
 
+// A SegFormer as transformers saves it becomes a bundle, which a fit completes and which then scores.
+func TestModelsImportSegFormer(t *testing.T) {
+	hub, err := filepath.Abs(filepath.Join("..", "..", "models", "importer", "testdata", "segformer"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	encoder, clip, fitted, scores := filepath.Join(dir, "mit"), filepath.Join(dir, "clip.avi"), filepath.Join(dir, "fitted"), filepath.Join(dir, "scores")
+	out := must(t, "models", "import", "segformer", hub, "--out", encoder, "--size", "128x96", "--features", "keys@16,stage3@16")
+	if !strings.Contains(out, "16 features at stride 16, 3 classes") {
+		t.Errorf("import wrote %q", out)
+	}
+	if out := must(t, "models", "verify", encoder); !strings.Contains(out, "outputs right on cpu") {
+		t.Errorf("verify wrote %q", out)
+	}
+	ingesttest.WriteLabelled(t, clip, demoClip(t), 0, 60, nil)
+	must(t, "fit", "--bundle", encoder, "--source", clip, "--out", fitted, "--steps", "20", "--batch", "64", "--width", "16")
+	must(t, "score", clip, "--bundle", fitted, "--out", scores, "--format", "json")
+	if raw, err := os.ReadFile(filepath.Join(scores, "clip_scores.json")); err != nil || len(raw) == 0 {
+		files, _ := filepath.Glob(filepath.Join(scores, "*"))
+		t.Errorf("no scores: %v; %q", err, files)
+	}
+}
+
 func TestModelsRefuses(t *testing.T) {
 	network, features := tinyNetwork(t)
 	dir := filepath.Join(t.TempDir(), "x")
@@ -153,6 +178,8 @@ func TestModelsRefuses(t *testing.T) {
 		{"odd size", onnx("--features", features, "--size", "80x48"), exitUsage, "a positive multiple of 32"},
 		{"classes", onnx("--features", features, "--classes", "a,b", "--size", "64x64"), exitUsage, "has 4 classes"},
 		{"tensor", onnx("--features", "keys"), exitUsage, `makes a tensor "keys"`},
+		{"no network", []string{"models", "import", "segformer", filepath.Dir(network), "--out", dir}, exitUsage, "neither model.safetensors nor"},
+		{"no hub folder", []string{"models", "import", "segformer", dir, "--out", dir}, exitUsage, "no such file"},
 		{"list", []string{"models", "import", "efficientvit-seg", network, "--out", dir}, exitFailed, "not a torch file"},
 	}
 	for _, tt := range tests {

@@ -63,7 +63,7 @@ func EfficientNetLite(src LiteSource, opt Options) (*Result, error) {
 			Architecture: models.EfficientNetLite, Features: cfg.Features, Channels: cfg.Channels(), Stride: cfg.Stride(),
 			LogitsStride: models.MapStride(cfg.Stride()), Unclaimed: with.Heads != nil,
 		},
-		summary: fmt.Sprintf("%s widths %v, depths %v, %.1f MB", spaced(cfg.Variant()), cfg.Widths, cfg.Depths, float64(len(model))/1e6),
+		summary: fmt.Sprintf("%swidths %v, depths %v, %.1f MB", spaced(cfg.Variant()), cfg.Widths, cfg.Depths, float64(len(model))/1e6),
 	})
 }
 
@@ -128,10 +128,10 @@ func halved(model []byte) ([]byte, error) {
 	return m.Marshal(), nil
 }
 
-// spaced returns s with a comma, for a list that s begins, or "".
+// spaced returns s with a comma and a space, for a list that s begins, or "".
 func spaced(s string) string {
 	if s == "" {
 		return ""
 	}
-	return s + ","
+	return s + ", "
 }

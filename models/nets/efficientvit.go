@@ -173,11 +173,6 @@ func (e *efficientViT) attention(prefix string, x *graph.Tensor, last bool) *gra
 	return e.convLayer(prefix+".proj", y, width, 1, 1, 1)
 }
 
-// like returns the shape [N, c, h, w] with the height and width of x, for a Reshape, where 0 keeps N.
-func (e *efficientViT) like(x *graph.Tensor, c int) *graph.Tensor {
-	return e.g.Concat(0, e.g.Int64s(0, int64(c)), e.g.Slice(e.g.ShapeOf(x), 0, 2, 4))
-}
-
 // keys adds the part of the projection that makes the keys, head by head, and returns nil if the feature list does not
 // contain them.
 func (e *efficientViT) keys(prefix string, x *graph.Tensor) *graph.Tensor {

@@ -182,6 +182,11 @@ func (e *layers) features(spec string, size func(name string) (channels, stride 
 	return g.Transpose(x, 0, 2, 3, 1)
 }
 
+// like returns the shape [N, c, h, w] with the height and width of x, for a Reshape, where 0 keeps N.
+func (e *layers) like(x *graph.Tensor, c int) *graph.Tensor {
+	return e.g.Concat(0, e.g.Int64s(0, int64(c)), e.g.Slice(e.g.ShapeOf(x), 0, 2, 4))
+}
+
 func channels(x *graph.Tensor) int {
 	if len(x.Shape) != 4 {
 		return 1 // an earlier mistake, kept in the graph
