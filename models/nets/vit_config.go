@@ -205,7 +205,10 @@ func (c ViTConfig) Validate() error {
 		got, least int
 		most       int
 	}{
-		{"patch", c.Patch, 2, 64}, {"width", c.Width, 1, 16384}, {"depth", c.Depth, 1, 256}, {"grid", c.Grid, 1, 1024},
+		{"patch", c.Patch, 2, 64},
+		{"width", c.Width, 1, 16384},
+		{"depth", c.Depth, 1, 256},
+		{"grid", c.Grid, 1, 1024},
 		{"heads", c.Heads, 1, 256},
 	} {
 		if f.got < f.least || f.got > f.most {

@@ -129,7 +129,8 @@ func TestViTGolden(t *testing.T) {
 					output := got[name]
 					var data []float32
 					if output == nil {
-						data = channelsOf(ort.Data[float32](got["features"]), len(taps), slices.Index(taps, fmt.Sprintf("%s@%d", name, cfg.Patch)))
+						tap := slices.Index(taps, fmt.Sprintf("%s@%d", name, cfg.Patch))
+						data = channelsOf(ort.Data[float32](got["features"]), cfg.Width, len(taps), tap)
 					} else {
 						data = ort.Data[float32](output)
 					}
@@ -141,10 +142,10 @@ func TestViTGolden(t *testing.T) {
 	}
 }
 
-// channelsOf returns the 32 channels of one tap of several.
-func channelsOf(features []float32, taps, tap int) (out []float32) {
-	for token := range slices.Chunk(features, 32*taps) {
-		out = append(out, token[32*tap:][:32]...)
+// channelsOf returns the channels of one tap of several.
+func channelsOf(features []float32, width, taps, tap int) (out []float32) {
+	for token := range slices.Chunk(features, width*taps) {
+		out = append(out, token[width*tap:][:width]...)
 	}
 	return out
 }
@@ -159,8 +160,8 @@ func TestViTTaps(t *testing.T) {
 		net, features    string
 		channels, stride int
 	}{
-		{"segmenter", "", 32, 16},
-		{"setr", "block0.values@16, block2.keys@16", 64, 16},
+		{"segmenter", "", 64, 16},
+		{"setr", "block0.values@16, block2.keys@16", 128, 16},
 		{"vit-timm", "block1.tokens@32,norm@32,block2.queries@32", 96, 32},
 		{"dinov2-reg-hf", "block2.keys@7,norm@7", 64, 7},
 	} {
@@ -203,8 +204,8 @@ func TestViTRefuses(t *testing.T) {
 			delete(ts, "encoder.layer.1.mlp.fc1.weight")
 		}, `no tensor "encoder.layer.1.mlp.fc1.weight"`},
 		{"shape", "segmenter", func(_ *nets.ViTConfig, ts checkpoint.Tensors) {
-			ts["decode_head.dec_proj.weight"] = madeUp("decode_head.dec_proj.weight", []int{32, 31})
-		}, `tensor "decode_head.dec_proj.weight" has shape [32 31], want [32 32]`},
+			ts["decode_head.dec_proj.weight"] = madeUp("decode_head.dec_proj.weight", []int{64, 63})
+		}, `tensor "decode_head.dec_proj.weight" has shape [64 63], want [64 64]`},
 		{"another layer", "vit-timm", func(_ *nets.ViTConfig, ts checkpoint.Tensors) {
 			ts["blocks.0.attn.q_norm.weight"] = madeUp("blocks.0.attn.q_norm.weight", []int{8})
 		}, `does not use the weights "blocks.0.attn.q_norm.weight"`},

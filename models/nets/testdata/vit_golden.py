@@ -162,7 +162,7 @@ class Block(nn.Module):
 class Published(nn.Module):
     """The networks that were published with DOoD, under mmsegmentation's names."""
 
-    def __init__(self, head, c=32, depth=3, heads=4, patch=16, grid=4, classes=5):
+    def __init__(self, head, c=64, depth=3, heads=4, patch=16, grid=4, classes=5):
         super().__init__()
         b = self.backbone = nn.Module()
         self.head, self.grid, self.classes, extra = head, grid, classes, 2 if head == "segmenter" else 1
