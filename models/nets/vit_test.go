@@ -16,8 +16,9 @@ import (
 	"github.com/oodcast/oodcast/models/nets"
 )
 
-// vitGolden returns the outputs of tiny networks that testdata/vit_golden.py computed with PyTorch, and their weights.
-func vitGolden(t testing.TB) (golden checkpoint.Tensors, weights map[string]checkpoint.Tensors) {
+// vitGolden returns the outputs of small networks that testdata/vit_golden.py computed with PyTorch, and the weights of the
+// denoisers or those of the encoders.
+func vitGolden(t testing.TB, denoisers bool) (golden checkpoint.Tensors, weights map[string]checkpoint.Tensors) {
 	t.Helper()
 	golden, meta, err := checkpoint.ReadSafetensors("testdata/vit_golden.safetensors")
 	if err != nil {
@@ -25,6 +26,9 @@ func vitGolden(t testing.TB) (golden checkpoint.Tensors, weights map[string]chec
 	}
 	weights = map[string]checkpoint.Tensors{}
 	for net, text := range meta {
+		if strings.HasPrefix(net, "denoiser") != denoisers {
+			continue
+		}
 		var shapes map[string][]int
 		if err := json.Unmarshal([]byte(text), &shapes); err != nil {
 			t.Fatal(err)
@@ -60,8 +64,9 @@ func madeUp(name string, shape []int) *checkpoint.Tensor {
 		centre, spread = 1, 0.2
 	}
 	t := &checkpoint.Tensor{Name: name, Shape: shape, Data: make([]float32, n)}
+	seed := crc32.ChecksumIEEE([]byte(name))
 	for i := range t.Data {
-		u := float64(uint32(i)*2654435761+crc32.ChecksumIEEE([]byte(name))) / (1 << 32)
+		u := float64(uint32(i)*2654435761+seed) / (1 << 32)
 		t.Data[i] = float32(centre + spread*(2*u-1))
 	}
 	return t
@@ -99,7 +104,7 @@ func vitEncoder(t testing.TB, cfg nets.ViTConfig, weights checkpoint.Tensors) *o
 // without registers, DeiT with two class tokens and ViTs of timm, by those packages; and the two networks of DOoD. One
 // working size has more patches than the learned positions on both sides, one fewer.
 func TestViTGolden(t *testing.T) {
-	golden, all := vitGolden(t)
+	golden, all := vitGolden(t, false)
 	for _, net := range slices.Sorted(maps.Keys(all)) {
 		t.Run(net, func(t *testing.T) {
 			weights := all[net]
@@ -153,7 +158,7 @@ func channelsOf(features []float32, width, taps, tap int) (out []float32) {
 // Tensors of several blocks become one list of channels, at other strides too, and a picture has the same features and logits
 // among others as alone.
 func TestViTTaps(t *testing.T) {
-	_, all := vitGolden(t)
+	_, all := vitGolden(t, false)
 	const n, h, w = 2, 40, 70
 	pictures := noise(n * h * w * 3)
 	for _, tt := range []struct {
@@ -194,7 +199,7 @@ func TestViTTaps(t *testing.T) {
 }
 
 func TestViTRefuses(t *testing.T) {
-	_, all := vitGolden(t)
+	_, all := vitGolden(t, false)
 	tests := []struct {
 		name, net string
 		edit      func(*nets.ViTConfig, checkpoint.Tensors)
@@ -249,5 +254,32 @@ func TestViTRefuses(t *testing.T) {
 	odd["pos_embed"] = madeUp("pos_embed", []int{1, 13, 32})
 	if _, err := nets.InferViT(odd); err == nil || !strings.Contains(err.Error(), `"pos_embed" has 13 positions`) {
 		t.Errorf("positions: %v", err)
+	}
+}
+
+// TestDenoiserGolden compares scores with the denoisers and the normalisation of DOoD's reference implementation, in double
+// precision. The weights are in the form of the older published files, which hold ranges of batches.
+func TestDenoiserGolden(t *testing.T) {
+	golden, all := vitGolden(t, true)
+	timesteps := []int64{24, 0, 999, 99}
+	for net, want := range map[string]models.DenoiserConfig{
+		"denoiser-a": {Blocks: [3]int{6, 3, 6}, Time: models.TimeSinusoidal},
+		"denoiser-b": {Blocks: [3]int{8, 4, 8}, Time: models.TimeScalar},
+	} {
+		weights := all[net]
+		weights["normalization.mins"], weights["normalization.maxs"] = golden["denoiser/mins"], golden["denoiser/maxs"]
+		cfg, used, err := nets.InferDenoiser(weights)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if cfg.Channels != 256 || cfg.Blocks != want.Blocks || cfg.Time != want.Time {
+			t.Errorf("%s: %+v", net, cfg)
+		}
+		model, err := nets.ScoringGraph(cfg, used, nets.ScoringOptions{})
+		got := scores(t, open(t, model, err), 256, golden["denoiser/features"].Data, golden["denoiser/noise"].Data, timesteps)
+		for i, step := range timesteps {
+			name := fmt.Sprintf("%s/%d", net, step)
+			relative(t, name, got[3*i:][:3], golden[name].Data)
+		}
 	}
 }

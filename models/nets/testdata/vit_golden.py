@@ -1,11 +1,11 @@
 """Writes vit_golden.safetensors: outputs of tiny plain vision transformers as PyTorch computes them.
 
-Needs PyTorch, transformers and timm from PyPI:
-    python vit_golden.py
+Needs PyTorch, transformers and timm from PyPI, and a checkout of lmb-freiburg/diffusion-for-ood, whose denoiser it runs:
+    python vit_golden.py .../diffusion-for-ood
 The backbones are those packages' own, with the names that they store weights under; the heads of Segmenter and SETR, for which
 there is no package, are written from their description. It shares no code with the Go version. Tests do not run it.
 """
-import json, math, struct, tempfile, zlib
+import importlib.util, json, math, struct, sys, tempfile, zlib
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -229,6 +229,39 @@ def published():
             keep(f"{net}/{w}x{h}/lse", logits[0].logsumexp(0))
 
 
+def denoisers(folder, c=256, n=3, steps=(24, 0, 999, 99)):
+    """Keeps the score at every step as the reference implementation's denoiser and normalisation make it."""
+
+    def load(file):
+        spec = importlib.util.spec_from_file_location(file.replace("/", "_"), f"{folder}/dood/diffusion/{file}.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    unet, norm = load("denoisers/unet_0d").UNet0D, load("diffusion_model").FeatureNormalization
+    r = torch.Generator().manual_seed(1)
+    normal = lambda *shape: torch.randn(*shape, generator=r)
+    normalisation = norm(c, queue_size=4).train()
+    for i in range(3):  # the last batch stays empty
+        normalisation(normal(50, c) * (1 + i) + 3 * normal(c))
+    features, noise = normal(n, c) * 2, normal(len(steps), n, c)
+    x0 = normalisation.eval()(features)
+    abar = torch.cumprod(1 - torch.linspace(1e-4, 0.02, 1000), 0)
+    for name, x in (("features", features), ("noise", noise), ("mins", normalisation.mins), ("maxs", normalisation.maxs)):
+        golden["denoiser/" + name] = x.float()
+    for net, depth, middle, mode in (("denoiser-a", 6, 3, "periodic+embed"), ("denoiser-b", 8, 4, "scalar+identity")):
+        model = unet(c, c, c, channel_mult=(1,) * depth, num_middle_blocks=middle, timestep_embedding_mode=mode)
+        whole = nn.Module()
+        whole.denoiser = model
+        shapes[net] = fill(whole)
+        for i, t in enumerate(steps):
+            xt = abar[t].sqrt() * x0 + (1 - abar[t]).sqrt() * noise[i]
+            with torch.no_grad():
+                got = model(xt, torch.full((n,), float(t)))
+            golden[f"{net}/{t}"] = -F.cosine_similarity(noise[i], got, dim=1, eps=0).float()
+
+
+denoisers(sys.argv[1])
 published()
 hugging_face()
 timm_names()
