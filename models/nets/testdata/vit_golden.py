@@ -3,7 +3,7 @@
 Needs PyTorch, transformers and timm from PyPI, and a checkout of lmb-freiburg/diffusion-for-ood, whose denoiser it runs:
     python vit_golden.py .../diffusion-for-ood
 The backbones are those packages' own, with the names that they store weights under; the heads of Segmenter and SETR, for which
-there is no package, are written from their description. It shares no code with the Go version. Tests do not run it.
+there is no package that stands alone, are written from their description; vit_mmseg.py compares them. It shares no code with the Go version. Tests do not run it.
 """
 import importlib.util, json, math, struct, sys, tempfile, zlib
 import torch
@@ -261,15 +261,16 @@ def denoisers(folder, c=256, n=3, steps=(24, 0, 999, 99)):
             golden[f"{net}/{t}"] = -F.cosine_similarity(noise[i], got, dim=1, eps=0).float()
 
 
-denoisers(sys.argv[1])
-published()
-hugging_face()
-timm_names()
-head, body = {"__metadata__": {k: json.dumps(v, separators=(",", ":")) for k, v in shapes.items()}}, b""
-for name, t in golden.items():
-    raw = t.numpy().astype("<f4").tobytes()
-    head[name] = {"dtype": "F32", "shape": list(t.shape), "data_offsets": [len(body), len(body) + len(raw)]}
-    body += raw
-text = json.dumps(head, separators=(",", ":")).encode()
-with open("vit_golden.safetensors", "wb") as f:
-    f.write(struct.pack("<Q", len(text)) + text + body)
+if __name__ == "__main__":
+    denoisers(sys.argv[1])
+    published()
+    hugging_face()
+    timm_names()
+    head, body = {"__metadata__": {k: json.dumps(v, separators=(",", ":")) for k, v in shapes.items()}}, b""
+    for name, t in golden.items():
+        raw = t.numpy().astype("<f4").tobytes()
+        head[name] = {"dtype": "F32", "shape": list(t.shape), "data_offsets": [len(body), len(body) + len(raw)]}
+        body += raw
+    text = json.dumps(head, separators=(",", ":")).encode()
+    with open("vit_golden.safetensors", "wb") as f:
+        f.write(struct.pack("<Q", len(text)) + text + body)
