@@ -198,6 +198,26 @@ func TestViTTaps(t *testing.T) {
 	}
 }
 
+// A backbone inside a classifier has the features of the backbone alone: the names have a prefix, and what lies outside is
+// left out.
+func TestViTInside(t *testing.T) {
+	_, all := vitGolden(t, false)
+	const h, w = 28, 42
+	picture := noise(h * w * 3)
+	inside := checkpoint.Tensors{"classifier.weight": madeUp("classifier.weight", []int{7, 64})}
+	for name, x := range all["dinov2-hf"] {
+		inside["dinov2."+name] = x
+	}
+	var got [2][]float32
+	for i, weights := range []checkpoint.Tensors{all["dinov2-hf"], inside} {
+		out := encode(t, vitEncoder(t, inferTinyVit(t, weights, false), weights), picture, h, w, h, w)
+		got[i] = ort.Data[float32](out["features"])
+	}
+	if !slices.Equal(got[0], got[1]) || len(got[0]) != 2*3*32 {
+		t.Errorf("%d features, %d inside a classifier, or others", len(got[0]), len(got[1]))
+	}
+}
+
 func TestViTRefuses(t *testing.T) {
 	_, all := vitGolden(t, false)
 	tests := []struct {
