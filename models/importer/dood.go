@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/oodcast/oodcast/models"
@@ -23,7 +24,7 @@ const noCalibration = "imported weights: the published files hold no statistics 
 
 // DOoD imports a segmentation network with the denoiser that was trained on it. The bundle has the settings of the reference
 // implementation, and needs a calibration.
-func DOoD(src DOoDSource, opt Options) (*Result, error) {
+func DOoD(src DOoDSource, opt Options) (r *Result, err error) {
 	weights, _, err := readWeights(src.Segmenter)
 	if err != nil {
 		return nil, err
@@ -47,10 +48,11 @@ func DOoD(src DOoDSource, opt Options) (*Result, error) {
 		return nil, badInput(src.Denoiser, fmt.Errorf("the denoiser takes features of %d channels, those of %q have %d: the files are no pair",
 			denoiser.Channels, src.Segmenter, cfg.Width))
 	}
-	n, err := vitNetwork(src.Segmenter, cfg, weights)
+	n, done, err := opt.vit(src.Segmenter, cfg, weights)
 	if err != nil {
 		return nil, err
 	}
+	defer func() { err = errors.Join(err, done()) }()
 	raw, err := checkpoint.MarshalSafetensors(tensors, nil)
 	if err != nil {
 		return nil, fmt.Errorf("import %q: %w", src.Denoiser, err)

@@ -1,7 +1,9 @@
 package importer
 
 import (
+	"errors"
 	"fmt"
+	"runtime/debug"
 
 	"github.com/oodcast/oodcast/models"
 	"github.com/oodcast/oodcast/models/checkpoint"
@@ -21,7 +23,7 @@ type ViTSource struct {
 }
 
 // ViT imports the backbone of a plain vision transformer: an encoder without classes.
-func ViT(src ViTSource, opt Options) (*Result, error) {
+func ViT(src ViTSource, opt Options) (r *Result, err error) {
 	weights, _, err := readWeights(src.Weights)
 	if err != nil {
 		return nil, err
@@ -39,23 +41,34 @@ func ViT(src ViTSource, opt Options) (*Result, error) {
 	if src.Std != ([3]float64{}) {
 		cfg.Mean, cfg.Std = src.Mean, src.Std
 	}
-	n, err := vitNetwork(src.Weights, cfg, weights)
+	n, done, err := opt.vit(src.Weights, cfg, weights)
 	if err != nil {
 		return nil, err
 	}
+	defer func() { err = errors.Join(err, done()) }()
 	n.about = map[string]string{models.PurposeKey: "general features, for oodcast fit on any footage"}
 	return opt.write(n)
 }
 
-// vitNetwork builds the encoder of a vision transformer.
-func vitNetwork(path string, cfg nets.ViTConfig, weights checkpoint.Tensors) (network, error) {
+// vit builds the encoder of a vision transformer. The caller calls done when the bundle is written.
+//
+// The weights are in memory twice at most: each form of them, tensors, constants and the model, is freed before the form
+// after the next one is made.
+func (o Options) vit(path string, cfg nets.ViTConfig, weights checkpoint.Tensors) (n network, done func() error, err error) {
+	debug.FreeOSMemory() // what reading has left
 	g, err := nets.ViT(cfg, weights)
 	if err != nil {
-		return network{}, badInput(path, err)
+		return network{}, nil, badInput(path, err)
 	}
+	debug.FreeOSMemory()
 	model, err := g.Marshal()
 	if err != nil {
-		return network{}, fmt.Errorf("import %q: %w", path, err)
+		return network{}, nil, fmt.Errorf("import %q: %w", path, err)
+	}
+	debug.FreeOSMemory()
+	s, err := o.spill(path, model)
+	if err != nil {
+		return network{}, nil, err
 	}
 	spec := models.EncoderSpec{
 		Architecture: "vit", Features: cfg.Features, Channels: cfg.Channels(), Stride: cfg.Stride(),
@@ -69,8 +82,8 @@ func vitNetwork(path string, cfg nets.ViTConfig, weights checkpoint.Tensors) (ne
 		registers = fmt.Sprintf(", %d registers", cfg.Registers)
 	}
 	return network{
-		source: path, model: weighted{model: model}, classes: cfg.Classes, spec: spec,
+		source: path, model: s.weighted, classes: cfg.Classes, spec: spec,
 		summary: fmt.Sprintf("%s %d blocks of width %d, %d heads, patches of %d%s, %.1f MB", spaced(cfg.Variant()), cfg.Depth, cfg.Width,
-			cfg.Heads, cfg.Patch, registers, float64(len(model))/1e6),
-	}, nil
+			cfg.Heads, cfg.Patch, registers, float64(s.size)/1e6),
+	}, s.close, nil
 }
