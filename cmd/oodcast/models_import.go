@@ -15,8 +15,13 @@ type ModelsImportCmd struct {
 	EfficientViTSeg  ImportEfficientViTCmd     `cmd:"" name:"efficientvit-seg" help:"EfficientViT segmentation weights (.pt or .safetensors)."`
 	EfficientNetLite ImportEfficientNetLiteCmd `cmd:"" name:"efficientnet-lite" help:"EfficientNet-Lite ImageNet weights (.pth or .safetensors): features without classes."`
 	SegFormer        ImportSegFormerCmd        `cmd:"" name:"segformer" help:"SegFormer from the Hugging Face hub: model.safetensors and config.json."`
+	ViT              ImportViTCmd              `cmd:"" name:"vit" help:"Plain vision transformers (DINOv2, DeiT, timm; .pth or .safetensors): features without classes."`
+	DOoD             ImportDOoDCmd             `cmd:"" name:"dood" help:"A pair that DOoD published: segmentation network and denoiser; oodcast fit --calibrate-only completes it."`
 	ONNX             ImportONNXCmd             `cmd:"" name:"onnx" help:"Any network in ONNX; name the tensor with the features."`
 }
+
+// defaultImportSize is the default of --size.
+const defaultImportSize = "1024x512"
 
 // importFlags are the flags of all imports.
 type importFlags struct {
@@ -50,8 +55,12 @@ func (f *importFlags) report(e *env, r *importer.Result, err error) error {
 	if enc.FeaturesOnly() {
 		classes = "no classes"
 	}
-	fmt.Fprintf(e.Stdout, "wrote %s: %s, %s, %d features at stride %d, %s; next: oodcast fit --bundle %s\n",
-		f.Out, enc.Architecture, r.Summary, enc.Channels, enc.Stride, classes, f.Out)
+	next := "oodcast fit"
+	if !r.EncoderOnly() {
+		next = "oodcast fit --calibrate-only"
+	}
+	fmt.Fprintf(e.Stdout, "wrote %s: %s, %s, %d features at stride %d, %s; next: %s --bundle %s\n",
+		f.Out, enc.Architecture, r.Summary, enc.Channels, enc.Stride, classes, next, f.Out)
 	return nil
 }
 
@@ -109,6 +118,51 @@ func (c *ImportSegFormerCmd) Run(e *env) error {
 		return err
 	}
 	r, err := importer.SegFormer(importer.SegFormerSource{Path: c.Weights, Features: c.Features, LogitsStride: c.LogitsStride}, opt)
+	return c.report(e, r, err)
+}
+
+// ImportViTCmd imports the backbone of a plain vision transformer.
+type ImportViTCmd struct {
+	Checkpoint string    `arg:"" help:"Weights, as torch.save wrote them or safetensors, under the names of DINOv2, DeiT, timm, Hugging Face or mmsegmentation." placeholder:"CKPT"`
+	Features   string    `help:"Tensors that become the features, NAME@STRIDE,...: blockN.keys, blockN.queries, blockN.values, blockN.tokens with N from 0, or norm. Default: the keys of the last block." placeholder:"LIST"`
+	Heads      int       `help:"Attention heads. Default: one per 64 channels, as in all published networks." placeholder:"N"`
+	Mean       []float64 `help:"Mean of red, green and blue in pixels scaled to 0..1. Default: ImageNet's." placeholder:"R,G,B"`
+	Std        []float64 `help:"Standard deviation of red, green and blue. Default: ImageNet's." placeholder:"R,G,B"`
+	importFlags
+}
+
+// Run writes the bundle.
+func (c *ImportViTCmd) Run(e *env) error {
+	src := importer.ViTSource{Weights: c.Checkpoint, Features: c.Features, Heads: c.Heads}
+	if len(c.Mean) != len(c.Std) || len(c.Mean) != 0 && len(c.Mean) != 3 {
+		return usagef("--mean and --std: want three numbers each, or none")
+	}
+	copy(src.Mean[:], c.Mean)
+	copy(src.Std[:], c.Std)
+	opt, err := c.options()
+	if err != nil {
+		return err
+	}
+	opt.Round = c.Size == defaultImportSize
+	r, err := importer.ViT(src, opt)
+	return c.report(e, r, err)
+}
+
+// ImportDOoDCmd imports a pair of files that DOoD published.
+type ImportDOoDCmd struct {
+	Segm  string `required:"" help:"Segmentation network, such as segmenter_vit-b_cityscapes_segm.pth." placeholder:"FILE"`
+	Diff  string `required:"" help:"Its denoiser, such as segmenter_vit-b_cityscapes_diff.pth." placeholder:"FILE"`
+	Heads int    `help:"Attention heads. Default: one per 64 channels, as in the published networks." placeholder:"N"`
+	importFlags
+}
+
+// Run writes the bundle.
+func (c *ImportDOoDCmd) Run(e *env) error {
+	opt, err := c.options()
+	if err != nil {
+		return err
+	}
+	r, err := importer.DOoD(importer.DOoDSource{Segmenter: c.Segm, Denoiser: c.Diff, Heads: c.Heads}, opt)
 	return c.report(e, r, err)
 }
 

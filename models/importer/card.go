@@ -9,7 +9,7 @@ import (
 
 const cardText = `# {{.M.Name}}
 
-The {{if .M.Encoder.Classes}}segmentation network{{else}}network of features{{end}} below, and the denoiser that ` + "`oodcast fit`" + ` adds to it.
+The {{if .M.Encoder.Classes}}segmentation network{{else}}network of features{{end}} below, and {{if .M.Denoiser}}the denoiser that was published with it{{else}}the denoiser that ` + "`oodcast fit`" + ` adds to it{{end}}.
 
 | | |
 |---|---|

@@ -28,6 +28,8 @@ type Options struct {
 	Name string
 	// Size is the working size.
 	Size models.Size
+	// Round makes a working size that the network cannot have the nearest smaller one; otherwise it is an error.
+	Round bool
 	// Classes are the names of the classes in the order of the logits. Empty stands for the Cityscapes classes if the
 	// network has 19 classes, and for "class 0", "class 1", … otherwise. A network without class scores has none.
 	Classes []string
@@ -64,6 +66,9 @@ type network struct {
 	classes int // 0: the network knows features only
 	summary string
 	about   map[string]string // further provenance under the keys of package models, as far as it is known
+
+	denoiser     *models.DenoiserConfig // of a network that comes with its denoiser; else nil
+	denoiserFile []byte                 // denoiser.safetensors
 }
 
 // write computes the golden outputs of a network and writes the bundle.
@@ -92,6 +97,9 @@ func (o Options) write(n network) (*Result, error) {
 	}
 	files := map[string]models.Content{
 		models.EncoderFile: n.model.write, models.GoldenFile: models.Bytes(golden), models.CardFile: models.Bytes(card),
+	}
+	if n.denoiser != nil {
+		files[models.DenoiserFile] = models.Bytes(n.denoiserFile)
 	}
 	if err := models.WriteContents(o.Out, m, files); err != nil {
 		return nil, err
@@ -146,6 +154,9 @@ func (o Options) manifest(n network) (models.Manifest, error) {
 	}
 	m.Encoder = n.spec
 	m.Encoder.Size = o.Size
+	if unit := m.Encoder.SizeMultiple(); o.Round {
+		m.Encoder.Size = models.Size{Width: o.Size.Width / unit * unit, Height: o.Size.Height / unit * unit}
+	}
 	switch {
 	case n.classes == 0 && len(o.Classes) == 0:
 		m.Encoder.Classes = []string{}
@@ -162,6 +173,9 @@ func (o Options) manifest(n network) (models.Manifest, error) {
 	}
 	if m.Encoder.Unclaimed || m.Encoder.FeaturesOnly() {
 		m.Compound = models.SizedCompound()
+	}
+	if n.denoiser != nil {
+		published(&m, n.denoiser)
 	}
 	return m, nil
 }

@@ -79,6 +79,16 @@ func (o Options) readONNX(path string) (s *source, err error) {
 	return s, nil
 }
 
+// spill moves the weights of a model that was made of the file at path into a folder next to the bundle's, which the caller
+// closes, if they are many.
+func (o Options) spill(path string, model []byte) (*source, error) {
+	s := &source{weighted: weighted{model: model}, size: int64(len(model))}
+	if s.size < leastHeavy {
+		return s, nil
+	}
+	return s, o.gather(s, path, model, os.DirFS(filepath.Dir(path)))
+}
+
 // sizes returns the size of files. One that is missing counts nothing here.
 func sizes(dir fs.FS, names []string) (sum int64) {
 	for _, name := range names {

@@ -1,0 +1,113 @@
+package nets
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/oodcast/oodcast/models/checkpoint"
+)
+
+// vitNames are the names of a plain ViT's weights in one family of files, without the prefix that all of them share. A
+// name that a family does not have is "".
+type vitNames struct {
+	class, distillation, registers string
+	positions, patch, norm         string
+	block                          string // with %d for the number of the block
+	blockNames
+
+	normEps float64
+}
+
+// blockNames are the names of a transformer block's weights behind the block's own name. Either the weights of queries, keys
+// and values are one tensor, with joint as the beginning of its name, or each has a layer.
+type blockNames struct {
+	norm1, norm2            string
+	joint                   string // in front of weight and bias
+	query, key, value, proj string
+	fc1, fc2                string
+	scale1, scale2          string // of LayerScale
+}
+
+// segmentorBlock are the names of a block in mmsegmentation.
+var segmentorBlock = blockNames{
+	norm1: "ln1", norm2: "ln2", joint: "attn.attn.in_proj_", proj: "attn.attn.out_proj", fc1: "ffn.layers.0.0", fc2: "ffn.layers.1",
+}
+
+// vitFamilies are the families of files that are read: timm, which has the names of the DINOv2 and DeiT releases; DINOv2 of
+// Hugging Face; ViT and DeiT of Hugging Face; and mmsegmentation.
+var vitFamilies = []vitNames{
+	{
+		class: "cls_token", distillation: "dist_token", registers: "register_tokens", positions: "pos_embed",
+		patch: "patch_embed.proj", norm: "norm", block: "blocks.%d.", normEps: 1e-6,
+		blockNames: blockNames{
+			norm1: "norm1", norm2: "norm2", joint: "attn.qkv.", proj: "attn.proj", fc1: "mlp.fc1", fc2: "mlp.fc2",
+			scale1: "ls1.gamma", scale2: "ls2.gamma",
+		},
+	},
+	{
+		class: "embeddings.cls_token", registers: "embeddings.register_tokens", positions: "embeddings.position_embeddings",
+		patch: "embeddings.patch_embeddings.projection", norm: "layernorm", block: "encoder.layer.%d.", normEps: 1e-6,
+		blockNames: blockNames{
+			norm1: "norm1", norm2: "norm2", query: "attention.attention.query", key: "attention.attention.key",
+			value: "attention.attention.value", proj: "attention.output.dense", fc1: "mlp.fc1", fc2: "mlp.fc2",
+			scale1: "layer_scale1.lambda1", scale2: "layer_scale2.lambda1",
+		},
+	},
+	{
+		class: "embeddings.cls_token", distillation: "embeddings.distillation_token", positions: "embeddings.position_embeddings",
+		patch: "embeddings.patch_embeddings.projection", norm: "layernorm", block: "encoder.layer.%d.", normEps: 1e-12,
+		blockNames: blockNames{
+			norm1: "layernorm_before", norm2: "layernorm_after", query: "attention.attention.query",
+			key: "attention.attention.key", value: "attention.attention.value", proj: "attention.output.dense",
+			fc1: "intermediate.dense", fc2: "output.dense",
+		},
+	},
+	{
+		class: "cls_token", distillation: "dist_token", positions: "pos_embed", patch: "patch_embed.projection", norm: "ln1",
+		block: "layers.%d.", normEps: 1e-6, blockNames: segmentorBlock,
+	},
+}
+
+// vitIgnored are the beginnings of the names of weights that features do not need: classifiers, the token that stands for hidden
+// patches in training, and the final norm, which is only used as a feature of its own.
+var vitIgnored = []string{"head.", "head_dist.", "fc_norm.", "mask_token", "embeddings.mask_token", "pooler."}
+
+// findViT returns the names of the family that the weights belong to, with the prefix in front of every one.
+func findViT(weights checkpoint.Tensors) (prefix string, names vitNames, err error) {
+	var found []string
+	for _, f := range vitFamilies {
+		for _, name := range weights.Names() {
+			before, ok := strings.CutSuffix(name, f.patch+".weight")
+			if !ok || before != "" && !strings.HasSuffix(before, ".") || slices.Contains(found, before) {
+				continue
+			}
+			if weights[before+fmt.Sprintf(f.block, 0)+f.norm1+".weight"] == nil {
+				continue
+			}
+			found, prefix, names = append(found, before), before, f
+		}
+	}
+	switch len(found) {
+	case 0:
+		return "", vitNames{}, fmt.Errorf("nets: these are not the weights of a plain vision transformer: want the names of timm, "+
+			"DINOv2, DeiT or mmsegmentation, such as \"patch_embed.proj.weight\" and \"blocks.0.norm1.weight\"; the file holds %s",
+			someNames(weights))
+	case 1:
+	default:
+		return "", vitNames{}, fmt.Errorf("nets: the file holds %d vision transformers, under %q: save one of them alone",
+			len(found), found)
+	}
+	const shortRegisters = "reg_token" // timm's name
+	if names.registers == "register_tokens" && weights[prefix+shortRegisters] != nil {
+		names.registers = shortRegisters
+	}
+	for _, p := range []*string{
+		&names.class, &names.distillation, &names.registers, &names.positions, &names.patch, &names.norm, &names.block,
+	} {
+		if *p != "" {
+			*p = prefix + *p
+		}
+	}
+	return prefix, names, nil
+}
