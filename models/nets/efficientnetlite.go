@@ -28,10 +28,7 @@ func EfficientNetLite(cfg EfficientNetLiteConfig, weights checkpoint.Tensors, wi
 	if err := e.accompany(with); err != nil {
 		return nil, fmt.Errorf("nets: efficientnet-lite: %w", err)
 	}
-	if err := e.g.Err(); err != nil {
-		return nil, fmt.Errorf("nets: efficientnet-lite: %w", err)
-	}
-	if err := e.unused(); err != nil {
+	if err := e.fault(); err != nil {
 		return nil, fmt.Errorf("nets: efficientnet-lite: %w", err)
 	}
 	return e.g, nil

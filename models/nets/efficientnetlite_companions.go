@@ -1,7 +1,6 @@
 package nets
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/oodcast/oodcast/models/checkpoint"
@@ -36,7 +35,7 @@ func (e *efficientNetLite) accompany(with LiteCompanions) error {
 	if with.Heads != nil {
 		h := layers{weights: with.Heads, g: e.g, taps: e.taps, used: map[string]bool{}}
 		e.g.Output(h.unclaimed(e.cfg), "unclaimed")
-		if err := errors.Join(e.g.Err(), h.unused()); err != nil {
+		if err := h.fault(); err != nil {
 			return fmt.Errorf("heads: %w", err)
 		}
 	}
@@ -48,7 +47,7 @@ func (e *efficientNetLite) accompany(with LiteCompanions) error {
 		s.g, s.taps[pictureTap] = e.g, e.picture()
 		s.segment()
 		s.uncertainty()
-		if err := errors.Join(e.g.Err(), s.unused()); err != nil {
+		if err := s.fault(); err != nil {
 			return fmt.Errorf("segmenter: %w", err)
 		}
 	}

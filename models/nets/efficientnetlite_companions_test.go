@@ -130,7 +130,7 @@ func TestLiteCompanionsRefuse(t *testing.T) {
 		cfg, with := tinyLite(), nets.LiteCompanions{Heads: liteHeads(2)}
 		tt.edit(&cfg, &with)
 		_, err := nets.EfficientNetLite(cfg, tinyLiteWeights(tinyLite()), with)
-		if err == nil || !strings.Contains(err.Error(), tt.want) {
+		if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
 		}
 	}

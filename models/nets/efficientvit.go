@@ -26,10 +26,7 @@ func EfficientViT(cfg EfficientViTConfig, weights checkpoint.Tensors) (*graph.Gr
 	}
 	e := &efficientViT{layers: newLayers(weights, cfg.NormEps), cfg: cfg}
 	e.build()
-	if err := e.g.Err(); err != nil {
-		return nil, fmt.Errorf("nets: efficientvit: %w", err)
-	}
-	if err := e.unused(); err != nil {
+	if err := e.fault(); err != nil {
 		return nil, fmt.Errorf("nets: efficientvit: %w", err)
 	}
 	return e.g, nil

@@ -52,6 +52,14 @@ func (e *layers) unused() error {
 	return nil
 }
 
+// fault returns the graph's first mistake or, if there is none, weights that the network does not use.
+func (e *layers) fault() error {
+	if err := e.g.Err(); err != nil {
+		return err
+	}
+	return e.unused()
+}
+
 // get returns weights, checks their shape, and records that the network uses them. Missing optional weights are nil.
 func (e *layers) get(name string, optional bool, shape ...int) *checkpoint.Tensor {
 	e.used[name] = true
