@@ -22,10 +22,7 @@ func SegFormer(cfg SegFormerConfig, weights checkpoint.Tensors) (*graph.Graph, e
 	}
 	s := &segFormer{layers: newLayers(weights, 0), cfg: cfg, prefix: segFormerPrefix(weights)}
 	s.build()
-	if err := s.g.Err(); err != nil {
-		return nil, fmt.Errorf("nets: segformer: %w", err)
-	}
-	if err := s.unused(); err != nil {
+	if err := s.fault(); err != nil {
 		return nil, fmt.Errorf("nets: segformer: %w", err)
 	}
 	return s.g, nil

@@ -21,10 +21,7 @@ func ViT(cfg ViTConfig, weights checkpoint.Tensors) (*graph.Graph, error) {
 	}
 	v := &vit{layers: newLayers(weights, cfg.NormEps), cfg: cfg}
 	v.build()
-	if err := v.g.Err(); err != nil {
-		return nil, fmt.Errorf("nets: vit: %w", err)
-	}
-	if err := v.unused(); err != nil {
+	if err := v.fault(); err != nil {
 		return nil, fmt.Errorf("nets: vit: %w", err)
 	}
 	return v.g, nil
