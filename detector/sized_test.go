@@ -149,3 +149,22 @@ func TestTangent(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkSized is the rule on the grid of 1024×512 pixels, every cell next to others of its colour.
+func BenchmarkSized(b *testing.B) {
+	const w, h = 128, 64
+	enc := &Encoding{
+		LogitsWidth: w, LogitsHeight: h, Unclaimed: make([]float32, w*h), LSE: make([]float32, w*h), Guide: make([]float32, 3*w*h),
+	}
+	one := Spread{Deviation: 1}
+	s := &sized{
+		rules: models.SizedCompound(), radius: 10, guided: newGuided(),
+		scale: Voices{Diffusion: []Spread{one}, Unclaimed: one, Contrast: one},
+	}
+	scores := make([]float32, w*h)
+	for b.Loop() {
+		if err := s.join(scores, 1, enc, true); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -84,24 +84,10 @@ func (c EfficientNetLiteConfig) Variant() string {
 }
 
 // Stride returns the stride of the features.
-func (c EfficientNetLiteConfig) Stride() int {
-	taps, err := parseTaps(c.features())
-	if err != nil {
-		return 0
-	}
-	return taps[0].stride
-}
+func (c EfficientNetLiteConfig) Stride() int { return tapsStride(c.features()) }
 
 // Channels returns the number of features of a token.
-func (c EfficientNetLiteConfig) Channels() int {
-	taps, _ := parseTaps(c.features())
-	n := 0
-	for _, t := range taps {
-		w, _ := c.tapSize(t.name)
-		n += w
-	}
-	return n
-}
+func (c EfficientNetLiteConfig) Channels() int { return tapsChannels(c.features(), c.tapSize) }
 
 func (c EfficientNetLiteConfig) features() string {
 	if c.Features == "" {

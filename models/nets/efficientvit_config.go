@@ -45,30 +45,6 @@ const DefaultFeatures = "head@16,stage3@16"
 // LogitsStride is the stride of an EfficientViT head.
 const LogitsStride = 8
 
-// tap is one entry of a feature list.
-type tap struct {
-	name   string
-	stride int
-}
-
-// parseTaps reads NAME@STRIDE,… and checks that all strides are equal.
-func parseTaps(spec string) ([]tap, error) {
-	var taps []tap
-	for part := range strings.SplitSeq(spec, ",") {
-		name, after, ok := strings.Cut(strings.TrimSpace(part), "@")
-		stride, err := strconv.Atoi(after)
-		if !ok || name == "" || err != nil || stride < 1 {
-			return nil, fmt.Errorf("nets: features: got %q, want NAME@STRIDE, such as %s", part, DefaultFeatures)
-		}
-		taps = append(taps, tap{name, stride})
-		if stride != taps[0].stride {
-			return nil, fmt.Errorf("nets: features: got strides %d and %d in %q, want the same for all",
-				taps[0].stride, stride, spec)
-		}
-	}
-	return taps, nil
-}
-
 // InferEfficientViT derives a network's configuration from the shapes of its weights. Fields that shapes do not determine
 // (Upsample, NormEps, Features) are those of the published networks.
 func InferEfficientViT(weights checkpoint.Tensors) (EfficientViTConfig, error) {
@@ -143,24 +119,10 @@ func (c EfficientViTConfig) WithMeta(config any) (EfficientViTConfig, error) {
 }
 
 // Stride returns the stride of the features.
-func (c EfficientViTConfig) Stride() int {
-	taps, err := parseTaps(c.features())
-	if err != nil {
-		return 0
-	}
-	return taps[0].stride
-}
+func (c EfficientViTConfig) Stride() int { return tapsStride(c.features()) }
 
 // Channels returns the number of features of a token.
-func (c EfficientViTConfig) Channels() int {
-	taps, _ := parseTaps(c.features())
-	n := 0
-	for _, t := range taps {
-		w, _ := c.tapSize(t.name)
-		n += w
-	}
-	return n
-}
+func (c EfficientViTConfig) Channels() int { return tapsChannels(c.features(), c.tapSize) }
 
 func (c EfficientViTConfig) features() string {
 	if c.Features == "" {

@@ -135,13 +135,7 @@ func (c ViTConfig) Variant() string {
 }
 
 // Stride returns the stride of the features.
-func (c ViTConfig) Stride() int {
-	taps, err := parseTaps(c.Features)
-	if err != nil {
-		return 0
-	}
-	return taps[0].stride
-}
+func (c ViTConfig) Stride() int { return tapsStride(c.Features) }
 
 // Channels returns the number of features of a token.
 func (c ViTConfig) Channels() int {
