@@ -230,6 +230,7 @@ func (p *picture) compute() (err error) {
 		return err
 	}
 	m.Voices = slices.Clone(d.compound.Voices())
+	m.Seen, m.Classes = p.enc.likeliest(), d.manifest.Encoder.Classes
 	if d.carrier != nil && p.frame != nil {
 		p.own = slices.Clone(m.Values)
 		d.carrier.Blend(m)

@@ -53,6 +53,7 @@ type Event struct {
 	Peak      float32   // highest value so far
 	PeakTime  time.Time // capture time of the map with the peak
 	Voice     string    // the loudest voice of the score at the peak, see detector.Voice; empty if the bundle's rule has none
+	SeenAs    string    // the class that the network finds likeliest at the peak; empty if the bundle has no classes
 	Mean      float32   // of the region in this map
 	Area      float64   // of the region in this map, as a fraction of the image
 	Duration  time.Duration

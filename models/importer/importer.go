@@ -30,8 +30,8 @@ type Options struct {
 	Size models.Size
 	// Round makes a working size that the network cannot have the nearest smaller one; otherwise it is an error.
 	Round bool
-	// Classes are the names of the classes in the order of the logits. Empty stands for the Cityscapes classes if the
-	// network has 19 classes, and for "class 0", "class 1", … otherwise. A network without class scores has none.
+	// Classes are the names of the classes in the order of the logits. Empty stands for
+	// [models.ClassNames]. A network without class scores has none.
 	Classes []string
 	// Program is the program that makes the bundle, for the provenance, such as "oodcast 1.2".
 	Program string
@@ -164,12 +164,8 @@ func (o Options) manifest(n network) (models.Manifest, error) {
 		m.Encoder.Classes = o.Classes
 	case len(o.Classes) > 0:
 		return m, &InputError{fmt.Errorf("--classes: got %d names, the network has %d classes", len(o.Classes), n.classes)}
-	case n.classes == len(models.CityscapesClasses()):
-		m.Encoder.Classes = models.CityscapesClasses()
 	default:
-		for i := range n.classes {
-			m.Encoder.Classes = append(m.Encoder.Classes, fmt.Sprintf("class %d", i))
-		}
+		m.Encoder.Classes = models.ClassNames(n.classes)
 	}
 	if m.Encoder.Unclaimed || m.Encoder.FeaturesOnly() {
 		m.Compound = models.SizedCompound()

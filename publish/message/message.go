@@ -74,7 +74,7 @@ func Event(site string, e events.Event) schema.Event {
 		Start: e.Start.UTC(), Time: e.Time.UTC(),
 		Box:     schema.Box{X: e.Box.X, Y: e.Box.Y, Width: e.Box.Width, Height: e.Box.Height},
 		Polygon: e.Polygon,
-		Peak:    e.Peak, PeakTime: e.PeakTime.UTC(), Voice: e.Voice, Mean: e.Mean, Threshold: e.Threshold, Area: e.Area,
+		Peak:    e.Peak, PeakTime: e.PeakTime.UTC(), Voice: e.Voice, SeenAs: e.SeenAs, Mean: e.Mean, Threshold: e.Threshold, Area: e.Area,
 		DurationMS: e.Duration.Milliseconds(), Timesteps: e.Timesteps, Bundle: e.Bundle,
 		Reason: string(e.Reason), Into: e.Into, Snapshot: e.Snapshot, Clip: e.Clip,
 	}

@@ -53,8 +53,9 @@ type Event struct {
 	Box        Box          `json:"box"`
 	Polygon    [][2]float64 `json:"polygon,omitempty"` // outline: x, y in 0..1, clockwise, at most 32 corners
 	Peak       float32      `json:"peak"`
-	PeakTime   time.Time    `json:"peak_time"`       // capture time of the frame with the peak
-	Voice      string       `json:"voice,omitempty"` // part of the score that spoke the loudest at the peak: diffusion, unclaimed or contrast
+	PeakTime   time.Time    `json:"peak_time"`         // capture time of the frame with the peak
+	Voice      string       `json:"voice,omitempty"`   // part of the score that spoke the loudest at the peak: diffusion, unclaimed or contrast
+	SeenAs     string       `json:"seen_as,omitempty"` // class that the network finds likeliest at the peak, known or not
 	Mean       float32      `json:"mean"`
 	Threshold  float32      `json:"threshold"`
 	Area       float64      `json:"area"` // share of the image, 0..1

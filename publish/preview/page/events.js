@@ -64,7 +64,8 @@ function fill(li, e) {
   li.time.textContent = new Date(e.start).toLocaleTimeString([], { hour12: false });
   const [word, meaning] = voices[e.voice] || ["", ""];
   li.where.title = "place, share of the picture, duration" + (meaning ? ", why: " + meaning : "");
-  li.where.textContent = `${place(e.box)}, ${(100 * e.area).toFixed(1)}%, ${(e.duration_ms / 1000).toFixed(1)} s${word && ", " + word}`;
+  const seen = e.seen_as ? `seen as ${e.seen_as}` : "";
+  li.where.textContent = [place(e.box), `${(100 * e.area).toFixed(1)}%`, `${(e.duration_ms / 1000).toFixed(1)} s`, word, seen].filter(Boolean).join(", ");
   li.peak.textContent = "peak " + e.peak.toFixed(1);
   if (e.snapshot && li.shown !== e.snapshot) picture(li, e, 0);
 }
