@@ -82,7 +82,7 @@ func (p *Pipeline) scoreNext(ctx context.Context, c *camera) (*detector.Map, err
 	c.progress.mapped(m)
 	p.outlets.Map(m)
 	p.noteDrift(c, m.Drift)
-	p.announce(c, turn.frame, m, c.scoring.tracker.Update(m))
+	p.announce(c, turn.frame, m, c.scoring.tracker.Observe(turn.frame, m))
 	return m, turn.err
 }
 

@@ -43,7 +43,9 @@ type Event struct {
 	ID       string // unique across all runs; lower-case letters, digits, _ and -
 	Revision int    // counts the messages about the event, from 1
 	Type     Type
+	Category Category // may become another one while the event lasts
 	Camera   string
+	Zone     string    // name of the zone that the event began in; empty: none
 	Start    time.Time // capture time of the first map with the region
 	Time     time.Time // capture time of the map behind this message
 	Box      Box

@@ -131,6 +131,13 @@ func (tr *track) update(m *detector.Map, regions []region, fragments []int) {
 	}
 	e.Mean = float32(sum / float64(count))
 	e.Area = float64(count) / (w * h)
+	switch {
+	case e.Category == Left || e.Category == Taken: // told by the picture
+	case e.Area >= crowdArea:
+		e.Category = Crowd
+	default:
+		e.Category = Strange
+	}
 	e.Duration = tr.lastSeen.Sub(e.Start)
 	e.Threshold, e.Timesteps = m.Threshold, m.Timesteps
 }

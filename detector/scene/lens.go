@@ -30,10 +30,10 @@ type lens struct {
 	usual, lately *picture
 	age           time.Duration // of the reference
 	moving        time.Duration // movement, less a tenth of standing
-	kind          Kind          // what is the matter; empty: nothing
-	suspect       Kind          // what seems to be the matter
+	category      Category      // what is the matter; empty: nothing
+	suspect       Category      // what seems to be the matter
 	since         time.Time     // that the suspect has been the same
-	began         time.Time     // of kind
+	began         time.Time     // of category
 }
 
 func newLens(width, height int) *lens {
@@ -44,7 +44,7 @@ func newLens(width, height int) *lens {
 func (l *lens) fixed() bool { return l.age >= learn && l.moving < travel }
 
 // update takes the next picture and returns what is the matter.
-func (l *lens) update(p *picture, now time.Time, dt time.Duration) Kind {
+func (l *lens) update(p *picture, now time.Time, dt time.Duration) Category {
 	if l.age == 0 {
 		l.usual.copyFrom(p)
 		l.lately.copyFrom(p)
@@ -55,7 +55,7 @@ func (l *lens) update(p *picture, now time.Time, dt time.Duration) Kind {
 	l.lately.blend(p, share(dt, justNow))
 	standing := !still.ok || still.change < settled
 	like := compare(p, l.usual)
-	if l.kind == "" {
+	if l.category == "" {
 		if standing {
 			l.moving = max(0, l.moving-dt/10)
 		} else {
@@ -64,10 +64,10 @@ func (l *lens) update(p *picture, now time.Time, dt time.Duration) Kind {
 	}
 	l.judge(l.suspicion(like, standing), now)
 	switch {
-	case l.kind == Moved && now.Sub(l.began) >= adopt:
+	case l.category == Moved && now.Sub(l.began) >= adopt:
 		l.usual.copyFrom(l.lately)
-		l.kind = ""
-	case l.kind != "" || l.suspect != "":
+		l.category = ""
+	case l.category != "" || l.suspect != "":
 	case !l.fixed() && like.change >= sameView && !standing: // the view is not known, or it passes by
 		l.usual.copyFrom(p)
 		l.age = max(dt, 1)
@@ -75,14 +75,14 @@ func (l *lens) update(p *picture, now time.Time, dt time.Duration) Kind {
 		l.usual.blend(p, max(share(dt, longAgo), share(dt, l.age)))
 		l.age += dt
 	}
-	return l.kind
+	return l.category
 }
 
 // suspicion returns what one picture looks like.
-func (l *lens) suspicion(like likeness, standing bool) Kind {
+func (l *lens) suspicion(like likeness, standing bool) Category {
 	soft := like.sharp < blurred
 	switch {
-	case !like.ok || !l.fixed() && l.kind == "":
+	case !like.ok || !l.fixed() && l.category == "":
 		return ""
 	case soft && like.contrast >= blurContrast && like.change < blurredView:
 		return Defocused
@@ -95,7 +95,7 @@ func (l *lens) suspicion(like likeness, standing bool) Kind {
 }
 
 // judge makes a suspicion that lasts the state.
-func (l *lens) judge(suspect Kind, now time.Time) {
+func (l *lens) judge(suspect Category, now time.Time) {
 	if suspect != l.suspect {
 		l.suspect, l.since = suspect, now
 	}
@@ -103,8 +103,8 @@ func (l *lens) judge(suspect Kind, now time.Time) {
 	if suspect == "" {
 		wait = recover
 	}
-	if suspect != l.kind && now.Sub(l.since) >= wait {
-		l.kind, l.began = suspect, now
+	if suspect != l.category && now.Sub(l.since) >= wait {
+		l.category, l.began = suspect, now
 	}
 }
 

@@ -147,7 +147,7 @@ func (s *still) collect(found []Finding, after time.Duration, least int) []Findi
 			continue
 		}
 		if cells := s.component(i, old/2); len(cells) >= least && s.solid(cells) {
-			found = append(found, Finding{Kind: s.kind(cells), Width: s.width, Height: s.height, Cells: cells})
+			found = append(found, Finding{Category: s.category(cells), Width: s.width, Height: s.height, Cells: cells})
 		}
 	}
 	return found
@@ -193,9 +193,9 @@ func (s *still) around(i int, f func(j int)) {
 	}
 }
 
-// kind tells something left from something taken: a thing has an outline. If the outline of the cells is there now, the
+// category tells something left from something taken: a thing has an outline. If the outline of the cells is there now, the
 // thing is there; if it was there before, the thing is gone.
-func (s *still) kind(cells []int) Kind {
+func (s *still) category(cells []int) Category {
 	now, before := 0.0, 0.0
 	for _, i := range cells {
 		s.around(i, func(j int) {

@@ -6,21 +6,21 @@ import (
 	"github.com/oodcast/oodcast/ingest"
 )
 
-// Kind is what has happened to the picture.
-type Kind string
+// Category is what has happened to the picture.
+type Category string
 
-// The kinds.
+// The categories.
 const (
-	Covered   Kind = "covered"   // something in front of the lens hides the place
-	Moved     Kind = "moved"     // the camera looks elsewhere
-	Defocused Kind = "defocused" // the place is there, but blurred
-	Left      Kind = "left"      // something new has been still for Config.StillAfter
-	Taken     Kind = "taken"     // something has been gone for Config.StillAfter
+	Covered   Category = "covered"   // something in front of the lens hides the place
+	Moved     Category = "moved"     // the camera looks elsewhere
+	Defocused Category = "defocused" // the place is there, but blurred
+	Left      Category = "left"      // something new has been still for Config.StillAfter
+	Taken     Category = "taken"     // something has been gone for Config.StillAfter
 )
 
-// Finding is what is the matter now. Findings of the same kind at the same place in successive frames are the same thing.
+// Finding is what is the matter now. Findings of the same category at the same place in successive frames are the same thing.
 type Finding struct {
-	Kind          Kind
+	Category      Category
 	Width, Height int   // grid of Cells
 	Cells         []int // where, as indices on the grid, ascending; nil: the whole picture
 }
@@ -67,10 +67,10 @@ func (w *Watch) Update(f *ingest.Frame) []Finding {
 	w.last = f.Captured
 	w.now.sample(f)
 	w.found = w.found[:0]
-	kind := w.lens.update(w.now, f.Captured, dt)
+	category := w.lens.update(w.now, f.Captured, dt)
 	switch {
-	case kind != "":
-		w.found = append(w.found, Finding{Kind: kind, Width: width, Height: height})
+	case category != "":
+		w.found = append(w.found, Finding{Category: category, Width: width, Height: height})
 	case w.lens.fixed() && w.cfg.StillAfter > 0:
 		least := max(2, int(w.cfg.MinArea*float64(width*height)))
 		w.found = w.still.update(w.found, w.now, dt, w.cfg.StillAfter, least)

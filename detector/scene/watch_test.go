@@ -24,11 +24,12 @@ func demoClip(t testing.TB) string {
 	return path
 }
 
-// play passes the frames of a film to f at the speed of the film, and stops when f returns false.
-func play(t testing.TB, path string, f func(i int, frame *ingest.Frame) bool) {
+// play passes the frames of a film to f at the speed of the film, reduced to a width unless that is 0, and stops when f returns
+// false.
+func play(t testing.TB, path string, width int, f func(i int, frame *ingest.Frame) bool) {
 	t.Helper()
 	cfg := ingest.DefaultConfig()
-	cfg.URI = path
+	cfg.URI, cfg.Width, cfg.Height = path, width, 3*width/4
 	src, err := source.New(cfg, ingest.NewPool(2), source.Settings{MayWait: true})
 	if err != nil {
 		t.Fatal(err)
@@ -54,47 +55,47 @@ func play(t testing.TB, path string, f func(i int, frame *ingest.Frame) bool) {
 func TestMishaps(t *testing.T) {
 	const from, to = 150, 200
 	for name, c := range map[string]struct {
-		want   scene.Kind
+		want   scene.Category
 		happen func(*ingest.Frame) *ingest.Frame
 	}{
 		"shifted":         {scene.Moved, ingesttest.Mishap{X: 0.12, Y: 0.05}.Happen},
 		"turned":          {scene.Moved, ingesttest.Mishap{Angle: 12}.Happen},
-		"defocused":       {scene.Defocused, func(f *ingest.Frame) *ingest.Frame { return blur(f, 6, 1, 0) }},
-		"more blurred":    {scene.Defocused, func(f *ingest.Frame) *ingest.Frame { return blur(f, 12, 1, 0) }},
-		"hand":            {scene.Covered, func(f *ingest.Frame) *ingest.Frame { return blur(f, 150, 0.3, 20) }},
+		"defocused":       {scene.Defocused, func(f *ingest.Frame) *ingest.Frame { return blur(f, 3, 1, 0) }},
+		"more blurred":    {scene.Defocused, func(f *ingest.Frame) *ingest.Frame { return blur(f, 6, 1, 0) }},
+		"hand":            {scene.Covered, func(f *ingest.Frame) *ingest.Frame { return blur(f, 75, 0.3, 20) }},
 		"paint":           {scene.Covered, func(f *ingest.Frame) *ingest.Frame { return blur(f, 1, 0.02, 180) }},
 		"black":           {scene.Covered, func(f *ingest.Frame) *ingest.Frame { return blur(f, 0, 0, 0) }},
 		"brighter":        {"", ingesttest.Mishap{Gain: 1.4}.Happen},
 		"darker":          {"", ingesttest.Mishap{Gain: 0.5}.Happen},
 		"evening":         {"", ingesttest.Mishap{Warmth: 0.2, Contrast: 0.8}.Happen},
 		"nudged":          {"", ingesttest.Mishap{X: 0.004}.Happen},
-		"a third covered": {"", func(f *ingest.Frame) *ingest.Frame { return third(f, blur(f, 150, 0.3, 20)) }},
+		"a third covered": {"", func(f *ingest.Frame) *ingest.Frame { return third(f, blur(f, 75, 0.3, 20)) }},
 		"nothing at all":  {"", func(f *ingest.Frame) *ingest.Frame { return blur(f, 0, 1, 0) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := scene.New(scene.Config{})
 			var told []string
-			play(t, demoClip(t), func(i int, f *ingest.Frame) bool {
+			play(t, demoClip(t), 384, func(i int, f *ingest.Frame) bool {
 				if i >= from && i < to {
 					f = c.happen(f)
 				}
-				kind := scene.Kind("")
+				category := scene.Category("")
 				if found := w.Update(f); len(found) > 0 {
-					kind = found[0].Kind
+					category = found[0].Category
 				}
-				if n := len(told); kind != "" && n == 0 || n > 0 && told[n-1][:len(kind)] != string(kind) {
-					told = append(told, fmt.Sprintf("%s at %d", kind, i))
+				if n := len(told); category != "" && n == 0 || n > 0 && told[n-1][:len(category)] != string(category) {
+					told = append(told, fmt.Sprintf("%s at %d", category, i))
 				}
 				switch {
-				case i < from && kind != "":
-					t.Fatalf("frame %d: %s before anything happened", i, kind)
-				case i >= from && kind != "" && kind != c.want:
-					t.Fatalf("frame %d: %s, want %q", i, kind, c.want)
-				case i >= from+20 && i < to && kind != c.want:
-					t.Fatalf("frame %d, %d after the mishap: %q, want %q", i, i-from, kind, c.want)
-				case i >= to+30 && kind != "":
-					t.Fatalf("frame %d, %d after the end: %s", i, i-to, kind)
+				case i < from && category != "":
+					t.Fatalf("frame %d: %s before anything happened", i, category)
+				case i >= from && category != "" && category != c.want:
+					t.Fatalf("frame %d: %s, want %q", i, category, c.want)
+				case i >= from+20 && i < to && category != c.want:
+					t.Fatalf("frame %d, %d after the mishap: %q, want %q", i, i-from, category, c.want)
+				case i >= to+30 && category != "":
+					t.Fatalf("frame %d, %d after the end: %s", i, i-to, category)
 				}
 				return i < to+60
 			})
@@ -107,7 +108,7 @@ func TestMishaps(t *testing.T) {
 func TestNormalFootage(t *testing.T) {
 	films := []string{demoClip(t)}
 	if data := os.Getenv("OODCAST_DATA"); data != "" {
-		for _, pattern := range []string{"clips/*.mp4", "ucsd_ped2/t*/*.*", "avenue/*/*.*"} {
+		for _, pattern := range []string{"clips/*.mp4", "ucsd_ped2/t*/0[1-3].*", "avenue/test/*.*"} {
 			found, err := filepath.Glob(filepath.Join(data, pattern))
 			if err != nil {
 				t.Fatal(err)
@@ -124,12 +125,12 @@ func TestNormalFootage(t *testing.T) {
 		t.Run(filepath.Base(filepath.Dir(film))+"/"+filepath.Base(film), func(t *testing.T) {
 			w := scene.New(scene.Config{StillAfter: 30 * time.Second, MinArea: 0.0005})
 			told := ""
-			play(t, film, func(i int, f *ingest.Frame) bool {
+			play(t, film, 0, func(i int, f *ingest.Frame) bool {
 				now := ""
 				for _, found := range w.Update(f) {
-					now += fmt.Sprint(" ", found.Kind, place(found))
-					if found.Kind == scene.Covered || found.Kind == scene.Moved || found.Kind == scene.Defocused {
-						t.Errorf("frame %d: %s", i, found.Kind)
+					now += fmt.Sprint(" ", found.Category, place(found))
+					if found.Category == scene.Covered || found.Category == scene.Moved || found.Category == scene.Defocused {
+						t.Errorf("frame %d: %s", i, found.Category)
 					}
 				}
 				if now != told {
@@ -195,7 +196,7 @@ func place(f scene.Finding) (box [4]float64) {
 func TestLeftAndTaken(t *testing.T) {
 	const after = 10 * time.Second
 	for name, c := range map[string]struct {
-		want     scene.Kind
+		want     scene.Category
 		from, to int // frames with the object
 		begin    int // of the change
 		over     int // frames after the end of the object with findings
@@ -203,28 +204,28 @@ func TestLeftAndTaken(t *testing.T) {
 		"left":  {scene.Left, 200, 400, 200, 40},
 		"taken": {scene.Taken, 0, 250, 250, 300},
 	} {
-		for _, x := range []float64{0.2, 0.5, 0.7} {
+		for _, x := range []float64{0.2, 0.7} {
 			t.Run(fmt.Sprint(name, " at ", x), func(t *testing.T) {
 				t.Parallel()
 				spot := ingesttest.Waypoint{X: x, Y: 0.8, Height: 0.08}
-				paster, err := ingesttest.NewPaster(768, 576, []ingesttest.Placement{
+				paster, err := ingesttest.NewPaster(384, 288, []ingesttest.Placement{
 					{Object: ingesttest.ObjectNames()[0], From: c.from, To: c.to, Path: []ingesttest.Waypoint{spot}},
 				}, nil)
 				if err != nil {
 					t.Fatal(err)
 				}
 				w, first, others := scene.New(scene.Config{StillAfter: after, MinArea: 0.0005}), 0, map[string]bool{}
-				play(t, demoClip(t), func(i int, f *ingest.Frame) bool {
+				play(t, demoClip(t), 384, func(i int, f *ingest.Frame) bool {
 					paster.Paste(f.Pix, i)
 					for _, found := range w.Update(f) {
 						box := place(found)
-						right := found.Kind == c.want && i >= c.begin && i < c.to+c.over && box[0] > x-0.1 && box[2] < x+0.1 && box[1] > 0.7 && box[3] < 0.85
-						switch key := fmt.Sprint(found.Kind, box); {
+						right := found.Category == c.want && i >= c.begin && i < c.to+c.over && box[0] > x-0.1 && box[2] < x+0.1 && box[1] > 0.7 && box[3] < 0.85
+						switch key := fmt.Sprint(found.Category, box); {
 						case right && first == 0:
 							first = i
 						case !right && !others[key]:
 							others[key] = true
-							t.Errorf("frame %d: %s at %.2f", i, found.Kind, box)
+							t.Errorf("frame %d: %s at %.2f", i, found.Category, box)
 						}
 					}
 					return i < 450
@@ -234,5 +235,23 @@ func TestLeftAndTaken(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// BenchmarkUpdate is what a frame costs; frames within a tenth of a second cost nothing.
+func BenchmarkUpdate(b *testing.B) {
+	for _, size := range [][2]int{{768, 576}, {1920, 1080}, {3840, 2160}} {
+		b.Run(fmt.Sprintf("%dx%d", size[0], size[1]), func(b *testing.B) {
+			w, f := scene.New(scene.Config{StillAfter: 30 * time.Second, MinArea: 0.0005}), ingest.NewFrame(size[0], size[1])
+			for i := range f.Pix {
+				f.Pix[i] = byte(i * i >> 9)
+			}
+			f.Captured = time.Unix(1000, 0)
+			b.ReportAllocs()
+			for b.Loop() {
+				f.Captured = f.Captured.Add(100 * time.Millisecond)
+				w.Update(f)
+			}
+		})
 	}
 }

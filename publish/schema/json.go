@@ -46,10 +46,12 @@ type Event struct {
 	ID         string       `json:"id"`       // unique among the events of all runs
 	Revision   int          `json:"revision"` // from 1
 	Type       string       `json:"type"`     // start, update or end
+	Category   string       `json:"category"` // strange, crowd, left, taken, covered, moved or defocused
 	Site       string       `json:"site"`
 	Camera     string       `json:"camera"`
-	Start      time.Time    `json:"start"` // capture time of the first frame
-	Time       time.Time    `json:"time"`  // capture time of the newest frame
+	Zone       string       `json:"zone,omitempty"` // name of the zone that the event began in
+	Start      time.Time    `json:"start"`          // capture time of the first frame
+	Time       time.Time    `json:"time"`           // capture time of the newest frame
 	Box        Box          `json:"box"`
 	Polygon    [][2]float64 `json:"polygon,omitempty"` // outline: x, y in 0..1, clockwise, at most 32 corners
 	Peak       float32      `json:"peak"`

@@ -58,14 +58,25 @@ const voices = {
   contrast: ["stands out", "The network is less sure here than around it: small things show so."],
 };
 
+// categories say in words what an event is about, if it is not a strange region.
+const categories = {
+  crowd: ["much of the picture", "A strange region takes up a quarter of the picture or more."],
+  left: ["left here", "Something new has been still for a while."],
+  taken: ["taken away", "Something that was always here is gone."],
+  covered: ["lens covered", "Something in front of the lens hides the place."],
+  moved: ["camera moved", "The camera looks elsewhere than it used to."],
+  defocused: ["out of focus", "The place is blurred."],
+};
+
 function fill(li, e) {
   li.className = e.type === "end" ? "" : "open";
   li.title = e.id + (e.reason ? ": " + e.reason : "");
   li.time.textContent = new Date(e.start).toLocaleTimeString([], { hour12: false });
   const [word, meaning] = voices[e.voice] || ["", ""];
-  li.where.title = "place, share of the picture, duration" + (meaning ? ", why: " + meaning : "");
+  li.where.title = "place, share of the picture, duration" + (why || meaning ? ", why: " + (why || meaning) : "");
+  const [what, why] = categories[e.category] || ["", ""];
   const seen = e.seen_as ? `seen as ${e.seen_as}` : "";
-  li.where.textContent = [place(e.box), `${(100 * e.area).toFixed(1)}%`, `${(e.duration_ms / 1000).toFixed(1)} s`, word, seen].filter(Boolean).join(", ");
+  li.where.textContent = [place(e.box), `${(100 * e.area).toFixed(1)}%`, `${(e.duration_ms / 1000).toFixed(1)} s`, e.zone, what || word, seen].filter(Boolean).join(", ");
   li.peak.textContent = "peak " + e.peak.toFixed(1);
   if (e.snapshot && li.shown !== e.snapshot) picture(li, e, 0);
 }
