@@ -32,7 +32,7 @@ func gridOf(f *ingest.Frame) (width, height int) {
 
 // sample fills the picture from a frame. It reads only some of the pixels of a large one.
 func (p *picture) sample(f *ingest.Frame) {
-	step := max(1, int(math.Sqrt(float64(f.Width)*float64(f.Height)/maxSamples)))
+	step := max(1, int(math.Ceil(math.Sqrt(float64(f.Width)*float64(f.Height)/maxSamples))))
 	clear(p.colour)
 	clear(p.fine)
 	for cy := range p.height {

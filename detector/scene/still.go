@@ -77,11 +77,11 @@ func (s *still) update(found []Finding, p *picture, dt, after time.Duration, lea
 	return s.collect(found, after, least)
 }
 
-// compensate measures by how much all of the picture has become brighter: the median over the cells.
+// compensate measures by how much all of the picture has become brighter: the median over every seventh cell.
 func (s *still) compensate() {
 	for c := range s.shift {
 		s.buffer = s.buffer[:0]
-		for i := c; i < len(s.usual); i += 3 {
+		for i := c; i < len(s.usual); i += 3 * 7 {
 			s.buffer = append(s.buffer, s.lately[i]-s.usual[i])
 		}
 		s.shift[c] = median(s.buffer)

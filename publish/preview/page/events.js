@@ -73,10 +73,11 @@ function fill(li, e) {
   li.title = e.id + (e.reason ? ": " + e.reason : "");
   li.time.textContent = new Date(e.start).toLocaleTimeString([], { hour12: false });
   const [word, meaning] = voices[e.voice] || ["", ""];
-  li.where.title = "place, share of the picture, duration" + (why || meaning ? ", why: " + (why || meaning) : "");
-  const [what, why] = categories[e.category] || ["", ""];
-  const seen = e.seen_as ? `seen as ${e.seen_as}` : "";
-  li.where.textContent = [place(e.box), `${(100 * e.area).toFixed(1)}%`, `${(e.duration_ms / 1000).toFixed(1)} s`, e.zone, what || word, seen].filter(Boolean).join(", ");
+  const [what, why] = categories[e.category] || [word, meaning];
+  const seen = e.seen_as && `seen as ${e.seen_as}`;
+  li.where.title = "place, share of the picture, duration" + (why ? ", why: " + why : "");
+  li.where.textContent = [place(e.box), `${(100 * e.area).toFixed(1)}%`, `${(e.duration_ms / 1000).toFixed(1)} s`, e.zone, what, seen]
+    .filter(Boolean).join(", ");
   li.peak.textContent = "peak " + e.peak.toFixed(1);
   if (e.snapshot && li.shown !== e.snapshot) picture(li, e, 0);
 }
