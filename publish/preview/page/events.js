@@ -1,7 +1,7 @@
 // The list of events, newest first, with thumbnails where evidence is kept.
 
 import { $ } from "./dom.js";
-import { on } from "./state.js";
+import { app, on, tell } from "./state.js";
 
 const most = 50;
 const events = new Map(); // the newest message about each event, by id
@@ -47,6 +47,12 @@ function row(id) {
   li.shot = add("a", "shot");
   li.where = add("span", "where");
   li.peak = add("b", "");
+  const normal = add("button", "quiet");
+  normal.type = "button";
+  normal.textContent = "Normal?";
+  normal.title = "teach the camera that this is normal here";
+  normal.hidden = app.info?.role === "viewer";
+  normal.onclick = () => tell("teach", events.get(id));
   rows.set(id, li);
   return li;
 }
