@@ -36,7 +36,7 @@ const (
 	lessonReach = 1
 	// lessonLike is how far a feature may be from one that was shown, relative to the longer of both. docs/operation.md has
 	// the measurement behind it.
-	lessonLike = 0.75
+	lessonLike = 0.65
 )
 
 // ErrLesson reports that a lesson cannot be taken from a picture.

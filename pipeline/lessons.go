@@ -38,7 +38,7 @@ const (
 	// seenEvents is the number of events whose features are kept.
 	seenEvents = 200
 	// explained is the share of an event's features that a lesson must know for the event not to have been.
-	explained = 0.8
+	explained = 0.6
 )
 
 // Errors of Teach and Forget.

@@ -10,11 +10,6 @@ import (
 	"github.com/oodcast/oodcast/publish/schema"
 )
 
-// Lessons is the answer to a request for them.
-type Lessons struct {
-	Lessons []schema.Lesson `json:"lessons"`
-}
-
 // teacher returns the camera if it can be told what is normal; otherwise it refuses the request.
 func (p *Publisher) teacher(cam schema.Camera, r micro.Request) (schema.Teacher, bool) {
 	t, ok := cam.(schema.Teacher)
@@ -44,7 +39,7 @@ func (p *Publisher) teach(cam schema.Camera, r micro.Request) {
 
 func (p *Publisher) lessons(cam schema.Camera, r micro.Request) {
 	if t, ok := p.teacher(cam, r); ok {
-		p.answer(r, Lessons{t.Lessons()})
+		p.answer(r, schema.Lessons{Lessons: t.Lessons()})
 	}
 }
 
@@ -65,5 +60,5 @@ func (p *Publisher) forget(cam schema.Camera, r micro.Request) {
 		p.refuse(r, "404", err)
 		return
 	}
-	p.answer(r, Lessons{t.Lessons()})
+	p.answer(r, schema.Lessons{Lessons: t.Lessons()})
 }

@@ -41,7 +41,7 @@ func (s *Server) teach(w http.ResponseWriter, r *http.Request, st *stream) {
 
 func (s *Server) listLessons(w http.ResponseWriter, _ *http.Request, st *stream) {
 	if t, ok := teacher(w, st); ok {
-		answer(w, http.StatusOK, map[string]any{"lessons": t.Lessons()})
+		answer(w, http.StatusOK, schema.Lessons{Lessons: t.Lessons()})
 	}
 }
 
@@ -55,5 +55,5 @@ func (s *Server) forget(w http.ResponseWriter, r *http.Request, st *stream) {
 		fault(w, http.StatusNotFound, err)
 		return
 	}
-	answer(w, http.StatusOK, map[string]any{"lessons": t.Lessons()})
+	answer(w, http.StatusOK, schema.Lessons{Lessons: t.Lessons()})
 }

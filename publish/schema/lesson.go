@@ -46,6 +46,11 @@ type Lesson struct {
 	Stale bool `json:"stale,omitempty"`
 }
 
+// Lessons is the answer to a request for them.
+type Lessons struct {
+	Lessons []Lesson `json:"lessons"`
+}
+
 // Taught is the answer to a Teaching.
 type Taught struct {
 	Lesson *Lesson `json:"lesson,omitempty"` // nil after a dry run
