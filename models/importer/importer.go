@@ -33,6 +33,9 @@ type Options struct {
 	// Classes are the names of the classes in the order of the logits. Empty stands for the Cityscapes classes if the
 	// network has 19 classes, and for "class 0", "class 1", … otherwise. A network without class scores has none.
 	Classes []string
+	// About is further provenance under the keys of package models, such as what a model card says. What the import itself
+	// knows of the weights takes precedence.
+	About map[string]string
 	// Program is the program that makes the bundle, for the provenance, such as "oodcast 1.2".
 	Program string
 	// Runner runs the network.
@@ -81,8 +84,10 @@ func (o Options) write(n network) (*Result, error) {
 		return nil, fmt.Errorf("import %q: %w", n.source, err)
 	}
 	m.Provenance["program"] = o.Program
-	for key, text := range n.about {
-		m.Provenance[key] = text
+	for _, about := range []map[string]string{o.About, n.about} {
+		for key, text := range about {
+			m.Provenance[key] = text
+		}
 	}
 	golden, err := o.golden(n.model, m.Encoder.SizeMultiple())
 	if err != nil {
