@@ -105,6 +105,7 @@ func (h *hub) serve(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write(h.list())
 		return
 	}
+	path = strings.Replace(path, "/resolve/main/", "/resolve/"+commit+"/", 1)
 	name, ok := strings.CutPrefix(path, repository+"/resolve/"+commit+"/")
 	body, there := h.files[name]
 	switch {
@@ -137,6 +138,7 @@ func (h *hub) list() []byte {
 	type lfs struct {
 		SHA256 string `json:"sha256"`
 		Size   int    `json:"size"`
+		Text   int    `json:"pointerSize"`
 	}
 	type file struct {
 		Name string `json:"rfilename"`
@@ -148,7 +150,7 @@ func (h *hub) list() []byte {
 	for name, body := range h.files {
 		f := file{Name: name, Size: len(body), Blob: blob(body)}
 		if h.large[name] {
-			f.LFS, f.Blob = &lfs{sha(body), len(body)}, blob([]byte("pointer"))
+			f.LFS, f.Blob = &lfs{sha(body), len(body), 130}, blob([]byte("pointer"))
 		}
 		files = append(files, f)
 	}
