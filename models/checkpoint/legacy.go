@@ -26,8 +26,8 @@ type legacy struct {
 // readLegacy reads a whole file. Its size bounds the memory.
 func readLegacy(r io.ReaderAt, size int64) (Tensors, map[string]any, error) {
 	raw := make([]byte, size)
-	if _, err := r.ReadAt(raw, 0); err != nil && !errors.Is(err, io.EOF) {
-		return nil, nil, err
+	if n, err := r.ReadAt(raw, 0); n < len(raw) {
+		return nil, nil, fmt.Errorf("the file ended after %d of %d bytes while it was read: %w", n, len(raw), err)
 	}
 	l := &legacy{rest: raw, storages: map[string]storage{}, elements: map[string][]byte{}, budget: int(size) * 2}
 	v, err := l.object()

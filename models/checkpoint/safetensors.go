@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"slices"
 )
 
@@ -28,7 +27,7 @@ type entry struct {
 
 // ReadSafetensors reads a safetensors file and its free-text metadata.
 func ReadSafetensors(path string) (Tensors, map[string]string, error) {
-	raw, err := os.ReadFile(path)
+	raw, err := readRegular(path)
 	if err != nil {
 		return nil, nil, fmt.Errorf("open checkpoint %q: %w", path, reason(err))
 	}
@@ -90,10 +89,11 @@ func parseHeader(raw []byte) ([]entry, map[string]string, error) {
 			}
 			continue
 		}
-		e := entry{name: name}
-		if err := dec.Decode(&e); err != nil {
+		e, err := parseEntry(dec)
+		if err != nil {
 			return nil, nil, fmt.Errorf("tensor %q: %w", name, err)
 		}
+		e.name = name
 		entries = append(entries, e)
 	}
 	if _, err := dec.Token(); err != nil {
@@ -103,6 +103,31 @@ func parseHeader(raw []byte) ([]entry, map[string]string, error) {
 		return nil, nil, errors.New("bytes after the JSON object")
 	}
 	return entries, meta, nil
+}
+
+// parseEntry reads the description of a tensor, in which each key occurs once.
+func parseEntry(dec *json.Decoder) (e entry, err error) {
+	if tok, err := dec.Token(); err != nil || tok != json.Delim('{') {
+		return e, errors.Join(err, errors.New("not a JSON object"))
+	}
+	left := map[string]any{"dtype": &e.DType, "shape": &e.Shape, "data_offsets": &e.Offsets}
+	for dec.More() {
+		key, err := dec.Token()
+		if err != nil {
+			return e, err
+		}
+		name, _ := key.(string)
+		to := left[name]
+		if to == nil {
+			return e, fmt.Errorf("key %q is unknown or occurs twice", name)
+		}
+		delete(left, name)
+		if err := dec.Decode(to); err != nil {
+			return e, err
+		}
+	}
+	_, err = dec.Token()
+	return e, err
 }
 
 // loadEntries converts each tensor after checking that the entries tile data exactly.
@@ -208,13 +233,4 @@ func MarshalSafetensors(ts Tensors, meta map[string]string) ([]byte, error) {
 		}
 	}
 	return out, nil
-}
-
-// reason strips the operation and the path from a *PathError: the message already has them.
-func reason(err error) error {
-	var pe *os.PathError
-	if errors.As(err, &pe) {
-		return pe.Err
-	}
-	return err
 }

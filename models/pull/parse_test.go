@@ -11,14 +11,14 @@ import (
 func TestParse(t *testing.T) {
 	sum := strings.Repeat("ab", 32)
 	for in, want := range map[string]string{
-		"hf:nvidia/mit-b0":                     "hf:nvidia/mit-b0@main",
-		"hf:a/b@refs/pr/1:onnx/model.onnx":     "hf:a/b@refs/pr/1:onnx/model.onnx",
+		"hf:nvidia/mit-b0":                      "hf:nvidia/mit-b0@main",
+		"hf:a/b@refs/pr/1:onnx/model.onnx":      "hf:a/b@refs/pr/1:onnx/model.onnx",
 		"hf:a/b#sha256=" + strings.ToUpper(sum): "hf:a/b@main#sha256=" + sum,
-		"https://user:pw@h.example/a.pth":      "https://user:xxxxx@h.example/a.pth",
-		"http://localhost:80/x":                "http://localhost:80/x",
-		"http://h.example/x#sha256=" + sum:     "http://h.example/x#sha256=" + sum,
-		"file:///tmp/x":                        "file:/tmp/x",
-		"dinov2-s":                             "hf:facebook/dinov2-small@main",
+		"https://user:pw@h.example/a.pth":       "https://user:xxxxx@h.example/a.pth",
+		"http://localhost:80/x":                 "http://localhost:80/x",
+		"http://h.example/x#sha256=" + sum:      "http://h.example/x#sha256=" + sum,
+		"file:///tmp/x":                         "file:/tmp/x",
+		"dinov2-s":                              "hf:facebook/dinov2-small@main",
 	} {
 		if r, err := pull.Parse(in); err != nil || r.String() != want {
 			t.Errorf("Parse(%q) = %q, %v, want %q", in, r, err, want)
@@ -54,13 +54,13 @@ func TestCatalogue(t *testing.T) {
 
 func TestParseCard(t *testing.T) {
 	for in, want := range map[string]pull.Card{
-		card:                                   {Licence: "acme-1 (https://acme.example/licence)", Datasets: "cityscapes"},
-		"---\r\nlicense: mit\r\n---\r\n":       {Licence: "mit"},
-		"---\nlicense:\n- mit\n- bsd\n---\n":   {Licence: "mit, bsd"},
-		"---\nlicense: {a: 1}\n---\n":          {},
-		"---\nlicense: [[[\n---\n":             {},
-		"# no front matter\n---\nlicense: x\n": {},
-		"---\nlicense: mit\n":                  {},
+		card:                                    {Licence: "acme-1 (https://acme.example/licence)", Datasets: "cityscapes"},
+		"---\r\nlicense: mit\r\n---\r\n":        {Licence: "mit"},
+		"---\nlicense:\n- mit\n- bsd\n---\n":    {Licence: "mit, bsd"},
+		"---\nlicense: {a: 1}\n---\n":           {},
+		"---\nlicense: [[[\n---\n":              {},
+		"# no front matter\n---\nlicense: x\n":  {},
+		"---\nlicense: mit\n":                   {},
 		"---\nlicense: \"a\\nb\\e[31m|c\"\n---": {Licence: "a b [31m|c"},
 	} {
 		if got := pull.ParseCard([]byte(in)); got != want {
