@@ -10,6 +10,8 @@ import (
 	"io"
 	"math"
 	"slices"
+
+	"github.com/oodcast/oodcast/models/regular"
 )
 
 // maxHeader bounds the JSON header of a safetensors file, in bytes.
@@ -27,7 +29,7 @@ type entry struct {
 
 // ReadSafetensors reads a safetensors file and its free-text metadata.
 func ReadSafetensors(path string) (Tensors, map[string]string, error) {
-	raw, err := readRegular(path)
+	raw, err := regular.ReadFile(path, math.MaxInt64)
 	if err != nil {
 		return nil, nil, fmt.Errorf("open checkpoint %q: %w", path, reason(err))
 	}

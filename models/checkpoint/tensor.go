@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"os"
 	"slices"
 	"strings"
 )
@@ -123,4 +124,13 @@ func (ts Tensors) without(beginning string) Tensors {
 		return nil
 	}
 	return out
+}
+
+// reason strips the operation and the path from a *PathError: the message already has them.
+func reason(err error) error {
+	var pe *os.PathError
+	if errors.As(err, &pe) {
+		return pe.Err
+	}
+	return err
 }

@@ -5,6 +5,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+
+	"github.com/oodcast/oodcast/models/regular"
 )
 
 // maxPickle bounds the pickle of an archive, in bytes: it holds names and shapes only.
@@ -18,7 +20,7 @@ const maxPickle = 64 << 20
 // The map holds the plain values in addition to the tensors: the entries of the outermost dictionary that are numbers,
 // text, booleans, or lists and dictionaries of these ([]any and map[string]any).
 func OpenTorch(path string) (Tensors, map[string]any, error) {
-	f, size, err := openRegular(path)
+	f, size, err := regular.Open(path)
 	if err != nil {
 		return nil, nil, fmt.Errorf("open checkpoint %q: %w", path, reason(err))
 	}

@@ -5,11 +5,11 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"runtime/debug"
 
 	"github.com/oodcast/oodcast/models"
+	"github.com/oodcast/oodcast/models/regular"
 )
 
 // Runner runs encoder graphs. An import needs it once or twice.
@@ -138,7 +138,7 @@ func (n network) provenance() (map[string]any, error) {
 
 // fileSum returns the SHA-256 of a file.
 func fileSum(path string) (string, error) {
-	f, err := os.Open(path)
+	f, _, err := regular.Open(path)
 	if err != nil {
 		return "", err
 	}

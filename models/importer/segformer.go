@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/oodcast/oodcast/models"
 	"github.com/oodcast/oodcast/models/nets"
+	"github.com/oodcast/oodcast/models/regular"
 )
 
 // The files of a network on the Hugging Face hub.
@@ -115,17 +115,12 @@ func hubFile(path string) (string, error) {
 
 // readHub reads a JSON file of bounded size.
 func readHub(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
+	raw, err := regular.ReadFile(path, mostHubBytes)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("import: %w", err)
 	}
-	defer f.Close()
-	raw, err := io.ReadAll(io.LimitReader(f, mostHubBytes+1))
 	if err != nil {
-		return nil, fmt.Errorf("import: %w", err)
-	}
-	if len(raw) > mostHubBytes {
-		return nil, badInput(path, fmt.Errorf("more than %d bytes are no configuration", mostHubBytes))
+		return nil, badInput(path, err)
 	}
 	return raw, nil
 }

@@ -144,7 +144,7 @@ func TestSegFormerRefuses(t *testing.T) {
 		{"no weights", "neither model.safetensors nor pytorch_model.bin", true, remove("model.safetensors")},
 		{"another network", `got model_type "vit", want "segformer"`, true, write("config.json", `{"model_type": "vit"}`)},
 		{"no JSON", "config.json: invalid character", true, write("config.json", "PK")},
-		{"a large file", "no configuration", true, write("config.json", strings.Repeat(" ", 4<<20+1))},
+		{"a large file", "at most 4194304 are read", true, write("config.json", strings.Repeat(" ", 4<<20+1))},
 		{"statistics", "got image_mean [1], image_std [2]", true, write("preprocessor_config.json", `{"image_mean": [1], "image_std": [2]}`)},
 		{"deviation", "image_std [1 0 1]", true, write("preprocessor_config.json", `{"image_mean": [1, 1, 1], "image_std": [1, 0, 1]}`)},
 		{"huge mean", "image_mean [0 1e+308 0]", true, write("preprocessor_config.json", `{"image_mean": [0, 1e308, 0], "image_std": [1, 1, 1]}`)},

@@ -16,6 +16,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/oodcast/oodcast/models/regular"
 )
 
 // want is what is known of a file before it arrives.
@@ -61,21 +63,14 @@ func (s *summer) sums() sums {
 
 // sumFile returns the checksums and the size of a regular file.
 func sumFile(path string) (sums, int64, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe without a writer would never open
+	f, size, err := regular.Open(path)
 	if err != nil {
 		return sums{}, 0, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return sums{}, 0, err
-	}
-	if !info.Mode().IsRegular() {
-		return sums{}, 0, errors.New("it is not a regular file")
-	}
-	s := newSummer(info.Size())
+	s := newSummer(size)
 	n, err := io.Copy(s, f)
-	if err == nil && n != info.Size() {
+	if err == nil && n != size {
 		err = errors.New("the file changed while it was read")
 	}
 	return s.sums(), n, err
@@ -160,7 +155,7 @@ func record(path, sha string) error {
 
 // recorded returns what record has kept, or "".
 func recorded(path string) string {
-	raw, err := readSmall(path+".sha256", 128)
+	raw, err := regular.ReadFile(path+".sha256", 128)
 	sum := strings.TrimSpace(string(raw))
 	if err != nil || !sha256Pattern.MatchString(sum) {
 		return ""
@@ -175,23 +170,6 @@ func writeWhole(path string, raw []byte) error {
 		return fmt.Errorf("cache %q: %w", path, reason(err))
 	}
 	return os.Rename(tmp, path)
-}
-
-// readSmall reads a regular file of at most limit bytes.
-func readSmall(path string, limit int64) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return nil, errors.Join(err, fmt.Errorf("%q is not a regular file", path))
-	}
-	raw, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err == nil && int64(len(raw)) > limit {
-		err = fmt.Errorf("%q has more than %d bytes", path, limit)
-	}
-	return raw, err
 }
 
 // reason strips the operation and the path from a *PathError: the message already has them.

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/oodcast/oodcast/models/regular"
 )
 
 // Card is what the front matter of a model card says. Its texts are foreign: single printable lines of bounded length.
@@ -21,7 +23,7 @@ const mostCard = 1 << 20
 
 // readCard reads a model card. One that is not there, or whose front matter cannot be read, says nothing.
 func readCard(path string) (Card, error) {
-	raw, err := readSmall(path, mostCard)
+	raw, err := regular.ReadFile(path, mostCard)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Card{}, nil
 	}

@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/oodcast/oodcast/models/regular"
 )
 
 // spare is what a download leaves free on the disk, in bytes.
@@ -96,7 +98,7 @@ func (t *transfer) size() int64 {
 // remember finds the part that another process has left. Without a checksum or a strong entity tag, nothing says that its
 // rest would be of the same file.
 func (t *transfer) remember() {
-	raw, err := readSmall(t.part()+".json", 4096)
+	raw, err := regular.ReadFile(t.part()+".json", 4096)
 	var kept partial
 	same := err == nil && json.Unmarshal(raw, &kept) == nil &&
 		(kept.SHA256 == "" || t.want.sha256 == "" || kept.SHA256 == t.want.sha256)

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/oodcast/oodcast/models/regular"
 )
 
 const (
@@ -117,14 +119,14 @@ func (h *repo) list(ctx context.Context) error {
 	commit := h.ref.Revision
 	named := filepath.Join(h.dir, "ref-"+url.PathEscape(h.ref.Revision))
 	if h.p.cfg.Offline && !commitPattern.MatchString(commit) {
-		raw, err := readSmall(named, 64)
+		raw, err := regular.ReadFile(named, 64)
 		if err != nil {
 			return fmt.Errorf("revision %q: %w", h.ref.Revision, errOffline)
 		}
 		commit = strings.TrimSpace(string(raw))
 	}
 	if commitPattern.MatchString(commit) {
-		raw, err := readSmall(filepath.Join(h.dir, commit+".json"), mostListing)
+		raw, err := regular.ReadFile(filepath.Join(h.dir, commit+".json"), mostListing)
 		if err == nil && h.parse(raw) == nil && h.Commit == commit {
 			return nil
 		}
@@ -282,7 +284,7 @@ func escaped(name string) string {
 
 // readIndex returns the names of the shards that an index of weights lists.
 func readIndex(file string) ([]string, error) {
-	raw, err := readSmall(file, mostIndex)
+	raw, err := regular.ReadFile(file, mostIndex)
 	if err != nil {
 		return nil, err
 	}

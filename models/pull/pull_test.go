@@ -487,7 +487,7 @@ func TestPullFile(t *testing.T) {
 	}
 	for ref, want := range map[string]string{
 		path + "#sha256=" + strings.Repeat("1", 64): "wrong checksum", filepath.Join(dir, "pipe"): "not a regular file",
-		dir: "not a regular file", filepath.Join(dir, "none"): "no such file",
+		dir: "it is a folder", filepath.Join(dir, "none"): "no such file",
 	} {
 		if _, err := p.Pull(t.Context(), reference(t, "file:"+ref)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", ref, err, want)
