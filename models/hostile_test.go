@@ -22,7 +22,7 @@ func TestHostileManifests(t *testing.T) {
 	}
 	good := string(raw)
 	under := func(provenance string) string { return good + "provenance:\n" + provenance }
-	laughs := " a0: &a0 [x, x, x, x, x, x, x, x, x]\n"
+	laughs := " a0: &a0 [1, 2, 3, 4, 5, 6, 7, 8, 9]\n"
 	for i := range 20 {
 		laughs += fmt.Sprintf(" a%d: &a%d [%s*a%d]\n", i+1, i+1, strings.Repeat(fmt.Sprintf("*a%d, ", i), 8), i)
 	}
@@ -38,7 +38,7 @@ func TestHostileManifests(t *testing.T) {
 		"cycle":        {under(" a: &a [*a]\n"), "contains itself"},
 		"nested":       {under(" a: " + strings.Repeat("[", 100_000)), "depth"},
 		"indented":     {under(" a:\n  " + strings.Repeat("- ", 100_000)), "depth"},
-		"keys":         {under(keys.String()), ""},
+		"keys":         {under(keys.String()), "at most 1000 are read"},
 		"twice":        {under(" a: 1\n a: 2\n"), "already defined"},
 		"top twice":    {good + "name: other\n", "already"},
 		"large":        {good + strings.Repeat("#", maxManifest), "at most 262144 are read"},
@@ -57,8 +57,8 @@ func TestHostileManifests(t *testing.T) {
 		if tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
 			t.Errorf("%s: %v, want %q", name, err, tt.want)
 		}
-		if used > 200<<20 {
-			t.Errorf("%s: allocated %d MB", name, used>>20)
+		if used > 200<<20 || took > 10*time.Second {
+			t.Errorf("%s: allocated %d MB in %v", name, used>>20, took)
 		}
 		t.Logf("%-12s %6.1f MB in %v", name, float64(used)/1e6, took.Round(time.Millisecond))
 	}

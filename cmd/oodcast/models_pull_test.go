@@ -60,7 +60,10 @@ func TestModelsPullAndImport(t *testing.T) {
 		hub.Close()
 	}
 	for _, args := range [][]string{
-		{"hf:acme"}, {"hf:acme/net", "--sha256", "12"}, {"hf:acme/net", "--hub", "x"}, {"hf:acme/net", "--max-size", "0"},
+		{"hf:acme"},
+		{"hf:acme/net", "--sha256", "12"},
+		{"hf:acme/net", "--hub", "x"},
+		{"hf:acme/net", "--max-size", "0"},
 		{"hf:acme/net", "--token-file", "/none"},
 	} {
 		if code, _, stderr := oodcast(t, append([]string{"models", "pull"}, args...)...); code != exitUsage || strings.Count(stderr, "\n") != 1 {

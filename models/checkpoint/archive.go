@@ -126,10 +126,14 @@ func (a *archive) record(name string, limit int64) ([]byte, error) {
 	}
 	defer rc.Close()
 	raw := make([]byte, f.UncompressedSize64) // which is inside the file
-	if _, err = io.ReadFull(rc, raw); err == nil {
+	n, err := io.ReadFull(rc, raw)
+	if err == nil {
 		_, err = rc.Read(make([]byte, 1)) // compares the checksum
 	}
-	if err != io.EOF {
+	if n < len(raw) {
+		err = fmt.Errorf("%d of %d bytes: truncated", n, len(raw))
+	}
+	if !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("record %q: %w", name, cmp.Or(err, errors.New("longer than it states")))
 	}
 	return raw, nil

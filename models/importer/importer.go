@@ -7,8 +7,10 @@ import (
 	"io"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 
 	"github.com/oodcast/oodcast/models"
+	"github.com/oodcast/oodcast/models/checkpoint"
 	"github.com/oodcast/oodcast/models/regular"
 )
 
@@ -120,7 +122,11 @@ func (n network) provenance() (map[string]any, error) {
 	}
 	p := map[string]any{"weights": filepath.Base(n.source), "weights_sha256": sum}
 	sums := map[string]string{}
-	for _, name := range n.beside {
+	shards, err := checkpoint.Shards(n.source)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range slices.Concat(n.beside, shards) {
 		if sums[name], err = fileSum(filepath.Join(filepath.Dir(n.source), name)); err != nil {
 			return nil, err
 		}

@@ -42,7 +42,7 @@ func ParseCard(raw []byte) Card {
 		return Card{}
 	}
 	front, _, ok := bytes.Cut(rest, []byte("\n---"))
-	const mostFront = 64 << 10
+	const mostFront = 32 << 10                                                   // the YAML package compares each key with each other one
 	if !ok || len(front) > mostFront || bytes.Count(front, []byte("*")) > 1000 { // aliases
 		return Card{}
 	}

@@ -193,45 +193,53 @@ func (p *Puller) retry(ctx context.Context, what string, f func() (progress bool
 // errStalled means that a server sent nothing for too long.
 var errStalled = errors.New("the server sends nothing")
 
-// watched reads a body and cancels its request when nothing arrives for a while.
-type watched struct {
-	r     io.Reader
-	timer *time.Timer
-	stall time.Duration
+// answer is a response whose body may not stall. The caller closes it.
+type answer struct {
+	*http.Response
+	timer  *time.Timer
+	stall  time.Duration
+	cancel context.CancelCauseFunc
 }
 
-// Read implements io.Reader.
-func (w *watched) Read(b []byte) (int, error) {
-	n, err := w.r.Read(b)
-	w.timer.Reset(w.stall)
+// Read reads the body. The request is cancelled when nothing arrives for a while.
+func (a *answer) Read(b []byte) (int, error) {
+	n, err := a.Body.Read(b)
+	a.timer.Reset(a.stall)
 	return n, err
 }
 
-// open sends a request whose body may not stall. The caller calls done.
-func (p *Puller) open(ctx context.Context, u *url.URL, header http.Header) (resp *http.Response, body io.Reader, done func(), err error) {
+// Close closes the body.
+func (a *answer) Close() error {
+	a.timer.Stop()
+	a.cancel(nil)
+	return a.Body.Close()
+}
+
+// open sends a request.
+func (p *Puller) open(ctx context.Context, u *url.URL, header http.Header) (*answer, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	timer := time.AfterFunc(p.cfg.Stall, func() { cancel(errStalled) })
-	stop := func() { timer.Stop(); cancel(nil) }
-	resp, err = p.get(ctx, u, header)
+	resp, err := p.get(ctx, u, header)
 	if err != nil {
-		defer stop()
+		timer.Stop()
 		if errors.Is(context.Cause(ctx), errStalled) {
 			err = fmt.Errorf("%s: %w for %v", u.Host, errStalled, p.cfg.Stall)
 		}
-		return nil, nil, nil, err
+		cancel(nil)
+		return nil, err
 	}
-	return resp, &watched{resp.Body, timer, p.cfg.Stall}, func() { stop(); _ = resp.Body.Close() }, nil
+	return &answer{resp, timer, p.cfg.Stall, cancel}, nil
 }
 
 // getSmall returns the body of an address, of at most limit bytes.
 func (p *Puller) getSmall(ctx context.Context, u *url.URL, limit int64) (raw []byte, err error) {
 	err = p.retry(ctx, u.Host, func() (bool, error) {
-		resp, body, done, err := p.open(ctx, u, http.Header{})
+		resp, err := p.open(ctx, u, http.Header{})
 		if err != nil {
 			return false, err
 		}
-		defer done()
-		if raw, err = io.ReadAll(io.LimitReader(body, limit+1)); err != nil {
+		defer resp.Close()
+		if raw, err = io.ReadAll(io.LimitReader(resp, limit+1)); err != nil {
 			return false, fmt.Errorf("%s: %w", u.Host, err)
 		}
 		if int64(len(raw)) > limit || resp.StatusCode != http.StatusOK {

@@ -137,18 +137,18 @@ func (t *transfer) attempt(ctx context.Context) (progress bool, err error) {
 			header.Set("If-Range", t.have.ETag)
 		}
 	}
-	resp, body, done, err := t.p.open(ctx, t.url, header)
+	resp, err := t.p.open(ctx, t.url, header)
 	if err != nil {
 		return false, err
 	}
-	defer done()
-	if err := t.linked(resp); err != nil {
+	defer resp.Close()
+	if err := t.linked(resp.Response); err != nil {
 		return false, permanent{err}
 	}
-	if at, err = t.begin(resp, at); err != nil {
+	if at, err = t.begin(resp.Response, at); err != nil {
 		return false, err
 	}
-	n, err := t.copy(body, at)
+	n, err := t.copy(resp, at)
 	if err != nil && !errors.As(err, new(permanent)) && errors.Is(err, context.Canceled) && ctx.Err() == nil {
 		err = fmt.Errorf("%w for %v", errStalled, t.p.cfg.Stall)
 	}
@@ -234,7 +234,7 @@ func (t *transfer) room(size, at int64) error {
 	if err := syscall.Statfs(filepath.Dir(t.to), &fs); err != nil {
 		return fmt.Errorf("cache: %w", err)
 	}
-	if free := int64(min(fs.Bavail, 1<<40)) * int64(fs.Bsize); size-at > free-spare {
+	if free := int64(min(fs.Bavail, 1<<40)) * fs.Bsize; size-at > free-spare {
 		return fmt.Errorf("%s needs %d MB, the disk of %q has %d MB: free some, or choose another folder with --cache", t.want.name,
 			(size-at+spare)/1e6, t.p.cfg.Cache, free/1e6)
 	}

@@ -12,13 +12,12 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/oodcast/oodcast/models/checkpoint"
 	"github.com/oodcast/oodcast/models/regular"
 )
 
 const (
 	mostListing = 16 << 20 // bytes of a listing
-	mostIndex   = 4 << 20  // bytes of an index of shards
-	mostShards  = 1000
 	cardFile    = "README.md"
 )
 
@@ -88,9 +87,9 @@ func (p *Puller) hub(ctx context.Context, r Reference) (*Pulled, error) {
 		}
 	}
 	if strings.HasSuffix(main, indexSuffix) {
-		shards, err := readIndex(out.Path)
+		shards, err := checkpoint.Shards(out.Path)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", main, err)
+			return nil, err
 		}
 		for _, name := range shards {
 			if err := h.bring(ctx, out, path.Join(path.Dir(main), name)); err != nil {
@@ -280,38 +279,4 @@ func escaped(name string) string {
 		parts[i] = url.PathEscape(parts[i])
 	}
 	return strings.Join(parts, "/")
-}
-
-// readIndex returns the names of the shards that an index of weights lists.
-func readIndex(file string) ([]string, error) {
-	raw, err := regular.ReadFile(file, mostIndex)
-	if err != nil {
-		return nil, err
-	}
-	return parseIndex(raw)
-}
-
-func parseIndex(raw []byte) ([]string, error) {
-	var index struct {
-		Map map[string]string `json:"weight_map"`
-	}
-	if err := json.Unmarshal(raw, &index); err != nil {
-		return nil, fmt.Errorf("no index of weights: %w", err)
-	}
-	var names []string
-	seen := map[string]bool{}
-	for _, name := range index.Map {
-		if !validFile(name) || strings.Contains(name, "/") {
-			return nil, fmt.Errorf("the index names a file %q outside its folder", oneLine(name, 80))
-		}
-		if !seen[name] {
-			seen[name] = true
-			names = append(names, name)
-		}
-	}
-	if len(names) == 0 || len(names) > mostShards {
-		return nil, fmt.Errorf("the index names %d files, want 1 to %d", len(names), mostShards)
-	}
-	slices.Sort(names)
-	return names, nil
 }

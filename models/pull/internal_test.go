@@ -6,6 +6,8 @@ import (
 	"path"
 	"strings"
 	"testing"
+
+	"github.com/oodcast/oodcast/models/checkpoint"
 )
 
 // TrustForTest lets clients trust a test server's certificate until the returned function is called.
@@ -24,7 +26,7 @@ func FuzzListing(f *testing.F) {
 	f.Add([]byte(`{"sha":"0123456789abcdef0123456789abcdef01234567","siblings":[{"rfilename":"model.onnx","size":3,"lfs":{"sha256":"x","size":3}},{"rfilename":"model.onnx_data"}]}`),
 		[]byte(`{"weight_map":{"a":"b.safetensors"}}`))
 	f.Fuzz(func(t *testing.T, list, index []byte) {
-		if names, err := parseIndex(index); err == nil {
+		if _, names, err := checkpoint.ParseIndex(index); err == nil {
 			for _, n := range names {
 				if strings.Contains(n, "/") || n == ".." || n == "" {
 					t.Errorf("index names %q", n)

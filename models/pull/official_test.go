@@ -1,6 +1,7 @@
 package pull_test
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"strings"
@@ -27,7 +28,9 @@ for name in ["model.safetensors", "README.md"]:
 	cmd.Env = append(os.Environ(), "HF_ENDPOINT="+h.URL, "HF_HOME="+t.TempDir(), "HF_TOKEN=hf_secret", "HF_HUB_OFFLINE=0", "HF_HUB_DISABLE_XET=1")
 	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("%v: %s", err, err.(*exec.ExitError).Stderr)
+		var exit *exec.ExitError
+		_ = errors.As(err, &exit)
+		t.Fatalf("%v: %+v", err, exit)
 	}
 	body := h.files["model.safetensors"]
 	want := strings.Join([]string{commit + " model.safetensors " + sha(body) + " 4096", sha(body), sha(h.files["README.md"])}, "\n") + "\n"

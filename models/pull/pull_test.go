@@ -238,8 +238,8 @@ func TestPullFaults(t *testing.T) {
 
 // What a listing may say that is refused.
 func TestPullRefusesListings(t *testing.T) {
-	replace := func(old, new string) func([]byte) []byte {
-		return func(raw []byte) []byte { return bytes.ReplaceAll(raw, []byte(old), []byte(new)) }
+	replace := func(from, to string) func([]byte) []byte {
+		return func(raw []byte) []byte { return bytes.ReplaceAll(raw, []byte(from), []byte(to)) }
 	}
 	tests := []struct {
 		name, ref, want string

@@ -159,7 +159,7 @@ func local(host string) bool {
 
 // String returns the reference as Parse reads it, without a password.
 func (r Reference) String() string {
-	s := ""
+	var s string
 	switch {
 	case r.Repo != "":
 		s = "hf:" + r.Repo + "@" + r.Revision
