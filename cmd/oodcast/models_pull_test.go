@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/alecthomas/kong"
+	"github.com/creack/pty"
 
 	"github.com/oodcast/oodcast/models/pull"
 )
@@ -96,5 +98,22 @@ func TestModelsListAvailable(t *testing.T) {
 		if _, err := parser.Parse(strings.Fields(args)); err != nil {
 			t.Errorf("%q: %v", command, err)
 		}
+	}
+}
+
+// On a terminal, a line shows how far a download is, and is gone afterwards.
+func TestModelsPullOnATerminal(t *testing.T) {
+	hub := smallHub(t, filepath.Join("..", "..", "models", "importer", "testdata", "segformer"), "---\nlicense: mit\n---\n")
+	cmd := command(t, "models", "pull", "hf:acme/net", "--hub", hub.URL, "--cache", t.TempDir())
+	cmd.Env = append(cmd.Env, "TERM=xterm-256color", "HF_TOKEN=", "HF_HOME="+t.TempDir())
+	tty, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 30, Cols: 140})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tty.Close()
+	screen, _ := io.ReadAll(tty) // ends with an error when the program ends
+	if err := cmd.Wait(); err != nil || !strings.Contains(string(screen), "\rmodel.safetensors ") || !strings.Contains(string(screen), "%") ||
+		!strings.Contains(string(screen), "licence mit") {
+		t.Errorf("%v, %q", err, screen)
 	}
 }

@@ -219,7 +219,7 @@ func (a *answer) Close() error {
 func (p *Puller) open(ctx context.Context, u *url.URL, header http.Header) (*answer, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	timer := time.AfterFunc(p.cfg.Stall, func() { cancel(errStalled) })
-	resp, err := p.get(ctx, u, header)
+	resp, err := p.get(ctx, u, header) //nolint:bodyclose // answer.Close closes it
 	if err != nil {
 		timer.Stop()
 		if errors.Is(context.Cause(ctx), errStalled) {

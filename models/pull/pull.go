@@ -107,7 +107,7 @@ func (p *Puller) Pull(ctx context.Context, r Reference) (*Pulled, error) {
 		out, err = p.file(r)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("pull %q: %w", r.String(), err)
+		return nil, fmt.Errorf("pull %q: %w", r.label(), err)
 	}
 	return out, nil
 }

@@ -177,6 +177,14 @@ func (r Reference) String() string {
 	return s
 }
 
+// label returns the reference for messages, without what only the user should know.
+func (r Reference) label() string {
+	if r.URL != nil {
+		return public(r.URL)
+	}
+	return r.String()
+}
+
 // public returns an address without what only the user should know: his password, and a query, which may hold a signature.
 func public(u *url.URL) string {
 	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
