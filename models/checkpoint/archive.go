@@ -59,7 +59,7 @@ func openArchive(r io.ReaderAt, size int64) (*archive, error) {
 		return nil, errors.New("TorchScript archive: save the state_dict instead")
 	}
 	// Views may share a storage, so the tensors together can be larger than the file. No real file needs twice its size.
-	a.budget = int(size) * 2
+	a.budget = int(min(size*2, maxElements))
 	return a, nil
 }
 

@@ -289,3 +289,26 @@ func TestNotRegular(t *testing.T) {
 		}
 	}
 }
+
+// A file with holes takes no room on the disk, whatever its size: what it would take in memory is refused.
+func TestSparse(t *testing.T) {
+	const size = 1 << 40
+	header := fmt.Sprintf(`{"a":{"dtype":"U8","shape":[%d],"data_offsets":[0,%d]}}`, size, size)
+	for name, head := range map[string]string{"a.safetensors": string(file(header, 0)), "a.pt": legacyMagic, "b.pt": ""} {
+		path := filepath.Join(t.TempDir(), name)
+		if err := errors.Join(os.WriteFile(path, []byte(head), 0o600), os.Truncate(path, int64(len(head))+size)); err != nil {
+			t.Fatal(err)
+		}
+		var err error
+		used := allocated(func() {
+			if strings.HasSuffix(name, ".pt") {
+				_, _, err = OpenTorch(path)
+			} else {
+				_, _, err = ReadSafetensors(path)
+			}
+		})
+		if !errors.Is(err, ErrFormat) || used > 10<<20 {
+			t.Errorf("%s: %v, allocated %d MB", name, err, used>>20)
+		}
+	}
+}

@@ -59,6 +59,10 @@ func (ts Tensors) Get(name string, shape ...int) (*Tensor, error) {
 	return t, nil
 }
 
+// maxElements bounds the elements of all tensors of a file together, 4 GiB in memory: an ONNX file ends at half of that. A file
+// with holes, which takes no room on the disk, may have any size.
+const maxElements = 1 << 30
+
 // maxRank bounds the dimensions of a tensor; no network here needs more than five.
 const maxRank = 16
 

@@ -70,7 +70,7 @@ func (a *archive) tensors() (Tensors, map[string]any, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return collectTensors(v, func(key string) ([]byte, error) { return a.record("data/"+key, 1<<40) }, &a.budget)
+	return collectTensors(v, func(key string) ([]byte, error) { return a.record("data/"+key, 4*maxElements) }, &a.budget)
 }
 
 // collectTensors returns the tensors and the plain values of an unpickled object. record returns the bytes of a storage;

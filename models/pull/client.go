@@ -171,7 +171,7 @@ func (p *Puller) retry(ctx context.Context, what string, f func() (progress bool
 			failed = 0
 		}
 		if failed++; failed > p.cfg.Retries {
-			return fmt.Errorf("%s: after %d retries: %w; what has arrived is kept, and the same command resumes", what, p.cfg.Retries, err)
+			return fmt.Errorf("%s: after %d retries: %w; the same command goes on where it stopped", what, p.cfg.Retries, err)
 		}
 		pause := min(p.cfg.Pause<<min(failed-1, 10), mostPause)
 		pause = pause/2 + rand.N(pause/2+1) // so that many clients do not come back at once

@@ -136,6 +136,9 @@ func (h *repo) list(ctx context.Context) error {
 	u := h.p.endpoint.JoinPath("api/models", h.ref.Repo, "revision", url.PathEscape(h.ref.Revision))
 	u.RawQuery = "blobs=true"
 	raw, err := h.p.getSmall(ctx, u, mostListing)
+	if _, there := os.Stat(named); err != nil && there == nil {
+		return fmt.Errorf("%w; --offline takes what the cache has", err)
+	}
 	if err != nil {
 		return err
 	}

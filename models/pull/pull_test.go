@@ -61,6 +61,9 @@ func TestPullHub(t *testing.T) {
 	}
 	h.Close()
 	h.cdn.Close()
+	if _, err := h.puller(t, cache, nil).Pull(t.Context(), reference(t, "hf:"+repository)); err == nil || !strings.Contains(err.Error(), "--offline takes") {
+		t.Errorf("no hub: %v", err)
+	}
 	offline := func(c *pull.Config) { c.Offline = true }
 	for _, s := range []string{"hf:" + repository, p.Pin, "hf:" + repository + "@main:config.json"} {
 		if _, err := h.puller(t, cache, offline).Pull(t.Context(), reference(t, s)); err != nil {
