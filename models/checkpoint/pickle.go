@@ -179,8 +179,7 @@ func beginning(s string) string {
 }
 
 const (
-	// maxInstructions bounds the objects that a pickle makes: a byte of it can cost 150 bytes of memory. The largest published
-	// checkpoints, with the state of their optimiser, need a tenth.
+	// maxInstructions bounds the objects that a pickle makes: a byte of it can cost 350 bytes of memory. A tensor takes about fifty.
 	maxInstructions = 2 << 20
 	// maxMarks bounds the lists that are begun at the same time. Python's own pickles nest less deep.
 	maxMarks = 1 << 10

@@ -70,15 +70,25 @@ func words(v any) string {
 	const most, each = 20, 160
 	switch v := v.(type) {
 	case string:
-		return oneLine(v, each)
+		return plain(v, each)
 	case []any:
 		var texts []string
 		for _, e := range v[:min(len(v), most)] {
 			if s, ok := e.(string); ok {
-				texts = append(texts, oneLine(s, each))
+				texts = append(texts, plain(s, each))
 			}
 		}
 		return oneLine(strings.Join(texts, ", "), each)
 	}
 	return ""
+}
+
+// plain is oneLine without the characters that mean something in Markdown, where these texts go.
+func plain(s string, n int) string {
+	return oneLine(strings.Map(func(c rune) rune {
+		if strings.ContainsRune("|<>`", c) {
+			return ' '
+		}
+		return c
+	}, s), n)
 }

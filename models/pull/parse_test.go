@@ -61,7 +61,7 @@ func TestParseCard(t *testing.T) {
 		"---\nlicense: [[[\n---\n":              {},
 		"# no front matter\n---\nlicense: x\n":  {},
 		"---\nlicense: mit\n":                   {},
-		"---\nlicense: \"a\\nb\\e[31m|c\"\n---": {Licence: "a b [31m|c"},
+		"---\nlicense: \"a\\nb\\e[31m|c\"\n---": {Licence: "a b [31m c"},
 	} {
 		if got := pull.ParseCard([]byte(in)); got != want {
 			t.Errorf("ParseCard(%q) = %+v, want %+v", in, got, want)
