@@ -9,8 +9,9 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"slices"
+
+	"github.com/oodcast/oodcast/models/regular"
 )
 
 // maxHeader bounds the JSON header of a safetensors file, in bytes.
@@ -28,11 +29,12 @@ type entry struct {
 
 // ReadSafetensors reads a safetensors file and its free-text metadata.
 func ReadSafetensors(path string) (Tensors, map[string]string, error) {
-	raw, err := os.ReadFile(path)
+	f, size, err := regular.Open(path)
 	if err != nil {
 		return nil, nil, fmt.Errorf("open checkpoint %q: %w", path, reason(err))
 	}
-	ts, meta, err := ParseSafetensors(raw)
+	defer f.Close()
+	ts, meta, err := readSafetensors(f, size)
 	if err != nil {
 		return nil, nil, fmt.Errorf("open checkpoint %q: %w", path, err)
 	}
@@ -42,19 +44,33 @@ func ReadSafetensors(path string) (Tensors, map[string]string, error) {
 // ParseSafetensors reads the bytes of a safetensors file: the header's length in 8 bytes, a JSON header, the data. As
 // the format demands, the tensors must cover the data without holes or overlaps. The result does not refer to raw.
 func ParseSafetensors(raw []byte) (Tensors, map[string]string, error) {
-	if len(raw) < 8 {
-		return nil, nil, fmt.Errorf("%w: %d bytes are not a safetensors file", ErrFormat, len(raw))
+	return readSafetensors(bytes.NewReader(raw), int64(len(raw)))
+}
+
+// readSafetensors reads one tensor after the other: besides the result, its memory is that of the largest one.
+func readSafetensors(r io.ReaderAt, size int64) (Tensors, map[string]string, error) {
+	if size < 8 {
+		return nil, nil, fmt.Errorf("%w: %d bytes are not a safetensors file", ErrFormat, size)
 	}
-	n := binary.LittleEndian.Uint64(raw)
-	if n > maxHeader || n > uint64(len(raw)-8) {
+	length, err := readAt(r, 0, 8)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", ErrFormat, err)
+	}
+	n := binary.LittleEndian.Uint64(length)
+	if n > maxHeader || int64(n) > size-8 {
 		return nil, nil, fmt.Errorf("%w: safetensors header of %d bytes in a file of %d (truncated, or not safetensors)",
-			ErrFormat, n, len(raw))
+			ErrFormat, n, size)
 	}
-	entries, meta, err := parseHeader(raw[8 : 8+n])
+	header, err := readAt(r, 8, int(n))
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", ErrFormat, err)
+	}
+	entries, meta, err := parseHeader(header)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: safetensors header: %w", ErrFormat, err)
 	}
-	ts, err := loadEntries(entries, raw[8+n:])
+	data := io.NewSectionReader(r, 8+int64(n), size-8-int64(n))
+	ts, err := loadEntries(entries, data)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrFormat, err)
 	}
@@ -90,10 +106,11 @@ func parseHeader(raw []byte) ([]entry, map[string]string, error) {
 			}
 			continue
 		}
-		e := entry{name: name}
-		if err := dec.Decode(&e); err != nil {
+		e, err := parseEntry(dec)
+		if err != nil {
 			return nil, nil, fmt.Errorf("tensor %q: %w", name, err)
 		}
+		e.name = name
 		entries = append(entries, e)
 	}
 	if _, err := dec.Token(); err != nil {
@@ -105,19 +122,54 @@ func parseHeader(raw []byte) ([]entry, map[string]string, error) {
 	return entries, meta, nil
 }
 
+// parseEntry reads the description of a tensor, in which each key occurs once.
+func parseEntry(dec *json.Decoder) (e entry, err error) {
+	if tok, err := dec.Token(); err != nil || tok != json.Delim('{') {
+		return e, errors.Join(err, errors.New("not a JSON object"))
+	}
+	left := map[string]any{"dtype": &e.DType, "shape": &e.Shape, "data_offsets": &e.Offsets}
+	for dec.More() {
+		key, err := dec.Token()
+		if err != nil {
+			return e, err
+		}
+		name, _ := key.(string)
+		to := left[name]
+		if to == nil {
+			return e, fmt.Errorf("key %q is unknown or occurs twice", name)
+		}
+		delete(left, name)
+		if err := dec.Decode(to); err != nil {
+			return e, err
+		}
+	}
+	_, err = dec.Token()
+	return e, err
+}
+
+// readAt reads n bytes.
+func readAt(r io.ReaderAt, at int64, n int) ([]byte, error) {
+	raw := make([]byte, n)
+	if got, err := r.ReadAt(raw, at); got < n {
+		return nil, fmt.Errorf("the file ended %d bytes too early while it was read: %w", n-got, err)
+	}
+	return raw, nil
+}
+
 // loadEntries converts each tensor after checking that the entries tile data exactly.
-func loadEntries(entries []entry, data []byte) (Tensors, error) {
+func loadEntries(entries []entry, data *io.SectionReader) (Tensors, error) {
+	have := int(data.Size())
 	for _, e := range entries {
-		if len(e.Offsets) != 2 || e.Offsets[0] < 0 || e.Offsets[1] < e.Offsets[0] || e.Offsets[1] > len(data) {
+		if len(e.Offsets) != 2 || e.Offsets[0] < 0 || e.Offsets[1] < e.Offsets[0] || e.Offsets[1] > have {
 			return nil, fmt.Errorf("tensor %q: offsets %v outside the %d bytes of data (truncated?)",
-				e.name, e.Offsets, len(data))
+				e.name, e.Offsets, have)
 		}
 	}
 	slices.SortStableFunc(entries, func(a, b entry) int {
 		return cmp.Or(cmp.Compare(a.Offsets[0], b.Offsets[0]), cmp.Compare(a.Offsets[1], b.Offsets[1]))
 	})
 	ts := make(Tensors, len(entries))
-	at := 0
+	at, left := 0, maxElements
 	for _, e := range entries {
 		if e.Offsets[0] != at {
 			return nil, fmt.Errorf("tensor %q starts at byte %d, want %d: overlap or hole", e.name, e.Offsets[0], at)
@@ -128,18 +180,23 @@ func loadEntries(entries []entry, data []byte) (Tensors, error) {
 			return nil, fmt.Errorf("tensor %q: %w", e.name, err)
 		}
 		size := e.Offsets[1] - e.Offsets[0]
-		n, err := numel(e.Shape, size/el.size)
+		n, err := numel(e.Shape, min(size/el.size, left))
 		if err != nil {
 			return nil, fmt.Errorf("tensor %q: %w", e.name, err)
 		}
+		left -= n
 		if n*el.size != size {
 			return nil, fmt.Errorf("tensor %q: shape %v of %s is %d bytes, the offsets say %d",
 				e.name, e.Shape, e.DType, n*el.size, size)
 		}
-		ts[e.name] = &Tensor{Name: e.name, Shape: slices.Clone(e.Shape), Data: el.floats(data[e.Offsets[0]:], n)}
+		raw, err := readAt(data, int64(e.Offsets[0]), size)
+		if err != nil {
+			return nil, fmt.Errorf("tensor %q: %w", e.name, err)
+		}
+		ts[e.name] = &Tensor{Name: e.name, Shape: slices.Clone(e.Shape), Data: el.floats(raw, n)}
 	}
-	if at != len(data) {
-		return nil, fmt.Errorf("%d bytes after the last tensor", len(data)-at)
+	if at != have {
+		return nil, fmt.Errorf("%d bytes after the last tensor", have-at)
 	}
 	return ts, nil
 }
@@ -208,13 +265,4 @@ func MarshalSafetensors(ts Tensors, meta map[string]string) ([]byte, error) {
 		}
 	}
 	return out, nil
-}
-
-// reason strips the operation and the path from a *PathError: the message already has them.
-func reason(err error) error {
-	var pe *os.PathError
-	if errors.As(err, &pe) {
-		return pe.Err
-	}
-	return err
 }

@@ -5,11 +5,13 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 
 	"github.com/oodcast/oodcast/models"
+	"github.com/oodcast/oodcast/models/checkpoint"
+	"github.com/oodcast/oodcast/models/regular"
 )
 
 // Runner runs encoder graphs. An import needs it once or twice.
@@ -33,6 +35,9 @@ type Options struct {
 	// Classes are the names of the classes in the order of the logits. Empty stands for
 	// [models.ClassNames]. A network without class scores has none.
 	Classes []string
+	// About is further provenance under the keys of package models, such as what a model card says. What the import itself
+	// knows of the weights takes precedence.
+	About map[string]string
 	// Program is the program that makes the bundle, for the provenance, such as "oodcast 1.2".
 	Program string
 	// Runner runs the network.
@@ -81,8 +86,10 @@ func (o Options) write(n network) (*Result, error) {
 		return nil, fmt.Errorf("import %q: %w", n.source, err)
 	}
 	m.Provenance["program"] = o.Program
-	for key, text := range n.about {
-		m.Provenance[key] = text
+	for _, about := range []map[string]string{o.About, n.about} {
+		for key, text := range about {
+			m.Provenance[key] = text
+		}
 	}
 	golden, err := o.golden(n.model, m.Encoder.SizeMultiple())
 	if err != nil {
@@ -115,7 +122,11 @@ func (n network) provenance() (map[string]any, error) {
 	}
 	p := map[string]any{"weights": filepath.Base(n.source), "weights_sha256": sum}
 	sums := map[string]string{}
-	for _, name := range n.beside {
+	shards, err := checkpoint.Shards(n.source)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range slices.Concat(n.beside, shards) {
 		if sums[name], err = fileSum(filepath.Join(filepath.Dir(n.source), name)); err != nil {
 			return nil, err
 		}
@@ -133,7 +144,7 @@ func (n network) provenance() (map[string]any, error) {
 
 // fileSum returns the SHA-256 of a file.
 func fileSum(path string) (string, error) {
-	f, err := os.Open(path)
+	f, _, err := regular.Open(path)
 	if err != nil {
 		return "", err
 	}

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/oodcast/oodcast/models"
 	"github.com/oodcast/oodcast/models/nets"
+	"github.com/oodcast/oodcast/models/regular"
 )
 
 // The files of a network on the Hugging Face hub.
@@ -20,13 +20,14 @@ const (
 	hubPictures  = "preprocessor_config.json"
 	hubWeights   = "model.safetensors"
 	hubOld       = "pytorch_model.bin"
-	mostHubBytes = 4 << 20 // of a JSON file; the largest with 150 classes have 10 kB
+	hubIndex     = ".index.json" // of shards
+	mostHubBytes = 4 << 20       // of a JSON file; the largest with 150 classes have 10 kB
 )
 
 // SegFormerSource names the files that a SegFormer encoder is made of.
 type SegFormerSource struct {
-	// Path is a folder with model.safetensors (or pytorch_model.bin) and config.json as on the Hugging Face hub, or the file
-	// with the weights in it. A preprocessor_config.json in the same folder states the mean and the deviation of pixels.
+	// Path is a folder with model.safetensors (or pytorch_model.bin, or the index of shards of either) and config.json as on the
+	// Hugging Face hub, or the file with the weights in it. A preprocessor_config.json in the same folder states the mean and the deviation of pixels.
 	Path string
 	// Features lists the tensors that become the features, see [nets.SegFormerConfig]; "" stands for the default.
 	Features string
@@ -105,7 +106,7 @@ func hubFile(path string) (string, error) {
 	if !info.IsDir() {
 		return path, nil
 	}
-	for _, name := range []string{hubWeights, hubOld} {
+	for _, name := range []string{hubWeights, hubWeights + hubIndex, hubOld, hubOld + hubIndex} {
 		if _, err := os.Stat(filepath.Join(path, name)); err == nil {
 			return filepath.Join(path, name), nil
 		}
@@ -115,17 +116,12 @@ func hubFile(path string) (string, error) {
 
 // readHub reads a JSON file of bounded size.
 func readHub(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
+	raw, err := regular.ReadFile(path, mostHubBytes)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("import: %w", err)
 	}
-	defer f.Close()
-	raw, err := io.ReadAll(io.LimitReader(f, mostHubBytes+1))
 	if err != nil {
-		return nil, fmt.Errorf("import: %w", err)
-	}
-	if len(raw) > mostHubBytes {
-		return nil, badInput(path, fmt.Errorf("more than %d bytes are no configuration", mostHubBytes))
+		return nil, badInput(path, err)
 	}
 	return raw, nil
 }
