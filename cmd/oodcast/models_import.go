@@ -168,16 +168,17 @@ func (c *ImportDOoDCmd) Run(e *env) error {
 
 // ImportONNXCmd imports any network that was exported to ONNX.
 type ImportONNXCmd struct {
-	Model    string `arg:"" name:"file" help:"ONNX file, operator set 13 or later; files with its weights must lie beside it." placeholder:"FILE"`
+	Model    string `arg:"" name:"file" help:"ONNX file, operator set 9 or later; files with its weights must lie beside it." placeholder:"FILE"`
 	Features string `required:"" help:"Tensor that holds the features: [1,C,h,w], [1,h,w,C] or tokens [1,N,C]." placeholder:"TENSOR"`
-	Logits   string `help:"Tensor with the class scores before softmax, [1,K,h,w], or none: features alone. Default: the only output, or computed from the masks." placeholder:"TENSOR"`
+	Logits   string `help:"Tensor with the class scores before softmax, [1,K,h,w] or [1,h,w,K], or none: features alone. Default: what the main output is made of, before softmax, arg-max or enlargement; or computed from the masks." placeholder:"TENSOR"`
 
 	ClassLogits string `help:"Mask-classification networks: tensor with the classes of the queries, [1,Q,K+1]." placeholder:"TENSOR"`
 	MaskLogits  string `help:"Mask-classification networks: tensor with the masks of the queries, [1,Q,h,w]." placeholder:"TENSOR"`
 
-	Input    string    `help:"Tensor for the picture, [1,3,H,W], float32, float16 or double. Default: the only input." placeholder:"TENSOR"`
+	Input    string    `help:"Tensor for the picture, [1,3,H,W] or [1,H,W,3], float32, float16, double or, normalised inside, uint8. Default: the only input." placeholder:"TENSOR"`
 	Mean     []float64 `help:"Mean of red, green and blue in pixels scaled to 0..1. Default: ImageNet's." placeholder:"R,G,B"`
 	Std      []float64 `help:"Standard deviation of red, green and blue. Default: ImageNet's." placeholder:"R,G,B"`
+	Layout   string    `enum:"nchw,nhwc," default:"" help:"Order of the picture's dimensions, nchw or nhwc. Default: as the file declares them." placeholder:"ORDER"`
 	Multiple int       `default:"32" help:"Both sides of a working size must be multiples of this."`
 	importFlags
 }
@@ -186,6 +187,7 @@ type ImportONNXCmd struct {
 func (c *ImportONNXCmd) Run(e *env) error {
 	cfg := nets.ForeignConfig{
 		Input: c.Input, Logits: c.Logits, Features: c.Features, ClassLogits: c.ClassLogits, MaskLogits: c.MaskLogits,
+		Order: c.Layout,
 	}
 	if len(c.Mean) != len(c.Std) || len(c.Mean) != 0 && len(c.Mean) != 3 {
 		return usagef("--mean and --std: want three numbers each, or none")

@@ -3,6 +3,7 @@ package graph
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // TypeOf returns the element type of a tensor as far as the file states it, or 0.
@@ -18,6 +19,22 @@ func (m *Model) TypeOf(tensor string) DType {
 		}
 	}
 	return 0
+}
+
+// KindOf returns what a value is if it is not a tensor, as far as the file states it; see [Value].
+func (m *Model) KindOf(name string) string {
+	for _, v := range slices.Concat(m.values(graphInput), m.Outputs(), m.values(graphInfo)) {
+		if v.Name == name && v.Kind != "" {
+			return v.Kind
+		}
+	}
+	for _, op := range m.Operators() {
+		if slices.Contains(op.Outputs, name) && (strings.HasPrefix(op.Type, "Sequence") && op.Type != "SequenceAt" &&
+			op.Type != "SequenceLength" || op.Type == "SplitToSequence") {
+			return "sequence"
+		}
+	}
+	return ""
 }
 
 // Types returns the element types of the inputs, the initialisers and the results of Cast operators, each once.

@@ -77,3 +77,46 @@ func (m *Model) Rename(from, to string) error {
 	m.graph, m.changed = out, true
 	return nil
 }
+
+// HideWeights removes the initialisers from the declared inputs, where format version 3 wants them. A runtime takes those
+// that remain there for values that a caller may replace, and prepares nothing.
+func (m *Model) HideWeights() {
+	weights := map[string]bool{}
+	for _, w := range m.Initialisers() {
+		weights[w.Name] = true
+	}
+	was := len(m.graph)
+	m.graph = slices.DeleteFunc(slices.Clone(m.graph), func(f field) bool {
+		if !f.isBytes(graphInput) {
+			return false
+		}
+		v, _ := parseValue(f.val)
+		return weights[v.Name]
+	})
+	m.changed = m.changed || len(m.graph) < was
+}
+
+// Functions returns the names of the model's own functions.
+func (m *Model) Functions() []string {
+	var names []string
+	for _, f := range m.top {
+		if !f.isBytes(modelFunction) {
+			continue
+		}
+		name, domain := "", ""
+		fs, _ := parseFields(f.val, "function")
+		for _, g := range fs {
+			switch {
+			case g.isBytes(1):
+				name = string(g.val)
+			case g.isBytes(10):
+				domain = string(g.val)
+			}
+		}
+		if domain != "" {
+			name = domain + "." + name
+		}
+		names = append(names, name)
+	}
+	return names
+}
