@@ -120,3 +120,22 @@ func (m *Model) Functions() []string {
 	}
 	return names
 }
+
+// TapShapes makes the shapes of tensors, as float32, the only outputs, and returns the names of these outputs in the order of
+// the tensors.
+func (m *Model) TapShapes(tensors []string) []string {
+	names, outputs := m.names(), make([]string, len(tensors))
+	m.graph = slices.DeleteFunc(slices.Clone(m.graph), func(f field) bool { return f.isBytes(graphOutput) })
+	for i, tensor := range tensors {
+		shape := freshName(names, tensor+"_shape")
+		names[shape] = true
+		outputs[i] = freshName(names, shape+"_float")
+		names[outputs[i]] = true
+		b := appendString(appendString(nil, nodeInput, tensor), nodeOutput, shape)
+		b = appendString(appendString(b, nodeName, shape), nodeOp, "Shape")
+		m.graph = append(m.graph, bytesField(graphNode, b), bytesField(graphNode, castNode(outputs[i], shape, outputs[i], Float32)),
+			bytesField(graphOutput, appendString(nil, 1, outputs[i])))
+	}
+	m.changed = true
+	return outputs
+}
