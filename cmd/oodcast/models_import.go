@@ -40,7 +40,9 @@ type bundleFlags struct {
 func (f *importFlags) options() (importer.Options, error) { return f.bundleFlags.options(f.Out) }
 
 // report prints what an import has written.
-func (f *importFlags) report(e *env, r *importer.Result, err error) error { return reportImport(e, f.Out, r, err) }
+func (f *importFlags) report(e *env, r *importer.Result, err error) error {
+	return reportImport(e, f.Out, r, err)
+}
 
 // options returns the options for a bundle in the folder out.
 func (f *bundleFlags) options(out string) (importer.Options, error) {

@@ -3,7 +3,6 @@ package graph
 import (
 	"fmt"
 	"slices"
-	"strings"
 )
 
 // TypeOf returns the element type of a tensor as far as the file states it, or 0.
@@ -29,9 +28,14 @@ func (m *Model) KindOf(name string) string {
 		}
 	}
 	for _, op := range m.Operators() {
-		if slices.Contains(op.Outputs, name) && (strings.HasPrefix(op.Type, "Sequence") && op.Type != "SequenceAt" &&
-			op.Type != "SequenceLength" || op.Type == "SplitToSequence") {
+		if !slices.Contains(op.Outputs, name) {
+			continue
+		}
+		switch op.Type {
+		case "SplitToSequence", "SequenceConstruct", "SequenceEmpty", "SequenceErase", "SequenceInsert", "SequenceMap":
 			return "sequence"
+		case "Optional":
+			return "optional"
 		}
 	}
 	return ""

@@ -3,6 +3,7 @@ package graph_test
 import (
 	"bytes"
 	"errors"
+	"os"
 	"slices"
 	"testing"
 
@@ -170,6 +171,13 @@ func FuzzParse(f *testing.F) {
 	f.Add(unknownFields(f, good))
 	f.Add(good[:len(good)/2])
 	f.Add([]byte{0x3a, 0})
+	for _, file := range []string{"script9", "keras_u8", "dynamo23"} {
+		raw, err := os.ReadFile("../importer/testdata/onnx/" + file + ".onnx")
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(raw)
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, err := graph.Parse(b)
 		if err != nil {
@@ -181,6 +189,14 @@ func FuzzParse(f *testing.F) {
 		m.Opsets()
 		m.Inputs()
 		m.Types()
+		m.Training()
+		m.Functions()
+		if newer, _ := graph.Parse(b); newer.Upgrade() == nil {
+			newer.HideWeights()
+			if _, err := graph.Parse(newer.Marshal()); err != nil {
+				t.Errorf("the model as brought up to date does not parse: %v", err)
+			}
+		}
 		for _, op := range m.Operators() {
 			for _, o := range op.Outputs {
 				_ = m.Tap(o)

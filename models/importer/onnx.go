@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/oodcast/oodcast/models"
@@ -150,7 +151,7 @@ func (n *foreign) once(model []byte) (out map[string]models.Output, err error) {
 		}
 		return nil
 	})
-	return out, precisionHint(n.path, n.model, err)
+	return out, hint(n.path, n.model, err)
 }
 
 // probabilities reports whether the values of [1,K,h,w] or [1,h,w,K] are those of a softmax: none is negative, and they sum
@@ -175,8 +176,11 @@ func probabilities(o models.Output) bool {
 	return false
 }
 
-// precisionHint adds to the runtime's reason what to do about a network that does not compute in float32.
-func precisionHint(path string, model []byte, err error) error {
+// newestOpset is the newest operator set that every supported ONNX Runtime knows.
+const newestOpset = 23
+
+// hint adds to the runtime's reason what to do about a network that it does not run.
+func hint(path string, model []byte, err error) error {
 	var told *InputError
 	if err == nil || errors.As(err, &told) {
 		return err
@@ -185,9 +189,34 @@ func precisionHint(path string, model []byte, err error) error {
 	if parseErr != nil {
 		return err
 	}
+	why := ""
 	if is := nets.Precision(m); is != graph.Float32 {
-		return fmt.Errorf("import %q: the network computes in %s, for which ONNX Runtime lacks operators: export it in float32 "+
-			"(model.float()): %w", path, is, err)
+		why = fmt.Sprintf("computes in %s, for which ONNX Runtime lacks operators: export it in float32 (model.float())", is)
 	}
-	return err
+	if op := ownOperator(m); op != "" {
+		why = fmt.Sprintf("uses the operator %s, which ONNX Runtime does not have: export it with standard operators", op)
+	}
+	if n := m.Opsets()[""]; n > newestOpset {
+		why = fmt.Sprintf("is of operator set %d, which may be too new: export it with %d or earlier", n, newestOpset)
+	}
+	if why == "" {
+		return fmt.Errorf("import %q: %w", path, err)
+	}
+	return fmt.Errorf("import %q: the network %s: %w", path, why, err)
+}
+
+// ownOperator returns an operator that is neither standard nor one of the runtime's or the model's own, or "".
+func ownOperator(m *graph.Model) string {
+	own := m.Functions()
+	for _, op := range m.Operators() {
+		name := op.Domain + "." + op.Type
+		switch op.Domain {
+		case "", "ai.onnx", "ai.onnx.ml", "com.microsoft", "com.microsoft.nchwc":
+		default:
+			if !slices.Contains(own, name) {
+				return name
+			}
+		}
+	}
+	return ""
 }

@@ -155,11 +155,12 @@ func TestONNXExportsRefused(t *testing.T) {
 		"batch": {"batch2", nets.ForeignConfig{}, `input "pixels" takes 2 pictures at once: export it with a batch of 1`},
 		"size":  {"fixed", nets.ForeignConfig{}, "takes pictures of 96x64 only: leave --size out"},
 		"classes": {
-			"argmax", nets.ForeignConfig{Logits: "out"},
+			"argmax",
+			nets.ForeignConfig{Logits: "out"},
 			`"out" comes out of ArgMax, and the scores before it are wanted: --logits "/Resize_2_output_0"`,
 		},
-		"bytes": {"keras_u8", nets.ForeignConfig{Std: [3]float64{1, 1, 1}}, "leave --mean and --std out"},
-		"order": {"keras", nets.ForeignConfig{Order: "nwhc"}, "--layout nwhc: want nchw or nhwc"},
+		"bytes":       {"keras_u8", nets.ForeignConfig{Std: [3]float64{1, 1, 1}}, "leave --mean and --std out"},
+		"order":       {"keras", nets.ForeignConfig{Order: "nwhc"}, "--layout nwhc: want nchw or nhwc"},
 		"wrong order": {"keras", nets.ForeignConfig{Order: "nchw"}, "is no picture in this order"},
 	} {
 		if tt.cfg.Features == "" {

@@ -82,6 +82,9 @@ func foreignFront(model []byte, cfg ForeignConfig) (*graph.Model, ForeignTensors
 	if err != nil {
 		return wrap(err)
 	}
+	if name, op := user.Training(); op != "" {
+		return wrap(fmt.Errorf("the %s %q is in training mode: export it after model.eval()", op, name))
+	}
 	user.HideWeights()
 	in, err := cfg.input(user)
 	if err != nil {

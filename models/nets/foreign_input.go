@@ -41,6 +41,10 @@ func ReadForeignInput(model []byte, cfg ForeignConfig) (ForeignInput, error) {
 // input finds the input for the picture and checks that the network needs no other.
 func (cfg ForeignConfig) input(user *graph.Model) (in ForeignInput, err error) {
 	inputs := user.Inputs()
+	if pictures := slices.DeleteFunc(slices.Clone(inputs), func(v graph.Value) bool { return len(v.Shape) != 4 }); cfg.Input == "" &&
+		len(pictures) == 1 {
+		cfg.Input = pictures[0].Name
+	}
 	if in.Name, err = choose(cfg.Input, "input", inputs); err != nil {
 		return in, err
 	}
@@ -49,7 +53,7 @@ func (cfg ForeignConfig) input(user *graph.Model) (in ForeignInput, err error) {
 		case v.Name != in.Name:
 			return in, fmt.Errorf("it needs the input %q besides the picture %q: export it without", v.Name, in.Name)
 		case v.Kind != "":
-			return in, fmt.Errorf("input %q is a %s: export a network that takes one picture, [1,3,H,W]", v.Name, v.Kind)
+			return in, fmt.Errorf("input %q is of the type %s: export a network that takes one picture, [1,3,H,W]", v.Name, v.Kind)
 		}
 		if err := in.shape(v.Shape, cfg.Order); err != nil {
 			return in, err

@@ -36,7 +36,7 @@ func (cfg ForeignConfig) tensors(user *graph.Model) (t ForeignTensors, err error
 	}
 	for _, name := range t.list() {
 		if kind := user.KindOf(name); kind != "" {
-			return t, fmt.Errorf("%q is a %s: name a tensor", name, kind)
+			return t, fmt.Errorf("%q is no tensor but of the type %s: name a tensor", name, kind)
 		}
 	}
 	return t, nil
