@@ -7,20 +7,29 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/oodcast/oodcast/ingest/ingesttest"
 	"github.com/oodcast/oodcast/models"
 )
 
-const tinyONNX = "../../models/importer/testdata/onnx/"
+// tinyONNX returns the path of a network that an exporter made.
+func tinyONNX(t *testing.T, name string) string {
+	t.Helper()
+	path, err := filepath.Abs(filepath.Join("..", "..", "models", "importer", "testdata", "onnx", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
 
 // Without --features, tensors are listed and tried; with auto, the best becomes the features.
 func TestImportONNXTries(t *testing.T) {
 	footage := demoClip(t)
 	list := filepath.Join(t.TempDir(), "tried.json")
-	out, errs, code := call(t, "models", "import", "onnx", tinyONNX+"fixed.onnx", "--normal", footage, "--json", list)
+	code, out, errs := oodcast(t, "models", "import", "onnx", tinyONNX(t, "fixed.onnx"), "--normal", footage, "--json", list)
 	if code != exitDone {
 		t.Fatalf("%d: %s", code, errs)
 	}
-	for _, want := range []string{"TENSOR", "FPR95", "relu_2", "[1 16 8 12]", "frames of vtest.avi", "next: oodcast models import onnx"} {
+	for _, want := range []string{"TENSOR", "FPR95", "relu_2", "[1 16 8 12]", "vtest.avi, on things pasted into 8 others", "next: oodcast models import onnx"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the list lacks %q:\n%s", want, out)
 		}
@@ -43,7 +52,7 @@ func TestImportONNXTries(t *testing.T) {
 		}
 	}
 	bundle := filepath.Join(t.TempDir(), "mine")
-	out, errs, code = call(t, "models", "import", "onnx", tinyONNX+"fixed.onnx", "--normal", footage, "--features", "auto", "--out", bundle)
+	code, out, errs = oodcast(t, "models", "import", "onnx", tinyONNX(t, "fixed.onnx"), "--normal", footage, "--features", "auto", "--out", bundle)
 	if code != exitDone || !strings.Contains(out, "features "+rows[0].Tensor) {
 		t.Fatalf("%d, want features %s: %s %s", code, rows[0].Tensor, out, errs)
 	}
@@ -56,16 +65,47 @@ func TestImportONNXTries(t *testing.T) {
 	}
 }
 
+// A network of one size is fitted and scores footage of every shape; what needs another size is refused.
+func TestImportONNXFixed(t *testing.T) {
+	dir := t.TempDir()
+	encoder, bundle, clip := filepath.Join(dir, "encoder"), filepath.Join(dir, "bundle"), filepath.Join(dir, "clip.mp4")
+	ingesttest.WriteLabelled(t, clip, demoClip(t), 0, 24, nil)
+	out := must(t, "models", "import", "onnx", tinyONNX(t, "fixed.onnx"), "--features", "relu_2", "--out", encoder)
+	if !strings.Contains(out, "96x64 only") {
+		t.Errorf("the import says %q", out)
+	}
+	must(t, "models", "verify", encoder)
+	fit := []string{"fit", "--bundle", encoder, "--source", clip, "--out", bundle, "--steps", "20", "--width", "32", "--batch", "64"}
+	code, _, errs := oodcast(t, append(fit, "--scales", "1,0.5")...)
+	if code == exitDone || !strings.Contains(errs, "works at one size only: 96x64: leave --scales out") {
+		t.Errorf("scales: %d, %s", code, errs)
+	}
+	code, _, errs = oodcast(t, append(fit, "--size", "128x64")...)
+	if code != exitUsage || !strings.Contains(errs, "want 96x64: this network takes no other size") {
+		t.Errorf("size: %d, %s", code, errs)
+	}
+	must(t, fit...)
+	must(t, "score", clip, "--bundle", bundle, "--out", filepath.Join(dir, "maps"), "--format", "npy", "-q")
+	maps, err := filepath.Glob(filepath.Join(dir, "maps", "*.npy"))
+	if err != nil || len(maps) != 1 {
+		t.Errorf("maps %v, %v", maps, err)
+	}
+	code, _, errs = oodcast(t, "score", clip, "--bundle", bundle, "--out", dir, "--size", "192x128")
+	if code != exitUsage || !strings.Contains(errs, "want 96x64") {
+		t.Errorf("score --size: %d, %s", code, errs)
+	}
+}
+
 func TestImportONNXRefuses(t *testing.T) {
 	for want, args := range map[string][]string{
-		"missing flags: --out=DIR":                 {"fixed.onnx", "--features", "relu_2"},
-		"takes pictures of 96x64 only":             {"fixed.onnx", "--features", "relu_2", "--out", "x", "--size", "128x64"},
-		"takes 2 pictures at once":                 {"batch2.onnx", "--features", "/Relu_2_output_0", "--out", "x"},
-		"--normal camera:0 never ends":             {"fixed.onnx", "--normal", "camera:0"},
-		"makes a tensor \"nothing\"":               {"fixed.onnx", "--features", "nothing", "--out", "x"},
+		"missing flags: --out=DIR":     {"fixed.onnx", "--features", "relu_2"},
+		"takes pictures of 96x64 only": {"fixed.onnx", "--features", "relu_2", "--out", "x", "--size", "128x64"},
+		"takes 2 pictures at once":     {"batch2.onnx", "--features", "/Relu_2_output_0", "--out", "x"},
+		"--normal camera:0 never ends": {"fixed.onnx", "--normal", "camera:0"},
+		"makes a tensor \"nothing\"":   {"fixed.onnx", "--features", "nothing", "--out", "x"},
 	} {
-		args[0] = tinyONNX + args[0]
-		_, errs, code := call(t, append([]string{"models", "import", "onnx"}, args...)...)
+		args[0] = tinyONNX(t, args[0])
+		code, _, errs := oodcast(t, append([]string{"models", "import", "onnx"}, args...)...)
 		if code != exitUsage || !strings.Contains(errs, want) || strings.Count(errs, "\n") != 1 {
 			t.Errorf("%v: %d, %q; want %q", args, code, errs, want)
 		}

@@ -145,7 +145,7 @@ func (c *ImportONNXCmd) print(e *env, list []triedTensor, frames *trial.Frames, 
 	for _, t := range list {
 		figures := "-\t-\t-"
 		if t.Result != nil {
-			figures = fmt.Sprintf("%.1f\t%.1f\t%.0f", 100*t.AP, 100*t.FPR95, t.Milliseconds)
+			figures = fmt.Sprintf("%.1f\t%.1f\t%.1f", 100*t.AP, 100*t.FPR95, t.Milliseconds)
 		}
 		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%s\n", visible.Text(t.Tensor), visible.Text(t.Operator), t.Shape, t.Stride, t.Channels, figures)
 	}
