@@ -32,7 +32,7 @@ type Kit struct {
 	Product                    Multiplier
 	// Shrink draws the covariance of normal footage towards a multiple of the unit matrix, for footage of few frames.
 	Shrink bool
-	Seed                       uint64 // of the tokens of normal footage that cdnp compares among themselves
+	Seed   uint64 // of the tokens of normal footage that cdnp compares among themselves
 
 	// The first method that needs these makes them.
 	neighbours *search
