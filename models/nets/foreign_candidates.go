@@ -124,7 +124,7 @@ func goesOn(op graph.Operator, next []graph.Operator, constant map[string]bool) 
 	return true
 }
 
-// ChooseCandidates returns at most most of the candidates whose shape is set, in the order of the file: those with a grid of
+// ChooseCandidates returns a few of the candidates whose shape is set, not more than most, in the order of the file: those with a grid of
 // stride 4 to 32 and 32 to 2048 channels, and of each kind of stride and channels first the last, then those spread over the
 // depth.
 func ChooseCandidates(list []ForeignCandidate, s ForeignShape, most int) []ForeignCandidate {
