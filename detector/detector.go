@@ -185,9 +185,8 @@ func New(enc Encoder, scorer Scorer, m models.Manifest, cal Calibration, provide
 	if err := errors.Join(cfg.Validate(), cal.Validate()); err != nil {
 		return nil, err
 	}
-	if step := m.Encoder.SizeMultiple(); cfg.Width%step != 0 || cfg.Height%step != 0 {
-		return nil, fmt.Errorf("detector: %w: working size: got %dx%d, want multiples of %d for this bundle", ErrSetting,
-			cfg.Width, cfg.Height, step)
+	if err := m.Encoder.CheckSize(cfg.Width, cfg.Height); err != nil {
+		return nil, fmt.Errorf("detector: %w: working size: %w", ErrSetting, err)
 	}
 	if cfg.Paper {
 		m.Compound = models.Compound{Rule: models.RuleStandardised, LSEWeight: 1, Upsample: models.UpsampleNearest}
@@ -304,8 +303,11 @@ func (d *Detector) WorkingSize(width, height int) (w, h int) {
 	return FitSize(width, height, d.manifest.Encoder)
 }
 
-// FitSize returns the working size for a frame of width × height.
+// FitSize returns the working size for a frame of width × height: for an encoder of a fixed size, that one.
 func FitSize(width, height int, e models.EncoderSpec) (w, h int) {
+	if e.Fixed {
+		return e.Size.Width, e.Size.Height
+	}
 	scale := math.Sqrt(float64(e.Size.Width) * float64(e.Size.Height) / (float64(width) * float64(height)))
 	if !e.Enlarge {
 		scale = min(scale, 1)

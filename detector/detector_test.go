@@ -325,4 +325,8 @@ func TestFitSize(t *testing.T) {
 			t.Errorf("enlarging: FitSize(%d, %d) = %d, %d, want %d, %d", tt.w, tt.h, w, h, tt.wantW, tt.wantH)
 		}
 	}
+	spec.Fixed = true
+	if w, h := FitSize(360, 640, spec); w != spec.Size.Width || h != spec.Size.Height {
+		t.Errorf("fixed: FitSize(360, 640) = %d, %d, want %v", w, h, spec.Size)
+	}
 }

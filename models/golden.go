@@ -59,16 +59,11 @@ func GoldenImage(width, height int) []uint8 {
 	return pix
 }
 
-// NewGolden runs encode on the golden picture and keeps digests of its outputs. Both sides of the working size are
-// multiples of multiple. The picture has another size, so that the check covers the graph's resizing too.
-func NewGolden(encode EncodeFunc, multiple int) (*Golden, error) {
-	if multiple < 1 {
-		return nil, fmt.Errorf("models: golden: multiple %d, want 1 or more", multiple)
-	}
-	up := func(n int) int { return (n + multiple - 1) / multiple * multiple }
+// NewGolden runs encode on the golden picture at a working size, see [EncoderSpec.GoldenSize], and keeps digests of its
+// outputs. The picture has another size, so that the check covers the graph's resizing too.
+func NewGolden(encode EncodeFunc, size Size) (*Golden, error) {
 	g := &Golden{
-		Formula: GoldenFormula, Width: 160, Height: 100, Size: Size{Width: up(128), Height: up(96)}, Tolerance: 2e-3,
-		Outputs: map[string]Digest{},
+		Formula: GoldenFormula, Width: 160, Height: 100, Size: size, Tolerance: 2e-3, Outputs: map[string]Digest{},
 	}
 	outputs, err := encode(GoldenImage(g.Width, g.Height), g.Width, g.Height, g.Size)
 	if err != nil {

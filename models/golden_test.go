@@ -25,7 +25,7 @@ func blockMeans(scale float32) EncodeFunc {
 }
 
 func TestGolden(t *testing.T) {
-	g, err := NewGolden(blockMeans(1), 32)
+	g, err := NewGolden(blockMeans(1), Size{128, 96})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +55,7 @@ func TestGolden(t *testing.T) {
 	if _, err := g.Check(func([]uint8, int, int, Size) (map[string]Output, error) { return nil, boom }, 1); !errors.Is(err, boom) {
 		t.Errorf("an encoder that breaks: %v", err)
 	}
-	if _, err := NewGolden(blockMeans(float32(math.Inf(1))), 32); err == nil {
+	if _, err := NewGolden(blockMeans(float32(math.Inf(1))), Size{128, 96}); err == nil {
 		t.Error("an infinite output became golden")
 	}
 }
@@ -72,7 +72,7 @@ func TestGoldenImageIsTheFormula(t *testing.T) {
 }
 
 func TestParseGoldenRefuses(t *testing.T) {
-	g, err := NewGolden(blockMeans(1), 32)
+	g, err := NewGolden(blockMeans(1), Size{128, 96})
 	if err != nil {
 		t.Fatal(err)
 	}

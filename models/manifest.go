@@ -73,6 +73,8 @@ type EncoderSpec struct {
 	Enlarge bool `yaml:"enlarge,omitempty" json:"enlarge,omitempty"`
 	// Multiple divides both sides of every working size; 0 stands for 32.
 	Multiple int `yaml:"multiple,omitempty" json:"multiple,omitempty"`
+	// Fixed says that the encoder works at Size only: frames of every shape are scaled to it.
+	Fixed bool `yaml:"fixed,omitempty" json:"fixed,omitempty"`
 }
 
 // EfficientNetLite is the Architecture of the encoders that the importer of that name makes.
@@ -424,6 +426,28 @@ func (e *EncoderSpec) SizeMultiple() int {
 		return 32
 	}
 	return e.Multiple
+}
+
+// CheckSize returns an error unless the encoder can work at a size. 0×0 stands for the size that fits a frame.
+func (e *EncoderSpec) CheckSize(width, height int) error {
+	switch n := e.SizeMultiple(); {
+	case width == 0 && height == 0:
+	case e.Fixed && (Size{width, height}) != e.Size:
+		return fmt.Errorf("got %dx%d, want %dx%d: this network takes no other size", width, height, e.Size.Width, e.Size.Height)
+	case width%n != 0 || height%n != 0:
+		return fmt.Errorf("got %dx%d, want multiples of %d for this bundle", width, height, n)
+	}
+	return nil
+}
+
+// GoldenSize returns the working size of the golden outputs.
+func (e *EncoderSpec) GoldenSize() Size {
+	if e.Fixed {
+		return e.Size
+	}
+	n := e.SizeMultiple()
+	up := func(v int) int { return (v + n - 1) / n * n }
+	return Size{Width: up(128), Height: up(96)}
 }
 
 func (d *Diffusion) validate(f *faults) {

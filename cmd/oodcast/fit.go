@@ -143,8 +143,8 @@ func (c *FitCmd) options(e *env) (fit.Options, error) {
 		if opt.Size.Width, opt.Size.Height, err = parseSize(c.Size); err != nil {
 			return fit.Options{}, err
 		}
-		if n := b.Manifest.Encoder.SizeMultiple(); opt.Size.Width%n != 0 || opt.Size.Height%n != 0 {
-			return fit.Options{}, usagef("--size: got %s, want multiples of %d", c.Size, n)
+		if err := b.Manifest.Encoder.CheckSize(opt.Size.Width, opt.Size.Height); err != nil {
+			return fit.Options{}, usagef("--size: %w", err)
 		}
 	}
 	pool := ingest.NewPool(8)

@@ -7,7 +7,6 @@ import (
 	"github.com/oodcast/oodcast/detector/ort"
 	"github.com/oodcast/oodcast/models"
 	"github.com/oodcast/oodcast/models/importer"
-	"github.com/oodcast/oodcast/models/nets"
 )
 
 // ModelsImportCmd makes encoder-only bundles.
@@ -17,15 +16,20 @@ type ModelsImportCmd struct {
 	SegFormer        ImportSegFormerCmd        `cmd:"" name:"segformer" help:"SegFormer from the Hugging Face hub: model.safetensors and config.json."`
 	ViT              ImportViTCmd              `cmd:"" name:"vit" help:"Plain vision transformers (DINOv2, DeiT, timm; .pth or .safetensors): features without classes."`
 	DOoD             ImportDOoDCmd             `cmd:"" name:"dood" help:"A pair that DOoD published: segmentation network and denoiser; oodcast fit --calibrate-only completes it."`
-	ONNX             ImportONNXCmd             `cmd:"" name:"onnx" help:"Any network in ONNX; name the tensor with the features."`
+	ONNX             ImportONNXCmd             `cmd:"" name:"onnx" help:"Any network in ONNX; without the name of the tensor with the features, candidates are listed and tried."`
 }
 
 // defaultImportSize is the default of --size.
 const defaultImportSize = "1024x512"
 
-// importFlags are the flags of all imports.
+// importFlags are the flags of all imports that write a bundle each time.
 type importFlags struct {
-	Out     string   `required:"" help:"Folder of the new bundle." placeholder:"DIR"`
+	Out string `required:"" help:"Folder of the new bundle." placeholder:"DIR"`
+	bundleFlags
+}
+
+// bundleFlags describe a new bundle.
+type bundleFlags struct {
 	Size    string   `default:"1024x512" help:"Working size, WIDTHxHEIGHT in pixels." placeholder:"WxH"`
 	Name    string   `help:"Name of the bundle. Default: the folder's name." placeholder:"NAME"`
 	Classes []string `help:"Names of the classes, in the order of the logits." placeholder:"NAME,..."`
@@ -36,22 +40,26 @@ type importFlags struct {
 }
 
 // options returns the options that the flags describe.
-func (f *importFlags) options() (importer.Options, error) {
+func (f *importFlags) options() (importer.Options, error) { return f.bundleFlags.options(f.Out) }
+
+// report prints what an import has written.
+func (f *importFlags) report(e *env, r *importer.Result, err error) error {
+	return reportImport(e, f.Out, r, err)
+}
+
+// options returns the options for a bundle in the folder out.
+func (f *bundleFlags) options(out string) (importer.Options, error) {
 	w, h, err := parseSize(f.Size)
 	return importer.Options{
-		Out: f.Out, Name: f.Name, Size: models.Size{Width: w, Height: h}, Classes: f.Classes, About: f.about,
+		Out: out, Name: f.Name, Size: models.Size{Width: w, Height: h}, Classes: f.Classes, About: f.about,
 		Program: "oodcast " + version, Runner: ort.Runner{Library: f.Library},
 	}, err
 }
 
-// report prints what an import has written.
-func (f *importFlags) report(e *env, r *importer.Result, err error) error {
-	var bad *importer.InputError
-	if errors.As(err, &bad) {
-		return usageError{err}
-	}
+// reportImport prints what an import has written to the folder out.
+func reportImport(e *env, out string, r *importer.Result, err error) error {
 	if err != nil {
-		return err
+		return importError(err)
 	}
 	enc := r.Encoder
 	classes := fmt.Sprintf("%d classes", len(enc.Classes))
@@ -63,8 +71,16 @@ func (f *importFlags) report(e *env, r *importer.Result, err error) error {
 		next = "oodcast fit --calibrate-only"
 	}
 	fmt.Fprintf(e.Stdout, "wrote %s: %s, %s, %d features at stride %d, %s; next: %s --bundle %s\n",
-		f.Out, enc.Architecture, r.Summary, enc.Channels, enc.Stride, classes, next, f.Out)
+		out, enc.Architecture, r.Summary, enc.Channels, enc.Stride, classes, next, out)
 	return nil
+}
+
+// importError makes a fault in the caller's input an error of usage.
+func importError(err error) error {
+	if _, ok := errors.AsType[*importer.InputError](err); ok {
+		return usageError{err}
+	}
+	return err
 }
 
 // ImportEfficientViTCmd imports an EfficientViT segmentation network of any width.
@@ -181,42 +197,5 @@ func (c *ImportDOoDCmd) Run(e *env) error {
 		return err
 	}
 	r, err := importer.DOoD(importer.DOoDSource{Segmenter: c.Segm, Denoiser: c.Diff, Heads: c.Heads}, opt)
-	return c.report(e, r, err)
-}
-
-// ImportONNXCmd imports any network that was exported to ONNX.
-type ImportONNXCmd struct {
-	Model    string `arg:"" name:"file" help:"ONNX file, operator set 13 or later; files with its weights must lie beside it." placeholder:"FILE"`
-	Features string `required:"" help:"Tensor that holds the features: [1,C,h,w], [1,h,w,C] or tokens [1,N,C]." placeholder:"TENSOR"`
-	Logits   string `help:"Tensor with the class scores before softmax, [1,K,h,w], or none: features alone. Default: the only output, or computed from the masks." placeholder:"TENSOR"`
-
-	ClassLogits string `help:"Mask-classification networks: tensor with the classes of the queries, [1,Q,K+1]." placeholder:"TENSOR"`
-	MaskLogits  string `help:"Mask-classification networks: tensor with the masks of the queries, [1,Q,h,w]." placeholder:"TENSOR"`
-
-	Input    string    `help:"Tensor for the picture, [1,3,H,W], float32, float16 or double. Default: the only input." placeholder:"TENSOR"`
-	Mean     []float64 `help:"Mean of red, green and blue in pixels scaled to 0..1. Default: ImageNet's." placeholder:"R,G,B"`
-	Std      []float64 `help:"Standard deviation of red, green and blue. Default: ImageNet's." placeholder:"R,G,B"`
-	Multiple int       `default:"32" help:"Both sides of a working size must be multiples of this."`
-	importFlags
-}
-
-// Run writes the bundle.
-func (c *ImportONNXCmd) Run(e *env) error {
-	cfg := nets.ForeignConfig{
-		Input: c.Input, Logits: c.Logits, Features: c.Features, ClassLogits: c.ClassLogits, MaskLogits: c.MaskLogits,
-	}
-	if len(c.Mean) != len(c.Std) || len(c.Mean) != 0 && len(c.Mean) != 3 {
-		return usagef("--mean and --std: want three numbers each, or none")
-	}
-	copy(cfg.Mean[:], c.Mean)
-	copy(cfg.Std[:], c.Std)
-	if err := c.local(e, &c.Model); err != nil {
-		return err
-	}
-	opt, err := c.options()
-	if err != nil {
-		return err
-	}
-	r, err := importer.ONNX(c.Model, cfg, c.Multiple, opt)
 	return c.report(e, r, err)
 }

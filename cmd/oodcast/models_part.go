@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/oodcast/oodcast/models"
@@ -29,7 +28,7 @@ func (c *ModelsStripCmd) Run(e *env) error {
 	}
 	taken, err := importer.Strip(b, c.Weights, c.Out)
 	if err != nil {
-		return partError(err)
+		return importError(err)
 	}
 	fmt.Fprintf(e.Stdout, "wrote %s: %s without %.1f MB of published weights; oodcast models assemble puts them back\n",
 		visible.Text(c.Out), visible.Text(b.Name), float64(taken)/1e6)
@@ -46,16 +45,8 @@ type ModelsAssembleCmd struct {
 func (c *ModelsAssembleCmd) Run(e *env) error {
 	m, err := importer.Assemble(c.Part, c.Weights, c.Out)
 	if err != nil {
-		return partError(err)
+		return importError(err)
 	}
 	fmt.Fprintf(e.Stdout, "wrote %s: %s, checksums right\n", visible.Text(c.Out), visible.Text(m.Name))
 	return nil
-}
-
-// partError makes a fault in the input an error of usage.
-func partError(err error) error {
-	if _, ok := errors.AsType[*importer.InputError](err); ok {
-		return usageError{err}
-	}
-	return err
 }

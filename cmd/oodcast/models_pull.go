@@ -123,7 +123,7 @@ func (f *pullFlags) config() (pull.Config, error) {
 }
 
 // local replaces references by the files that they bring.
-func (f *importFlags) local(e *env, args ...*string) error {
+func (f *bundleFlags) local(e *env, args ...*string) error {
 	for _, arg := range args {
 		if _, err := os.Lstat(*arg); err == nil || !pull.IsReference(*arg) {
 			continue

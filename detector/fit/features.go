@@ -59,6 +59,9 @@ const spareFrames = 4
 
 // run reads all sources.
 func (c *collector) run(ctx context.Context, sources []ingest.Source) error {
+	if c.spec.Fixed && slices.ContainsFunc(c.cfg.Scales, func(s float64) bool { return s != 1 }) {
+		return fmt.Errorf("%w: %dx%d: leave --scales out", errFixed, c.spec.Size.Width, c.spec.Size.Height)
+	}
 	c.begun, c.saved = time.Now(), time.Now()
 	c.skip, c.Index = c.Index, 0
 	for i, s := range sources {
@@ -131,7 +134,7 @@ func (c *collector) frame(ctx context.Context, f *ingest.Frame) error {
 // adviseSize tells the user when frames are so small that they have few tokens.
 func (c *collector) adviseSize(width, height int) {
 	size := c.spec.Size
-	if c.spec.Enlarge || 3*width*height > size.Width*size.Height {
+	if c.spec.Enlarge || c.spec.Fixed || 3*width*height > size.Width*size.Height {
 		return
 	}
 	w, h := detector.FitSize(width, height, c.spec)
@@ -222,6 +225,8 @@ func (c *collector) train(ctx context.Context, f *ingest.Frame, r *rand.Rand) er
 func scaled(v int, scale, step float64) int {
 	return int(step) * max(2, int(float64(v)*scale/step+0.5))
 }
+
+var errFixed = errors.New("fit: the encoder works at one size only")
 
 var errChannels = errors.New("fit: the encoder's features do not have the channels that the bundle names")
 

@@ -21,7 +21,7 @@ func bundleOf(t *testing.T, model []byte, spec models.EncoderSpec) *models.Bundl
 	m.Name, m.Encoder = "yard", spec
 	files := map[string][]byte{models.EncoderFile: model}
 	err := ort.Runner{}.Run(model, func(encode models.EncodeFunc) error {
-		g, err := models.NewGolden(encode, 32)
+		g, err := models.NewGolden(encode, models.Size{Width: 128, Height: 96})
 		if err == nil {
 			files[models.GoldenFile], err = g.Marshal()
 		}

@@ -80,7 +80,7 @@ func (r *run) golden() (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	g, err := models.NewGolden(s.EncodePicture, r.manifest.Encoder.SizeMultiple())
+	g, err := models.NewGolden(s.EncodePicture, r.manifest.Encoder.GoldenSize())
 	if err != nil {
 		return err
 	}

@@ -20,6 +20,27 @@ func (m *Model) TypeOf(tensor string) DType {
 	return 0
 }
 
+// KindOf returns what a value is if it is not a tensor, as far as the file states it; see [Value].
+func (m *Model) KindOf(name string) string {
+	for _, v := range slices.Concat(m.values(graphInput), m.Outputs(), m.values(graphInfo)) {
+		if v.Name == name && v.Kind != "" {
+			return v.Kind
+		}
+	}
+	for _, op := range m.Operators() {
+		if !slices.Contains(op.Outputs, name) {
+			continue
+		}
+		switch op.Type {
+		case "SplitToSequence", "SequenceConstruct", "SequenceEmpty", "SequenceErase", "SequenceInsert", "SequenceMap":
+			return "sequence"
+		case "Optional":
+			return "optional"
+		}
+	}
+	return ""
+}
+
 // Types returns the element types of the inputs, the initialisers and the results of Cast operators, each once.
 func (m *Model) Types() []DType {
 	var types []DType

@@ -77,3 +77,65 @@ func (m *Model) Rename(from, to string) error {
 	m.graph, m.changed = out, true
 	return nil
 }
+
+// HideWeights removes the initialisers from the declared inputs, where format version 3 wants them. A runtime takes those
+// that remain there for values that a caller may replace, and prepares nothing.
+func (m *Model) HideWeights() {
+	weights := map[string]bool{}
+	for _, w := range m.Initialisers() {
+		weights[w.Name] = true
+	}
+	was := len(m.graph)
+	m.graph = slices.DeleteFunc(slices.Clone(m.graph), func(f field) bool {
+		if !f.isBytes(graphInput) {
+			return false
+		}
+		v, _ := parseValue(f.val)
+		return weights[v.Name]
+	})
+	m.changed = m.changed || len(m.graph) < was
+}
+
+// Functions returns the names of the model's own functions.
+func (m *Model) Functions() []string {
+	var names []string
+	for _, f := range m.top {
+		if !f.isBytes(modelFunction) {
+			continue
+		}
+		name, domain := "", ""
+		fs, _ := parseFields(f.val, "function")
+		for _, g := range fs {
+			switch {
+			case g.isBytes(1):
+				name = string(g.val)
+			case g.isBytes(10):
+				domain = string(g.val)
+			}
+		}
+		if domain != "" {
+			name = domain + "." + name
+		}
+		names = append(names, name)
+	}
+	return names
+}
+
+// TapShapes makes the shapes of tensors, as float32, the only outputs, and returns the names of these outputs in the order of
+// the tensors.
+func (m *Model) TapShapes(tensors []string) []string {
+	names, outputs := m.names(), make([]string, len(tensors))
+	m.graph = slices.DeleteFunc(slices.Clone(m.graph), func(f field) bool { return f.isBytes(graphOutput) })
+	for i, tensor := range tensors {
+		shape := freshName(names, tensor+"_shape")
+		names[shape] = true
+		outputs[i] = freshName(names, shape+"_float")
+		names[outputs[i]] = true
+		b := appendString(appendString(nil, nodeInput, tensor), nodeOutput, shape)
+		b = appendString(appendString(b, nodeName, shape), nodeOp, "Shape")
+		m.graph = append(m.graph, bytesField(graphNode, b), bytesField(graphNode, castNode(outputs[i], shape, outputs[i], Float32)),
+			bytesField(graphOutput, appendString(nil, 1, outputs[i])))
+	}
+	m.changed = true
+	return outputs
+}

@@ -22,6 +22,7 @@ type Value struct {
 	Name  string
 	DType DType
 	Shape []int64 // -1 for a dimension without a fixed size
+	Kind  string  // "sequence", "map", "optional", "sparse tensor" or "opaque value"; empty for a tensor
 }
 
 // Weight is an initialiser of a model.

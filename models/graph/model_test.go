@@ -3,6 +3,7 @@ package graph_test
 import (
 	"bytes"
 	"errors"
+	"os"
 	"slices"
 	"testing"
 
@@ -175,6 +176,13 @@ func FuzzParse(f *testing.F) {
 			f.Add(m.raw)
 		}
 	}
+	for _, file := range []string{"script9", "keras_u8", "dynamo23"} {
+		raw, err := os.ReadFile("../importer/testdata/onnx/" + file + ".onnx")
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(raw)
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, err := graph.Parse(b)
 		if err != nil {
@@ -186,6 +194,14 @@ func FuzzParse(f *testing.F) {
 		m.Opsets()
 		m.Inputs()
 		m.Types()
+		m.Training()
+		m.Functions()
+		if newer, _ := graph.Parse(b); newer.Upgrade() == nil {
+			newer.HideWeights()
+			if _, err := graph.Parse(newer.Marshal()); err != nil {
+				t.Errorf("the model as brought up to date does not parse: %v", err)
+			}
+		}
 		for _, op := range m.Operators() {
 			for _, o := range op.Outputs {
 				_ = m.Tap(o)

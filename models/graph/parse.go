@@ -1,6 +1,10 @@
 package graph
 
-import "fmt"
+import (
+	"fmt"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
 
 func parseOperator(b []byte) (Operator, error) {
 	fs, err := parseFields(b, "node")
@@ -75,13 +79,21 @@ func parseValue(b []byte) (Value, error) {
 	return v, nil
 }
 
-// parseType reads a TypeProto; one that is not a tensor leaves the value without a type.
+// otherKinds names the values that are not tensors by their fields in a TypeProto.
+func otherKinds() map[protowire.Number]string {
+	return map[protowire.Number]string{4: "sequence", 5: "map", 7: "opaque value", 8: "sparse tensor", 9: "optional"}
+}
+
+// parseType reads a TypeProto; one that is not a tensor leaves the value without an element type.
 func (v *Value) parseType(b []byte) error {
 	fs, err := parseFields(b, "type")
 	if err != nil {
 		return err
 	}
 	for _, f := range fs {
+		if kind := otherKinds()[f.num]; kind != "" && f.isBytes(f.num) {
+			v.Kind = kind
+		}
 		if !f.isBytes(1) {
 			continue
 		}

@@ -91,7 +91,7 @@ func (o Options) write(n network) (*Result, error) {
 			m.Provenance[key] = text
 		}
 	}
-	golden, err := o.golden(n.model, m.Encoder.SizeMultiple())
+	golden, err := o.golden(n.model, m.Encoder.GoldenSize())
 	if err != nil {
 		return nil, fmt.Errorf("import %q: %w", n.source, err)
 	}
@@ -188,10 +188,10 @@ func (o Options) manifest(n network) (models.Manifest, error) {
 }
 
 // golden runs the encoder and returns golden.json.
-func (o Options) golden(model weighted, multiple int) ([]byte, error) {
+func (o Options) golden(model weighted, size models.Size) ([]byte, error) {
 	var raw []byte
 	err := o.run(model, func(encode models.EncodeFunc) error {
-		g, err := models.NewGolden(encode, multiple)
+		g, err := models.NewGolden(encode, size)
 		if err == nil {
 			raw, err = g.Marshal()
 		}

@@ -97,7 +97,7 @@ func TestForeign(t *testing.T) {
 
 func TestForeignRefuses(t *testing.T) {
 	model, nchw, _, _ := patches(t, 17)
-	old, _, _, _ := patches(t, 11)
+	old, _, _, _ := patches(t, 8)
 	tests := []struct {
 		name, want string
 		model      []byte
@@ -109,7 +109,7 @@ func TestForeignRefuses(t *testing.T) {
 		{"unknown", `makes a tensor "keys"`, model, nets.ForeignConfig{Logits: "scores", Features: "keys"}},
 		{"input", `got input "image"`, model, nets.ForeignConfig{Input: "image", Logits: "scores", Features: nchw}},
 		{"half the masks", "or neither", model, nets.ForeignConfig{Features: nchw, ClassLogits: "scores"}},
-		{"old", "operator set 11 is too old", old, nets.ForeignConfig{Logits: "scores", Features: nchw}},
+		{"old", "operator set 8 is too old: export with 9 or later", old, nets.ForeignConfig{Logits: "scores", Features: nchw}},
 	}
 	for _, tt := range tests {
 		if _, _, err := nets.ForeignProbe(tt.model, tt.cfg); err == nil || !strings.Contains(err.Error(), tt.want) {

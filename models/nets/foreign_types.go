@@ -1,7 +1,6 @@
 package nets
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/oodcast/oodcast/models/graph"
@@ -9,15 +8,6 @@ import (
 
 // otherFloats are the types of numbers besides float32 that networks compute with.
 func otherFloats() []graph.DType { return []graph.DType{graph.Float16, graph.BFloat16, graph.Float64} }
-
-// pictureType returns the type of the tensor for the picture.
-func pictureType(user *graph.Model, input string) (graph.DType, error) {
-	t := user.TypeOf(input)
-	if t == 0 || t == graph.Float32 || slices.Contains(otherFloats(), t) {
-		return max(t, graph.Float32), nil
-	}
-	return 0, fmt.Errorf("input %q takes %s: want float, of a network that leaves scaling and normalisation to its caller", input, t)
-}
 
 // tap makes the tensors outputs of user, as float32.
 func (t *ForeignTensors) tap(user *graph.Model) error {

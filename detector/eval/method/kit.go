@@ -30,7 +30,9 @@ type Kit struct {
 	// pixels of the working size.
 	Surroundings, LogitsStride int
 	Product                    Multiplier
-	Seed                       uint64 // of the tokens of normal footage that cdnp compares among themselves
+	// Shrink draws the covariance of normal footage towards a multiple of the unit matrix, for footage of few frames.
+	Shrink bool
+	Seed   uint64 // of the tokens of normal footage that cdnp compares among themselves
 
 	// The first method that needs these makes them.
 	neighbours *search

@@ -29,6 +29,9 @@ func (k *Kit) whitening() (*whitening, error) {
 	if err != nil {
 		return nil, err
 	}
+	if k.Shrink {
+		shrink(cov, c, k.Reference.Count())
+	}
 	trace := 0.0
 	for i := range c {
 		trace += cov[i*c+i]
@@ -45,6 +48,31 @@ func (k *Kit) whitening() (*whitening, error) {
 	}
 	k.white = w
 	return w, nil
+}
+
+// shrink replaces the c × c covariance S of n samples by (1−ρ)·S + ρ·tr(S)/c·I with the ρ of the oracle approximating
+// shrinkage estimator (Chen, Wiesel, Eldar and Hero, "Shrinkage Algorithms for MMSE Covariance Estimation", 2010, eq. 23).
+func shrink(cov []float64, c, n int) {
+	trace, squares := 0.0, 0.0
+	for i := range c {
+		trace += cov[i*c+i]
+	}
+	for _, v := range cov {
+		squares += v * v
+	}
+	p := float64(c)
+	above := (1-2/p)*squares + trace*trace
+	below := (float64(n) + 1 - 2/p) * (squares - trace*trace/p)
+	rho := 1.0
+	if below > 0 {
+		rho = min(1, above/below)
+	}
+	for i := range cov {
+		cov[i] *= 1 - rho
+	}
+	for i := range c {
+		cov[i*c+i] += rho * trace / p
+	}
 }
 
 // apply whitens rows that are already centred, stores them in dst and returns it.
