@@ -1,0 +1,156 @@
+package precision
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/detector/ort"
+	"github.com/oodcast/oodcast/ingest"
+	"github.com/oodcast/oodcast/models"
+	"github.com/oodcast/oodcast/models/graph"
+)
+
+// conversion is what it costs to turn an element into an integer or back, in multiplications that integers save. Measured on
+// EfficientViT-Seg, whose activations have to stay in float32: see docs/encoders.md.
+const conversion = 24
+
+// margin is the share of the map's noise that may be used up on the frames of the search: other frames move by more.
+const margin = 0.8
+
+// search chooses the operators that compute with integers.
+type search struct {
+	model  []byte
+	ops    []graph.Quantisable
+	seen   observed
+	frames []*ingest.Frame
+	engine *ort.Engine
+	det    *detector.Detector
+	m      models.Manifest
+	opts   ort.Options
+	exact  mapList
+	report func(string)
+}
+
+// choose returns the names of the operators for which the map moves by at most limit.
+func (s *search) choose(ctx context.Context, limit float64) ([]string, error) {
+	all := make([]string, len(s.ops))
+	for i, op := range s.ops {
+		all[i] = op.Name
+	}
+	all = s.worth(all)
+	if len(all) == 0 {
+		return nil, fmt.Errorf("%w: the encoder has no convolutions or products that are quicker with 8-bit integers", ErrNothing)
+	}
+	moved, err := s.moved(ctx, all)
+	if err != nil || moved <= margin*limit {
+		return all, err
+	}
+	ranked, err := s.rank(ctx, all)
+	if err != nil {
+		return nil, err
+	}
+	low, high := 0, len(ranked) // ranked[:low] holds, ranked[:high] does not
+	var best []string
+	for high-low > 1 {
+		middle := (low + high) / 2
+		some := s.worth(ranked[:middle])
+		if moved, err = s.moved(ctx, some); err != nil {
+			return nil, err
+		}
+		if moved <= margin*limit {
+			low, best = middle, some
+		} else {
+			high = middle
+		}
+	}
+	if len(best) == 0 {
+		return nil, fmt.Errorf("%w: every operator that is quicker with 8-bit integers moves it by more than %.3f: keep this network in float32",
+			ErrMoved, margin*limit)
+	}
+	return best, nil
+}
+
+// rank sorts operators by how far each alone moves the map, for what it saves.
+func (s *search) rank(ctx context.Context, names []string) ([]string, error) {
+	cost := map[string]float64{}
+	for i, name := range names {
+		moved, err := s.moved(ctx, []string{name})
+		if err != nil {
+			return nil, err
+		}
+		op := s.op(name)
+		cost[name] = moved * moved / float64(int64(op.Work)*s.seen.elements[op.Output])
+		if (i+1)%10 == 0 || i+1 == len(names) {
+			s.report(fmt.Sprintf("sensitivity of the map: %d of %d operators", i+1, len(names)))
+		}
+	}
+	ranked := slices.Clone(names)
+	slices.SortFunc(ranked, func(a, b string) int { return cmp.Or(cmp.Compare(cost[a], cost[b]), cmp.Compare(a, b)) })
+	return ranked, nil
+}
+
+func (s *search) op(name string) graph.Quantisable {
+	return s.ops[slices.IndexFunc(s.ops, func(o graph.Quantisable) bool { return o.Name == name })]
+}
+
+// moved returns how far the map moves when operators compute with integers.
+func (s *search) moved(ctx context.Context, names []string) (moved float64, err error) {
+	if len(names) == 0 {
+		return 0, nil
+	}
+	model, err := quantised(s.model, names, s.seen.ranges)
+	if err != nil {
+		return 0, err
+	}
+	err = variant(model, s.opts, func(enc *ort.Encoder) error {
+		got, err := scored(ctx, s.m, enc, s.det, s.frames)
+		if err == nil {
+			moved = s.exact.rms(got)
+		}
+		return err
+	})
+	return moved, err
+}
+
+func quantised(model []byte, names []string, ranges map[string]graph.Range) ([]byte, error) {
+	m, err := graph.Parse(model)
+	if err == nil {
+		err = m.Quantise(names, ranges)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return m.Marshal(), nil
+}
+
+// worth leaves out operators that save less than the conversions around them cost, until none is left to leave out.
+func (s *search) worth(names []string) []string {
+	for {
+		chosen := map[string]bool{}
+		made, readers := map[string]bool{}, map[string]int64{}
+		for _, name := range names {
+			op := s.op(name)
+			chosen[name], made[op.Output] = true, true
+			readers[op.Input]++
+		}
+		kept := slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+			op := s.op(name)
+			out := s.seen.elements[op.Output]
+			gain := int64(op.Work) * out
+			if !made[op.Input] {
+				gain -= conversion * s.seen.elements[op.Input] / readers[op.Input]
+			}
+			if op.Floats || slices.ContainsFunc(op.Feeds, func(user string) bool { return !chosen[user] }) {
+				gain -= conversion * out
+			}
+			return gain <= 0
+		})
+		if len(kept) == len(names) {
+			return kept
+		}
+		names = kept
+	}
+}
