@@ -20,13 +20,19 @@ const conversion = 24
 // margin is the share of the map's noise that may be used up on the frames of the search: other frames move by more.
 const margin = 0.8
 
+// wanted is the share of the multiplications that would be quicker which is enough: what moves the map most for what it saves
+// stays in float32 even where the noise would allow it.
+const wanted = 0.95
+
+// rankFrames is how many frames of the search show the effect of one operator.
+const rankFrames = 2
+
 // search chooses the operators that compute with integers.
 type search struct {
 	model  []byte
 	ops    []graph.Quantisable
 	seen   observed
 	frames []*ingest.Frame
-	engine *ort.Engine
 	det    *detector.Detector
 	m      models.Manifest
 	opts   ort.Options
@@ -34,7 +40,8 @@ type search struct {
 	report func(string)
 }
 
-// choose returns the names of the operators for which the map moves by at most limit.
+// choose returns the names of the operators that compute with integers: most of those that are quicker so, the map moving by at
+// most limit.
 func (s *search) choose(ctx context.Context, limit float64) ([]string, error) {
 	all := make([]string, len(s.ops))
 	for i, op := range s.ops {
@@ -44,20 +51,16 @@ func (s *search) choose(ctx context.Context, limit float64) ([]string, error) {
 	if len(all) == 0 {
 		return nil, fmt.Errorf("%w: the encoder has no convolutions or products that are quicker with 8-bit integers", ErrNothing)
 	}
-	moved, err := s.moved(ctx, all)
-	if err != nil || moved <= margin*limit {
-		return all, err
-	}
 	ranked, err := s.rank(ctx, all)
 	if err != nil {
 		return nil, err
 	}
-	low, high := 0, len(ranked) // ranked[:low] holds, ranked[:high] does not
+	low, high := 0, s.enough(ranked)+1 // ranked[:low] holds
 	var best []string
-	for high-low > 1 {
-		middle := (low + high) / 2
+	for middle := high - 1; high-low > 1; middle = (low + high) / 2 { // all that are wanted come first
 		some := s.worth(ranked[:middle])
-		if moved, err = s.moved(ctx, some); err != nil {
+		moved, err := s.moved(ctx, some, s.frames)
+		if err != nil {
 			return nil, err
 		}
 		if moved <= margin*limit {
@@ -73,16 +76,35 @@ func (s *search) choose(ctx context.Context, limit float64) ([]string, error) {
 	return best, nil
 }
 
+// enough returns how many of the ranked operators have the wanted share of their multiplications.
+func (s *search) enough(ranked []string) int {
+	total, sum := 0.0, 0.0
+	for _, name := range ranked {
+		total += s.saves(name)
+	}
+	for i, name := range ranked {
+		if sum += s.saves(name); sum >= wanted*total {
+			return i + 1
+		}
+	}
+	return len(ranked)
+}
+
+// saves returns the number of multiplications of an operator.
+func (s *search) saves(name string) float64 {
+	op := s.op(name)
+	return float64(op.Work) * float64(s.seen.elements[op.Output])
+}
+
 // rank sorts operators by how far each alone moves the map, for what it saves.
 func (s *search) rank(ctx context.Context, names []string) ([]string, error) {
 	cost := map[string]float64{}
 	for i, name := range names {
-		moved, err := s.moved(ctx, []string{name})
+		moved, err := s.moved(ctx, []string{name}, s.frames[:min(rankFrames, len(s.frames))])
 		if err != nil {
 			return nil, err
 		}
-		op := s.op(name)
-		cost[name] = moved * moved / float64(int64(op.Work)*s.seen.elements[op.Output])
+		cost[name] = moved * moved / s.saves(name)
 		if (i+1)%10 == 0 || i+1 == len(names) {
 			s.report(fmt.Sprintf("sensitivity of the map: %d of %d operators", i+1, len(names)))
 		}
@@ -96,8 +118,8 @@ func (s *search) op(name string) graph.Quantisable {
 	return s.ops[slices.IndexFunc(s.ops, func(o graph.Quantisable) bool { return o.Name == name })]
 }
 
-// moved returns how far the map moves when operators compute with integers.
-func (s *search) moved(ctx context.Context, names []string) (moved float64, err error) {
+// moved returns how far the map moves on frames, the first of the search, when operators compute with integers.
+func (s *search) moved(ctx context.Context, names []string, frames []*ingest.Frame) (moved float64, err error) {
 	if len(names) == 0 {
 		return 0, nil
 	}
@@ -106,9 +128,9 @@ func (s *search) moved(ctx context.Context, names []string) (moved float64, err 
 		return 0, err
 	}
 	err = variant(model, s.opts, func(enc *ort.Encoder) error {
-		got, err := scored(ctx, s.m, enc, s.det, s.frames)
+		got, err := scored(ctx, s.m, enc, s.det, frames)
 		if err == nil {
-			moved = s.exact.rms(got)
+			moved = s.exact[:len(frames)].rms(got)
 		}
 		return err
 	})

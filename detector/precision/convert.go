@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -90,6 +91,9 @@ func (c *conversionRun) convert(ctx context.Context) error {
 		return err
 	}
 	c.report.After.EncoderBytes = int64(len(model))
+	if c.Precision == FP16 && c.report.After.EncoderBytes >= c.report.Before.EncoderBytes {
+		return fmt.Errorf("%w: the encoder of %s has no weights in single precision that half precision could hold", ErrNothing, c.Bundle.Name)
+	}
 	made := filepath.Join(c.dir, "made")
 	if err := c.candidate(made, model); err != nil {
 		return err
@@ -123,6 +127,9 @@ func (c *conversionRun) integers(ctx context.Context, model []byte) (_ []byte, e
 	if err != nil {
 		return nil, err
 	}
+	if slices.ContainsFunc(parsed.Operators(), func(op graph.Operator) bool { return op.Type == "QuantizeLinear" }) {
+		return nil, fmt.Errorf("%w: the encoder of %s has 8-bit integers already: convert the bundle that it was made of", ErrNothing, c.Bundle.Name)
+	}
 	ops := parsed.Quantisable()
 	c.report.Candidates = len(ops)
 	c.Progress(fmt.Sprintf("ranges of %d operators on %d frames", len(ops), len(c.frames.Ranges)))
@@ -144,7 +151,7 @@ func (c *conversionRun) integers(ctx context.Context, model []byte) (_ []byte, e
 		return nil, err
 	}
 	s := &search{
-		model: model, ops: ops, seen: seen, frames: c.frames.Search, engine: engine, det: engine.Detector, m: c.Bundle.Manifest,
+		model: model, ops: ops, seen: seen, frames: c.frames.Search, det: engine.Detector, m: c.Bundle.Manifest,
 		opts: c.ORT, exact: exact, report: c.Progress,
 	}
 	chosen, err := s.choose(ctx, limit.Most())

@@ -81,7 +81,7 @@ func (u usage) quantisable(op Operator, c constants) (Quantisable, bool) {
 	}
 	q := Quantisable{Name: op.Outputs[0], Input: op.Inputs[0], Output: op.Outputs[0], op: op, conv: op.Type == "Conv"}
 	w, ok := c.header(op.Inputs[1])
-	if _, constant := c.header(q.Input); !ok || constant || q.Input == "" {
+	if _, constant := c.header(q.Input); !ok || constant || q.Input == "" || slices.Min(append(w.Shape, 1)) < 1 {
 		return none, false
 	}
 	switch {

@@ -21,7 +21,7 @@ import (
 func (m *Model) Quantise(names []string, ranges map[string]Range) error {
 	q := quantiser{
 		m: m, c: m.constants(), names: m.names(), ranges: ranges, chosen: map[string]Quantisable{}, folded: map[string]bool{},
-		eight: map[string]string{}, float: map[string]string{},
+		eight: map[string]string{}, float: map[string]string{}, scales: map[string][2]string{},
 	}
 	all := m.Quantisable()
 	for _, name := range names {
@@ -57,9 +57,9 @@ type quantiser struct {
 	names        map[string]bool
 	ranges       map[string]Range
 	chosen       map[string]Quantisable
-	folded       map[string]bool   // activations that go
-	eight, float map[string]string // tensor: its integers, and these as float32
-	scales       map[string][2]string
+	folded       map[string]bool      // activations that go
+	eight, float map[string]string    // tensor: its integers, and these as float32
+	scales       map[string][2]string // tensor: constants with its scale and zero
 	out, inits   []field
 }
 
@@ -95,9 +95,6 @@ func (q *quantiser) steps(tensor string) (scale, zero string) {
 	s, z := q.ranges[tensor].steps()
 	scale = q.constant(tensor+"_scale", Float32, appendFloats(nil, s))
 	zero = q.constant(tensor+"_zero", Uint8, []byte{z})
-	if q.scales == nil {
-		q.scales = map[string][2]string{}
-	}
 	q.scales[tensor] = [2]string{scale, zero}
 	return scale, zero
 }
@@ -252,38 +249,4 @@ func transpose(v []float64, rows, columns int) []float64 {
 		out[i%columns*rows+i/columns] = x
 	}
 	return out
-}
-
-// prune removes operators and initialisers that nothing reads, and types of tensors that are gone.
-func (m *Model) prune() {
-	for {
-		read := nameSet(m.Outputs())
-		made := nameSet(m.values(graphInput))
-		for _, op := range m.Operators() {
-			for _, in := range op.Inputs {
-				read[in] = true
-			}
-			for _, out := range op.Outputs {
-				made[out] = true
-			}
-		}
-		before := len(m.graph)
-		m.graph = slices.DeleteFunc(m.graph, func(f field) bool {
-			switch {
-			case f.isBytes(graphNode):
-				op, _ := parseOperator(f.val)
-				return !slices.ContainsFunc(op.Outputs, func(out string) bool { return read[out] })
-			case f.isBytes(graphInit):
-				w, _ := parseWeight(f.val)
-				return !read[w.Name]
-			case f.isBytes(graphInfo):
-				v, _ := parseValue(f.val)
-				return !made[v.Name]
-			}
-			return false
-		})
-		if len(m.graph) == before {
-			return
-		}
-	}
 }
