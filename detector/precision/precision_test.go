@@ -38,7 +38,7 @@ func TestConvert(t *testing.T) {
 		if d := r.After.Pasted.AP - r.Before.Pasted.AP; r.Before.Pasted.AP <= 0 || d < -0.05 || d > 0.05 {
 			t.Errorf("%s: AP of pasted objects %.3f, then %.3f", c.to, r.Before.Pasted.AP, r.After.Pasted.AP)
 		}
-		if (c.to == INT8) != (r.Operators > 10 && r.Operators < r.Candidates) {
+		if (c.to == INT8) != (r.Operators > 5 && r.Operators < r.Candidates) {
 			t.Errorf("%s: %d of %d operators", c.to, r.Operators, r.Candidates)
 		}
 		made := open(t, out)
