@@ -1,7 +1,6 @@
 package precision
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -25,9 +24,6 @@ const halfFrom = 1 << 10
 // provenanceKey is where a manifest's provenance keeps the report.
 const provenanceKey = "precision"
 
-// cardSection is the heading of the model card's section.
-const cardSection = "\n## Precision\n"
-
 // Run converts a bundle and writes the new one. If the maps move by more than their own noise, it returns [ErrMoved] with a
 // report, and writes nothing.
 func Run(ctx context.Context, o Options) (_ *Report, err error) {
@@ -38,7 +34,7 @@ func Run(ctx context.Context, o Options) (_ *Report, err error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "oodcast-precision-*")
+	dir, err := os.MkdirTemp(filepath.Dir(filepath.Clean(o.Out)), ".oodcast-precision-*") // bundles may be large
 	if err != nil {
 		return nil, err
 	}
@@ -244,13 +240,6 @@ func (c *conversionRun) write() error {
 		m.Provenance = map[string]any{}
 	}
 	m.Provenance[provenanceKey] = note
-	card, _, _ := bytes.Cut(files[models.CardFile], []byte(cardSection))
-	card = append(bytes.TrimRight(card, "\n"), '\n')
-	card = append(card, cardSection...)
-	card = fmt.Appendf(card, "\nThe encoder of %s as %s, by `oodcast models convert` on %s:\n\n", c.report.From, c.Precision, strings.Join(c.Footage.Names, ", "))
-	for line := range strings.Lines(c.report.String()) {
-		card = append(card, "* "+line...)
-	}
-	files[models.CardFile] = card
+	files[models.CardFile] = c.report.card(files[models.CardFile])
 	return models.Write(c.Out, m, files)
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/oodcast/oodcast/detector/fit"
 	"github.com/oodcast/oodcast/detector/ort"
 	"github.com/oodcast/oodcast/ingest"
 	"github.com/oodcast/oodcast/models"
@@ -50,7 +51,8 @@ func TestConvert(t *testing.T) {
 			t.Errorf("%s: %s %s, provenance %v", c.to, made.Name, made.Version, note)
 		}
 		card, err := made.ReadFile(models.CardFile)
-		if err != nil || strings.Count(string(card), cardSection) != 1 || !strings.Contains(string(card), "* map: moves by ") {
+		if err != nil || strings.Count(string(card), cardSection) != 1 || !strings.Contains(string(card), "* map: moves by ") ||
+			strings.Index(string(card), cardSection) > strings.Index(string(card), fit.CalibrationSection) {
 			t.Errorf("%s: card %v\n%s", c.to, err, card)
 		}
 		if check, err := (ort.Runner{}).CheckGolden(made); err != nil || check == nil {
