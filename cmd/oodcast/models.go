@@ -21,6 +21,8 @@ type ModelsCmd struct {
 	Verify ModelsVerifyCmd `cmd:"" help:"Check a bundle's checksums, and that this machine computes the right outputs."`
 	Import ModelsImportCmd `cmd:"" help:"Make an encoder-only bundle from a network's weights; oodcast fit completes it."`
 
+	Convert ModelsConvertCmd `cmd:"" help:"Store or compute a bundle's encoder with fewer bits, if its maps hold."`
+
 	Pull     ModelsPullCmd     `cmd:"" help:"Download a network's published weights into a cache, and check them."`
 	Strip    ModelsStripCmd    `cmd:"" help:"Take published weights out of a bundle, to publish the rest."`
 	Assemble ModelsAssembleCmd `cmd:"" help:"Put published weights back; make deps does so for the built-in bundles."`

@@ -35,7 +35,7 @@ func (c *SynthCmd) Run(e *env) error {
 	if err := checkOutputs(c.JSON); err != nil {
 		return err
 	}
-	footage := synth.Footage{Open: func() ([]ingest.Source, error) { return c.sources(e) }}
+	footage := synth.Footage{Open: func() ([]ingest.Source, error) { return finite(e, "--source", c.Source) }}
 	for _, uri := range c.Source {
 		footage.Names = append(footage.Names, fit.SourceName(uri))
 	}
@@ -67,15 +67,16 @@ func (c *SynthCmd) Run(e *env) error {
 	return writeJSON(e, c.JSON, res)
 }
 
-func (c *SynthCmd) sources(e *env) (list []ingest.Source, err error) {
+// finite opens the sources of a flag, all of which come to an end.
+func finite(e *env, flag string, uris []string) (list []ingest.Source, err error) {
 	pool := ingest.NewPool(4)
-	for _, uri := range c.Source {
+	for _, uri := range uris {
 		s, live, err := footage(e, uri, pool)
 		if err != nil {
 			return nil, err
 		}
 		if live {
-			return nil, usagef("--source %s never ends: record some of it to a file", ingest.RedactURI(uri))
+			return nil, usagef("%s %s never ends: record some of it to a file", flag, ingest.RedactURI(uri))
 		}
 		list = append(list, s)
 	}

@@ -8,15 +8,16 @@ import (
 	"github.com/oodcast/oodcast/detector"
 )
 
-// The sections of a model card that a fit writes. They replace sections of the same name in the given bundle's card.
-const (
-	fitSection         = "\n## Denoiser\n"
-	calibrationSection = "\n## Calibration\n"
-)
+// CalibrationSection is the heading of what a fit writes about the calibration at the end of a model card.
+const CalibrationSection = "\n## Calibration\n"
+
+// fitSection is the heading of what a fit writes about the training. Both replace sections of the same name in the given bundle's
+// card.
+const fitSection = "\n## Denoiser\n"
 
 // card returns the model card of the new bundle: that of the given bundle, with new sections about this fit.
 func (r *run) card(old []byte, cal *detector.Calibration) []byte {
-	old, _, _ = bytes.Cut(old, []byte(calibrationSection))
+	old, _, _ = bytes.Cut(old, []byte(CalibrationSection))
 	if !r.opt.CalibrateOnly {
 		old, _, _ = bytes.Cut(old, []byte(fitSection))
 	}
@@ -35,7 +36,7 @@ func (r *run) card(old []byte, cal *detector.Calibration) []byte {
 			d.Defaults().Width, d.Blocks[0], d.Blocks[1], d.Blocks[2], d.Time, r.manifest.Normalise)
 	}
 	if cal == nil {
-		fmt.Fprintf(b, "%s\nNone: %s.\n", calibrationSection, r.manifest.Uncalibrated)
+		fmt.Fprintf(b, "%s\nNone: %s.\n", CalibrationSection, r.manifest.Uncalibrated)
 		return b.Bytes()
 	}
 	held := "held back from "
@@ -43,7 +44,7 @@ func (r *run) card(old []byte, cal *detector.Calibration) []byte {
 		held = "of "
 	}
 	fmt.Fprintf(b, "%s\nOn %d frames %s%s. Default threshold %.2f deviations: in 95 %% of these frames nothing as large as an event reaches it.\n",
-		calibrationSection, r.result.CalibrationFrames, held, sources, cal.DefaultThreshold())
+		CalibrationSection, r.result.CalibrationFrames, held, sources, cal.DefaultThreshold())
 	if c := r.result.Check; c != nil {
 		fmt.Fprintf(b, "\nCheck with things pasted into frames that took no part in the training: on %d frames AP %.1f, FPR95 %.1f at |T|=%d (seed %d).\n"+
 			"That compares fits on this footage; real anomalies are more varied.\n", c.Images, 100*c.AP, 100*c.FPR95, c.Timesteps, r.opt.Seed)

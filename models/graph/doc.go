@@ -19,6 +19,7 @@
 // A [Model] is a parsed ONNX file; [Parse] is the only ONNX reader of this program. It keeps the fields that it does not
 // know byte for byte. [Model.Tap] makes an inner tensor an output, and [Merge] feeds the outputs of one model to the
 // inputs of another. [Inline] takes in the weights that a model keeps in other files, and [External] lists those files.
-// [Model.Upgrade] brings old operator sets up to date. [Model.Halve] stores weights in half precision. [TakeOut] takes out of a model the weights that other models have too, and
+// [Model.Upgrade] brings old operator sets up to date, [Model.Halve] stores weights in half precision, and [Model.Quantise]
+// computes operators with 8-bit integers. [TakeOut] takes out of a model the weights that other models have too, and
 // [PutBack] puts them back.
 package graph

@@ -25,7 +25,7 @@ func Sets(root string) (sets []*Dataset, skipped []error, err error) {
 		if st, err := os.Stat(path); err != nil || !st.IsDir() || strings.HasPrefix(e.Name(), ".") {
 			continue
 		}
-		d, err := openSet(path)
+		d, err := OpenSet(path)
 		switch {
 		case errors.Is(err, ErrNoImages):
 			skipped = append(skipped, fmt.Errorf("%q holds no labelled image", e.Name()))
@@ -43,7 +43,8 @@ func Sets(root string) (sets []*Dataset, skipped []error, err error) {
 	return sets, skipped, nil
 }
 
-func openSet(path string) (*Dataset, error) {
+// OpenSet opens the labelled set in the folder path: the data set that the folder is named after, or one of no known origin.
+func OpenSet(path string) (*Dataset, error) {
 	name := filepath.Base(path)
 	if slices.Contains(Names(), name) && name != generic {
 		return Open(name, path)
