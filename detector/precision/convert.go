@@ -177,7 +177,7 @@ func (c *conversionRun) candidate(dir string, model []byte) error {
 	m.Name = c.Name
 	m.Version = strings.TrimSpace(m.Version + " " + string(c.Precision))
 	err := ort.Runner{Options: ort.Options{Threads: c.ORT.Threads}}.Run(model, func(encode models.EncodeFunc) error {
-		g, err := models.NewGolden(encode, m.Encoder.SizeMultiple())
+		g, err := models.NewGolden(encode, m.Encoder.GoldenSize())
 		if err != nil {
 			return err
 		}
