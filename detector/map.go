@@ -27,6 +27,8 @@ type Map struct {
 	ROI                     *Mask         // cells that are judged; nil: all. The others hold the smallest judged value
 	Voices                  []Voice       // the loudest voice of each cell; nil if the bundle's rule has no voices
 	Timesteps               []int         // timesteps behind the values
+	SecondLook              bool          // a part of the frame was looked at once more, at a larger scale
+	Note                    string        // a remark for the operator that holds from this frame on; empty on most
 	Scored                  int           // number of timesteps scored on this frame; the others were on earlier frames
 	Choice                  *Choice       // how |T| was chosen; nil if the knob fixes it
 	Threshold               float32       // values above it count as anomalous

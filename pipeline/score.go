@@ -82,6 +82,9 @@ func (p *Pipeline) scoreNext(ctx context.Context, c *camera) (*detector.Map, err
 	c.progress.mapped(m)
 	p.outlets.Map(m)
 	p.noteDrift(c, m.Drift)
+	if m.Note != "" {
+		p.log.Info("second look", "camera", c.Name(), "note", m.Note)
+	}
 	p.announce(c, turn.frame, m, c.scoring.tracker.Update(m))
 	return m, turn.err
 }
