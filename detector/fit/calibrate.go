@@ -18,12 +18,18 @@ func calibrate(
 ) (detector.Calibration, error) {
 	held, at := got.Held, got.Times
 	order, begun := m.Diffusion.Timesteps, time.Now()
-	scores, err := scoreFrames(ctx, scorer, order, held, func(n int) {
+	looks := got.Looks
+	if m.Compound.Rule != models.RuleSized {
+		looks = nil
+	}
+	frames := len(held) + len(looks)
+	done := func(n int) {
 		elapsed := time.Since(begun)
 		report(Progress{
-			Phase: Calibrate, Step: n, Steps: len(held), Elapsed: elapsed, Left: elapsed / time.Duration(n) * time.Duration(len(held)-n),
+			Phase: Calibrate, Step: n, Steps: frames, Elapsed: elapsed, Left: elapsed / time.Duration(n) * time.Duration(frames-n),
 		})
-	})
+	}
+	scores, err := scoreFrames(ctx, scorer, order, held, done)
 	if err != nil {
 		return detector.Calibration{}, fmt.Errorf("fit: calibrate: %w", err)
 	}
@@ -37,7 +43,8 @@ func calibrate(
 		return cal, fmt.Errorf("fit: calibrate: %w", err)
 	}
 	cal.Voices = &voices
-	if cal.Look, err = calibrateLook(ctx, scorer, m, cal, held, got.Looks); err != nil {
+	cal.Look, err = calibrateLook(ctx, scorer, m, cal, held, looks, func(n int) { done(len(held) + n) })
+	if err != nil {
 		return cal, fmt.Errorf("fit: calibrate: %w", err)
 	}
 	for n := range order {

@@ -45,14 +45,15 @@ func (c *collector) look(ctx context.Context, f *ingest.Frame, kept *[]detector.
 }
 
 // calibrateLook measures the voices at the scale of the second look, and where to look: nil without frames that have enough
-// pixels. held are the frames at the working size.
+// pixels. held are the frames at the working size; done is told how many looks are scored.
 func calibrateLook(
 	ctx context.Context, scorer detector.Scorer, m models.Manifest, cal detector.Calibration, held, looks []detector.Encoding,
+	done func(n int),
 ) (*detector.LookCalibration, error) {
-	if len(looks) == 0 || m.Compound.Rule != models.RuleSized {
+	if len(looks) == 0 {
 		return nil, nil
 	}
-	scores, err := scoreFrames(ctx, scorer, m.Diffusion.Timesteps, looks, func(int) {})
+	scores, err := scoreFrames(ctx, scorer, m.Diffusion.Timesteps, looks, done)
 	if err != nil {
 		return nil, err
 	}
