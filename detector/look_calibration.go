@@ -11,7 +11,8 @@ import (
 const (
 	// lookScale is the scale of the second look, in working sizes.
 	lookScale = 2
-	// lookLeast is the least scale for which a second look is worth its time: at 1.33, AP on RoadAnomaly21 stays where it is.
+	// lookLeast is the least scale for which a second look is worth its time: at 1.33, AP on RoadAnomaly and
+	// RoadAnomaly21 stays where it is.
 	lookLeast = 1.5
 	// lookShare is the part of the frame's height that is looked at: at a scale of 2, it has as many pixels as the first look.
 	lookShare = 0.25
