@@ -184,11 +184,11 @@ type Detector struct {
 	batchDelay  *window // ratio of latency to engine time, of the latest frames
 	drift       *driftWatch
 	accumulator *accumulator
-	carrier     *Carrier    // nil: maps are not carried
-	second      *secondLook // nil: none
+	carrier     *Carrier // nil: maps are not carried
 
 	roi    regionOfInterest
 	scores tokenScores
+	second *secondLook // nil: none
 }
 
 // New returns a detector that combines an encoder and a scorer with a bundle's manifest and calibration. Provider is the

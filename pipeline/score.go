@@ -77,14 +77,14 @@ func (p *Pipeline) scoreNext(ctx context.Context, c *camera) (*detector.Map, err
 		return nil, turn.err
 	}
 	m := turn.m
+	if m.Note != "" {
+		p.log.Info("second look", "camera", c.Name(), "note", m.Note)
+	}
 	m.Seq = c.scoring.seq // detectors are replaced, but the camera's maps are numbered throughout
 	c.scoring.seq++
 	c.progress.mapped(m)
 	p.outlets.Map(m)
 	p.noteDrift(c, m.Drift)
-	if m.Note != "" {
-		p.log.Info("second look", "camera", c.Name(), "note", m.Note)
-	}
 	p.announce(c, turn.frame, m, c.scoring.tracker.Update(m))
 	return m, turn.err
 }
