@@ -51,6 +51,8 @@ func values(path string) []any {
 		return []any{ort.CPU, ort.CUDA, ort.TensorRT}
 	case "detector.part", "cameras[].detector.part":
 		return []any{detector.PartCompound, detector.PartDiffusion, detector.PartLSE, detector.PartUnclaimed}
+	case "detector.second_look", "cameras[].detector.second_look":
+		return []any{detector.LookOff, detector.LookAuto, detector.LookOn}
 	case "publish.encoding":
 		return []any{"u8", "u16"}
 	case "events.categories[]", "events.zones[].categories[]", "cameras[].events.categories[]", "cameras[].events.zones[].categories[]":

@@ -40,6 +40,23 @@ func (d *Detector) timesteps(k Knob) ([]int, *Choice) {
 	return d.control.order[:k.Timesteps], nil
 }
 
+// takesLook reports whether the next frame gets the second look that is planned.
+func (d *Detector) takesLook(now time.Time) bool {
+	s := d.second
+	k := d.control.Get()
+	l := d.limits(k, now)
+	if !k.Auto() { // only the camera's rate bounds a fixed |T|
+		n := max(k.Timesteps, len(k.List))
+		l.latency, l.min, l.max = 0, n, n
+	}
+	d.budget.look.share = s.plan.share()
+	if s.forced {
+		d.budget.look.on = true
+		return true
+	}
+	return d.budget.chooseLook(now, l)
+}
+
 // limits returns the limits that |T| has to meet now.
 func (d *Detector) limits(k Knob, now time.Time) limits {
 	l := limits{latency: k.Budget, interval: time.Duration(d.interval.Load())}
@@ -55,8 +72,8 @@ func (d *Detector) limits(k Knob, now time.Time) limits {
 	return l
 }
 
-// recordCost records the latency of a map and the engine time that it used.
-func (d *Detector) recordCost(m *Map, now time.Time, engine time.Duration) {
+// recordCost records the latency of a map, of which a part is that of a second look, and the engine time that it used.
+func (d *Detector) recordCost(m *Map, now time.Time, look lookCost, engine time.Duration) {
 	spent := m.Latency.Encode + m.Latency.Score
 	if d.engine != nil {
 		d.engine.add(d, now, engine)
@@ -67,5 +84,5 @@ func (d *Detector) recordCost(m *Map, now time.Time, engine time.Duration) {
 		budget = m.Choice.Budget
 		m.Choice.Missed = spent > budget
 	}
-	d.budget.record(m.Latency.Encode, m.Latency.Score, m.Scored, budget)
+	d.budget.record(m.Latency.Encode, m.Latency.Score, m.Scored, look, budget)
 }

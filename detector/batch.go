@@ -53,6 +53,10 @@ type picture struct {
 	scores      []float32
 	own         []float32 // values of this frame alone, if others were carried into them
 
+	note      string        // of the second look
+	lookFault error         // that prevented the second look
+	lookScore time.Duration // what the second look took of the scoring
+
 	started, encoded time.Time
 	engineTime       time.Duration // its share of the time spent on the whole batch
 }
@@ -60,6 +64,7 @@ type picture struct {
 // scoreSize scores frames of one working size.
 func scoreSize(ctx context.Context, all []*picture, w, h int) {
 	begin := time.Now()
+	looks := takeLooks(ctx, all, w, h)
 	encodings, err := encode(ctx, all, w, h)
 	if err != nil && len(all) > 1 && ctx.Err() == nil { // retry one by one: a single frame may be the cause
 		for _, p := range all {
@@ -74,7 +79,8 @@ func scoreSize(ctx context.Context, all []*picture, w, h int) {
 		if err == nil {
 			p.enc, p.started, p.encoded, p.engineTime = encodings[i], begin, encoded, encoded.Sub(begin)/time.Duration(len(all))
 			p.newMap()
-			fault = p.prepare()
+			p.enc.Look = looks[i]
+			fault = errors.Join(p.lookFault, p.prepare())
 			if c := p.det.carrier; c != nil {
 				from := time.Now()
 				c.See(p.frame)
@@ -91,6 +97,16 @@ func scoreSize(ctx context.Context, all []*picture, w, h int) {
 	for _, group := range groupSameWork(ready) {
 		scoreTogether(group)
 	}
+}
+
+// takeLooks takes the second looks at frames of one working size, nil where there is none. They come first, because the
+// encoder keeps one size at a time.
+func takeLooks(ctx context.Context, all []*picture, w, h int) []*Look {
+	looks := make([]*Look, len(all))
+	for i, p := range all {
+		looks[i], p.note, p.lookFault = p.det.secondLook(ctx, p.frame, w, h)
+	}
+	return looks
 }
 
 // encode encodes frames of one working size for detectors of one encoder.
@@ -156,7 +172,10 @@ func scoreTogether(group []*picture) {
 			continue
 		}
 		from := time.Now()
-		fault := p.compute()
+		fault := p.scoreLook()
+		if fault == nil {
+			fault = p.compute()
+		}
 		p.engineTime += scored.Sub(begin)/time.Duration(len(group)) + time.Since(from)
 		p.deliver(fault)
 	}
@@ -191,7 +210,7 @@ func (p *picture) newMap() {
 	f, d := p.frame, p.det
 	p.m = &Map{
 		Camera: f.Camera, FrameSeq: f.Seq, Captured: f.Captured, PTS: f.PTS, ImageWidth: f.Width, ImageHeight: f.Height,
-		Bundle: d.manifest.Name, Provider: d.provider,
+		Bundle: d.manifest.Name, Provider: d.provider, Note: p.note,
 	}
 }
 
@@ -218,6 +237,18 @@ func (p *picture) prepare() error {
 	return nil
 }
 
+// scoreLook computes what the second look sees, if there is one.
+func (p *picture) scoreLook() error {
+	if p.det.second == nil || p.enc.Look == nil {
+		return nil
+	}
+	from := time.Now()
+	p.m.SecondLook = true
+	err := p.det.second.score(p.det.scorer, p.enc.Look, p.timesteps)
+	p.lookScore = time.Since(from)
+	return err
+}
+
 // compute computes the values of the map from the scores of this frame and, when frames accumulate, of earlier ones.
 func (p *picture) compute() (err error) {
 	m, d := p.m, p.det
@@ -228,6 +259,9 @@ func (p *picture) compute() (err error) {
 	}
 	if m.Values, err = d.compound.To(nil, p.scores, m.Timesteps, p.enc); err != nil {
 		return err
+	}
+	if m.SecondLook {
+		d.second.join(m.Values, d.compound, p.enc, len(m.Timesteps))
 	}
 	m.Voices = slices.Clone(d.compound.Voices())
 	m.Taught = d.lessons.Load().apply(m.Values, m.Width, m.Height, p.enc)
@@ -250,6 +284,14 @@ func (p *picture) alone() *Map {
 	return &m
 }
 
+// lookCost returns what the second look took of the frame's time.
+func (p *picture) lookCost() lookCost {
+	if p.enc.Look == nil {
+		return lookCost{}
+	}
+	return lookCost{p.enc.Look.Took, p.lookScore}
+}
+
 // deliver completes the map and passes it, or the error, to done.
 func (p *picture) deliver(err error) {
 	if err != nil {
@@ -261,7 +303,7 @@ func (p *picture) deliver(err error) {
 	if !m.Captured.IsZero() {
 		m.Latency.Wait, m.Latency.Total = p.started.Sub(m.Captured), now.Sub(m.Captured)
 	}
-	d.recordCost(m, now, p.engineTime)
+	d.recordCost(m, now, p.lookCost(), p.engineTime)
 	m.Drift = d.drift.update(p.alone(), p.enc.Guide)
 	m.Seq = d.next
 	d.next++

@@ -169,7 +169,7 @@ func TestBatchCountsOnlyTheShareOfEngineTime(t *testing.T) {
 	alone := d.limits(d.control.Get(), time.Now()).interval
 	for range budgetCostFrames {
 		m := &Map{Scored: 2, Latency: Latency{Encode: 60 * time.Millisecond, Score: 60 * time.Millisecond}}
-		d.recordCost(m, time.Now(), 30*time.Millisecond)
+		d.recordCost(m, time.Now(), lookCost{}, 30*time.Millisecond)
 	}
 	if got := d.limits(d.control.Get(), time.Now()).interval; alone != 100*time.Millisecond || got != 4*alone {
 		t.Errorf("interval of a frame in a batch of four = %v, alone %v, want 400ms and 100ms", got, alone)

@@ -22,6 +22,7 @@ type budget struct {
 	patience     time.Duration
 	overruns     int // consecutive frames over the budget
 	misses       atomic.Uint64
+	look         lookBudget
 	changes      atomic.Uint64
 }
 
@@ -55,6 +56,7 @@ const (
 func newBudget() *budget {
 	return &budget{
 		encode: newWindow(budgetCostFrames), step: newWindow(budgetCostFrames), deviation: newWindow(budgetTailFrames), patience: budgetPatience,
+		look: newLookBudget(),
 	}
 }
 
@@ -65,14 +67,22 @@ type limits struct {
 	min, max int           // of |T|
 }
 
-// record records the cost of a frame with n timesteps.
-func (b *budget) record(encode, score time.Duration, n int, latency time.Duration) {
+// record records the cost of a frame with n timesteps, of which a part is that of a second look.
+func (b *budget) record(encode, score time.Duration, n int, look lookCost, latency time.Duration) {
 	total := encode + score
-	if b.encode.len() >= budgetMinFrames {
-		b.deviation.add(total.Seconds() / b.cost(n))
+	if b.measured() {
+		expected := b.wholeCost(n)
+		if look != (lookCost{}) {
+			expected += b.lookPrice(n)
+		}
+		b.deviation.add(total.Seconds() / expected)
 	}
-	b.encode.add(encode.Seconds())
-	b.step.add(score.Seconds() / float64(max(1, n)))
+	b.encode.add((encode - look.encode).Seconds())
+	b.step.add((score - look.score).Seconds() / float64(max(1, n)))
+	if look != (lookCost{}) {
+		b.look.encode.add(look.encode.Seconds())
+		b.look.step.add(look.score.Seconds() / float64(max(1, n)))
+	}
 	if latency <= 0 || total <= latency {
 		b.overruns = 0
 		return
@@ -81,8 +91,18 @@ func (b *budget) record(encode, score time.Duration, n int, latency time.Duratio
 	b.misses.Add(1)
 }
 
-// cost returns the median cost of a frame with n timesteps, in seconds.
-func (b *budget) cost(n int) float64 { return b.encode.quantile(0.5) + float64(n)*b.step.quantile(0.5) }
+// cost returns the median cost of a frame with n timesteps, in seconds, with a second look if there is one at present.
+func (b *budget) cost(n int) float64 {
+	if b.look.on {
+		return b.wholeCost(n) + b.lookPrice(n)
+	}
+	return b.wholeCost(n)
+}
+
+// wholeCost is cost without a second look.
+func (b *budget) wholeCost(n int) float64 {
+	return b.encode.quantile(0.5) + float64(n)*b.step.quantile(0.5)
+}
 
 // choose returns |T| for the next frame.
 func (b *budget) choose(now time.Time, l limits) int {
@@ -95,7 +115,7 @@ func (b *budget) choose(now time.Time, l limits) int {
 		b.overruns = 0
 		n, _ := b.fits(l, 1)
 		b.set(now, max(l.min, min(n, b.current-1)), ReasonLoad)
-	case b.encode.len() < budgetMinFrames || now.Sub(b.changed) < b.patience:
+	case !b.measured() || now.Sub(b.changed) < b.patience:
 	default:
 		b.adjust(now, l)
 	}
@@ -143,11 +163,18 @@ func (b *budget) set(now time.Time, n int, reason Reason) {
 	}
 }
 
+// bounds returns the largest median costs that stay within a share of the limits, in seconds.
+func (b *budget) bounds(l limits, share float64) (latency, interval float64) {
+	tail := max(b.deviation.quantile(budgetQuantile), budgetMinTail)
+	return share * l.latency.Seconds() / tail, share * l.interval.Seconds() / max(b.deviation.mean(), 1)
+}
+
+// measured reports whether enough frames have been measured for choices.
+func (b *budget) measured() bool { return b.encode.len() >= budgetMinFrames }
+
 // fits returns the largest |T| that stays within a share of the limits, and the limit that applies.
 func (b *budget) fits(l limits, share float64) (int, Reason) {
-	tail := max(b.deviation.quantile(budgetQuantile), budgetMinTail)
-	latency := share * l.latency.Seconds() / tail
-	interval := share * l.interval.Seconds() / max(b.deviation.mean(), 1)
+	latency, interval := b.bounds(l, share)
 	for n := l.max; n >= l.min; n-- {
 		c := b.cost(n)
 		if c > latency || l.interval > 0 && c > interval {

@@ -65,7 +65,7 @@ func drive(m *machine, b *budget, l limits, every, length time.Duration, sim *si
 			sim.changes = append(sim.changes, m.now)
 		}
 		encode, score := m.run(n)
-		b.record(encode, score, n, l.latency)
+		b.record(encode, score, n, lookCost{}, l.latency)
 		sim.frames++
 		if encode+score <= l.latency {
 			sim.met++
@@ -190,7 +190,7 @@ func TestBudgetLearnsPatience(t *testing.T) {
 			score *= 3
 			m.now = m.now.Add(score * 2 / 3)
 		}
-		b.record(encode, score, n, 200*time.Millisecond)
+		b.record(encode, score, n, lookCost{}, 200*time.Millisecond)
 	}
 	if rises > 15 {
 		t.Errorf("|T| rose %d times in 5 min, want at most 15, with growing pauses", rises)

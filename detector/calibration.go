@@ -30,6 +30,8 @@ type Calibration struct {
 	LSE Moments `json:"lse"`
 	// Voices scale the parts of the rule sized; nil in calibrations of older programs.
 	Voices *Voices `json:"voices,omitempty"`
+	// Look describes the second look; nil if the normal footage has not enough pixels for one.
+	Look *LookCalibration `json:"second_look,omitempty"`
 	// Levels are the compounded scores for every |T|, in ascending order. They scale the maps, so that a value means the
 	// same at every |T|.
 	Levels []Level `json:"levels"`
@@ -173,6 +175,11 @@ func (c *Calibration) Validate() error {
 	if c.Voices != nil {
 		if err := c.Voices.Validate(); err != nil {
 			bad("voices: %w", err)
+		}
+	}
+	if c.Look != nil {
+		if err := c.Look.Validate(); err != nil {
+			bad("second_look: %w", err)
 		}
 	}
 	if c.Seconds < 0 {

@@ -55,6 +55,13 @@ type Config struct {
 	// Carry is how long maps are carried along the motion of the scene: the value of a place rises at once and falls by 1/e in
 	// this time, wherever the camera has moved meanwhile. At most 10s. Default 0: not at all.
 	Carry time.Duration `yaml:"carry"`
+	// SecondLook is whether a band of the frame is looked at once more, at up to twice the scale, if the source has 1.5 times
+	// the pixels of the working size in each direction: off, auto (where the camera's rate and the latency budget leave time
+	// for it) or on. It finds small things. Default auto.
+	SecondLook string `yaml:"second_look"`
+	// SecondLookRegion is where: left, top, right and bottom as fractions of the width and height. Default none: the band that
+	// the bundle was calibrated for.
+	SecondLookRegion []float64 `yaml:"second_look_region,flow"`
 	// DriftWindow is the time over which scores are averaged to notice that the camera was moved or that the light has
 	// changed; the reference picture is learnt during twice this time after the start. 0 turns the watch off. Default 1m.
 	DriftWindow time.Duration `yaml:"drift_window"`
@@ -95,7 +102,7 @@ const (
 
 // DefaultConfig returns the defaults.
 func DefaultConfig() Config {
-	return Config{Timesteps: 5, Part: PartCompound, DriftWindow: time.Minute}
+	return Config{Timesteps: 5, Part: PartCompound, SecondLook: LookAuto, DriftWindow: time.Minute}
 }
 
 // Validate reports all faults at once.
@@ -144,6 +151,12 @@ func (c Config) Validate() error {
 	if c.Carry < 0 || c.Carry > 10*time.Second {
 		bad("carry", c.Carry, "0 to 10s")
 	}
+	if !slices.Contains([]string{LookOff, LookAuto, LookOn}, c.SecondLook) {
+		bad("second_look", fmt.Sprintf("%q", c.SecondLook), "off, auto or on")
+	}
+	if !validRegion(c.SecondLookRegion) {
+		bad("second_look_region", c.SecondLookRegion, "left, top, right and bottom as fractions, a twentieth apart or more, or none")
+	}
 	if c.DriftWindow < 0 || c.DriftWindow > 24*time.Hour {
 		bad("drift_window", c.DriftWindow, "0 to 24h")
 	}
@@ -177,6 +190,7 @@ type Detector struct {
 
 	roi    regionOfInterest
 	scores tokenScores
+	second *secondLook // nil: none
 }
 
 // New returns a detector that combines an encoder and a scorer with a bundle's manifest and calibration. Provider is the
@@ -207,6 +221,10 @@ func New(enc Encoder, scorer Scorer, m models.Manifest, cal Calibration, provide
 	d.accumulator = &accumulator{frames: cfg.Accumulate, compound: d.compound}
 	if cfg.Carry > 0 {
 		d.carrier = NewCarrier(cfg.Carry)
+	}
+	var err error
+	if d.second, err = newSecondLook(m, cal, cfg); err != nil {
+		return nil, err
 	}
 	if _, err := d.compound.schedule.Weights(m.Diffusion.Aggregate, nil); err != nil {
 		return nil, err
@@ -282,7 +300,42 @@ func (d *Detector) ScoreEncoding(enc *Encoding) (*Map, error) {
 	if err := scoreGroup([]*picture{p}); err != nil {
 		return nil, err
 	}
+	if err := p.scoreLook(); err != nil {
+		return nil, err
+	}
 	return p.m, p.compute()
+}
+
+// Encode encodes a frame as Score does, with the second look if there is one. It neither keeps nor releases the frame. The
+// result is valid until the next call.
+func (d *Detector) Encode(ctx context.Context, f *ingest.Frame) (*Encoding, error) {
+	w, h := d.WorkingSize(f.Width, f.Height)
+	look, _, err := d.secondLook(ctx, f, w, h)
+	if err != nil {
+		return nil, err
+	}
+	enc, err := d.enc.Encode(ctx, f, w, h)
+	if err != nil {
+		return nil, err
+	}
+	enc.Look = look
+	return enc, nil
+}
+
+// secondLook takes the second look at a frame, if there is one. The note tells the operator of the first one, of the last one,
+// and why there is none.
+func (d *Detector) secondLook(ctx context.Context, f *ingest.Frame, w, h int) (look *Look, note string, err error) {
+	if d.second == nil {
+		return nil, "", nil
+	}
+	if note = d.second.prepare(f, w, h); d.second.plan.why != "" {
+		return nil, note, nil
+	}
+	taken := d.takesLook(time.Now())
+	if taken {
+		look, err = d.second.take(ctx, d.enc, f)
+	}
+	return look, d.second.tell(taken, d.budget.measured()), err
 }
 
 // Forget drops the scores and the maps of earlier frames, for example when the stream is another one. It is safe for concurrent use.

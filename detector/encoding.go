@@ -42,6 +42,8 @@ type Encoding struct {
 	Queries, MaskWidth, MaskHeight int
 	ClassLogits                    []float32 // Queries × (known classes + 1)
 	MaskLogits                     []float32 // Queries × MaskHeight × MaskWidth
+
+	Look *Look // second look at a part of the frame; nil: none
 }
 
 // Scorer computes the per-timestep scores e_t of features. It is not safe for concurrent use.

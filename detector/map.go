@@ -30,6 +30,8 @@ type Map struct {
 	Classes                 []string      // the names of the bundle's classes
 	Taught                  int           // number of tokens that lessons made normal
 	Timesteps               []int         // timesteps behind the values
+	SecondLook              bool          // a part of the frame was looked at once more, at a larger scale
+	Note                    string        // a remark for the operator that holds from this frame on; empty on most
 	Scored                  int           // number of timesteps scored on this frame; the others were on earlier frames
 	Choice                  *Choice       // how |T| was chosen; nil if the knob fixes it
 	Threshold               float32       // values above it count as anomalous

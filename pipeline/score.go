@@ -77,6 +77,9 @@ func (p *Pipeline) scoreNext(ctx context.Context, c *camera) (*detector.Map, err
 		return nil, turn.err
 	}
 	m := turn.m
+	if m.Note != "" {
+		p.log.Info("second look", "camera", c.Name(), "note", m.Note)
+	}
 	m.Seq = c.scoring.seq // detectors are replaced, but the camera's maps are numbered throughout
 	c.scoring.seq++
 	c.progress.mapped(m)

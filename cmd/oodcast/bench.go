@@ -13,6 +13,7 @@ type BenchCmd struct {
 	Bundle        string `default:"roadscene" placeholder:"NAME|DIR" help:"Bundle to measure."`
 	Size          string `default:"1024x512" placeholder:"WxH" help:"Size of the frames, which is also the working size."`
 	Timesteps     []int  `default:"1,5,10,25" help:"The |T| to measure."`
+	SecondLook    bool   `help:"Measure with frames of twice the size, a band of which is looked at once more."`
 	Frames        int    `default:"20" help:"Frames for each |T|, after two that do not count."`
 	Batch         int    `default:"1" help:"Frames that are scored together, 1..32; times are then those of a batch."`
 	JSON          string `name:"json" placeholder:"FILE" help:"Write the figures as JSON; - for stdout."`
@@ -25,7 +26,7 @@ func (c *BenchCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	cfg := bench.Config{Width: w, Height: h, Timesteps: c.Timesteps, Frames: c.Frames, Batch: c.Batch}
+	cfg := bench.Config{Width: w, Height: h, Timesteps: c.Timesteps, Frames: c.Frames, Batch: c.Batch, SecondLook: c.SecondLook}
 	if err := cfg.Validate(); err != nil {
 		return usagef("%s", strings.ReplaceAll(err.Error(), "bench.", "--")) // the flags are named after the fields
 	}

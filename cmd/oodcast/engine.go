@@ -47,13 +47,14 @@ type detectorFlags struct {
 	LatencyBudget time.Duration `placeholder:"D" help:"Time for one frame when --timesteps is auto."`
 	Threshold     float32       `placeholder:"X" help:"Values above this are anomalous. Default: the bundle's threshold."`
 	Size          string        `placeholder:"WxH" help:"Working size, multiples of 32 and of the bundle's encoder.multiple. Default: chosen for each frame."`
+	SecondLook    string        `enum:"off,auto,on" default:"auto" help:"Look at a band of the frame once more, at twice the scale, if the source has enough pixels: off, auto or on."`
 	Paper         bool          `help:"The paper's choices: timesteps 0..N-1, nearest upsampling, weight 1 for the uncertainty."`
 	Part          string        `enum:"compound,diffusion,lse,unclaimed" default:"compound" help:"What to show: compound, diffusion, lse or unclaimed."`
 }
 
 func (f detectorFlags) config() (detector.Config, error) {
 	c := detector.Config{
-		LatencyBudget: f.LatencyBudget, Threshold: f.Threshold, Paper: f.Paper, Part: f.Part,
+		LatencyBudget: f.LatencyBudget, Threshold: f.Threshold, Paper: f.Paper, Part: f.Part, SecondLook: f.SecondLook,
 	}
 	if err := setTimesteps(&c, f.Timesteps); err != nil {
 		return c, err

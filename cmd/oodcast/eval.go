@@ -25,6 +25,7 @@ type EvalCmd struct {
 	Timesteps     []int    `default:"5" help:"The |T| to evaluate."`
 	Reference     []string `sep:"none" placeholder:"URI" help:"Normal footage for cdnp, knn, gmm, mahalanobis, residual, vim, neco and student-teacher: a file or a folder of images. May be repeated."`
 	Seed          *uint64  `placeholder:"N" help:"Seed of everything random. With a seed the JSON has no latency_ms, so that two runs print the same."`
+	SecondLook    string   `enum:"off,auto,on" default:"auto" help:"Look at a band of each image once more, at twice the scale: off, auto or on, as detector.second_look."`
 	Set           []string `sep:"none" placeholder:"KEY=VALUE" help:"Override a key of bundle.yaml: diffusion.* or compound.*. May be repeated."`
 	Scores        string   `type:"existingdir" help:"Folder of score files to evaluate instead of a bundle."`
 	Suffix        string   `default:"_scores.npy" help:"Ending of a score file after the name of the image."`
@@ -192,7 +193,7 @@ func (c *EvalCmd) openEvaluator(e *env) (_ *evaluator.Evaluator, err error) {
 	if err != nil {
 		return nil, err
 	}
-	opts := evaluator.Options{ORT: c.options(), Seed: 1, Estimate: func(m method.Estimate) {
+	opts := evaluator.Options{ORT: c.options(), Seed: 1, SecondLook: c.SecondLook, Estimate: func(m method.Estimate) {
 		if m.Images > 1 {
 			fmt.Fprintln(e.Stderr, m)
 		}

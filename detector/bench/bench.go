@@ -24,6 +24,8 @@ type Config struct {
 	Frames int
 	// Batch is the number of frames that are scored together, 1 to 32; times are then those of a batch.
 	Batch int
+	// SecondLook measures with frames of twice the size, and a second look at each of them.
+	SecondLook bool
 }
 
 // uncounted is how many batches warm up caches and allocations before each measurement.
@@ -78,7 +80,10 @@ func Run(ctx context.Context, b *models.Bundle, cfg Config, opts ort.Options) (_
 		return nil, err
 	}
 	scoring := detector.DefaultConfig()
-	scoring.Width, scoring.Height = cfg.Width, cfg.Height
+	scoring.Width, scoring.Height, scoring.SecondLook = cfg.Width, cfg.Height, detector.LookOff
+	if cfg.SecondLook {
+		scoring.SecondLook = detector.LookOn
+	}
 	engine, err := ort.OpenEngine(b, scoring, opts)
 	if err != nil {
 		return nil, err
@@ -140,6 +145,9 @@ func (c Config) batch(ctx context.Context, detectors []*detector.Detector) (dete
 	var jobs []detector.Job
 	for _, d := range detectors {
 		f := ingest.NewFrame(c.Width, c.Height)
+		if c.SecondLook {
+			f = ingest.NewFrame(2*c.Width, 2*c.Height)
+		}
 		copy(f.Pix, models.GoldenImage(f.Width, f.Height))
 		f.Captured = time.Now()
 		jobs = append(jobs, detector.Job{Detector: d, Frame: f})

@@ -47,6 +47,18 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// Second looks need a calibration of them, which the embedded bundle lacks.
+func TestSecondLook(t *testing.T) {
+	b, err := models.Open(models.Embedded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := Config{Width: 128, Height: 64, Timesteps: []int{1}, Frames: 1, Batch: 1, SecondLook: true}
+	if _, err := Run(t.Context(), b, cfg, ort.Options{Threads: 1}); !errors.Is(err, detector.ErrSetting) {
+		t.Errorf("Run() = %v, want %v", err, detector.ErrSetting)
+	}
+}
+
 func TestValidate(t *testing.T) {
 	want := "bench.frames: got 0, want 1 or more\nbench.batch: got 33, want 1 to 32"
 	if err := (Config{Batch: 33}).Validate(); err == nil || err.Error() != want {

@@ -11,27 +11,27 @@ import (
 	"github.com/oodcast/oodcast/models"
 )
 
-// calibrate measures the scores of the held-back frames, which are at the given times of the footage.
+// calibrate measures the scores of the held-back frames.
 func calibrate(
-	ctx context.Context, scorer detector.Scorer, m models.Manifest, held []detector.Encoding, at []time.Duration,
+	ctx context.Context, scorer detector.Scorer, m models.Manifest, got *collected,
 	report func(Progress),
 ) (detector.Calibration, error) {
+	held, at := got.Held, got.Times
 	order, begun := m.Diffusion.Timesteps, time.Now()
-	scores := make([][]float32, len(held))
-	for i, enc := range held {
-		if err := ctx.Err(); err != nil {
-			return detector.Calibration{}, err
-		}
-		n := enc.Width * enc.Height
-		scores[i] = make([]float32, n*len(order))
-		if err := detector.ScoreEncoding(scorer, scores[i], &enc, order); err != nil {
-			return detector.Calibration{}, fmt.Errorf("fit: calibrate: %w", err)
-		}
+	looks := got.Looks
+	if m.Compound.Rule != models.RuleSized {
+		looks = nil
+	}
+	frames := len(held) + len(looks)
+	done := func(n int) {
 		elapsed := time.Since(begun)
 		report(Progress{
-			Phase: Calibrate, Step: i + 1, Steps: len(held), Elapsed: elapsed,
-			Left: elapsed / time.Duration(i+1) * time.Duration(len(held)-i-1),
+			Phase: Calibrate, Step: n, Steps: frames, Elapsed: elapsed, Left: elapsed / time.Duration(n) * time.Duration(frames-n),
 		})
+	}
+	scores, err := scoreFrames(ctx, scorer, order, held, done)
+	if err != nil {
+		return detector.Calibration{}, fmt.Errorf("fit: calibrate: %w", err)
 	}
 	cal := statistics(order, held, scores)
 	cal.Seconds = detector.Footage(at)
@@ -43,6 +43,10 @@ func calibrate(
 		return cal, fmt.Errorf("fit: calibrate: %w", err)
 	}
 	cal.Voices = &voices
+	cal.Look, err = calibrateLook(ctx, scorer, m, cal, held, looks, func(n int) { done(len(held) + n) })
+	if err != nil {
+		return cal, fmt.Errorf("fit: calibrate: %w", err)
+	}
 	for n := range order {
 		level, err := level(m, cal, n+1, held, at, scores)
 		if err != nil {

@@ -68,7 +68,7 @@ func (c *collector) probe(ctx context.Context, f *ingest.Frame, index int) error
 // encodings returns all encodings but the spare ones.
 func (c *collected) encodings() []*detector.Encoding {
 	var list []*detector.Encoding
-	for _, group := range [][]detector.Encoding{c.Held, c.Probes} {
+	for _, group := range [][]detector.Encoding{c.Held, c.Probes, c.Looks} {
 		for i := range group {
 			list = append(list, &group[i])
 		}

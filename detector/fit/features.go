@@ -27,6 +27,7 @@ type collector struct {
 	spec          models.EncoderSpec
 	encoder       detector.Encoder
 	calibrateOnly bool          // hold back all frames for calibration
+	looks         bool          // the bundle can take second looks
 	limit         time.Duration // how long each source is read at most; 0 reads to the end
 	report        func(Progress)
 	save          func() error // writes the state so far
@@ -41,17 +42,21 @@ type collector struct {
 
 // collected holds what a collector has gathered: the part of the state that comes from the frames.
 type collected struct {
-	Index    int // frames read
-	Encoded  int // frames encoded for training
-	Stride   int // every Stride-th training frame is encoded
-	Training int // training frames read
-	HeldBack int // calibration frames read
-	Sample   sample
-	Held     []detector.Encoding
-	Times    []time.Duration     // times of Held in the footage; one source after the other
-	Probes   []detector.Encoding // held-back frames with pasted things
-	Pasted   []pastedFrame       // of Probes
-	Spare    []detector.Encoding // plain encodings of the first training frames, used if the footage is too short to hold back any
+	Index      int // frames read
+	Encoded    int // frames encoded for training
+	Stride     int // every Stride-th training frame is encoded
+	Training   int // training frames read
+	HeldBack   int // calibration frames read
+	Sample     sample
+	Held       []detector.Encoding
+	Times      []time.Duration     // times of Held in the footage; one source after the other
+	Probes     []detector.Encoding // held-back frames with pasted things
+	Pasted     []pastedFrame       // of Probes
+	Looks      []detector.Encoding // held-back frames at the scale of the second look
+	Looked     int                 // held-back frames with enough pixels for it
+	Trained    []detector.Encoding // training frames at that scale, used if too few are held back
+	Candidates int                 // training frames with enough pixels for it
+	Spare      []detector.Encoding // plain encodings of the first training frames, used if the footage is too short to hold back any
 }
 
 // spareFrames is how many plain encodings of training frames are kept in case no frame is held back.
@@ -77,7 +82,8 @@ func (c *collector) run(ctx context.Context, sources []ingest.Source) error {
 		c.Held = c.Spare
 		c.Times = make([]time.Duration, len(c.Held))
 	}
-	c.Spare, c.finished = nil, true
+	c.Looks = append(c.Looks, c.Trained[:min(len(c.Trained), max(0, fewLooks-len(c.Looks)))]...)
+	c.Spare, c.Trained, c.finished = nil, nil, true
 	if !c.calibrateOnly && c.Sample.tokens() < 64 || len(c.Held) == 0 {
 		return fmt.Errorf("%w: %d frames with %d tokens", ErrNoFrames, c.Index, c.Sample.tokens())
 	}
@@ -111,6 +117,9 @@ func (c *collector) frame(ctx context.Context, f *ingest.Frame) error {
 	if c.calibrateOnly || index/blockFrames%blocksPerFit == blocksPerFit-1 {
 		if err = c.probe(ctx, f, index); err == nil {
 			err = c.hold(ctx, f)
+		}
+		if err == nil {
+			err = c.look(ctx, f, &c.Looks, &c.Looked, mostLooks)
 		}
 	} else {
 		err = c.train(ctx, f, r)
@@ -166,9 +175,14 @@ func (c *collector) hold(ctx context.Context, f *ingest.Frame) error {
 	return nil
 }
 
-// plain encodes a frame as the detector does and copies the parts that calibration needs.
+// plain encodes a frame as the detector does.
 func (c *collector) plain(ctx context.Context, f *ingest.Frame) (detector.Encoding, error) {
 	w, h := detector.FitSize(f.Width, f.Height, c.spec)
+	return c.encode(ctx, f, w, h)
+}
+
+// encode encodes a frame and copies the parts that calibration needs.
+func (c *collector) encode(ctx context.Context, f *ingest.Frame, w, h int) (detector.Encoding, error) {
 	enc, err := c.encoder.Encode(ctx, f, w, h)
 	if err != nil {
 		return detector.Encoding{}, err
@@ -200,6 +214,9 @@ func (c *collector) train(ctx context.Context, f *ingest.Frame, r *rand.Rand) er
 			return err
 		}
 		c.Spare = append(c.Spare, enc)
+	}
+	if err := c.look(ctx, f, &c.Trained, &c.Candidates, fewLooks); err != nil {
+		return err
 	}
 	w, h := detector.FitSize(f.Width, f.Height, c.spec)
 	step := float64(c.spec.SizeMultiple())

@@ -173,6 +173,11 @@ func (r *run) collect(ctx context.Context) (*collected, error) {
 		cfg: r.opt.Config, spec: r.manifest.Encoder, encoder: enc, calibrateOnly: r.opt.CalibrateOnly,
 		limit: r.opt.Duration, report: r.opt.Progress,
 	}
+	settings := r.manifest // those in force after the training
+	if err := settings.Set(r.opt.Set...); err != nil {
+		return nil, err
+	}
+	c.looks = settings.Compound.Rule == models.RuleSized && !r.opt.Paper
 	complete := false
 	if c.paste, err = pasting(r.opt.Seed); err != nil {
 		return nil, err
@@ -275,7 +280,7 @@ func (r *run) calibrate(ctx context.Context, got *collected) (detector.Calibrati
 	if err != nil {
 		return detector.Calibration{}, err
 	}
-	cal, err := calibrate(ctx, scorer, r.manifest, got.Held, got.Times, r.opt.Progress)
+	cal, err := calibrate(ctx, scorer, r.manifest, got, r.opt.Progress)
 	if err == nil && r.opt.Check > 0 {
 		if r.result.Check, err = check(scorer, r.manifest, cal, got, r.opt.Seed); err != nil { // the fit itself is complete
 			r.opt.Progress(Progress{Phase: Calibrate, Note: fmt.Sprintf("no check with pasted objects: %v", err)})

@@ -8,13 +8,14 @@ import (
 )
 
 // storedFeatures is the header of features.bin. The lists after it are the sample, and then the features, the uncertainty,
-// the colours and what no class claims of each kept frame: of Held, of Probes and of Spare.
+// the colours and what no class claims of each kept frame: of Held, of Probes, of Spare, of Looks and of Trained.
 type storedFeatures struct {
 	Key                                        string
 	Complete                                   bool
 	Index, Encoded, Stride, Training, HeldBack int
 	Channels, Limit, Seen, Window              int
-	Held, Probes, Spare                        []frameSize
+	Looked, Candidates                         int
+	Held, Probes, Spare, Looks, Trained        []frameSize
 	Pasted                                     []pastedFrame   // of Probes
 	Times                                      []time.Duration // times of Held
 }
@@ -37,9 +38,10 @@ func writeFeatures(path, key string, c *collected, complete bool) error {
 		Key: key, Complete: complete, Index: c.Index, Encoded: c.Encoded, Stride: c.Stride, Training: c.Training,
 		HeldBack: c.HeldBack, Channels: c.Sample.channels, Limit: c.Sample.limit, Seen: c.Sample.seen, Window: c.Sample.window,
 		Held: sizes(c.Held), Probes: sizes(c.Probes), Spare: sizes(c.Spare), Times: c.Times, Pasted: c.Pasted,
+		Looks: sizes(c.Looks), Trained: sizes(c.Trained), Looked: c.Looked, Candidates: c.Candidates,
 	}
 	lists := [][]float32{c.Sample.data}
-	for _, group := range [][]detector.Encoding{c.Held, c.Probes, c.Spare} {
+	for _, group := range [][]detector.Encoding{c.Held, c.Probes, c.Spare, c.Looks, c.Trained} {
 		for _, e := range group {
 			lists = append(lists, e.Features, e.LSE, e.Guide, e.Unclaimed)
 		}
@@ -53,13 +55,14 @@ func readFeatures(path, key string) (c *collected, complete bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	if h.Key != key || len(lists) != 1+4*(len(h.Held)+len(h.Probes)+len(h.Spare)) || len(h.Times) != len(h.Held) ||
+	frames := len(h.Held) + len(h.Probes) + len(h.Spare) + len(h.Looks) + len(h.Trained)
+	if h.Key != key || len(lists) != 1+4*frames || len(h.Times) != len(h.Held) ||
 		len(h.Pasted) != len(h.Probes) {
 		return nil, false, fmt.Errorf("%w: %s belongs to another fit", errState, path)
 	}
 	c = &collected{
 		Index: h.Index, Encoded: h.Encoded, Stride: h.Stride, Training: h.Training, HeldBack: h.HeldBack,
-		Times: h.Times, Pasted: h.Pasted,
+		Times: h.Times, Pasted: h.Pasted, Looked: h.Looked, Candidates: h.Candidates,
 		Sample: sample{channels: h.Channels, limit: h.Limit, seen: h.Seen, window: h.Window, data: lists[0]},
 	}
 	lists = lists[1:]
@@ -81,7 +84,7 @@ func readFeatures(path, key string) (c *collected, complete bool, err error) {
 	for _, group := range []struct {
 		sizes []frameSize
 		into  *[]detector.Encoding
-	}{{h.Held, &c.Held}, {h.Probes, &c.Probes}, {h.Spare, &c.Spare}} {
+	}{{h.Held, &c.Held}, {h.Probes, &c.Probes}, {h.Spare, &c.Spare}, {h.Looks, &c.Looks}, {h.Trained, &c.Trained}} {
 		for _, size := range group.sizes {
 			e, err := take(size)
 			if err != nil {

@@ -20,6 +20,8 @@ type Options struct {
 	ORT ort.Options
 	// Seed of everything random: the same seed and input give the same figures.
 	Seed uint64
+	// SecondLook is whether the detectors take second looks: detector.LookOff, LookAuto or LookOn. Default LookAuto.
+	SecondLook string
 	// Estimate, unless nil, is told after the first image of a data set how long the rows take.
 	Estimate func(method.Estimate)
 }
@@ -80,14 +82,17 @@ func (e *Evaluator) openEncoder() error {
 }
 
 func (e *Evaluator) openEngine() (err error) {
-	if e.engine, err = ort.OpenEngine(e.bundle, detector.DefaultConfig(), e.opts.ORT); err != nil {
+	if e.engine, err = ort.OpenEngine(e.bundle, e.config(), e.opts.ORT); err != nil {
 		return err
 	}
 	e.closers = append(e.closers, e.engine.Close)
 	e.encoder = e.engine.Encoder
 	e.kit.Detector = func(part string, n int) (*detector.Detector, error) {
-		cfg := detector.DefaultConfig()
-		cfg.Part, cfg.Timesteps = part, detector.Timesteps(n)
+		cfg := e.config()
+		if cfg.Part = part; part != detector.PartCompound {
+			cfg.SecondLook = detector.LookOff
+		}
+		cfg.Timesteps = detector.Timesteps(n)
 		return e.engine.NewDetector(cfg)
 	}
 	e.kit.Denoising, e.kit.Scorer = e.denoising, e.engine.Scorer
@@ -96,11 +101,20 @@ func (e *Evaluator) openEngine() (err error) {
 		if err != nil {
 			return nil, err
 		}
-		cfg := detector.DefaultConfig()
+		cfg := e.config()
 		cfg.Timesteps = detector.Timesteps(n)
 		return e.engine.NewVariant(m, s, cfg)
 	}
 	return nil
+}
+
+// config returns the settings of the detectors.
+func (e *Evaluator) config() detector.Config {
+	cfg := detector.DefaultConfig()
+	if e.opts.SecondLook != "" {
+		cfg.SecondLook = e.opts.SecondLook
+	}
+	return cfg
 }
 
 // denoising makes the scorers of the denoising errors, which the engine does not have.
@@ -133,9 +147,17 @@ func (e *Evaluator) Variants(variants [][]string, timesteps int) ([]method.Row, 
 	return method.NewVariants(&e.kit, variants, timesteps)
 }
 
-// Encode encodes an image at the working size that the detector would choose. It neither keeps nor releases the frame. The
-// result is valid until the next call.
+// Encode encodes an image as the detector would, with its second look. It neither keeps nor releases the frame. The result is
+// valid until the next call.
 func (e *Evaluator) Encode(ctx context.Context, f *ingest.Frame) (*detector.Encoding, error) {
+	if e.engine != nil {
+		return e.engine.Detector.Encode(ctx, f)
+	}
+	return e.encodeOnce(ctx, f)
+}
+
+// encodeOnce is Encode without a second look.
+func (e *Evaluator) encodeOnce(ctx context.Context, f *ingest.Frame) (*detector.Encoding, error) {
 	w, h := detector.FitSize(f.Width, f.Height, e.bundle.Manifest.Encoder)
 	return e.encoder.Encode(ctx, f, w, h)
 }

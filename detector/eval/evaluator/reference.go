@@ -23,7 +23,7 @@ func (e *Evaluator) ReadReference(ctx context.Context, sources ...ingest.Source)
 		if number%stride != 0 {
 			return nil
 		}
-		enc, err := e.Encode(ctx, f)
+		enc, err := e.encodeOnce(ctx, f)
 		if err != nil {
 			return err
 		}

@@ -116,6 +116,9 @@ func (m *Maps) add(ctx context.Context, f *ingest.Frame, encode Encode) error {
 			return fmt.Errorf("%s: %w", row.Method, err)
 		}
 		took := encoding + time.Since(begun) + x.charged
+		if enc.Look != nil && !one.SecondLook {
+			took -= enc.Look.Took
+		}
 		one.ImageWidth, one.ImageHeight = f.Width, f.Height
 		m.maps[i] = append(m.maps[i], one)
 		m.ms[i] = append(m.ms[i], took.Seconds()*1000)

@@ -68,15 +68,16 @@ func (s *sharedScorer) next(x *Encoded) {
 func (s *sharedScorer) Window() int { return 1 }
 
 // ScoreGridTo stores the scores of the current image.
-func (s *sharedScorer) ScoreGridTo(dst, _ []float32, _, _ int, timesteps []int) error {
-	key := fmt.Sprint(timesteps)
+func (s *sharedScorer) ScoreGridTo(dst, features []float32, width, height int, timesteps []int) error {
+	key := fmt.Sprint(width, height, timesteps, &features[0] == &s.image.Features[0]) // the second look may have the same size
 	r, ok := s.known[key]
 	if ok {
 		s.image.charged += r.took
 	} else {
 		begun := time.Now()
 		r.scores = make([]float32, len(dst))
-		if err := detector.ScoreEncoding(s.scorer, r.scores, s.image.Encoding, timesteps); err != nil {
+		enc := &detector.Encoding{Features: features, Width: width, Height: height}
+		if err := detector.ScoreEncoding(s.scorer, r.scores, enc, timesteps); err != nil {
 			return err
 		}
 		r.took = time.Since(begun)
