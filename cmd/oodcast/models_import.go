@@ -16,7 +16,7 @@ type ModelsImportCmd struct {
 	EfficientNetLite ImportEfficientNetLiteCmd `cmd:"" name:"efficientnet-lite" help:"EfficientNet-Lite ImageNet weights (.pth or .safetensors): features without classes."`
 	SegFormer        ImportSegFormerCmd        `cmd:"" name:"segformer" help:"SegFormer from the Hugging Face hub: model.safetensors and config.json."`
 	ViT              ImportViTCmd              `cmd:"" name:"vit" help:"Plain vision transformers (DINOv2, DeiT, timm; .pth or .safetensors): features without classes."`
-	DOoD             ImportDOoDCmd             `cmd:"" name:"dood" help:"A pair that DOoD published: segmentation network and denoiser; oodcast fit --calibrate-only completes it."`
+	DOoD             ImportDOoDCmd             `cmd:"" name:"dood" help:"A pair that DOoD published: segmentation network and denoiser; --calibrate completes it."`
 	ONNX             ImportONNXCmd             `cmd:"" name:"onnx" help:"Any network in ONNX; name the tensor with the features."`
 }
 
@@ -30,6 +30,8 @@ type importFlags struct {
 	Name    string   `help:"Name of the bundle. Default: the folder's name." placeholder:"NAME"`
 	Classes []string `help:"Names of the classes, in the order of the logits." placeholder:"NAME,..."`
 	Library string   `env:"OODCAST_ORT_LIB" help:"ONNX Runtime's library." placeholder:"FILE"`
+
+	completes bool // the import goes on to the calibration
 }
 
 // options returns the options that the flags describe.
@@ -55,12 +57,15 @@ func (f *importFlags) report(e *env, r *importer.Result, err error) error {
 	if enc.FeaturesOnly() {
 		classes = "no classes"
 	}
-	next := "oodcast fit"
-	if !r.EncoderOnly() {
-		next = "oodcast fit --calibrate-only"
+	next := "; next: oodcast fit --bundle " + f.Out
+	switch {
+	case f.completes:
+		next = ""
+	case !r.EncoderOnly():
+		next = "; next: oodcast fit --calibrate-only --bundle " + f.Out
 	}
-	fmt.Fprintf(e.Stdout, "wrote %s: %s, %s, %d features at stride %d, %s; next: %s --bundle %s\n",
-		f.Out, enc.Architecture, r.Summary, enc.Channels, enc.Stride, classes, next, f.Out)
+	fmt.Fprintf(e.Stdout, "wrote %s: %s, %s, %d features at stride %d, %s%s\n",
+		f.Out, enc.Architecture, r.Summary, enc.Channels, enc.Stride, classes, next)
 	return nil
 }
 
@@ -154,16 +159,24 @@ type ImportDOoDCmd struct {
 	Diff  string `required:"" help:"Its denoiser, such as segmenter_vit-b_cityscapes_diff.pth." placeholder:"FILE"`
 	Heads int    `help:"Attention heads. Default: one per 64 channels, as in the published networks." placeholder:"N"`
 	importFlags
+	calibrateFlags
 }
 
-// Run writes the bundle.
+// Run writes the bundle, and calibrates it if there is footage.
 func (c *ImportDOoDCmd) Run(e *env) error {
 	opt, err := c.options()
 	if err != nil {
 		return err
 	}
+	if err := c.check(e); err != nil {
+		return err
+	}
+	c.completes = len(c.Calibrate) > 0
 	r, err := importer.DOoD(importer.DOoDSource{Segmenter: c.Segm, Denoiser: c.Diff, Heads: c.Heads}, opt)
-	return c.report(e, r, err)
+	if err = c.report(e, r, err); err != nil || !c.completes {
+		return err
+	}
+	return c.calibrate(e, c.Out)
 }
 
 // ImportONNXCmd imports any network that was exported to ONNX.
