@@ -15,7 +15,7 @@ type ModelsImportCmd struct {
 	EfficientViTSeg  ImportEfficientViTCmd     `cmd:"" name:"efficientvit-seg" help:"EfficientViT segmentation weights (.pt or .safetensors)."`
 	EfficientNetLite ImportEfficientNetLiteCmd `cmd:"" name:"efficientnet-lite" help:"EfficientNet-Lite ImageNet weights (.pth or .safetensors): features without classes."`
 	SegFormer        ImportSegFormerCmd        `cmd:"" name:"segformer" help:"SegFormer from the Hugging Face hub: model.safetensors and config.json."`
-	ViT              ImportViTCmd              `cmd:"" name:"vit" help:"Plain vision transformers (DINOv2, DeiT, timm; .pth or .safetensors): features without classes."`
+	ViT              ImportViTCmd              `cmd:"" name:"vit" help:"Plain vision transformers (DINOv2, DINOv3, DeiT, timm; .pth, .safetensors or a folder of the Hugging Face hub): features without classes."`
 	DOoD             ImportDOoDCmd             `cmd:"" name:"dood" help:"A pair that DOoD published: segmentation network and denoiser; --calibrate completes it."`
 	ONNX             ImportONNXCmd             `cmd:"" name:"onnx" help:"Any network in ONNX; name the tensor with the features."`
 }
@@ -128,10 +128,10 @@ func (c *ImportSegFormerCmd) Run(e *env) error {
 
 // ImportViTCmd imports the backbone of a plain vision transformer.
 type ImportViTCmd struct {
-	Checkpoint string    `arg:"" help:"Weights, as torch.save wrote them or safetensors, under the names of DINOv2, DeiT, timm, Hugging Face or mmsegmentation." placeholder:"CKPT"`
+	Checkpoint string    `arg:"" help:"Weights, as torch.save wrote them or safetensors, under the names of DINOv2, DINOv3, DeiT, timm, Hugging Face or mmsegmentation; or a folder with model.safetensors (or its index) and config.json." placeholder:"CKPT"`
 	Features   string    `help:"Tensors that become the features, NAME@STRIDE,...: blockN.keys, blockN.queries, blockN.values, blockN.tokens with N from 0, or norm. Default: the keys of the last block." placeholder:"LIST"`
-	Heads      int       `help:"Attention heads. Default: one per 64 channels, as in all published networks." placeholder:"N"`
-	Mean       []float64 `help:"Mean of red, green and blue in pixels scaled to 0..1. Default: ImageNet's." placeholder:"R,G,B"`
+	Heads      int       `help:"Attention heads. Default: those of config.json, or one per 64 channels, as in nearly all published networks." placeholder:"N"`
+	Mean       []float64 `help:"Mean of red, green and blue in pixels scaled to 0..1. Default: that of preprocessor_config.json in the folder, or ImageNet's." placeholder:"R,G,B"`
 	Std        []float64 `help:"Standard deviation of red, green and blue. Default: ImageNet's." placeholder:"R,G,B"`
 	importFlags
 }

@@ -17,6 +17,7 @@ type vitNames struct {
 	blockNames
 
 	normEps float64
+	theta   float64 // of rotary positions; 0: the positions are learned
 }
 
 // blockNames are the names of a transformer block's weights behind the block's own name. Either the weights of queries, keys
@@ -26,6 +27,7 @@ type blockNames struct {
 	joint                   string // in front of weight and bias
 	query, key, value, proj string
 	fc1, fc2                string
+	gate                    string // beside fc1, of a perceptron with a gate; it may be a part of fc1
 	scale1, scale2          string // of LayerScale
 }
 
@@ -34,8 +36,11 @@ var segmentorBlock = blockNames{
 	norm1: "ln1", norm2: "ln2", joint: "attn.attn.in_proj_", proj: "attn.attn.out_proj", fc1: "ffn.layers.0.0", fc2: "ffn.layers.1",
 }
 
+// packedNames are other names of fc1 and fc2, where fc1 holds the gate too: those of DINOv2 g, in its release and on the hub.
+var packedNames = [][2]string{{"mlp.w12", "mlp.w3"}, {"mlp.weights_in", "mlp.weights_out"}}
+
 // vitFamilies are the families of files that are read: timm, which has the names of the DINOv2 and DeiT releases; DINOv2 of
-// Hugging Face; ViT and DeiT of Hugging Face; and mmsegmentation.
+// Hugging Face; ViT and DeiT of Hugging Face; DINOv3 of Hugging Face; and mmsegmentation.
 var vitFamilies = []vitNames{
 	{
 		class: "cls_token", distillation: "dist_token", registers: "register_tokens", positions: "pos_embed",
@@ -61,6 +66,15 @@ var vitFamilies = []vitNames{
 			norm1: "layernorm_before", norm2: "layernorm_after", query: "attention.attention.query",
 			key: "attention.attention.key", value: "attention.attention.value", proj: "attention.output.dense",
 			fc1: "intermediate.dense", fc2: "output.dense",
+		},
+	},
+	{
+		class: "embeddings.cls_token", registers: "embeddings.register_tokens", patch: "embeddings.patch_embeddings", norm: "norm",
+		block: "layer.%d.", normEps: 1e-5, theta: 100,
+		blockNames: blockNames{
+			norm1: "norm1", norm2: "norm2", query: "attention.q_proj", key: "attention.k_proj", value: "attention.v_proj",
+			proj: "attention.o_proj", fc1: "mlp.up_proj", fc2: "mlp.down_proj", gate: "mlp.gate_proj",
+			scale1: "layer_scale1.lambda1", scale2: "layer_scale2.lambda1",
 		},
 	},
 	{
@@ -91,7 +105,7 @@ func findViT(weights checkpoint.Tensors) (prefix string, names vitNames, err err
 	switch len(found) {
 	case 0:
 		return "", vitNames{}, fmt.Errorf("nets: these are not the weights of a plain vision transformer: want the names of timm, "+
-			"DINOv2, DeiT or mmsegmentation, such as \"patch_embed.proj.weight\" and \"blocks.0.norm1.weight\"; the file holds %s",
+			"DINOv2, DINOv3, DeiT or mmsegmentation, such as \"patch_embed.proj.weight\" and \"blocks.0.norm1.weight\"; the file holds %s",
 			someNames(weights))
 	case 1:
 	default:
@@ -101,6 +115,11 @@ func findViT(weights checkpoint.Tensors) (prefix string, names vitNames, err err
 	const shortRegisters = "reg_token" // timm's name
 	if names.registers == "register_tokens" && weights[prefix+shortRegisters] != nil {
 		names.registers = shortRegisters
+	}
+	for _, packed := range packedNames {
+		if weights[prefix+fmt.Sprintf(names.block, 0)+packed[0]+".weight"] != nil {
+			names.fc1, names.fc2 = packed[0], packed[1]
+		}
 	}
 	for _, p := range []*string{
 		&names.class, &names.distillation, &names.registers, &names.positions, &names.patch, &names.norm, &names.block,
