@@ -30,12 +30,14 @@ func TestViTWithHub(t *testing.T) {
 	}{
 		{
 			"DINOv3", "dinov3", dinov3 + `"layer_norm_eps":1e-4,"rope_theta":50,"hidden_act":"gelu"}`,
-			nets.ViTConfig{Heads: 4, NormEps: 1e-4, Theta: 50, Activation: "gelu"}, "",
+			nets.ViTConfig{Heads: 4, NormEps: 1e-4, Theta: 50, Activation: "gelu"},
+			"",
 		},
 		{"defaults", "dinov3-gated", dinov3 + `"hidden_act":"silu"}`, nets.ViTConfig{Heads: 4, NormEps: 1e-5, Theta: 100, Activation: "silu"}, ""},
 		{
 			"DINOv2", "dinov2-hf", `{"model_type":"dinov2","hidden_size":32,"num_attention_heads":2,"patch_size":[14,14],"layer_norm_eps":1e-6}`,
-			nets.ViTConfig{Heads: 2, NormEps: 1e-6, Activation: "gelu"}, "",
+			nets.ViTConfig{Heads: 2, NormEps: 1e-6, Activation: "gelu"},
+			"",
 		},
 		{"width", "dinov2-hf", `{"model_type":"dinov2","hidden_size":64}`, nets.ViTConfig{}, "hidden_size: got 64, the weights have 32"},
 		{"patch", "dinov2-hf", `{"model_type":"dinov2","patch_size":16}`, nets.ViTConfig{}, "patch_size: got 16, the weights have 14"},
