@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/oodcast/oodcast/models/checkpoint"
 	"github.com/oodcast/oodcast/models/nets"
 )
 
@@ -59,6 +60,25 @@ func TestViTWithHub(t *testing.T) {
 		}
 		if err != nil || got.Heads != tt.want.Heads || got.NormEps != tt.want.NormEps || got.Theta != tt.want.Theta || got.Activation != tt.want.Activation {
 			t.Errorf("%s: %+v, %v; want %+v", tt.name, got, err, tt.want)
+		}
+	}
+}
+
+// A network of timm with rotary positions of another kind than DINOv3's is not taken for one: weights do not show the angles.
+func TestRotaryOfAnotherKind(t *testing.T) {
+	for name, edit := range map[string]func(checkpoint.Tensors){
+		"bias of keys": func(ts checkpoint.Tensors) {
+			ts["blocks.0.attn.qkv.bias"] = madeUp("blocks.0.attn.qkv.bias", []int{96})
+		},
+		"no registers":  func(ts checkpoint.Tensors) { delete(ts, "reg_token") },
+		"one register":  func(ts checkpoint.Tensors) { ts["reg_token"] = madeUp("reg_token", []int{1, 1, 32}) },
+		"no LayerScale": func(ts checkpoint.Tensors) { delete(ts, "blocks.0.gamma_1") },
+	} {
+		_, all := goldenOf(t, "dinov3", false)
+		weights := all["dinov3-timm"]
+		edit(weights)
+		if _, err := nets.InferViT(weights); err == nil || !strings.Contains(err.Error(), `no tensor "pos_embed"`) {
+			t.Errorf("%s: %v, want no positions", name, err)
 		}
 	}
 }

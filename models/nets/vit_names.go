@@ -39,9 +39,19 @@ var segmentorBlock = blockNames{
 // packedNames are other names of fc1 and fc2, where fc1 holds the gate too: those of DINOv2 g, in its release and on the hub.
 var packedNames = [][2]string{{"mlp.w12", "mlp.w3"}, {"mlp.weights_in", "mlp.weights_out"}}
 
-// vitFamilies are the families of files that are read: timm, which has the names of the DINOv2 and DeiT releases; DINOv2 of
-// Hugging Face; ViT and DeiT of Hugging Face; DINOv3 of Hugging Face; and mmsegmentation.
+// timmGate and timmGated are timm's names of a gate and of the layer beside it, in DINOv3.
+const timmGate, timmGated = "mlp.fc1_g", "mlp.fc1_x"
+
+// vitFamilies are the families of files that are read: DINOv3 of timm; timm, which has the names of the DINOv2 and DeiT releases;
+// DINOv2 of Hugging Face; ViT and DeiT of Hugging Face; DINOv3 of Hugging Face; and mmsegmentation.
 var vitFamilies = []vitNames{
+	{
+		class: "cls_token", registers: "reg_token", patch: "patch_embed.proj", norm: "norm", block: "blocks.%d.", normEps: 1e-5, theta: 100,
+		blockNames: blockNames{
+			norm1: "norm1", norm2: "norm2", joint: "attn.qkv.", proj: "attn.proj", fc1: "mlp.fc1", fc2: "mlp.fc2", gate: timmGate,
+			scale1: "gamma_1", scale2: "gamma_2",
+		},
+	},
 	{
 		class: "cls_token", distillation: "dist_token", registers: "register_tokens", positions: "pos_embed",
 		patch: "patch_embed.proj", norm: "norm", block: "blocks.%d.", normEps: 1e-6,
@@ -96,7 +106,7 @@ func findViT(weights checkpoint.Tensors) (prefix string, names vitNames, err err
 			if !ok || before != "" && !strings.HasSuffix(before, ".") || slices.Contains(found, before) {
 				continue
 			}
-			if weights[before+fmt.Sprintf(f.block, 0)+f.norm1+".weight"] == nil {
+			if weights[before+fmt.Sprintf(f.block, 0)+f.norm1+".weight"] == nil || f.theta > 0 && !f.isDINOv3(weights, before) {
 				continue
 			}
 			found, prefix, names = append(found, before), before, f
@@ -116,6 +126,9 @@ func findViT(weights checkpoint.Tensors) (prefix string, names vitNames, err err
 	if names.registers == "register_tokens" && weights[prefix+shortRegisters] != nil {
 		names.registers = shortRegisters
 	}
+	if weights[prefix+fmt.Sprintf(names.block, 0)+timmGated+".weight"] != nil {
+		names.fc1 = timmGated
+	}
 	for _, packed := range packedNames {
 		if weights[prefix+fmt.Sprintf(names.block, 0)+packed[0]+".weight"] != nil {
 			names.fc1, names.fc2 = packed[0], packed[1]
@@ -129,4 +142,16 @@ func findViT(weights checkpoint.Tensors) (prefix string, names vitNames, err err
 		}
 	}
 	return prefix, names, nil
+}
+
+// isDINOv3 reports whether weights with the family's names are a DINOv3's: other networks without learned positions turn by other
+// angles, which weights do not show, but have no four registers, or a bias of keys.
+func (f vitNames) isDINOv3(weights checkpoint.Tensors, prefix string) bool {
+	block := prefix + fmt.Sprintf(f.block, 0)
+	if f.joint == "" { // the names of Hugging Face are DINOv3's alone
+		return true
+	}
+	registers := weights[prefix+f.registers]
+	return registers != nil && len(registers.Shape) == 3 && registers.Shape[1] == 4 && weights[block+f.joint+"bias"] == nil &&
+		weights[block+f.scale1] != nil && weights[prefix+"pos_embed"] == nil
 }

@@ -112,7 +112,7 @@ func vitEncoder(t testing.TB, cfg nets.ViTConfig, weights checkpoint.Tensors) *o
 func TestViTGolden(t *testing.T) { compareViT(t, "vit", 13) }
 
 // TestViTGatedGolden does so with the perceptrons of DINOv2 g, by transformers and by timm, and TestDINOv3Golden with DINOv3's rotary
-// positions, by transformers. parity/vit.py and parity/dinov3.py have computed them.
+// positions. parity/vit.py and parity/dinov3.py have computed them.
 func TestViTGatedGolden(t *testing.T) { compareViT(t, "vit_gated", 3) }
 
 func TestDINOv3Golden(t *testing.T) { compareViT(t, "dinov3", 9) }
