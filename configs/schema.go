@@ -53,6 +53,12 @@ func values(path string) []any {
 		return []any{detector.PartCompound, detector.PartDiffusion, detector.PartLSE, detector.PartUnclaimed}
 	case "publish.encoding":
 		return []any{"u8", "u16"}
+	case "events.categories[]", "events.zones[].categories[]", "cameras[].events.categories[]", "cameras[].events.zones[].categories[]":
+		var all []any
+		for _, k := range events.Categories() {
+			all = append(all, k)
+		}
+		return all
 	case "preview.passthrough":
 		return []any{"auto", "off"}
 	case "cameras[].overflow":

@@ -82,6 +82,8 @@ func TestSchemaAndParserAgree(t *testing.T) {
 		{"detector: {part: half}", "/detector/part"},
 		{"detector: {carry: long}", "/detector/carry"},
 		{"events: {hold: long}", "/events/hold"},
+		{"events: {categories: [odd]}", "/events/categories/0"},
+		{"cameras: [{uri: x, events: {zones: [{name: a, polygon: [[0, 0], [1, 0], [1, 1]], categories: [odd]}]}}]", "/events/zones/0/categories/0"},
 		{"cameras: [{name: a}]", "uri"},
 		{"cameras: [{uri: x, detector: {timestep: 5}}]", "timestep"},
 		{"cameras: [{uri: x, overflow: drop}]", "/cameras/0/overflow"},

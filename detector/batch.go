@@ -230,6 +230,9 @@ func (p *picture) compute() (err error) {
 		return err
 	}
 	m.Voices = slices.Clone(d.compound.Voices())
+	m.Taught = d.lessons.Load().apply(m.Values, m.Width, m.Height, p.enc)
+	d.newest.keep(p.enc)
+	m.Seen, m.Classes = p.enc.likeliest(), d.manifest.Encoder.Classes
 	if d.carrier != nil && p.frame != nil {
 		p.own = slices.Clone(m.Values)
 		d.carrier.Blend(m)

@@ -172,6 +172,8 @@ type Detector struct {
 	drift       *driftWatch
 	accumulator *accumulator
 	carrier     *Carrier // nil: maps are not carried
+	lessons     atomic.Pointer[lessons]
+	newest      newest
 
 	roi    regionOfInterest
 	scores tokenScores

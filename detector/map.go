@@ -26,6 +26,9 @@ type Map struct {
 	Values                  []float32     // Height × Width, row-major; standardised, higher is more anomalous
 	ROI                     *Mask         // cells that are judged; nil: all. The others hold the smallest judged value
 	Voices                  []Voice       // the loudest voice of each cell; nil if the bundle's rule has no voices
+	Seen                    []uint16      // index in Classes of the likeliest class of each cell; nil if the bundle has no classes
+	Classes                 []string      // the names of the bundle's classes
+	Taught                  int           // number of tokens that lessons made normal
 	Timesteps               []int         // timesteps behind the values
 	Scored                  int           // number of timesteps scored on this frame; the others were on earlier frames
 	Choice                  *Choice       // how |T| was chosen; nil if the knob fixes it

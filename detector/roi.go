@@ -47,7 +47,7 @@ func (r ROI) Validate() error {
 			continue
 		}
 		for i, p := range list.polygons {
-			if err := p.validate(); err != nil {
+			if err := p.Validate(); err != nil {
 				errs = append(errs, fmt.Errorf("detector.roi.%s[%d]: %w", list.key, i, err))
 			}
 		}
@@ -58,7 +58,8 @@ func (r ROI) Validate() error {
 	return errors.Join(errs...)
 }
 
-func (p Polygon) validate() error {
+// Validate reports the first fault.
+func (p Polygon) Validate() error {
 	if len(p) < 3 || len(p) > maxCorners {
 		return fmt.Errorf("got %d corners, want 3..%d", len(p), maxCorners)
 	}
@@ -110,8 +111,9 @@ func crosses(a, b, c, d Point) bool {
 // side is positive if c lies on one side of the line from a to b, negative on the other side, and 0 on the line.
 func side(a, b, c Point) float64 { return (b[0]-a[0])*(c[1]-a[1]) - (b[1]-a[1])*(c[0]-a[0]) }
 
-// contains applies the even-odd rule: it counts how often a ray to the right crosses the outline.
-func (p Polygon) contains(x, y float64) bool {
+// Contains reports whether the point (x, y) is inside, by the even-odd rule: it counts how often a ray to the right crosses
+// the outline.
+func (p Polygon) Contains(x, y float64) bool {
 	inside := false
 	for i, a := range p {
 		b := p[(i+1)%len(p)]
@@ -124,12 +126,12 @@ func (p Polygon) contains(x, y float64) bool {
 
 func (r ROI) contains(x, y float64) bool {
 	for _, p := range r.Exclude {
-		if p.contains(x, y) {
+		if p.Contains(x, y) {
 			return false
 		}
 	}
 	for _, p := range r.Include {
-		if p.contains(x, y) {
+		if p.Contains(x, y) {
 			return true
 		}
 	}

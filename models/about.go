@@ -10,6 +10,7 @@ const (
 	PurposeKey   = "purpose"    // what the bundle is for
 	LicenceKey   = "licence"    // licence of the weights
 	TrainedOnKey = "trained_on" // data that the encoder was trained on
+	SourceKey    = "source"     // where the weights were downloaded
 	SpeedKey     = "speed"      // milliseconds per frame as a number, or a text such as "71 ms a frame on two cores"
 )
 

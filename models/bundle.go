@@ -7,11 +7,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
+	"math"
 	"slices"
 	"strings"
 
 	"github.com/oodcast/oodcast/models/checkpoint"
+	"github.com/oodcast/oodcast/models/regular"
 )
 
 // The files of a bundle.
@@ -69,12 +70,16 @@ func (f folder) Open(name string) (fs.File, error) {
 	if !fs.ValidPath(name) {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid}
 	}
-	return os.OpenInRoot(string(f), name)
+	file, _, err := regular.OpenIn(string(f), name)
+	if err != nil {
+		return nil, err
+	}
+	return file, nil
 }
 
 // OpenFS opens the bundle at the root of any file system; messages call it where.
 func OpenFS(files fs.FS, where string) (*Bundle, error) {
-	raw, err := fs.ReadFile(files, ManifestFile)
+	raw, err := readFile(files, ManifestFile, maxManifest)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("open bundle %q: %w: the folder has no %s", where, ErrNotFound, ManifestFile)
 	}
@@ -133,6 +138,9 @@ func (b *Bundle) verifyFile(name string) error {
 		return reason(err)
 	}
 	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.Size() != b.Files[name].Bytes {
+		return fmt.Errorf("%d bytes, want %d", info.Size(), b.Files[name].Bytes)
+	}
 	h := sha256.New()
 	n, err := io.Copy(h, f)
 	if err != nil {
@@ -157,7 +165,7 @@ func (b *Bundle) ReadFile(name string) ([]byte, error) {
 	if !ok {
 		return nil, fmt.Errorf("bundle %q: it has no %s: %w", b.where, name, fs.ErrNotExist)
 	}
-	raw, err := fs.ReadFile(b.files, name)
+	raw, err := readFile(b.files, name, min(want.Bytes, math.MaxInt32))
 	if err == nil {
 		sum := sha256.Sum256(raw)
 		err = want.match(sum[:], int64(len(raw)))
@@ -166,6 +174,16 @@ func (b *Bundle) ReadFile(name string) ([]byte, error) {
 		return nil, fmt.Errorf("bundle %q: %w: %s: %w", b.where, ErrCorrupt, name, reason(err))
 	}
 	return raw, nil
+}
+
+// readFile reads a file of at most limit bytes.
+func readFile(files fs.FS, name string, limit int64) ([]byte, error) {
+	f, err := files.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return regular.Read(f, limit)
 }
 
 // Encoder returns encoder.onnx.

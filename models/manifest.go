@@ -209,9 +209,38 @@ func DefaultManifest() Manifest {
 // EncoderOnly reports that the bundle has no denoiser yet.
 func (m *Manifest) EncoderOnly() bool { return m.Denoiser == nil }
 
+const (
+	// maxManifest bounds bundle.yaml, in bytes; those of the built-in bundles have 2 kB.
+	maxManifest = 256 << 10
+	// maxKeys bounds a mapping in bundle.yaml, because the YAML package compares each key with each other one.
+	maxKeys = 1000
+)
+
+// checkKeys returns an error for a mapping with too many keys.
+func checkKeys(n *yaml.Node) error {
+	if n.Kind == yaml.MappingNode && len(n.Content) > 2*maxKeys {
+		return fmt.Errorf("line %d: it has %d keys, at most %d are read", n.Line, len(n.Content)/2, maxKeys)
+	}
+	for _, c := range n.Content {
+		if err := checkKeys(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // ParseManifest reads bundle.yaml; unknown keys are errors.
 func ParseManifest(raw []byte) (Manifest, error) {
 	var m Manifest
+	if len(raw) > maxManifest {
+		return m, fmt.Errorf("%s: it has %d bytes, at most %d are read", ManifestFile, len(raw), maxManifest)
+	}
+	var tree yaml.Node
+	if err := yaml.Unmarshal(raw, &tree); err == nil { // what is wrong is told below
+		if err := checkKeys(&tree); err != nil {
+			return m, fmt.Errorf("%s: %w", ManifestFile, err)
+		}
+	}
 	dec := yaml.NewDecoder(bytes.NewReader(raw))
 	dec.KnownFields(true)
 	if err := dec.Decode(&m); err != nil {

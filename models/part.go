@@ -3,7 +3,7 @@ package models
 import (
 	"crypto/sha256"
 	"fmt"
-	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 )
@@ -23,7 +23,7 @@ type Part struct {
 // OpenPart reads the part in a folder, and checks the manifest and the checksum of every file but the encoder.
 func OpenPart(dir string) (*Part, error) {
 	files := folder(dir)
-	raw, err := fs.ReadFile(files, ManifestFile)
+	raw, err := readFile(files, ManifestFile, maxManifest)
 	if err != nil {
 		return nil, fmt.Errorf("open part %q: %w: %s: %w", dir, ErrNotFound, ManifestFile, reason(err))
 	}
@@ -32,7 +32,7 @@ func OpenPart(dir string) (*Part, error) {
 		return nil, fmt.Errorf("open part %q: %w: %w", dir, ErrCorrupt, oneLine(err))
 	}
 	p := &Part{Manifest: m, manifest: raw, files: map[string][]byte{}, where: dir}
-	if p.encoder, err = fs.ReadFile(files, PartFile); err != nil {
+	if p.encoder, err = readFile(files, PartFile, math.MaxInt32); err != nil {
 		return nil, fmt.Errorf("open part %q: %w: %s: %w", dir, ErrNotFound, PartFile, reason(err))
 	}
 	if _, ok := m.Files[EncoderFile]; !ok {
@@ -64,7 +64,7 @@ func (p *Part) Assemble(dir string, encoder []byte) error {
 
 // NewPart returns a complete bundle as a part with the given incomplete encoder.
 func NewPart(b *Bundle, encoder []byte) (*Part, error) {
-	raw, err := fs.ReadFile(b.files, ManifestFile)
+	raw, err := readFile(b.files, ManifestFile, maxManifest)
 	if err != nil {
 		return nil, fmt.Errorf("bundle %q: %s: %w", b.where, ManifestFile, reason(err))
 	}

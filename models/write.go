@@ -135,7 +135,7 @@ func writeFolder(dir string, manifest func(map[string]File) ([]byte, error), fil
 
 // keepUnlisted moves the files that the old bundle's manifest does not list, such as notes, to the new folder.
 func keepUnlisted(old, dir string) error {
-	raw, err := os.ReadFile(filepath.Join(old, ManifestFile))
+	raw, err := readFile(folder(old), ManifestFile, maxManifest)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

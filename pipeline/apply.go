@@ -145,6 +145,7 @@ func (p *Pipeline) compare(next *plan, c *camera, entry CameraConfig) (stays boo
 			return false, nil, fmt.Errorf("camera %s: %w", c.Name(), err)
 		}
 		adjust = append(adjust, func() {
+			c.lessons.force(det)
 			c.settings.rescore(entry.Detector, det, func(before, after schema.Update) {
 				c.audit(next.who, schema.ActionReload, before, after,
 					changedKeys(CameraConfig{Detector: scoring}, CameraConfig{Detector: entry.Detector}))

@@ -31,6 +31,7 @@ type camera struct {
 	source   *ingest.Supervisor // replaced by tests before the camera starts
 	settings settings           // guards itself
 	progress progress           // guards itself
+	lessons  lessons            // guards itself
 	scoring  scoring            // only the scoring goroutine touches it
 
 	stop func()        // ends the stream; set before the camera's goroutines start, nil until then
@@ -47,6 +48,7 @@ type scoring struct {
 var (
 	_ schema.Camera      = (*camera)(nil)
 	_ schema.Snapshotter = (*camera)(nil)
+	_ schema.Teacher     = (*camera)(nil)
 )
 
 // framesInside are the frames of a camera that the pipeline itself may hold besides those in the queue: one that the source
@@ -89,6 +91,7 @@ func (p *Pipeline) newCamera(site string, cfg CameraConfig) (_ *camera, err erro
 		p.log.Warn("threshold", "camera", c.Name(), "note", note)
 	}
 	c.settings.init(cfg.Detector, cfg.Events, det)
+	p.recall(c, det)
 	return c, nil
 }
 

@@ -24,6 +24,7 @@ type Pipeline struct {
 	metrics    *metrics
 	maxMaps    uint64
 	exitOnEnd  bool
+	stateDir   string
 	openSource OpenSource
 
 	engines *engines // under changing
@@ -62,6 +63,9 @@ func WithMaxMaps(n uint64) Option { return func(p *Pipeline) { p.maxMaps = n } }
 
 // WithExitOnEnd makes Run return when the last stream ends; default: only when all cameras have failed.
 func WithExitOnEnd() Option { return func(p *Pipeline) { p.exitOnEnd = true } }
+
+// WithStateDir keeps what cameras are taught in a folder; default: it is gone after a restart.
+func WithStateDir(dir string) Option { return func(p *Pipeline) { p.stateDir = dir } }
 
 // New loads the bundles, prepares the cameras of cfg and introduces them to the outlets. It starts nothing. An error means
 // that nothing is left to close.

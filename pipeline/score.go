@@ -82,7 +82,9 @@ func (p *Pipeline) scoreNext(ctx context.Context, c *camera) (*detector.Map, err
 	c.progress.mapped(m)
 	p.outlets.Map(m)
 	p.noteDrift(c, m.Drift)
-	p.announce(c, turn.frame, m, c.scoring.tracker.Update(m))
+	happened := c.scoring.tracker.Observe(turn.frame, m)
+	c.lessons.note(m, c.settings.detector.Load(), happened)
+	p.announce(c, turn.frame, m, happened)
 	return m, turn.err
 }
 

@@ -86,8 +86,8 @@ func (a *access) Check(c server.ClientAuthentication) bool {
 
 // Control verbs of the users.
 var (
-	viewerVerbs     = []string{"get", "snapshot"}
-	controllerVerbs = []string{"get", "snapshot", "set", "pause", "resume"}
+	viewerVerbs     = []string{"get", "snapshot", "lessons"}
+	controllerVerbs = []string{"get", "snapshot", "lessons", "set", "pause", "resume", "normal", "forget"}
 )
 
 // dataSubjects returns what the account of oodcast exports to subscribers.

@@ -22,7 +22,7 @@ type Snapshot struct {
 	Captured time.Time `json:"captured"`
 }
 
-// newService starts the control service of one camera, on ….ctl.{get|set|pause|resume|snapshot}. An answer is the Status in
+// newService starts the control service of one camera, on ….ctl.{get|set|pause|resume|snapshot|normal|lessons|forget}. An answer is the Status in
 // force, or a schema.Fault that says what would be valid. Each camera is an instance of the service "oodcast", so that one can
 // be added or removed while the others answer requests.
 func (p *Publisher) newService(nc *nats.Conn, cam schema.Camera) (micro.Service, error) {
@@ -40,6 +40,9 @@ func (p *Publisher) newService(nc *nats.Conn, cam schema.Camera) (micro.Service,
 		"pause":    func(c schema.Camera, r micro.Request) { p.pause(c, r, true) },
 		"resume":   func(c schema.Camera, r micro.Request) { p.pause(c, r, false) },
 		"snapshot": func(c schema.Camera, r micro.Request) { p.snapshot(nc, c, r) },
+		"normal":   p.teach,
+		"lessons":  p.lessons,
+		"forget":   p.forget,
 	} {
 		err := svc.AddEndpoint(cam.Name()+"_"+verb, micro.HandlerFunc(func(r micro.Request) { handle(cam, r) }),
 			micro.WithEndpointSubject(p.subjects.Control(cam.Name(), verb)),
@@ -76,11 +79,18 @@ func (p *Publisher) pause(cam schema.Camera, r micro.Request, paused bool) {
 	p.apply(cam, r, schema.Update{Paused: &paused})
 }
 
-func (p *Publisher) apply(cam schema.Camera, r micro.Request, u schema.Update) {
+// wantsAnswer reports whether a message that changes something is a request. On the embedded server, whatever asks for an
+// answer is one; what does not may be the answer to another request that named this subject for it.
+func (p *Publisher) wantsAnswer(r micro.Request) bool {
 	if p.cfg.Embedded() && r.Reply() == "" {
-		// Whatever asks for an answer is a request; what does not may be the answer to another request that named this
-		// subject for it.
 		p.faults.Warn(p.log, "control requests without a reply subject are ignored", errNoReply)
+		return false
+	}
+	return true
+}
+
+func (p *Publisher) apply(cam schema.Camera, r micro.Request, u schema.Update) {
+	if !p.wantsAnswer(r) {
 		return
 	}
 	st, err := cam.Apply(p.requester(r), u)

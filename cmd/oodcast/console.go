@@ -68,8 +68,15 @@ func (c *console) Events(seen events.Observation) []events.Event {
 		if voice != "" {
 			voice = "  " + voice
 		}
-		fmt.Fprintf(c.out, "%s  %-10s event %-5s  peak %.1f%s  area %.2f %%  at %.0f%%,%.0f%%  %s\n",
-			ev.Time.Format("15:04:05.000"), ev.Camera, ev.Type, ev.Peak, voice, 100*ev.Area,
+		if ev.SeenAs != "" {
+			voice += "  (seen as " + visible.Text(ev.SeenAs) + ")"
+		}
+		category := ""
+		if ev.Category != events.Strange {
+			category = " " + string(ev.Category) + " "
+		}
+		fmt.Fprintf(c.out, "%s  %-10s event %-5s %s peak %.1f%s  area %.2f %%  at %.0f%%,%.0f%%  %s\n",
+			ev.Time.Format("15:04:05.000"), ev.Camera, ev.Type, category, ev.Peak, voice, 100*ev.Area,
 			100*(ev.Box.X+ev.Box.Width/2), 100*(ev.Box.Y+ev.Box.Height/2), ev.ID)
 	}
 	return seen.Events

@@ -21,6 +21,7 @@ type ModelsCmd struct {
 	Verify ModelsVerifyCmd `cmd:"" help:"Check a bundle's checksums, and that this machine computes the right outputs."`
 	Import ModelsImportCmd `cmd:"" help:"Make an encoder-only bundle from a network's weights; oodcast fit completes it."`
 
+	Pull     ModelsPullCmd     `cmd:"" help:"Download a network's published weights into a cache, and check them."`
 	Strip    ModelsStripCmd    `cmd:"" help:"Take published weights out of a bundle, to publish the rest."`
 	Assemble ModelsAssembleCmd `cmd:"" help:"Put published weights back; make deps does so for the built-in bundles."`
 }
@@ -29,6 +30,8 @@ type ModelsCmd struct {
 type ModelsListCmd struct {
 	Folder string `arg:"" optional:"" help:"Also list the bundles in this folder." placeholder:"FOLDER"`
 	JSON   string `name:"json" help:"Write JSON to this file; - is stdout." placeholder:"FILE"`
+
+	Available bool `help:"List published networks instead, with the commands that import them."`
 }
 
 type listed struct {
@@ -48,6 +51,9 @@ type listed struct {
 // Run prints a line per bundle, and another one with what the bundle is for, how quick it is, what it was trained on, and its
 // licence.
 func (c *ModelsListCmd) Run(e *env) error {
+	if c.Available {
+		return c.available(e)
+	}
 	var list []listed
 	for _, f := range models.List() {
 		list = append(list, describe(f.Name, f.Dir))

@@ -32,13 +32,16 @@ type importFlags struct {
 	Library string   `env:"OODCAST_ORT_LIB" help:"ONNX Runtime's library." placeholder:"FILE"`
 
 	completes bool // the import goes on to the calibration
+	pullFlags
+
+	about map[string]string // of what was pulled
 }
 
 // options returns the options that the flags describe.
 func (f *importFlags) options() (importer.Options, error) {
 	w, h, err := parseSize(f.Size)
 	return importer.Options{
-		Out: f.Out, Name: f.Name, Size: models.Size{Width: w, Height: h}, Classes: f.Classes,
+		Out: f.Out, Name: f.Name, Size: models.Size{Width: w, Height: h}, Classes: f.Classes, About: f.about,
 		Program: "oodcast " + version, Runner: ort.Runner{Library: f.Library},
 	}, err
 }
@@ -78,6 +81,9 @@ type ImportEfficientViTCmd struct {
 
 // Run writes the bundle.
 func (c *ImportEfficientViTCmd) Run(e *env) error {
+	if err := c.local(e, &c.Checkpoint); err != nil {
+		return err
+	}
 	opt, err := c.options()
 	if err != nil {
 		return err
@@ -98,6 +104,9 @@ type ImportEfficientNetLiteCmd struct {
 
 // Run writes the bundle.
 func (c *ImportEfficientNetLiteCmd) Run(e *env) error {
+	if err := c.local(e, &c.Checkpoint); err != nil {
+		return err
+	}
 	opt, err := c.options()
 	if err != nil {
 		return err
@@ -118,6 +127,9 @@ type ImportSegFormerCmd struct {
 
 // Run writes the bundle.
 func (c *ImportSegFormerCmd) Run(e *env) error {
+	if err := c.local(e, &c.Weights); err != nil {
+		return err
+	}
 	opt, err := c.options()
 	if err != nil {
 		return err
@@ -144,6 +156,9 @@ func (c *ImportViTCmd) Run(e *env) error {
 	}
 	copy(src.Mean[:], c.Mean)
 	copy(src.Std[:], c.Std)
+	if err := c.local(e, &c.Checkpoint); err != nil {
+		return err
+	}
 	opt, err := c.options()
 	if err != nil {
 		return err
@@ -164,6 +179,9 @@ type ImportDOoDCmd struct {
 
 // Run writes the bundle, and calibrates it if there is footage.
 func (c *ImportDOoDCmd) Run(e *env) error {
+	if err := c.local(e, &c.Segm, &c.Diff); err != nil {
+		return err
+	}
 	opt, err := c.options()
 	if err != nil {
 		return err
@@ -205,6 +223,9 @@ func (c *ImportONNXCmd) Run(e *env) error {
 	}
 	copy(cfg.Mean[:], c.Mean)
 	copy(cfg.Std[:], c.Std)
+	if err := c.local(e, &c.Model); err != nil {
+		return err
+	}
 	opt, err := c.options()
 	if err != nil {
 		return err

@@ -45,7 +45,7 @@ func newService(cfg configs.Config, e *env, options ...pipeline.Option) (*servic
 	if err != nil {
 		return nil, err
 	}
-	s.pipeline, err = pipeline.New(s.pipelineConfig(cfg), outlets, append(options, pipeline.WithLogger(e.Log))...)
+	s.pipeline, err = pipeline.New(s.pipelineConfig(cfg), outlets, append(options, pipeline.WithLogger(e.Log), pipeline.WithStateDir(cfg.Publish.StateDir))...)
 	if err != nil {
 		return nil, err
 	}

@@ -24,13 +24,20 @@ type Config struct {
 	CoolDown time.Duration `yaml:"cool_down"`
 	// UpdateEvery is the shortest time between two updates of an event. Default 1 s.
 	UpdateEvery time.Duration `yaml:"update_every"`
+	// Categories are the categories of event that are told. Default all.
+	Categories []Category `yaml:"categories,flow"`
+	// StillAfter is how long something must have been still, or gone, to be left or taken. Default 30 s.
+	StillAfter time.Duration `yaml:"still_after"`
+	// Zones are parts of the image with categories of their own. An event belongs to the last one that has the middle of its box
+	// when it begins. Default none.
+	Zones []Zone `yaml:"zones,omitempty"`
 }
 
 // DefaultConfig returns the defaults.
 func DefaultConfig() Config {
 	return Config{
 		Exit: 0.8, MinArea: detector.EventArea, MinDuration: 500 * time.Millisecond, Hold: time.Second, CoolDown: 5 * time.Second,
-		UpdateEvery: time.Second,
+		UpdateEvery: time.Second, Categories: Categories(), StillAfter: 30 * time.Second,
 	}
 }
 
@@ -52,5 +59,7 @@ func (c Config) Validate() error {
 	} {
 		check(d.v >= 0 && d.v <= time.Hour, d.key, d.v, "0 to 1h")
 	}
-	return errors.Join(errs...)
+	check(c.StillAfter >= time.Second && c.StillAfter <= time.Hour, "still_after", c.StillAfter, "1s to 1h")
+	errs = append(errs, validateCategories("events.categories", c.Categories))
+	return errors.Join(append(errs, c.validateZones()...)...)
 }

@@ -43,7 +43,9 @@ type Event struct {
 	ID       string // unique across all runs; lower-case letters, digits, _ and -
 	Revision int    // counts the messages about the event, from 1
 	Type     Type
+	Category Category // may become another one while the event lasts
 	Camera   string
+	Zone     string    // name of the zone that the event began in; empty: none
 	Start    time.Time // capture time of the first map with the region
 	Time     time.Time // capture time of the map behind this message
 	Box      Box
@@ -53,6 +55,7 @@ type Event struct {
 	Peak      float32   // highest value so far
 	PeakTime  time.Time // capture time of the map with the peak
 	Voice     string    // the loudest voice of the score at the peak, see detector.Voice; empty if the bundle's rule has none
+	SeenAs    string    // the class that the network finds likeliest at the peak; empty if the bundle has no classes
 	Mean      float32   // of the region in this map
 	Area      float64   // of the region in this map, as a fraction of the image
 	Duration  time.Duration

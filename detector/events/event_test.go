@@ -8,8 +8,8 @@ import (
 	"github.com/oodcast/oodcast/detector"
 )
 
-// scene is a map of 40 × 20 with one blob.
-func scene(at time.Duration, blob rect, value float32) *detector.Map {
+// blobMap is a map of 40 × 20 with one blob.
+func blobMap(at time.Duration, blob rect, value float32) *detector.Map {
 	m := &detector.Map{
 		Camera: "yard", Captured: time.Unix(0, 0).Add(at), Width: 40, Height: 20, Values: make([]float32, 800), Threshold: 4,
 		Bundle: "b", Timesteps: []int{1},
@@ -27,9 +27,9 @@ func TestTrackerFollowsARegion(t *testing.T) {
 	var events []Event
 	for i := range 40 { // 100 ms apart; a blob moves from 0.5 s to 2.9 s
 		at := time.Duration(i) * 100 * time.Millisecond
-		m := scene(at, rect{}, 0)
+		m := blobMap(at, rect{}, 0)
 		if i >= 5 && i < 30 {
-			m = scene(at, rect{i, 5, i + 4, 9}, 6+float32(i)/10)
+			m = blobMap(at, rect{i, 5, i + 4, 9}, 6+float32(i)/10)
 		}
 		events = append(events, tr.Update(m)...)
 	}
@@ -65,7 +65,7 @@ func TestTrackerHysteresis(t *testing.T) {
 	tr := NewTracker(Config{Exit: 0.5, MinArea: 0.001, Hold: 100 * time.Millisecond, UpdateEvery: time.Hour})
 	blob := rect{10, 5, 20, 10}
 	step := func(i int, value float32) int {
-		return len(tr.Update(scene(time.Duration(i)*time.Second, blob, value)))
+		return len(tr.Update(blobMap(time.Duration(i)*time.Second, blob, value)))
 	}
 	if n := step(0, 3); n != 0 { // above the exit level, below the threshold: no event starts
 		t.Errorf("%d events below the threshold", n)
@@ -94,14 +94,14 @@ func TestTrackerIgnoresSmallAndShortRegions(t *testing.T) {
 		if i%3 > 0 {
 			blob = rect{}
 		}
-		if e := tr.Update(scene(at, blob, 9)); len(e) > 0 {
+		if e := tr.Update(blobMap(at, blob, 9)); len(e) > 0 {
 			t.Fatalf("a flash causes %v", e)
 		}
 	}
 	cfg := DefaultConfig()
 	cfg.MinArea, cfg.MinDuration = 0.01, 0
 	tr = NewTracker(cfg)
-	if e := tr.Update(scene(0, rect{3, 3, 4, 4}, 9)); len(e) > 0 {
+	if e := tr.Update(blobMap(0, rect{3, 3, 4, 4}, 9)); len(e) > 0 {
 		t.Errorf("one cell of 800 causes %v", e)
 	}
 }
@@ -110,7 +110,7 @@ func TestTrackerSeparatesTwoRegionsAndEnds(t *testing.T) {
 	cfg := DefaultConfig()
 	cfg.MinDuration = 0
 	tr := NewTracker(cfg)
-	m := scene(0, rect{2, 2, 8, 8}, 6)
+	m := blobMap(0, rect{2, 2, 8, 8}, 6)
 	for y := 10; y < 16; y++ {
 		for x := 25; x < 35; x++ {
 			m.Values[y*40+x] = 7

@@ -16,7 +16,7 @@ func TestROIHidesRegionsFromEvents(t *testing.T) {
 	}{{inside, true}, {outside, false}} {
 		tr, seen := NewTracker(DefaultConfig()), false
 		for i := range 20 {
-			m := scene(time.Duration(i)*100*time.Millisecond, tt.blob, 9)
+			m := blobMap(time.Duration(i)*100*time.Millisecond, tt.blob, 9)
 			m.ROI = mask
 			if share := m.AboveThreshold(); (share > 0) != tt.want {
 				t.Fatalf("share above the threshold = %v with the blob at %v", share, tt.blob)

@@ -124,13 +124,20 @@ func (tr *track) update(m *detector.Map, regions []region, fragments []int) {
 		X: float64(box.x0) / w, Y: float64(box.y0) / h, Width: float64(box.x1-box.x0) / w, Height: float64(box.y1-box.y0) / h,
 	}
 	if peak > e.Peak || e.PeakTime.IsZero() {
-		e.Peak, e.PeakTime, e.Voice = peak, m.Captured, ""
+		e.Peak, e.PeakTime, e.Voice, e.SeenAs = peak, m.Captured, "", m.SeenAs(at)
 		if m.Voices != nil {
 			e.Voice = m.Voices[at].String()
 		}
 	}
 	e.Mean = float32(sum / float64(count))
 	e.Area = float64(count) / (w * h)
+	switch {
+	case e.Category == Left || e.Category == Taken: // told by the picture
+	case e.Area >= crowdArea:
+		e.Category = Crowd
+	default:
+		e.Category = Strange
+	}
 	e.Duration = tr.lastSeen.Sub(e.Start)
 	e.Threshold, e.Timesteps = m.Threshold, m.Timesteps
 }

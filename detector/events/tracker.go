@@ -1,12 +1,11 @@
 package events
 
 import (
-	"fmt"
-	"math/rand/v2"
 	"slices"
 	"time"
 
 	"github.com/oodcast/oodcast/detector"
+	"github.com/oodcast/oodcast/detector/scene"
 )
 
 // Tracker follows the regions above the threshold of one camera from map to map. It is not safe for concurrent use.
@@ -27,7 +26,9 @@ type Tracker struct {
 	links     []link   // best first
 	edges     [][]edge // the links of each track, as the matcher takes them
 	matcher   matcher
-	counts    []int // buffer of connect
+	counts    []int        // buffer of connect
+	scene     *scene.Watch // nil until Observe is called
+	reports   []*report
 }
 
 // cooldown is a place where an event ended and where no other one may start for a while.
@@ -43,7 +44,12 @@ func NewTracker(cfg Config) *Tracker { return &Tracker{cfg: cfg} }
 func (t *Tracker) Config() Config { return t.cfg }
 
 // Configure replaces the configuration. Open events go on.
-func (t *Tracker) Configure(cfg Config) { t.cfg = cfg }
+func (t *Tracker) Configure(cfg Config) {
+	t.cfg = cfg
+	if t.scene != nil {
+		t.scene.Configure(cfg.scene())
+	}
+}
 
 // Update takes the next map of the camera and returns the messages about events that start, go on or end with it.
 func (t *Tracker) Update(m *detector.Map) []Event {
@@ -72,7 +78,13 @@ func (t *Tracker) End(now time.Time, reason EndReason) []Event {
 			events = append(events, tr.message(End, now, t.grid))
 		}
 	}
-	t.tracks, t.cooldowns = nil, nil
+	for _, r := range t.reports {
+		if r.event.Revision > 0 {
+			r.event.Reason = reason
+			events = append(events, r.message(End, now))
+		}
+	}
+	t.tracks, t.cooldowns, t.reports = nil, nil, nil
 	return events
 }
 
@@ -82,6 +94,11 @@ func (t *Tracker) Open() []Event {
 	for _, tr := range t.tracks {
 		if tr.started {
 			events = append(events, tr.event)
+		}
+	}
+	for _, r := range t.reports {
+		if r.event.Revision > 0 {
+			events = append(events, r.event)
 		}
 	}
 	return events
@@ -173,9 +190,10 @@ func (t *Tracker) messages(m *detector.Map) (events []Event) {
 		}
 		switch {
 		case !tr.started && tr.event.Peak <= m.Threshold: // a fragment, or a candidate of a time with a lower threshold
+		case !tr.started && (t.covered() || !t.cfg.tells(&tr.event)):
 		case !tr.started && tr.present >= t.cfg.MinDuration && !t.coolingDown(tr, m.Captured):
 			tr.started = true
-			tr.event.ID = fmt.Sprintf("%s-%d-%08x", m.Camera, m.Captured.UnixMilli(), rand.Uint32())
+			tr.event.ID = newID(m)
 			events = append(events, tr.message(Start, m.Captured, t.grid))
 		case tr.started && m.Captured.Sub(tr.lastMessage) >= t.cfg.UpdateEvery:
 			events = append(events, tr.message(Update, m.Captured, t.grid))

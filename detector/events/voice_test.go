@@ -7,7 +7,7 @@ import (
 	"github.com/oodcast/oodcast/detector"
 )
 
-// An event names the voice at its peak, and another one when the peak rises elsewhere. Maps without voices name none.
+// An event names the voice and the class at its peak, and others when the peak rises elsewhere. Maps without them name none.
 func TestEventNamesTheVoiceAtItsPeak(t *testing.T) {
 	for _, with := range []bool{true, false} {
 		tr := NewTracker(DefaultConfig())
@@ -19,30 +19,31 @@ func TestEventNamesTheVoiceAtItsPeak(t *testing.T) {
 			}
 			if with {
 				m.Voices = make([]detector.Voice, len(m.Values))
+				m.Seen, m.Classes = make([]uint16, len(m.Values)), []string{"road", "car", "bus"}
 			}
 			for y := 10; y < 20; y++ {
 				for x := 10; x < 20; x++ {
 					m.Values[y*80+x] = 5
 				}
 			}
-			peak, voice := 12*80+13, detector.VoiceUnclaimed
+			peak, voice, class := 12*80+13, detector.VoiceUnclaimed, uint16(1)
 			if i >= 20 {
-				peak, voice = 17*80+18, detector.VoiceContrast
+				peak, voice, class = 17*80+18, detector.VoiceContrast, 2
 			}
 			m.Values[peak] = 6 + float32(i)/100
 			if with {
-				m.Voices[peak] = voice
+				m.Voices[peak], m.Seen[peak] = voice, class
 			}
 			tr.Update(m)
 			if open := tr.Open(); len(open) > 0 {
 				last = open[0]
 			}
-			want := ""
+			want, seen := "", ""
 			if with {
-				want = voice.String()
+				want, seen = voice.String(), m.Classes[class]
 			}
-			if len(tr.Open()) > 0 && last.Voice != want {
-				t.Fatalf("map %d: voice %q, want %q", i, last.Voice, want)
+			if len(tr.Open()) > 0 && (last.Voice != want || last.SeenAs != seen) {
+				t.Fatalf("map %d: voice %q, seen as %q; want %q, %q", i, last.Voice, last.SeenAs, want, seen)
 			}
 		}
 		if last.ID == "" {

@@ -308,6 +308,7 @@ func FuzzReadTorch(f *testing.F) {
 		}
 		f.Add(raw)
 	}
+	f.Add(pickled(f, tensorPickle(4, 0, []int{2, 2}, []int{1, 2})))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		ts, _, err := ReadTorch(bytes.NewReader(raw), int64(len(raw)))
 		if err == nil {
@@ -332,6 +333,12 @@ func FuzzUnpickle(f *testing.F) {
 			}
 		}
 		z.Close()
+	}
+	for _, pickle := range []string{
+		tensorPickle(4, 0, []int{1 << 30, 4}, []int{0, 1}), "\x80\x02}q\x00" + text("model") + "h\x00s.", "\x80\x02]q\x00(h\x00h\x00te.",
+		"\x80\x02ccollections\nOrderedDict\n)R}" + text("a") + "Nsb.", "\x80\x02(NNt)R.",
+	} {
+		f.Add([]byte(pickle))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		v, err := unpickle(raw)

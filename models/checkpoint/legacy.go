@@ -17,25 +17,22 @@ const legacyMagic = "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
 // machine's properties, the object, and the list of the storages' keys; then, in the order of the keys, every storage as
 // its number of elements (8 bytes) and its elements.
 type legacy struct {
-	file     io.ReaderAt
-	size     int64
-	start    []byte // of the file, with all pickles, which hold names and shapes only
-	at       int64  // where the next pickle or storage is
+	rest     []byte
 	storages map[string]storage
-	elements map[string]extent
+	elements map[string][]byte
 	budget   int // elements that may still be read
 }
 
-// extent is a part of a file.
-type extent struct{ offset, size int64 }
-
-// readLegacy reads a file storage by storage. Its size bounds the memory.
+// readLegacy reads a whole file. Its size bounds the memory.
 func readLegacy(r io.ReaderAt, size int64) (Tensors, map[string]any, error) {
-	start := make([]byte, min(size, maxPickle))
-	if _, err := r.ReadAt(start, 0); err != nil && !errors.Is(err, io.EOF) {
-		return nil, nil, err
+	if size > 4*maxElements {
+		return nil, nil, fmt.Errorf("it has %d bytes, in the format before PyTorch 1.6 at most %d are read: save with a later version", size, 4*maxElements)
 	}
-	l := &legacy{file: r, size: size, start: start, storages: map[string]storage{}, elements: map[string]extent{}, budget: int(size) * 2}
+	raw := make([]byte, size)
+	if n, err := r.ReadAt(raw, 0); n < len(raw) {
+		return nil, nil, fmt.Errorf("the file ended after %d of %d bytes while it was read: %w", n, len(raw), err)
+	}
+	l := &legacy{rest: raw, storages: map[string]storage{}, elements: map[string][]byte{}, budget: int(min(size*2, maxElements))}
 	v, err := l.object()
 	if err != nil {
 		return nil, nil, err
@@ -69,13 +66,23 @@ func (l *legacy) object() (any, error) {
 
 // next reads one pickle.
 func (l *legacy) next() (any, error) {
-	rest := l.start[min(l.at, int64(len(l.start))):]
-	n, err := scan(rest)
+	if len(l.rest) > maxPickle { // a pickle holds names and shapes only; the storages come after it
+		n, err := scan(l.rest[:maxPickle])
+		if err != nil {
+			return nil, err
+		}
+		return l.take(n)
+	}
+	n, err := scan(l.rest)
 	if err != nil {
 		return nil, err
 	}
-	v, err := runPickle(rest[:n], l.persistent)
-	l.at += int64(n)
+	return l.take(n)
+}
+
+func (l *legacy) take(n int) (any, error) {
+	v, err := runPickle(l.rest[:n], l.persistent)
+	l.rest = l.rest[n:]
 	return v, err
 }
 
@@ -110,32 +117,26 @@ func (l *legacy) split() error {
 		if !ok {
 			return fmt.Errorf("the file lists a storage %q that nothing uses", key)
 		}
-		var count [8]byte
-		if l.size-l.at < int64(len(count)) {
+		if len(l.rest) < 8 {
 			return errTruncated
 		}
-		if _, err := l.file.ReadAt(count[:], l.at); err != nil {
-			return err
-		}
-		l.at += int64(len(count))
-		n := binary.LittleEndian.Uint64(count[:])
-		if n > uint64(l.size-l.at)/uint64(s.elem.size) {
+		n := binary.LittleEndian.Uint64(l.rest)
+		l.rest = l.rest[8:]
+		if n > uint64(len(l.rest)/s.elem.size) {
 			return fmt.Errorf("storage %q of %d elements %w", key, n, errTruncated)
 		}
-		part := extent{l.at, int64(n) * int64(s.elem.size)}
-		l.elements[key], l.at = part, l.at+part.size
+		size := int(n) * s.elem.size
+		l.elements[key], l.rest = l.rest[:size], l.rest[size:]
 	}
 	return nil
 }
 
 func (l *legacy) record(key string) ([]byte, error) {
-	part, ok := l.elements[key]
+	raw, ok := l.elements[key]
 	if !ok {
 		return nil, fmt.Errorf("the file has no storage %q", key)
 	}
-	raw := make([]byte, part.size)
-	_, err := io.ReadFull(io.NewSectionReader(l.file, part.offset, part.size), raw)
-	return raw, err
+	return raw, nil
 }
 
 // isLegacy reports whether a file begins like one of torch.save before PyTorch 1.6.

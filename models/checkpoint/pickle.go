@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/nlpodyssey/gopickle/pickle"
 	"github.com/nlpodyssey/gopickle/types"
@@ -163,19 +164,44 @@ func runPickle(raw []byte, load func(id any) (any, error)) (v any, err error) {
 	u.PersistentLoad = load
 	v, err = u.Load()
 	if err != nil {
-		return nil, fmt.Errorf("damaged pickle: %w", err)
+		return nil, errors.New("damaged pickle: " + beginning(err.Error()))
 	}
 	return v, nil
 }
 
+// beginning returns the first characters of a message of the machine, which may quote whole objects.
+func beginning(s string) string {
+	const most = 200
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
+}
+
+const (
+	// maxInstructions bounds the objects that a pickle makes: a byte of it can cost 350 bytes of memory. A tensor takes about fifty.
+	maxInstructions = 2 << 20
+	// maxMarks bounds the lists that are begun at the same time. Python's own pickles nest less deep.
+	maxMarks = 1 << 10
+)
+
 // scan reads the instructions of a pickle without executing them. It accepts the instructions that torch.save writes
 // (protocols 2 and 3) and refuses all others, names that could only run code, and lengths beyond the end, for which the
-// machine would otherwise allocate memory. It returns the length of the pickle.
+// machine would otherwise allocate memory, and more instructions than a file of tensors has. It returns the length of the pickle.
 func scan(raw []byte) (int, error) {
-	at := 0
-	for at < len(raw) {
+	at, marks := 0, 0
+	for n := 0; at < len(raw); n++ {
 		op := raw[at]
 		at++
+		switch op {
+		case '(':
+			marks++
+		case 't', 'u', 'e', 'l', 'd':
+			marks--
+		}
+		if n >= maxInstructions || marks > maxMarks {
+			return 0, fmt.Errorf("pickle, byte %d: more than %d instructions, or %d nested ones: no file of tensors", at-1, maxInstructions, maxMarks)
+		}
 		arg, err := operand(op, raw[at:])
 		if err != nil {
 			return 0, fmt.Errorf("pickle, byte %d: %w", at-1, err)

@@ -9,8 +9,9 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"slices"
+
+	"github.com/oodcast/oodcast/models/regular"
 )
 
 // maxHeader bounds the JSON header of a safetensors file, in bytes.
@@ -26,57 +27,50 @@ type entry struct {
 	Offsets []int  `json:"data_offsets"`
 }
 
-// ReadSafetensors reads a safetensors file and its free-text metadata. Its memory is that of the tensors.
+// ReadSafetensors reads a safetensors file and its free-text metadata.
 func ReadSafetensors(path string) (Tensors, map[string]string, error) {
-	f, err := os.Open(path)
+	f, size, err := regular.Open(path)
 	if err != nil {
 		return nil, nil, fmt.Errorf("open checkpoint %q: %w", path, reason(err))
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err == nil && info.IsDir() {
-		err = errors.New("it is a folder")
-	}
+	ts, meta, err := readSafetensors(f, size)
 	if err != nil {
-		return nil, nil, fmt.Errorf("open checkpoint %q: %w", path, reason(err))
-	}
-	ts, meta, err := readSafetensors(f, info.Size())
-	if err != nil {
-		return nil, nil, fmt.Errorf("open checkpoint %q: %w", path, reason(err))
+		return nil, nil, fmt.Errorf("open checkpoint %q: %w", path, err)
 	}
 	return ts, meta, nil
 }
 
-// ParseSafetensors is [ReadSafetensors] for the bytes of a file. The result does not refer to raw.
+// ParseSafetensors reads the bytes of a safetensors file: the header's length in 8 bytes, a JSON header, the data. As
+// the format demands, the tensors must cover the data without holes or overlaps. The result does not refer to raw.
 func ParseSafetensors(raw []byte) (Tensors, map[string]string, error) {
 	return readSafetensors(bytes.NewReader(raw), int64(len(raw)))
 }
 
-// readSafetensors reads the header's length in 8 bytes, a JSON header, and the data. As the format demands, the tensors must
-// cover the data without holes or overlaps.
+// readSafetensors reads one tensor after the other: besides the result, its memory is that of the largest one.
 func readSafetensors(r io.ReaderAt, size int64) (Tensors, map[string]string, error) {
 	if size < 8 {
 		return nil, nil, fmt.Errorf("%w: %d bytes are not a safetensors file", ErrFormat, size)
 	}
-	var first [8]byte
-	if _, err := r.ReadAt(first[:], 0); err != nil {
-		return nil, nil, err
+	length, err := readAt(r, 0, 8)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", ErrFormat, err)
 	}
-	n := binary.LittleEndian.Uint64(first[:])
-	if n > maxHeader || n > uint64(size-8) {
+	n := binary.LittleEndian.Uint64(length)
+	if n > maxHeader || int64(n) > size-8 {
 		return nil, nil, fmt.Errorf("%w: safetensors header of %d bytes in a file of %d (truncated, or not safetensors)",
 			ErrFormat, n, size)
 	}
-	head := make([]byte, n)
-	if _, err := r.ReadAt(head, 8); n > 0 && err != nil {
-		return nil, nil, err
+	header, err := readAt(r, 8, int(n))
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", ErrFormat, err)
 	}
-	entries, meta, err := parseHeader(head)
+	entries, meta, err := parseHeader(header)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: safetensors header: %w", ErrFormat, err)
 	}
-	start := 8 + int64(n)
-	ts, err := loadEntries(entries, io.NewSectionReader(r, start, size-start))
+	data := io.NewSectionReader(r, 8+int64(n), size-8-int64(n))
+	ts, err := loadEntries(entries, data)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrFormat, err)
 	}
@@ -112,10 +106,11 @@ func parseHeader(raw []byte) ([]entry, map[string]string, error) {
 			}
 			continue
 		}
-		e := entry{name: name}
-		if err := dec.Decode(&e); err != nil {
+		e, err := parseEntry(dec)
+		if err != nil {
 			return nil, nil, fmt.Errorf("tensor %q: %w", name, err)
 		}
+		e.name = name
 		entries = append(entries, e)
 	}
 	if _, err := dec.Token(); err != nil {
@@ -127,20 +122,54 @@ func parseHeader(raw []byte) ([]entry, map[string]string, error) {
 	return entries, meta, nil
 }
 
-// loadEntries reads each tensor after checking that the entries tile data exactly.
+// parseEntry reads the description of a tensor, in which each key occurs once.
+func parseEntry(dec *json.Decoder) (e entry, err error) {
+	if tok, err := dec.Token(); err != nil || tok != json.Delim('{') {
+		return e, errors.Join(err, errors.New("not a JSON object"))
+	}
+	left := map[string]any{"dtype": &e.DType, "shape": &e.Shape, "data_offsets": &e.Offsets}
+	for dec.More() {
+		key, err := dec.Token()
+		if err != nil {
+			return e, err
+		}
+		name, _ := key.(string)
+		to := left[name]
+		if to == nil {
+			return e, fmt.Errorf("key %q is unknown or occurs twice", name)
+		}
+		delete(left, name)
+		if err := dec.Decode(to); err != nil {
+			return e, err
+		}
+	}
+	_, err = dec.Token()
+	return e, err
+}
+
+// readAt reads n bytes.
+func readAt(r io.ReaderAt, at int64, n int) ([]byte, error) {
+	raw := make([]byte, n)
+	if got, err := r.ReadAt(raw, at); got < n {
+		return nil, fmt.Errorf("the file ended %d bytes too early while it was read: %w", n-got, err)
+	}
+	return raw, nil
+}
+
+// loadEntries converts each tensor after checking that the entries tile data exactly.
 func loadEntries(entries []entry, data *io.SectionReader) (Tensors, error) {
-	total := int(data.Size())
+	have := int(data.Size())
 	for _, e := range entries {
-		if len(e.Offsets) != 2 || e.Offsets[0] < 0 || e.Offsets[1] < e.Offsets[0] || e.Offsets[1] > total {
+		if len(e.Offsets) != 2 || e.Offsets[0] < 0 || e.Offsets[1] < e.Offsets[0] || e.Offsets[1] > have {
 			return nil, fmt.Errorf("tensor %q: offsets %v outside the %d bytes of data (truncated?)",
-				e.name, e.Offsets, total)
+				e.name, e.Offsets, have)
 		}
 	}
 	slices.SortStableFunc(entries, func(a, b entry) int {
 		return cmp.Or(cmp.Compare(a.Offsets[0], b.Offsets[0]), cmp.Compare(a.Offsets[1], b.Offsets[1]))
 	})
 	ts := make(Tensors, len(entries))
-	at := 0
+	at, left := 0, maxElements
 	for _, e := range entries {
 		if e.Offsets[0] != at {
 			return nil, fmt.Errorf("tensor %q starts at byte %d, want %d: overlap or hole", e.name, e.Offsets[0], at)
@@ -151,22 +180,23 @@ func loadEntries(entries []entry, data *io.SectionReader) (Tensors, error) {
 			return nil, fmt.Errorf("tensor %q: %w", e.name, err)
 		}
 		size := e.Offsets[1] - e.Offsets[0]
-		n, err := numel(e.Shape, size/el.size)
+		n, err := numel(e.Shape, min(size/el.size, left))
 		if err != nil {
 			return nil, fmt.Errorf("tensor %q: %w", e.name, err)
 		}
+		left -= n
 		if n*el.size != size {
 			return nil, fmt.Errorf("tensor %q: shape %v of %s is %d bytes, the offsets say %d",
 				e.name, e.Shape, e.DType, n*el.size, size)
 		}
-		t := &Tensor{Name: e.name, Shape: slices.Clone(e.Shape), Data: make([]float32, n)}
-		if err := el.read(t.Data, data, int64(e.Offsets[0])); err != nil {
+		raw, err := readAt(data, int64(e.Offsets[0]), size)
+		if err != nil {
 			return nil, fmt.Errorf("tensor %q: %w", e.name, err)
 		}
-		ts[e.name] = t
+		ts[e.name] = &Tensor{Name: e.name, Shape: slices.Clone(e.Shape), Data: el.floats(raw, n)}
 	}
-	if at != total {
-		return nil, fmt.Errorf("%d bytes after the last tensor", total-at)
+	if at != have {
+		return nil, fmt.Errorf("%d bytes after the last tensor", have-at)
 	}
 	return ts, nil
 }
@@ -250,13 +280,4 @@ func WriteSafetensors(w io.Writer, ts Tensors, meta map[string]string) error {
 		}
 	}
 	return nil
-}
-
-// reason strips the operation and the path from a *PathError: the message already has them.
-func reason(err error) error {
-	var pe *os.PathError
-	if errors.As(err, &pe) {
-		return pe.Err
-	}
-	return err
 }

@@ -98,6 +98,8 @@ func FuzzParseSafetensors(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(raw)
+	f.Add(file(`{"__metadata__":{"a":"b"},"a":{"dtype":"BOOL","shape":[2,0],"data_offsets":[0,0]}}`, 0))
+	f.Add(file(`{"a":{"dtype":"U8","shape":[],"data_offsets":[0,1]},"b":{"dtype":"I64","shape":[1],"data_offsets":[1,9]}}`, 9))
 	f.Add(file(`{"a":{"dtype":"F16","shape":[2],"data_offsets":[0,4]}}`, 4))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		ts, meta, err := ParseSafetensors(raw)

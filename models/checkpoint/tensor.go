@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"os"
 	"slices"
 	"strings"
 )
@@ -57,6 +58,10 @@ func (ts Tensors) Get(name string, shape ...int) (*Tensor, error) {
 	}
 	return t, nil
 }
+
+// maxElements bounds the elements of all tensors of a file together, 4 GiB in memory: an ONNX file ends at half of that. A file
+// with holes, which takes no room on the disk, may have any size.
+const maxElements = 1 << 30
 
 // maxRank bounds the dimensions of a tensor; no network here needs more than five.
 const maxRank = 16
@@ -123,4 +128,13 @@ func (ts Tensors) without(beginning string) Tensors {
 		return nil
 	}
 	return out
+}
+
+// reason strips the operation and the path from a *PathError: the message already has them.
+func reason(err error) error {
+	var pe *os.PathError
+	if errors.As(err, &pe) {
+		return pe.Err
+	}
+	return err
 }

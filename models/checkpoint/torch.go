@@ -1,14 +1,12 @@
 package checkpoint
 
 import (
-	"archive/zip"
-	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path"
 	"slices"
 	"strings"
+
+	"github.com/oodcast/oodcast/models/regular"
 )
 
 // maxPickle bounds the pickle of an archive, in bytes: it holds names and shapes only.
@@ -22,19 +20,12 @@ const maxPickle = 64 << 20
 // The map holds the plain values in addition to the tensors: the entries of the outermost dictionary that are numbers,
 // text, booleans, or lists and dictionaries of these ([]any and map[string]any).
 func OpenTorch(path string) (Tensors, map[string]any, error) {
-	f, err := os.Open(path)
+	f, size, err := regular.Open(path)
 	if err != nil {
 		return nil, nil, fmt.Errorf("open checkpoint %q: %w", path, reason(err))
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, nil, fmt.Errorf("open checkpoint %q: %w", path, reason(err))
-	}
-	if info.IsDir() {
-		return nil, nil, fmt.Errorf("open checkpoint %q: it is a folder", path)
-	}
-	ts, meta, err := ReadTorch(f, info.Size())
+	ts, meta, err := ReadTorch(f, size)
 	if err != nil {
 		return nil, nil, fmt.Errorf("open checkpoint %q: %w", path, err)
 	}
@@ -61,64 +52,6 @@ func ReadTorch(r io.ReaderAt, size int64) (Tensors, map[string]any, error) {
 	return ts, meta, nil
 }
 
-// archive is a torch zip: NAME/data.pkl and the storages NAME/data/KEY.
-type archive struct {
-	files  map[string]*zip.File // by path below NAME/
-	budget int                  // elements that may still be read
-}
-
-func openArchive(r io.ReaderAt, size int64) (*archive, error) {
-	z, err := zip.NewReader(r, size)
-	if err != nil {
-		return nil, fmt.Errorf("not a torch file (%w): truncated, or of another program", err)
-	}
-	a := &archive{files: make(map[string]*zip.File, len(z.File))}
-	root := ""
-	for _, f := range z.File {
-		if path.Base(f.Name) == "data.pkl" && strings.Count(f.Name, "/") == 1 {
-			root = path.Dir(f.Name) + "/"
-		}
-	}
-	for _, f := range z.File {
-		if rel, ok := strings.CutPrefix(f.Name, root); ok {
-			a.files[rel] = f
-		}
-	}
-	if a.files["data.pkl"] == nil {
-		return nil, errors.New("the zip file has no data.pkl: not a torch checkpoint")
-	}
-	if a.files["constants.pkl"] != nil {
-		return nil, errors.New("TorchScript archive: save the state_dict instead")
-	}
-	// Views may share a storage, so the tensors together can be larger than the file. No real file needs twice its size.
-	a.budget = int(size) * 2
-	return a, nil
-}
-
-// record reads a whole member. Torch stores members uncompressed; insisting on that bounds the memory by the file's size.
-func (a *archive) record(name string, limit int64) ([]byte, error) {
-	f := a.files[name]
-	if f == nil {
-		return nil, fmt.Errorf("no record %q in the archive", name)
-	}
-	if f.Method != zip.Store || f.UncompressedSize64 != f.CompressedSize64 {
-		return nil, fmt.Errorf("record %q is compressed: not written by torch.save", name)
-	}
-	if f.UncompressedSize64 > uint64(limit) {
-		return nil, fmt.Errorf("record %q has %d bytes, more than the limit of %d", name, f.UncompressedSize64, limit)
-	}
-	rc, err := f.Open()
-	if err != nil {
-		return nil, fmt.Errorf("record %q: %w", name, err)
-	}
-	defer rc.Close()
-	raw, err := io.ReadAll(rc) // grows with the bytes that arrive; a wrong size or checksum is an error
-	if err != nil {
-		return nil, fmt.Errorf("record %q: %w", name, err)
-	}
-	return raw, nil
-}
-
 func (a *archive) tensors() (Tensors, map[string]any, error) {
 	if a.files["byteorder"] != nil {
 		order, err := a.record("byteorder", 64)
@@ -137,7 +70,7 @@ func (a *archive) tensors() (Tensors, map[string]any, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return collectTensors(v, func(key string) ([]byte, error) { return a.record("data/"+key, 1<<40) }, &a.budget)
+	return collectTensors(v, func(key string) ([]byte, error) { return a.record("data/"+key, 4*maxElements) }, &a.budget)
 }
 
 // collectTensors returns the tensors and the plain values of an unpickled object. record returns the bytes of a storage;

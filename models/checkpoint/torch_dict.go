@@ -3,6 +3,7 @@ package checkpoint
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -17,19 +18,24 @@ type named struct {
 // stateDict lists the tensors of a dictionary, or those of a usual wrapper one level below it, or else those of the
 // dictionary inside it that holds the most.
 func stateDict(v any) []named {
-	for _, wrapper := range []string{"state_dict", "model_state_dict", "model"} {
-		for _, e := range items(v) {
-			if k, ok := e.Key.(string); ok && k == wrapper {
-				if views := tensorItems(e.Value); len(views) > 0 {
-					return views
-				}
-			}
+	usual := map[string]any{} // a dictionary keeps the last value
+	for _, e := range items(v) {
+		if k, ok := e.Key.(string); ok && slices.Contains(wrappedIn(), k) {
+			usual[k] = e.Value
+		}
+	}
+	for _, wrapper := range wrappedIn() {
+		if views := tensorItems(usual[wrapper]); len(views) > 0 {
+			return views
 		}
 	}
 	s := search{seen: map[any]bool{}, budget: plainBudget}
 	s.visit(v, 0)
 	return s.best
 }
+
+// wrappedIn lists the keys under which programs save the tensors, the most usual one first.
+func wrappedIn() []string { return []string{"state_dict", "model_state_dict", "model"} }
 
 // search looks for the dictionary with the most tensors.
 type search struct {

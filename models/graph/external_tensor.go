@@ -90,7 +90,7 @@ func (t *externalTensor) read(f field) {
 func (t *externalTensor) bytes() (int64, error) {
 	n := int64(1)
 	for _, d := range t.dims {
-		if d < 0 || d > 0 && n > math.MaxInt32/d {
+		if d < 0 || d > 0 && n > math.MaxInt32/d || len(t.dims) > maxRank {
 			return 0, fmt.Errorf("shape %v", t.dims)
 		}
 		n *= d
@@ -149,7 +149,11 @@ func (x *inliner) open(location string) (*weightFile, error) {
 	if !fs.ValidPath(name) {
 		return nil, fmt.Errorf("%q is outside the model's folder", location)
 	}
-	f, err := x.dir.Open(name)
+	info, err := fs.Stat(x.dir, name) // to open a pipe would wait for ever
+	var f fs.File
+	if err == nil && info.Mode().IsRegular() {
+		f, err = x.dir.Open(name)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%q is missing: copy it into the model's folder, or export with the weights inside "+
 			"(torch.onnx.export(..., external_data=False))", location)
@@ -157,15 +161,21 @@ func (x *inliner) open(location string) (*weightFile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%q: %w: it must lie in the model's folder itself, not behind a link", location, pathReason(err))
 	}
-	info, err := f.Stat()
 	r, ok := f.(io.ReaderAt)
-	if err != nil || !ok || !info.Mode().IsRegular() {
-		_ = f.Close()
-		return nil, fmt.Errorf("%q is not a regular file", location)
+	if !ok {
+		return nil, errors.Join(fmt.Errorf("%q is not a regular file", location), closed(f))
 	}
 	w := &weightFile{name: name, f: f, r: r, size: info.Size()}
 	x.files[name] = w
 	return w, nil
+}
+
+// closed closes a file, if there is one.
+func closed(f fs.File) error {
+	if f == nil {
+		return nil
+	}
+	return f.Close()
 }
 
 // pathReason strips the operation and the path from a *PathError.

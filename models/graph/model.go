@@ -77,7 +77,7 @@ func Parse(b []byte) (*Model, error) {
 	return m, nil
 }
 
-// check parses everything once, so that the accessors cannot fail.
+// check parses everything once, so that the accessors cannot fail, and refuses what a runtime should not see.
 func (m *Model) check() error {
 	for _, f := range m.graph {
 		var err error
@@ -93,7 +93,10 @@ func (m *Model) check() error {
 			return err
 		}
 	}
-	return nil
+	if err := m.checkNames(); err != nil {
+		return err
+	}
+	return m.checkSize()
 }
 
 // Marshal writes the model. An unchanged model gives the bytes that it was parsed from.

@@ -170,6 +170,11 @@ func FuzzParse(f *testing.F) {
 	f.Add(unknownFields(f, good))
 	f.Add(good[:len(good)/2])
 	f.Add([]byte{0x3a, 0})
+	for _, m := range hostileModels() {
+		if len(m.raw) < 1<<16 {
+			f.Add(m.raw)
+		}
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, err := graph.Parse(b)
 		if err != nil {

@@ -1,5 +1,7 @@
 package graph
 
+import "fmt"
+
 func parseOperator(b []byte) (Operator, error) {
 	fs, err := parseFields(b, "node")
 	if err != nil {
@@ -29,10 +31,13 @@ func parseWeight(b []byte) (Weight, error) {
 		return Weight{}, err
 	}
 	w := Weight{Shape: []int64{}}
+	raw, outside := -1, false
 	for _, f := range fs {
 		switch {
 		case f.num == 1:
-			w.Shape = f.varints(1, w.Shape)
+			if w.Shape = f.varints(1, w.Shape); len(w.Shape) > maxRank {
+				return Weight{}, fmt.Errorf("%w: an initialiser has more than %d dimensions", ErrModel, maxRank)
+			}
 		case f.isBytes(8):
 			w.Name = string(f.val)
 		case f.num >= 4 && f.num <= 11: // typed lists and raw data
@@ -41,8 +46,14 @@ func parseWeight(b []byte) (Weight, error) {
 		if v, ok := f.varint(2); ok {
 			w.DType = DType(v)
 		}
+		if f.isBytes(tensorRaw) {
+			raw = len(f.val)
+		}
+		if v, ok := f.varint(tensorLocation); ok && int32(v) == locationExternal {
+			outside = true
+		}
 	}
-	return w, nil
+	return w, w.checkData(raw, outside)
 }
 
 func parseValue(b []byte) (Value, error) {
@@ -112,7 +123,9 @@ func parseShape(b []byte) ([]int64, error) {
 				d = n
 			}
 		}
-		shape = append(shape, d)
+		if shape = append(shape, d); len(shape) > maxRank {
+			return nil, fmt.Errorf("%w: a value has more than %d dimensions", ErrModel, maxRank)
+		}
 	}
 	return shape, nil
 }

@@ -134,12 +134,16 @@ func TestTakeOutRefuses(t *testing.T) {
 func TestPutBackBounded(t *testing.T) {
 	data := make([]byte, 16<<20)
 	refs := references(t, msg(7, msg(5, inside("w", data))))
-	part, _, err := graph.TakeOut(msg(7, msg(5, inside("w", data))), refs, 1)
+	part, _, err := graph.TakeOut(msg(7, msg(5, inside("000", data))), refs, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	initialiser, _ := protowire.ConsumeBytes(part[1:]) // the only field of the graph
-	many := msg(7, bytes.Repeat(initialiser, 200))
+	var all []byte
+	for i := range 200 {
+		all = append(all, bytes.Replace(initialiser, []byte("000"), fmt.Appendf(nil, "%03d", i), 1)...)
+	}
+	many := msg(7, all)
 	if _, err := graph.PutBack(many, refs); !errors.Is(err, graph.ErrModel) || !strings.Contains(err.Error(), "2 GiB") {
 		t.Errorf("3.2 GB from %d bytes: %v", len(many), err)
 	}

@@ -19,7 +19,7 @@ type field struct {
 }
 
 // maxFields bounds the fields of one message, and so the memory that a small file can claim.
-const maxFields = 1 << 22
+const maxFields = 1 << 20
 
 func parseFields(b []byte, what string) ([]field, error) {
 	var fs []field
@@ -91,13 +91,13 @@ func (f field) varint(num protowire.Number) (int64, bool) {
 	return int64(v), true
 }
 
-// varints appends the values of a repeated integer field, packed or not.
+// varints appends the values of a repeated integer field, packed or not. It stops at one more than a shape may have.
 func (f field) varints(num protowire.Number, to []int64) []int64 {
 	if v, ok := f.varint(num); ok {
 		return append(to, v)
 	}
 	if f.isBytes(num) {
-		for b := f.val; len(b) > 0; {
+		for b := f.val; len(b) > 0 && len(to) <= maxRank; {
 			v, n := protowire.ConsumeVarint(b)
 			if n < 0 {
 				break

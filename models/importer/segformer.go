@@ -15,8 +15,8 @@ import (
 
 // SegFormerSource names the files that a SegFormer encoder is made of.
 type SegFormerSource struct {
-	// Path is a folder with model.safetensors (or pytorch_model.bin) and config.json as on the Hugging Face hub, or the file
-	// with the weights in it. A preprocessor_config.json in the same folder states the mean and the deviation of pixels.
+	// Path is a folder with model.safetensors (or pytorch_model.bin, or the index of shards of either) and config.json as on the
+	// Hugging Face hub, or the file with the weights in it. A preprocessor_config.json in the same folder states the mean and the deviation of pixels.
 	Path string
 	// Features lists the tensors that become the features, see [nets.SegFormerConfig]; "" stands for the default.
 	Features string

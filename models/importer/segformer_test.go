@@ -1,6 +1,7 @@
 package importer_test
 
 import (
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"math"
@@ -141,10 +142,10 @@ func TestSegFormerRefuses(t *testing.T) {
 		edit       func(dir string) error
 	}{
 		{"no config", "config.json must lie beside the weights", true, remove("config.json")},
-		{"no weights", "neither model.safetensors nor model.safetensors.index.json nor pytorch_model.bin", true, remove("model.safetensors")},
+		{"no weights", "neither model.safetensors nor pytorch_model.bin", true, remove("model.safetensors")},
 		{"another network", `got model_type "vit", want "segformer"`, true, write("config.json", `{"model_type": "vit"}`)},
 		{"no JSON", "config.json: invalid character", true, write("config.json", "PK")},
-		{"a large file", "no configuration", true, write("config.json", strings.Repeat(" ", 4<<20+1))},
+		{"a large file", "at most 4194304 are read", true, write("config.json", strings.Repeat(" ", 4<<20+1))},
 		{"statistics", "got image_mean [1], image_std [2]", true, write("preprocessor_config.json", `{"image_mean": [1], "image_std": [2]}`)},
 		{"deviation", "image_std [1 0 1]", true, write("preprocessor_config.json", `{"image_mean": [1, 1, 1], "image_std": [1, 0, 1]}`)},
 		{"huge mean", "image_mean [0 1e+308 0]", true, write("preprocessor_config.json", `{"image_mean": [0, 1e308, 0], "image_std": [1, 1, 1]}`)},
@@ -196,4 +197,45 @@ func FuzzHubStatistics(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A network in shards becomes the same encoder as in one file.
+func TestSegFormerShards(t *testing.T) {
+	dir := hubFolder(t)
+	ts, _, err := checkpoint.ReadSafetensors(filepath.Join(dir, "model.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	shards := map[string]checkpoint.Tensors{"model-1.safetensors": {}, "model-2.safetensors": {}}
+	index := map[string]string{}
+	for i, name := range ts.Names() {
+		shard := []string{"model-1.safetensors", "model-2.safetensors"}[i%2]
+		shards[shard][name], index[name] = ts[name], shard
+	}
+	raw, err := json.Marshal(map[string]any{"weight_map": index})
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string][]byte{"model.safetensors.index.json": raw}
+	for name, part := range shards {
+		if files[name], err = checkpoint.MarshalSafetensors(part, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	whole := segFormer(t, importer.SegFormerSource{Path: dir})
+	if err := os.Remove(filepath.Join(dir, "model.safetensors")); err != nil {
+		t.Fatal(err)
+	}
+	for name, raw := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), raw, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b := segFormer(t, importer.SegFormerSource{Path: dir})
+	if b.Files[models.EncoderFile] != whole.Files[models.EncoderFile] {
+		t.Error("another encoder")
+	}
+	if sums, _ := b.Provenance["weights_files"].(map[string]any); sums["model-1.safetensors"] == nil || sums["model-2.safetensors"] == nil {
+		t.Errorf("provenance %v", b.Provenance)
+	}
 }

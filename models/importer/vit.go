@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 
 	"github.com/oodcast/oodcast/models"
 	"github.com/oodcast/oodcast/models/checkpoint"
@@ -15,8 +16,8 @@ import (
 // ViTSource describes the plain vision transformer that an encoder is made of.
 type ViTSource struct {
 	// Weights is a file of torch.save or safetensors, under the names of DINOv2, DINOv3, DeiT, timm, Hugging Face or
-	// mmsegmentation; or a folder of the Hugging Face hub, whose config.json then states what weights do not show, and whose
-	// preprocessor_config.json the statistics of the pictures.
+	// mmsegmentation; or a folder of the Hugging Face hub, or the weights in it under their names there: config.json beside them then
+	// states what they do not show, and preprocessor_config.json the statistics of the pictures.
 	Weights string
 	// Features lists the tensors that become the features, see [nets.ViTConfig]; "" stands for the keys of the last block.
 	Features string
@@ -46,7 +47,7 @@ func ViT(src ViTSource, opt Options) (r *Result, err error) {
 		return nil, badInput(path, err)
 	}
 	var files []string
-	if path != src.Weights {
+	if slices.Contains(hubFiles(), filepath.Base(path)) {
 		if cfg, files, err = hubViT(filepath.Dir(path), cfg); err != nil {
 			return nil, err
 		}

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime/debug"
 
 	"github.com/oodcast/oodcast/models/graph"
+	"github.com/oodcast/oodcast/models/regular"
 )
 
 // leastHeavy is the size in bytes from which the weights of a model do not go through memory: a runtime that reads them from
@@ -56,9 +58,12 @@ func (s *source) close() error {
 // readONNX reads a model. The weights, which may be in files beside it, go into memory if they are few, else into a folder next
 // to the bundle's, which the caller closes.
 func (o Options) readONNX(path string) (s *source, err error) {
-	raw, err := os.ReadFile(path)
-	if err != nil {
+	raw, err := regular.ReadFile(path, math.MaxInt32) // ONNX files end at 2 GiB
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("import: %w", err)
+	}
+	if err != nil {
+		return nil, badInput(path, err)
 	}
 	s = &source{}
 	if s.beside, err = graph.External(raw); err != nil {

@@ -205,18 +205,30 @@ func (c *Client) Resume(ctx context.Context, camera string) (schema.Status, erro
 }
 
 func (c *Client) request(ctx context.Context, camera, verb string, body []byte) (schema.Status, error) {
-	var st schema.Status
-	r, err := c.ask(ctx, camera, verb, body)
+	return answered[schema.Status](ctx, c, camera, verb, json.RawMessage(body))
+}
+
+// answered sends a request with a body in JSON, and returns the answer.
+func answered[T any](ctx context.Context, c *Client, camera, verb string, body any) (answer T, err error) {
+	var raw []byte
+	if b, ok := body.(json.RawMessage); ok {
+		raw = b
+	} else if body != nil {
+		if raw, err = json.Marshal(body); err != nil {
+			return answer, err
+		}
+	}
+	r, err := c.ask(ctx, camera, verb, raw)
 	if err != nil {
-		return st, err
+		return answer, err
 	}
 	if err := fault(r, verb, camera); err != nil {
-		return st, err
+		return answer, err
 	}
-	if err := json.Unmarshal(r, &st); err != nil {
-		return st, fmt.Errorf("%s %s: %w", verb, camera, err)
+	if err := json.Unmarshal(r, &answer); err != nil {
+		return answer, fmt.Errorf("%s %s: %w", verb, camera, err)
 	}
-	return st, nil
+	return answer, nil
 }
 
 // answerTimeout limits the wait for an answer if the caller sets no deadline: an answer that was on its way when the

@@ -70,11 +70,12 @@ func Score(site string, m *detector.Map) schema.Score {
 func Event(site string, e events.Event) schema.Event {
 	return schema.Event{
 		Origin: schema.ThisProcess(),
-		ID:     e.ID, Revision: e.Revision, Type: string(e.Type), Site: site, Camera: e.Camera,
+		ID:     e.ID, Revision: e.Revision, Type: string(e.Type), Category: string(e.Category), Site: site, Camera: e.Camera,
+		Zone:  e.Zone,
 		Start: e.Start.UTC(), Time: e.Time.UTC(),
 		Box:     schema.Box{X: e.Box.X, Y: e.Box.Y, Width: e.Box.Width, Height: e.Box.Height},
 		Polygon: e.Polygon,
-		Peak:    e.Peak, PeakTime: e.PeakTime.UTC(), Voice: e.Voice, Mean: e.Mean, Threshold: e.Threshold, Area: e.Area,
+		Peak:    e.Peak, PeakTime: e.PeakTime.UTC(), Voice: e.Voice, SeenAs: e.SeenAs, Mean: e.Mean, Threshold: e.Threshold, Area: e.Area,
 		DurationMS: e.Duration.Milliseconds(), Timesteps: e.Timesteps, Bundle: e.Bundle,
 		Reason: string(e.Reason), Into: e.Into, Snapshot: e.Snapshot, Clip: e.Clip,
 	}

@@ -57,8 +57,7 @@ func (s *Server) patch(w http.ResponseWriter, r *http.Request, st *stream) {
 		fault(w, http.StatusBadRequest, err)
 		return
 	}
-	who := schema.Requester{Via: schema.ViaHTTP, Name: schema.Clean(r.UserAgent()), Address: s.origin(r)}
-	now, err := st.cam.Apply(who, u)
+	now, err := st.cam.Apply(s.requester(r), u)
 	if err != nil {
 		fault(w, http.StatusBadRequest, err)
 		return
@@ -66,6 +65,11 @@ func (s *Server) patch(w http.ResponseWriter, r *http.Request, st *stream) {
 	now.Stats.Viewers = s.Viewers(st.cam.Name())
 	s.broadcast(st, "status", now)
 	answer(w, http.StatusOK, now)
+}
+
+// requester returns who sent a request that changes something.
+func (s *Server) requester(r *http.Request) schema.Requester {
+	return schema.Requester{Via: schema.ViaHTTP, Name: schema.Clean(r.UserAgent()), Address: s.origin(r)}
 }
 
 // listEvents lists the events that changed after ?since= (RFC 3339, or Unix time in milliseconds), of all cameras or of

@@ -43,12 +43,15 @@ func (s *Server) Handler() http.Handler {
 	closed.HandleFunc("GET /api/v1/events", s.listEvents)
 	closed.HandleFunc("GET /api/v1/events/{id}/{file}", s.eventFile)
 	closed.HandleFunc("PATCH /api/v1/cameras/{camera}", adminOnly(s.withCamera(s.patch)))
+	closed.HandleFunc("POST /api/v1/cameras/{camera}/normal", adminOnly(s.withCamera(s.teach)))
+	closed.HandleFunc("DELETE /api/v1/cameras/{camera}/normal/{lesson}", adminOnly(s.withCamera(s.forget)))
 	for pattern, h := range map[string]func(http.ResponseWriter, *http.Request, *stream){
 		"GET /api/v1/cameras/{camera}":              s.camera,
 		"GET /api/v1/cameras/{camera}/snapshot.jpg": s.snapshotJPEG,
 		"GET /api/v1/cameras/{camera}/stream.mjpg":  s.streamMJPEG,
 		"GET /api/v1/cameras/{camera}/map.png":      s.mapPNG,
 		"GET /api/v1/cameras/{camera}/live":         s.liveEvents,
+		"GET /api/v1/cameras/{camera}/normal":       s.listLessons,
 		"GET /whep/{camera}":                        s.whepGet, // and HEAD
 		"POST /whep/{camera}":                       s.whepPost,
 		"GET /whep/{camera}/{session}":              s.whepGetSession,

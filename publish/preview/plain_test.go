@@ -49,6 +49,7 @@ func hostileServer(t *testing.T) *preview.Server {
 	now := time.Now()
 	s.Event(events.Event{
 		ID: hostile, Revision: 1, Type: events.End, Camera: "front", Reason: hostile, Bundle: hostile, Into: hostile, Start: now, Time: now,
+		Category: events.Covered, Zone: hostile, SeenAs: hostile,
 	})
 	return s
 }
@@ -87,7 +88,7 @@ func TestTextsArePlain(t *testing.T) {
 		}
 		walk(path, v)
 	}
-	if texts < 18 {
+	if texts < 20 {
 		t.Errorf("%d texts were looked at", texts)
 	}
 }
@@ -103,6 +104,11 @@ func TestBrowserShowsTextsAsTexts(t *testing.T) {
 	checkPlain(t, "notices", evaluate[string](t, ctx, `document.querySelector("#notices li").textContent`))
 	checkPlain(t, "source", evaluate[string](t, ctx, `document.getElementById("source").textContent`))
 	checkPlain(t, "event", evaluate[string](t, ctx, `document.querySelector("#events li").title`))
+	where := evaluate[string](t, ctx, `document.querySelector("#events .where").textContent`)
+	checkPlain(t, "zone and class of an event", where)
+	if !strings.Contains(where, ", lens covered, seen as <img") {
+		t.Errorf("the event says %q", where)
+	}
 	for _, js := range []string{
 		`document.querySelectorAll("img[src=x]").length === 0`,
 		`document.title === "front · oodcast"`,

@@ -34,7 +34,7 @@ type Audit struct {
 	Camera string    `json:"camera"`
 	Time   time.Time `json:"time"`
 	Requester
-	Action string `json:"action"` // set, pause, resume, reload, restore, added, restarted or removed
+	Action string `json:"action"` // set, pause, resume, reload, restore, added, restarted, removed, teach or forget
 	Before Update `json:"before"`
 	After  Update `json:"after"`
 	// The keys of the configuration that a reload has changed.
@@ -58,6 +58,8 @@ const (
 	ActionAdded     = "added"
 	ActionRestarted = "restarted"
 	ActionRemoved   = "removed"
+	ActionTeach     = "teach"
+	ActionForget    = "forget"
 )
 
 // Auditor is implemented by outlets that want to know about changes of settings. Audit must not wait for a network, and must

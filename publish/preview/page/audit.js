@@ -34,7 +34,7 @@ function row(a) {
 
 const DONE = {
   set: "", pause: "paused", resume: "resumed", reload: "", restore: "restored", added: "camera added",
-  restarted: "camera restarted", removed: "camera removed",
+  restarted: "camera restarted", removed: "camera removed", teach: "taught", forget: "forgotten",
 };
 
 // describe says what was done, and the settings that differ. A camera that came or went differs in all of them.

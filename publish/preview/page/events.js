@@ -1,7 +1,7 @@
 // The list of events, newest first, with thumbnails where evidence is kept.
 
 import { $ } from "./dom.js";
-import { on } from "./state.js";
+import { app, on, tell } from "./state.js";
 
 const most = 50;
 const events = new Map(); // the newest message about each event, by id
@@ -47,6 +47,12 @@ function row(id) {
   li.shot = add("a", "shot");
   li.where = add("span", "where");
   li.peak = add("b", "");
+  const normal = add("button", "quiet");
+  normal.type = "button";
+  normal.textContent = "Normal?";
+  normal.title = "teach the camera that this is normal here";
+  normal.hidden = app.info?.role === "viewer";
+  normal.onclick = () => tell("teach", events.get(id));
   rows.set(id, li);
   return li;
 }
@@ -58,13 +64,26 @@ const voices = {
   contrast: ["stands out", "The network is less sure here than around it: small things show so."],
 };
 
+// categories say in words what an event is about, if it is not a strange region.
+const categories = {
+  crowd: ["much of the picture", "A strange region takes up a quarter of the picture or more."],
+  left: ["left here", "Something new has been still for a while."],
+  taken: ["taken away", "Something that was always here is gone."],
+  covered: ["lens covered", "Something in front of the lens hides the place."],
+  moved: ["camera moved", "The camera looks elsewhere than it used to."],
+  defocused: ["out of focus", "The place is blurred."],
+};
+
 function fill(li, e) {
   li.className = e.type === "end" ? "" : "open";
   li.title = e.id + (e.reason ? ": " + e.reason : "");
   li.time.textContent = new Date(e.start).toLocaleTimeString([], { hour12: false });
   const [word, meaning] = voices[e.voice] || ["", ""];
-  li.where.title = "place, share of the picture, duration" + (meaning ? ", why: " + meaning : "");
-  li.where.textContent = `${place(e.box)}, ${(100 * e.area).toFixed(1)}%, ${(e.duration_ms / 1000).toFixed(1)} s${word && ", " + word}`;
+  const [what, why] = categories[e.category] || [word, meaning];
+  const seen = e.seen_as && `seen as ${e.seen_as}`;
+  li.where.title = "place, share of the picture, duration" + (why ? ", why: " + why : "");
+  li.where.textContent = [place(e.box), `${(100 * e.area).toFixed(1)}%`, `${(e.duration_ms / 1000).toFixed(1)} s`, e.zone, what, seen]
+    .filter(Boolean).join(", ");
   li.peak.textContent = "peak " + e.peak.toFixed(1);
   if (e.snapshot && li.shown !== e.snapshot) picture(li, e, 0);
 }
