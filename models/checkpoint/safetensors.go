@@ -20,6 +20,9 @@ const maxHeader = 16 << 20
 // metaKey is the header's entry for free text; no tensor may have that name.
 const metaKey = "__metadata__"
 
+// blockElements is how many elements are written together.
+const blockElements = 1 << 14
+
 type entry struct {
 	name    string
 	DType   string `json:"dtype"`
