@@ -74,7 +74,7 @@ func (c *ImportONNXCmd) Run(e *env) error {
 		cfg.Features = best
 	}
 	r, err := importer.ONNX(c.Model, cfg, c.Multiple, opt)
-	return reportImport(e, c.Out, r, err)
+	return reportImport(e, c.Out, r, false, err)
 }
 
 // triedTensor is a row of the list of tensors.

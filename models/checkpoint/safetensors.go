@@ -20,6 +20,9 @@ const maxHeader = 16 << 20
 // metaKey is the header's entry for free text; no tensor may have that name.
 const metaKey = "__metadata__"
 
+// blockElements is how many elements are written together.
+const blockElements = 1 << 14
+
 type entry struct {
 	name    string
 	DType   string `json:"dtype"`
@@ -225,9 +228,17 @@ func safetensorsElem(dtype string) (elem, error) {
 	return elem{}, fmt.Errorf("element type %q is not supported", dtype)
 }
 
-// MarshalSafetensors encodes the tensors as float32 in ascending order of their names: equal weights give equal bytes.
-// meta may be nil.
+// MarshalSafetensors returns what [WriteSafetensors] writes.
 func MarshalSafetensors(ts Tensors, meta map[string]string) ([]byte, error) {
+	var b bytes.Buffer
+	b.Grow(4 * ts.Params())
+	err := WriteSafetensors(&b, ts, meta)
+	return b.Bytes(), err
+}
+
+// WriteSafetensors encodes the tensors as float32 in ascending order of their names: equal weights give equal bytes.
+// meta may be nil.
+func WriteSafetensors(w io.Writer, ts Tensors, meta map[string]string) error {
 	header := make(map[string]any, len(ts)+1)
 	if len(meta) > 0 {
 		header[metaKey] = meta
@@ -237,10 +248,10 @@ func MarshalSafetensors(ts Tensors, meta map[string]string) ([]byte, error) {
 		t := ts[name]
 		n, err := numel(t.Shape, math.MaxInt32*8)
 		if err != nil || n != len(t.Data) {
-			return nil, fmt.Errorf("checkpoint: tensor %q has %d values for shape %v", name, len(t.Data), t.Shape)
+			return fmt.Errorf("checkpoint: tensor %q has %d values for shape %v", name, len(t.Data), t.Shape)
 		}
 		if name == metaKey {
-			return nil, fmt.Errorf("checkpoint: a tensor must not be called %q", metaKey)
+			return fmt.Errorf("checkpoint: a tensor must not be called %q", metaKey)
 		}
 		shape := t.Shape
 		if shape == nil {
@@ -251,18 +262,25 @@ func MarshalSafetensors(ts Tensors, meta map[string]string) ([]byte, error) {
 	}
 	h, err := json.Marshal(header) // sorts the keys
 	if err != nil {
-		return nil, fmt.Errorf("checkpoint: %w", err)
+		return fmt.Errorf("checkpoint: %w", err)
 	}
 	for (len(h)+8)%8 != 0 { // aligns the data for readers that map the file
 		h = append(h, ' ')
 	}
-	out := make([]byte, 0, 8+len(h)+at)
-	out = binary.LittleEndian.AppendUint64(out, uint64(len(h)))
-	out = append(out, h...)
+	if _, err := w.Write(append(binary.LittleEndian.AppendUint64(nil, uint64(len(h))), h...)); err != nil {
+		return err
+	}
+	var block []byte
 	for _, name := range ts.Names() {
-		for _, v := range ts[name].Data {
-			out = binary.LittleEndian.AppendUint32(out, math.Float32bits(v))
+		for part := range slices.Chunk(ts[name].Data, blockElements) {
+			block = block[:0]
+			for _, v := range part {
+				block = binary.LittleEndian.AppendUint32(block, math.Float32bits(v))
+			}
+			if _, err := w.Write(block); err != nil {
+				return err
+			}
 		}
 	}
-	return out, nil
+	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/oodcast/oodcast/models/checkpoint"
 	"github.com/oodcast/oodcast/models/graph"
 )
 
@@ -70,12 +71,36 @@ func (v *vit) mix(b transformer, x, q, k, values *graph.Tensor) *graph.Tensor {
 	y := v.attention(b, q, k, values)
 	x = v.g.Add(x, v.linear(y, b.prefix+b.proj+".", b.width, b.width, b.prefixed(b.scale1)))
 	y = v.layerNorm(x, b.prefix+b.norm2, b.width, b.normEps)
-	hidden := 4 * b.width
-	if t := v.weights[b.prefix+b.fc1+".weight"]; t != nil && len(t.Shape) == 2 {
-		hidden = t.Shape[0]
+	hidden, packed := b.hidden(v.weights)
+	switch gate := b.prefix + b.gate; {
+	case packed:
+		both := v.g.Split(v.linear(y, b.prefix+b.fc1+".", b.width, 2*hidden, ""), 2, int64(hidden), int64(hidden))
+		y = v.g.Mul(v.activation(both[0]), both[1])
+	case b.gate != "" && v.weights[gate+".weight"] != nil:
+		open := v.activation(v.linear(y, gate+".", b.width, hidden, ""))
+		y = v.g.Mul(open, v.linear(y, b.prefix+b.fc1+".", b.width, hidden, ""))
+	default:
+		y = v.activation(v.linear(y, b.prefix+b.fc1+".", b.width, hidden, ""))
 	}
-	y = v.gelu(v.linear(y, b.prefix+b.fc1+".", b.width, hidden, ""))
 	return v.g.Add(x, v.linear(y, b.prefix+b.fc2+".", hidden, b.width, b.prefixed(b.scale2)))
+}
+
+// hidden returns the number of channels between the layers of the perceptron, and whether the first layer makes as many again
+// for the gate, which come first (SwiGLU, Shazeer, "GLU Variants Improve Transformer", 2020).
+func (b transformer) hidden(weights checkpoint.Tensors) (n int, packed bool) {
+	first, second := weights[b.prefix+b.fc1+".weight"], weights[b.prefix+b.fc2+".weight"]
+	if first == nil || second == nil || len(first.Shape) != 2 || len(second.Shape) != 2 {
+		return 4 * b.width, false
+	}
+	return second.Shape[1], second.Shape[1] > 0 && first.Shape[0] == 2*second.Shape[1]
+}
+
+// activation adds the function of the perceptrons.
+func (v *vit) activation(x *graph.Tensor) *graph.Tensor {
+	if v.cfg.Activation == actSiLU {
+		return v.g.SiLU(x)
+	}
+	return v.gelu(x)
 }
 
 // prefixed returns the name of a block's weights, or "".
@@ -89,12 +114,11 @@ func (b transformer) prefixed(name string) string {
 // attention returns softmax(q·kᵀ/√d)·v for all heads.
 func (v *vit) attention(b transformer, q, k, values *graph.Tensor) *graph.Tensor {
 	g, d := v.g, b.width/b.heads
-	split := func(x *graph.Tensor, perm ...int) *graph.Tensor {
-		return g.Transpose(g.Reshape(x, 0, -1, int64(b.heads), int64(d)), perm...)
-	}
-	q = split(g.Mul(q, g.Scalar(1/math.Sqrt(float64(d)))), 0, 2, 1, 3)
-	scores := g.Unary("Softmax", g.MatMul(q, split(k, 0, 2, 3, 1)), graph.Int("axis", -1))
-	return g.Reshape(g.Transpose(g.MatMul(scores, split(values, 0, 2, 1, 3)), 0, 2, 1, 3), 0, -1, int64(b.width))
+	split := func(x *graph.Tensor) *graph.Tensor { return g.Reshape(x, 0, -1, int64(b.heads), int64(d)) }
+	q, k = v.turn(split(g.Mul(q, g.Scalar(1/math.Sqrt(float64(d)))))), v.turn(split(k))
+	scores := g.Unary("Softmax", g.MatMul(g.Transpose(q, 0, 2, 1, 3), g.Transpose(k, 0, 2, 3, 1)), graph.Int("axis", -1))
+	y := g.MatMul(scores, g.Transpose(split(values), 0, 2, 1, 3))
+	return g.Reshape(g.Transpose(y, 0, 2, 1, 3), 0, -1, int64(b.width))
 }
 
 // gelu adds the exact form, x·(1+erf(x/√2))/2. ONNX Runtime fuses the operators.
