@@ -114,7 +114,8 @@ func Foreign(model []byte, cfg ForeignConfig, shape ForeignShape) ([]byte, Forei
 	l.outputFeatures(g, len(shape.Features))
 	var y *graph.Tensor
 	if l.Queries > 0 {
-		y = l.outputMasks(g)
+		y = outputMasks(g, g.Input(foreignClasses, graph.Float32, 1, int64(l.Queries), -1),
+			g.Input(foreignMasks, graph.Float32, 1, int64(l.Queries), -1, -1), l.Queries, l.Classes)
 		joints[t.ClassLogits], joints[t.MaskLogits] = foreignClasses, foreignMasks
 		outputs = append(outputs, "class_logits", "mask_logits")
 	}
@@ -165,12 +166,10 @@ func (l ForeignLayout) outputFeatures(g *graph.Graph, rank int) {
 	g.Output(f, "features")
 }
 
-// outputMasks outputs the logits of the queries and returns the class scores that they imply, [1,K,h,w]: the sum over the
-// queries of softmax(class logits)·sigmoid(mask logits).
-func (l ForeignLayout) outputMasks(g *graph.Graph) *graph.Tensor {
-	q, k := int64(l.Queries), int64(l.Classes)
-	classes := g.Input(foreignClasses, graph.Float32, 1, q, -1)
-	masks := g.Input(foreignMasks, graph.Float32, 1, q, -1, -1)
+// outputMasks outputs the logits of the queries, [1,Q,K+1] and [1,Q,h,w], and returns the class scores that they imply,
+// [1,K,h,w]: the sum over the queries of softmax(class logits)·sigmoid(mask logits).
+func outputMasks(g *graph.Graph, classes, masks *graph.Tensor, queries, count int) *graph.Tensor {
+	q, k := int64(queries), int64(count)
 	g.Output(g.Squeeze(classes, 0), "class_logits")
 	g.Output(g.Squeeze(masks, 0), "mask_logits")
 	p := g.Slice(g.Unary("Softmax", classes, graph.Int("axis", -1)), 2, 0, k)
