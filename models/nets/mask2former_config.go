@@ -62,8 +62,7 @@ const (
 // mask2FormerHub is a config.json on the Hugging Face hub.
 type mask2FormerHub struct {
 	Mask2FormerConfig
-	ModelType string            `json:"model_type"`
-	Labels    map[string]string `json:"id2label"`
+	Labels map[string]string `json:"id2label"`
 }
 
 // The first weights of a network and its classifier.
@@ -86,11 +85,17 @@ func InferMask2Former(config []byte, weights checkpoint.Tensors) (Mask2FormerCon
 	fail := func(err error) (Mask2FormerConfig, []string, error) {
 		return hub.Mask2FormerConfig, nil, fmt.Errorf("nets: mask2former: %w", err)
 	}
-	if err := json.Unmarshal(config, &hub); err != nil {
+	var kind struct { // before the rest, which other networks have in other forms
+		ModelType string `json:"model_type"`
+	}
+	if err := json.Unmarshal(config, &kind); err != nil {
 		return fail(fmt.Errorf("config.json: %w", err))
 	}
-	if hub.ModelType != "mask2former" {
-		return fail(fmt.Errorf("config.json: got model_type %q, want %q", hub.ModelType, "mask2former"))
+	if kind.ModelType != "mask2former" {
+		return fail(fmt.Errorf("config.json: got model_type %q, want %q", kind.ModelType, "mask2former"))
+	}
+	if err := json.Unmarshal(config, &hub); err != nil {
+		return fail(fmt.Errorf("config.json: %w", err))
 	}
 	first := mask2FormerBackbone + "embeddings.patch_embeddings.projection.weight"
 	if weights[first] == nil {
