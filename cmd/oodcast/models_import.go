@@ -15,6 +15,7 @@ type ModelsImportCmd struct {
 	EfficientViTSeg  ImportEfficientViTCmd     `cmd:"" name:"efficientvit-seg" help:"EfficientViT segmentation weights (.pt or .safetensors)."`
 	EfficientNetLite ImportEfficientNetLiteCmd `cmd:"" name:"efficientnet-lite" help:"EfficientNet-Lite ImageNet weights (.pth or .safetensors): features without classes."`
 	SegFormer        ImportSegFormerCmd        `cmd:"" name:"segformer" help:"SegFormer from the Hugging Face hub: model.safetensors and config.json."`
+	Mask2Former      ImportMask2FormerCmd      `cmd:"" name:"mask2former" help:"Mask2Former on a Swin transformer from the Hugging Face hub, with class and mask logits."`
 	ViT              ImportViTCmd              `cmd:"" name:"vit" help:"Plain vision transformers (DINOv2, DeiT, timm; .pth or .safetensors): features without classes."`
 	DOoD             ImportDOoDCmd             `cmd:"" name:"dood" help:"A pair that DOoD published: segmentation network and denoiser; oodcast fit --calibrate-only completes it."`
 	ONNX             ImportONNXCmd             `cmd:"" name:"onnx" help:"Any network in ONNX; name the tensor with the features."`
