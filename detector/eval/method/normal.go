@@ -2,6 +2,8 @@ package method
 
 import (
 	"context"
+	"math"
+	"slices"
 	"time"
 
 	"github.com/oodcast/oodcast/detector"
@@ -24,6 +26,12 @@ func normalMethods() []Method {
 			Name: "gmm", Source: "after Liang et al., GMMSeg, NeurIPS 2022: −highest log density over classes, each a mixture of " +
 				"5 Gaussians with diagonal covariance; on whitened features, with the segmenter's arg-max as the class",
 			logits: true, needs: ErrNeedsReference, build: newGMM,
+		},
+		{
+			Name: "gmmseg", Source: "Liang et al., GMMSeg, NeurIPS 2022: −highest log density over classes, each a mixture of 5 equally " +
+				"weighted Gaussians with diagonal covariance on standardised features; fitted to the finished features, with the segmenter's " +
+				"arg-max as the class, in place of a network trained with the mixtures on labels",
+			logits: true, needs: ErrNeedsReference, build: newGMMSeg,
 		},
 		{
 			Name: "mahalanobis", Source: "squared Mahalanobis distance from one Gaussian with full covariance, after Lee et al., " +
@@ -150,14 +158,51 @@ func newGMM(k *Kit, _ []int) (Scorer, error) {
 	if err != nil {
 		return nil, err
 	}
-	classes := fitClasses(white, k.Reference.Channels, k.Reference.Classes)
+	classes := fitClasses(white, k.Reference.Channels, k.Reference.Classes, false)
 	return func(_ context.Context, x *Encoded) (*detector.Map, error) {
 		white, err := w.features(x)
 		if err != nil {
 			return nil, err
 		}
-		d := make([]float32, x.Width*x.Height)
-		perCore(len(d), func(i int) { d[i] = float32(-classes.logDensity(white[i*x.Channels:][:x.Channels])) })
-		return tokenMap(x, d), nil
+		return classes.surprise(x, white), nil
 	}, nil
+}
+
+func newGMMSeg(k *Kit, _ []int) (Scorer, error) {
+	ref := k.Reference
+	rows := slices.Clone(ref.Tokens)
+	for i := range rows {
+		rows[i] += ref.Mean[i%ref.Channels]
+	}
+	standardise(rows, ref.Channels)
+	classes := fitClasses(rows, ref.Channels, ref.Classes, true)
+	return func(_ context.Context, x *Encoded) (*detector.Map, error) {
+		rows := slices.Clone(x.Features)
+		standardise(rows, x.Channels)
+		return classes.surprise(x, rows), nil
+	}, nil
+}
+
+// standardise gives each row of c values the mean 0 and the variance 1, as a LayerNorm does.
+func standardise(rows []float32, c int) {
+	for row := range slices.Chunk(rows, c) {
+		mean, square := 0.0, 0.0
+		for _, v := range row {
+			mean += float64(v) / float64(c)
+		}
+		for _, v := range row {
+			square += (float64(v) - mean) * (float64(v) - mean) / float64(c)
+		}
+		scale := 1 / math.Sqrt(square+1e-5)
+		for i, v := range row {
+			row[i] = float32((float64(v) - mean) * scale)
+		}
+	}
+}
+
+// surprise is the negative highest log density of each token of x, whose rows are given as the mixtures were fitted to them.
+func (ms mixtures) surprise(x *Encoded, rows []float32) *detector.Map {
+	d := make([]float32, x.Width*x.Height)
+	perCore(len(d), func(i int) { d[i] = float32(-ms.logDensity(rows[i*x.Channels:][:x.Channels])) })
+	return tokenMap(x, d)
 }
