@@ -2,7 +2,9 @@ package checkpoint
 
 import (
 	"encoding/binary"
+	"io"
 	"math"
+	"slices"
 )
 
 // elem is an element type: its size in bytes and its conversion to float32.
@@ -33,6 +35,25 @@ func (e elem) floats(raw []byte, n int) []float32 {
 		out[i] = e.float32(raw[i*e.size:])
 	}
 	return out
+}
+
+// blockElements is how many elements are converted together between a file and memory.
+const blockElements = 1 << 14
+
+// read converts the elements that begin at an offset of r.
+func (e elem) read(dst []float32, r io.ReaderAt, offset int64) error {
+	buf := make([]byte, min(len(dst), blockElements)*e.size)
+	for block := range slices.Chunk(dst, blockElements) {
+		raw := buf[:len(block)*e.size]
+		if _, err := r.ReadAt(raw, offset); err != nil {
+			return err
+		}
+		for i := range block {
+			block[i] = e.float32(raw[i*e.size:])
+		}
+		offset += int64(len(raw))
+	}
+	return nil
 }
 
 // float16 widens an IEEE 754 half. It is exact for every value, including infinities and NaN.

@@ -26,35 +26,57 @@ type entry struct {
 	Offsets []int  `json:"data_offsets"`
 }
 
-// ReadSafetensors reads a safetensors file and its free-text metadata.
+// ReadSafetensors reads a safetensors file and its free-text metadata. Its memory is that of the tensors.
 func ReadSafetensors(path string) (Tensors, map[string]string, error) {
-	raw, err := os.ReadFile(path)
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, nil, fmt.Errorf("open checkpoint %q: %w", path, reason(err))
 	}
-	ts, meta, err := ParseSafetensors(raw)
+	defer f.Close()
+	info, err := f.Stat()
+	if err == nil && info.IsDir() {
+		err = errors.New("it is a folder")
+	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("open checkpoint %q: %w", path, err)
+		return nil, nil, fmt.Errorf("open checkpoint %q: %w", path, reason(err))
+	}
+	ts, meta, err := readSafetensors(f, info.Size())
+	if err != nil {
+		return nil, nil, fmt.Errorf("open checkpoint %q: %w", path, reason(err))
 	}
 	return ts, meta, nil
 }
 
-// ParseSafetensors reads the bytes of a safetensors file: the header's length in 8 bytes, a JSON header, the data. As
-// the format demands, the tensors must cover the data without holes or overlaps. The result does not refer to raw.
+// ParseSafetensors is [ReadSafetensors] for the bytes of a file. The result does not refer to raw.
 func ParseSafetensors(raw []byte) (Tensors, map[string]string, error) {
-	if len(raw) < 8 {
-		return nil, nil, fmt.Errorf("%w: %d bytes are not a safetensors file", ErrFormat, len(raw))
+	return readSafetensors(bytes.NewReader(raw), int64(len(raw)))
+}
+
+// readSafetensors reads the header's length in 8 bytes, a JSON header, and the data. As the format demands, the tensors must
+// cover the data without holes or overlaps.
+func readSafetensors(r io.ReaderAt, size int64) (Tensors, map[string]string, error) {
+	if size < 8 {
+		return nil, nil, fmt.Errorf("%w: %d bytes are not a safetensors file", ErrFormat, size)
 	}
-	n := binary.LittleEndian.Uint64(raw)
-	if n > maxHeader || n > uint64(len(raw)-8) {
+	var first [8]byte
+	if _, err := r.ReadAt(first[:], 0); err != nil {
+		return nil, nil, err
+	}
+	n := binary.LittleEndian.Uint64(first[:])
+	if n > maxHeader || n > uint64(size-8) {
 		return nil, nil, fmt.Errorf("%w: safetensors header of %d bytes in a file of %d (truncated, or not safetensors)",
-			ErrFormat, n, len(raw))
+			ErrFormat, n, size)
 	}
-	entries, meta, err := parseHeader(raw[8 : 8+n])
+	head := make([]byte, n)
+	if _, err := r.ReadAt(head, 8); n > 0 && err != nil {
+		return nil, nil, err
+	}
+	entries, meta, err := parseHeader(head)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: safetensors header: %w", ErrFormat, err)
 	}
-	ts, err := loadEntries(entries, raw[8+n:])
+	start := 8 + int64(n)
+	ts, err := loadEntries(entries, io.NewSectionReader(r, start, size-start))
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrFormat, err)
 	}
@@ -105,12 +127,13 @@ func parseHeader(raw []byte) ([]entry, map[string]string, error) {
 	return entries, meta, nil
 }
 
-// loadEntries converts each tensor after checking that the entries tile data exactly.
-func loadEntries(entries []entry, data []byte) (Tensors, error) {
+// loadEntries reads each tensor after checking that the entries tile data exactly.
+func loadEntries(entries []entry, data *io.SectionReader) (Tensors, error) {
+	total := int(data.Size())
 	for _, e := range entries {
-		if len(e.Offsets) != 2 || e.Offsets[0] < 0 || e.Offsets[1] < e.Offsets[0] || e.Offsets[1] > len(data) {
+		if len(e.Offsets) != 2 || e.Offsets[0] < 0 || e.Offsets[1] < e.Offsets[0] || e.Offsets[1] > total {
 			return nil, fmt.Errorf("tensor %q: offsets %v outside the %d bytes of data (truncated?)",
-				e.name, e.Offsets, len(data))
+				e.name, e.Offsets, total)
 		}
 	}
 	slices.SortStableFunc(entries, func(a, b entry) int {
@@ -136,10 +159,14 @@ func loadEntries(entries []entry, data []byte) (Tensors, error) {
 			return nil, fmt.Errorf("tensor %q: shape %v of %s is %d bytes, the offsets say %d",
 				e.name, e.Shape, e.DType, n*el.size, size)
 		}
-		ts[e.name] = &Tensor{Name: e.name, Shape: slices.Clone(e.Shape), Data: el.floats(data[e.Offsets[0]:], n)}
+		t := &Tensor{Name: e.name, Shape: slices.Clone(e.Shape), Data: make([]float32, n)}
+		if err := el.read(t.Data, data, int64(e.Offsets[0])); err != nil {
+			return nil, fmt.Errorf("tensor %q: %w", e.name, err)
+		}
+		ts[e.name] = t
 	}
-	if at != len(data) {
-		return nil, fmt.Errorf("%d bytes after the last tensor", len(data)-at)
+	if at != total {
+		return nil, fmt.Errorf("%d bytes after the last tensor", total-at)
 	}
 	return ts, nil
 }
@@ -168,9 +195,17 @@ func safetensorsElem(dtype string) (elem, error) {
 	return elem{}, fmt.Errorf("element type %q is not supported", dtype)
 }
 
-// MarshalSafetensors encodes the tensors as float32 in ascending order of their names: equal weights give equal bytes.
-// meta may be nil.
+// MarshalSafetensors returns what [WriteSafetensors] writes.
 func MarshalSafetensors(ts Tensors, meta map[string]string) ([]byte, error) {
+	var b bytes.Buffer
+	b.Grow(4 * ts.Params())
+	err := WriteSafetensors(&b, ts, meta)
+	return b.Bytes(), err
+}
+
+// WriteSafetensors encodes the tensors as float32 in ascending order of their names: equal weights give equal bytes.
+// meta may be nil.
+func WriteSafetensors(w io.Writer, ts Tensors, meta map[string]string) error {
 	header := make(map[string]any, len(ts)+1)
 	if len(meta) > 0 {
 		header[metaKey] = meta
@@ -180,10 +215,10 @@ func MarshalSafetensors(ts Tensors, meta map[string]string) ([]byte, error) {
 		t := ts[name]
 		n, err := numel(t.Shape, math.MaxInt32*8)
 		if err != nil || n != len(t.Data) {
-			return nil, fmt.Errorf("checkpoint: tensor %q has %d values for shape %v", name, len(t.Data), t.Shape)
+			return fmt.Errorf("checkpoint: tensor %q has %d values for shape %v", name, len(t.Data), t.Shape)
 		}
 		if name == metaKey {
-			return nil, fmt.Errorf("checkpoint: a tensor must not be called %q", metaKey)
+			return fmt.Errorf("checkpoint: a tensor must not be called %q", metaKey)
 		}
 		shape := t.Shape
 		if shape == nil {
@@ -194,20 +229,27 @@ func MarshalSafetensors(ts Tensors, meta map[string]string) ([]byte, error) {
 	}
 	h, err := json.Marshal(header) // sorts the keys
 	if err != nil {
-		return nil, fmt.Errorf("checkpoint: %w", err)
+		return fmt.Errorf("checkpoint: %w", err)
 	}
 	for (len(h)+8)%8 != 0 { // aligns the data for readers that map the file
 		h = append(h, ' ')
 	}
-	out := make([]byte, 0, 8+len(h)+at)
-	out = binary.LittleEndian.AppendUint64(out, uint64(len(h)))
-	out = append(out, h...)
+	if _, err := w.Write(append(binary.LittleEndian.AppendUint64(nil, uint64(len(h))), h...)); err != nil {
+		return err
+	}
+	var block []byte
 	for _, name := range ts.Names() {
-		for _, v := range ts[name].Data {
-			out = binary.LittleEndian.AppendUint32(out, math.Float32bits(v))
+		for part := range slices.Chunk(ts[name].Data, blockElements) {
+			block = block[:0]
+			for _, v := range part {
+				block = binary.LittleEndian.AppendUint32(block, math.Float32bits(v))
+			}
+			if _, err := w.Write(block); err != nil {
+				return err
+			}
 		}
 	}
-	return out, nil
+	return nil
 }
 
 // reason strips the operation and the path from a *PathError: the message already has them.

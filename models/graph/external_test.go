@@ -195,3 +195,46 @@ func FuzzInline(f *testing.F) {
 		}
 	})
 }
+
+// A graph that writes its constants beside itself is, taken together again, the model that it would have been.
+func TestBeside(t *testing.T) {
+	build := func(opts ...graph.Option) []byte {
+		g := graph.New(graph.Float32, opts...)
+		x := g.Input("x", graph.Float32, -1, 300)
+		for i := range 3 {
+			weights := make([]float32, 300*300)
+			for j := range weights {
+				weights[j] = float32((i%2*7+j)%11) / 50 // the third is the first
+			}
+			x = g.Add(g.MatMul(x, g.Const(weights, 300, 300)), g.Const([]float32{float32(i)}))
+		}
+		g.Output(x, "y")
+		model, err := g.Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return model
+	}
+	want := build()
+	var file, whole bytes.Buffer
+	small := build(graph.Beside(&file, "weights"))
+	if len(small) > 2000 || file.Len() < 2*4*300*300 || file.Len() > 2*4*300*300+100 {
+		t.Errorf("%d bytes of model, %d of weights", len(small), file.Len())
+	}
+	if err := graph.InlineTo(&whole, small, fstest.MapFS{"weights": {Data: file.Bytes()}}); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(whole.Bytes(), want) {
+		t.Errorf("%d bytes, want the same as the %d of the model in one piece", whole.Len(), len(want))
+	}
+	g := graph.New(graph.Float32, graph.Beside(failing{}, "weights"))
+	g.Const(make([]float32, 300))
+	if err := g.Err(); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("a writer that fails: %v", err)
+	}
+}
+
+// failing is a writer that takes nothing.
+type failing struct{}
+
+func (failing) Write([]byte) (int, error) { return 0, os.ErrClosed }

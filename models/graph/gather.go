@@ -6,8 +6,6 @@ import (
 	"io/fs"
 	"math"
 	"strconv"
-
-	"google.golang.org/protobuf/encoding/protowire"
 )
 
 const (
@@ -76,14 +74,17 @@ func (x *inliner) gather(b []byte) (parts, error) {
 			out = append(out, part{bytes: f.raw})
 		}
 	}
+	return append(out, part{bytes: x.to.reference(offset, size)}), nil
+}
+
+// reference returns the fields of a TensorProto that stand for data in the file.
+func (g *gathering) reference(offset, size int64) (b []byte) {
 	for _, entry := range [][2]string{
-		{"location", x.to.file}, {"offset", strconv.FormatInt(offset, 10)}, {"length", strconv.FormatInt(size, 10)},
+		{"location", g.file}, {"offset", strconv.FormatInt(offset, 10)}, {"length", strconv.FormatInt(size, 10)},
 	} {
-		pair := appendBytes(appendBytes(nil, 1, []byte(entry[0])), 2, []byte(entry[1]))
-		out = append(out, part{bytes: appendBytes(nil, tensorExternal, pair)})
+		b = appendBytes(b, tensorExternal, appendString(appendString(nil, 1, entry[0]), 2, entry[1]))
 	}
-	return append(out, part{bytes: protowire.AppendVarint(protowire.AppendTag(nil, tensorLocation, protowire.VarintType),
-		locationExternal)}), nil
+	return appendVarint(b, tensorLocation, locationExternal)
 }
 
 // write appends data to the file and returns where it begins.

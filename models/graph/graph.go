@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"slices"
 	"strings"
@@ -52,8 +53,9 @@ type node struct {
 }
 
 type initialiser struct {
-	tensor *Tensor
-	raw    []byte
+	tensor       *Tensor
+	raw          []byte // nil: in the graph's file
+	offset, size int64  // there
 }
 
 // Graph is an ONNX model under construction. It is not safe for concurrent use.
@@ -68,12 +70,25 @@ type Graph struct {
 	domains []string
 	tape    []record
 	count   int
+	beside  *gathering // of large constants; nil: they stay in the graph
 	err     error
 }
 
+// Option changes how a graph is built.
+type Option func(*Graph)
+
+// Beside has a graph write the data of large constants to w at once and forget it. The model then finds it in a file of the
+// given name, which holds what w got; [InlineTo] makes of both the model that the graph would have written without the option.
+func Beside(w io.Writer, file string) Option {
+	return func(g *Graph) { g.beside = &gathering{w: w, file: file} }
+}
+
 // New returns an empty graph. Its floating-point constants have type dt: [Float32], or [Float64] to check gradients.
-func New(dt DType) *Graph {
+func New(dt DType, opts ...Option) *Graph {
 	g := &Graph{dtype: dt, names: map[string]bool{}, consts: map[[sha256.Size]byte]*Tensor{}}
+	for _, o := range opts {
+		o(g)
+	}
 	if dt != Float32 && dt != Float64 {
 		g.fail("graph of %v: only float and double graphs can be built", dt)
 	}
@@ -200,9 +215,17 @@ func (g *Graph) ConstRaw(dt DType, raw []byte, shape ...int64) *Tensor {
 	if old := g.consts[key]; old != nil {
 		return old
 	}
+	in := initialiser{tensor: t, raw: raw}
+	if g.beside != nil && len(raw) >= leastGathered {
+		offset, err := g.beside.write(part{bytes: raw})
+		if err != nil {
+			return g.Fail(err)
+		}
+		in = initialiser{tensor: t, offset: offset, size: int64(len(raw))}
+	}
 	t.Name = g.fresh("const")
 	g.consts[key] = t
-	g.inits = append(g.inits, initialiser{t, raw})
+	g.inits = append(g.inits, in)
 	return t
 }
 

@@ -32,11 +32,10 @@ func (g *Graph) Marshal() ([]byte, error) {
 	b = protowire.AppendVarint(b, uint64(size))
 	b = append(b, head...)
 	for _, in := range g.inits {
-		h := in.header()
+		h := g.header(in)
 		b = protowire.AppendTag(b, 5, protowire.BytesType)
-		b = protowire.AppendVarint(b, uint64(len(h)+rawSize(in.raw)))
-		b = append(b, h...)
-		b = appendBytes(b, 9, in.raw)
+		b = protowire.AppendVarint(b, uint64(len(h)+len(in.raw)))
+		b = append(append(b, h...), in.raw...)
 	}
 	b = append(b, tail...)
 	b = appendBytes(b, 8, appendVarint(nil, 2, opset))
@@ -61,16 +60,19 @@ func (g *Graph) parts() (head, tail []byte, size int) {
 	}
 	size = len(head) + len(tail)
 	for _, in := range g.inits {
-		size += protowire.SizeTag(5) + protowire.SizeBytes(len(in.header())+rawSize(in.raw))
+		size += protowire.SizeTag(5) + protowire.SizeBytes(len(g.header(in))+len(in.raw))
 	}
 	return head, tail, size
 }
 
-func (in initialiser) header() []byte {
-	return appendTensorHeader(nil, in.tensor.Name, in.tensor.DType, in.tensor.Shape)
+// header returns the bytes of a TensorProto in front of its data.
+func (g *Graph) header(in initialiser) []byte {
+	b := appendTensorHeader(nil, in.tensor.Name, in.tensor.DType, in.tensor.Shape)
+	if in.size > 0 {
+		return append(b, g.beside.reference(in.offset, in.size)...)
+	}
+	return protowire.AppendVarint(protowire.AppendTag(b, tensorRaw, protowire.BytesType), uint64(len(in.raw)))
 }
-
-func rawSize(raw []byte) int { return protowire.SizeTag(9) + protowire.SizeBytes(len(raw)) }
 
 func (n node) proto() []byte {
 	var b []byte

@@ -3,6 +3,7 @@ package importer
 import (
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/oodcast/oodcast/models"
 	"github.com/oodcast/oodcast/models/checkpoint"
@@ -25,6 +26,7 @@ const noCalibration = "imported weights: the published files hold no statistics 
 // DOoD imports a segmentation network with the denoiser that was trained on it. The bundle has the settings of the reference
 // implementation, and needs a calibration.
 func DOoD(src DOoDSource, opt Options) (r *Result, err error) {
+	defer frugal()()
 	weights, _, err := readWeights(src.Segmenter)
 	if err != nil {
 		return nil, err
@@ -53,11 +55,8 @@ func DOoD(src DOoDSource, opt Options) (r *Result, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, done()) }()
-	raw, err := checkpoint.MarshalSafetensors(tensors, nil)
-	if err != nil {
-		return nil, fmt.Errorf("import %q: %w", src.Denoiser, err)
-	}
-	n.with, n.denoiser, n.denoiserFile = []string{src.Denoiser}, &denoiser, raw
+	n.with, n.denoiser = []string{src.Denoiser}, &denoiser
+	n.denoiserFile = func(w io.Writer) error { return checkpoint.WriteSafetensors(w, tensors, nil) }
 	n.summary += fmt.Sprintf("; a denoiser of %v blocks, time embedding %s", denoiser.Blocks, denoiser.Time)
 	return opt.write(n)
 }

@@ -1,18 +1,18 @@
 package importer
 
 import (
+	"errors"
 	"fmt"
-	"path/filepath"
-	"strings"
 
 	"github.com/oodcast/oodcast/models"
-	"github.com/oodcast/oodcast/models/checkpoint"
+	"github.com/oodcast/oodcast/models/graph"
 	"github.com/oodcast/oodcast/models/nets"
 )
 
 // EfficientViT imports an EfficientViT segmentation network of any width. path holds its weights, as torch.save wrote
 // them or as safetensors; features lists the tensors that become the features, see [nets.EfficientViTConfig].
-func EfficientViT(path, features string, opt Options) (*Result, error) {
+func EfficientViT(path, features string, opt Options) (r *Result, err error) {
+	defer frugal()()
 	weights, meta, err := readWeights(path)
 	if err != nil {
 		return nil, err
@@ -30,30 +30,20 @@ func EfficientViT(path, features string, opt Options) (*Result, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, badInput(path, err)
 	}
-	g, err := nets.EfficientViT(cfg, weights)
+	params := weights.Params()
+	s, err := opt.build(path, params, func(opts ...graph.Option) (*graph.Graph, error) {
+		return nets.EfficientViT(cfg, weights, opts...)
+	})
 	if err != nil {
-		return nil, badInput(path, err)
+		return nil, err
 	}
-	model, err := g.Marshal()
-	if err != nil {
-		return nil, fmt.Errorf("import %q: %w", path, err)
-	}
+	defer func() { err = errors.Join(err, s.close()) }()
 	return opt.write(network{
-		source: path, model: weighted{model: model}, classes: cfg.Classes,
+		source: path, model: s.weighted, classes: cfg.Classes,
 		spec: models.EncoderSpec{
 			Architecture: "efficientvit-seg", Features: cfg.Features, Channels: cfg.Channels(), Stride: cfg.Stride(),
 			LogitsStride: nets.LogitsStride,
 		},
-		summary: fmt.Sprintf("%d parameters, widths %v, depths %v", weights.Params(), cfg.Widths, cfg.Depths),
+		summary: fmt.Sprintf("%d parameters, widths %v, depths %v", params, cfg.Widths, cfg.Depths),
 	})
-}
-
-// readWeights reads a checkpoint and the plain values that it holds in addition to the tensors.
-func readWeights(path string) (checkpoint.Tensors, map[string]any, error) {
-	if !strings.EqualFold(filepath.Ext(path), ".safetensors") {
-		ts, meta, err := checkpoint.OpenTorch(path)
-		return ts.Unwrapped(), meta, err
-	}
-	ts, _, err := checkpoint.ReadSafetensors(path)
-	return ts.Unwrapped(), nil, err
 }

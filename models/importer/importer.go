@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 
 	"github.com/oodcast/oodcast/models"
 )
@@ -68,7 +69,7 @@ type network struct {
 	about   map[string]string // further provenance under the keys of package models, as far as it is known
 
 	denoiser     *models.DenoiserConfig // of a network that comes with its denoiser; else nil
-	denoiserFile []byte                 // denoiser.safetensors
+	denoiserFile models.Content         // denoiser.safetensors
 }
 
 // write computes the golden outputs of a network and writes the bundle.
@@ -99,7 +100,7 @@ func (o Options) write(n network) (*Result, error) {
 		models.EncoderFile: n.model.write, models.GoldenFile: models.Bytes(golden), models.CardFile: models.Bytes(card),
 	}
 	if n.denoiser != nil {
-		files[models.DenoiserFile] = models.Bytes(n.denoiserFile)
+		files[models.DenoiserFile] = n.denoiserFile
 	}
 	if err := models.WriteContents(o.Out, m, files); err != nil {
 		return nil, err
@@ -120,7 +121,15 @@ func (n network) provenance() (map[string]any, error) {
 			return nil, err
 		}
 	}
-	for _, path := range n.with {
+	files := slices.Clone(n.with)
+	for _, path := range append([]string{n.source}, n.with...) {
+		more, err := parts(path)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, more...)
+	}
+	for _, path := range files {
 		if sums[filepath.Base(path)], err = fileSum(path); err != nil {
 			return nil, err
 		}

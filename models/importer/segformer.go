@@ -4,23 +4,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 
 	"github.com/oodcast/oodcast/models"
+	"github.com/oodcast/oodcast/models/graph"
 	"github.com/oodcast/oodcast/models/nets"
-)
-
-// The files of a network on the Hugging Face hub.
-const (
-	hubConfig    = "config.json"
-	hubPictures  = "preprocessor_config.json"
-	hubWeights   = "model.safetensors"
-	hubOld       = "pytorch_model.bin"
-	mostHubBytes = 4 << 20 // of a JSON file; the largest with 150 classes have 10 kB
 )
 
 // SegFormerSource names the files that a SegFormer encoder is made of.
@@ -36,7 +26,8 @@ type SegFormerSource struct {
 
 // SegFormer imports a SegFormer of any size. Its class names are those of config.json unless opt has others. Without a
 // segmentation head, it is an encoder without classes.
-func SegFormer(src SegFormerSource, opt Options) (*Result, error) {
+func SegFormer(src SegFormerSource, opt Options) (r *Result, err error) {
+	defer frugal()()
 	path, err := hubFile(src.Path)
 	if err != nil {
 		return nil, err
@@ -71,63 +62,29 @@ func SegFormer(src SegFormerSource, opt Options) (*Result, error) {
 	if cfg.Features == "" {
 		cfg.Features = nets.DefaultSegFormerFeatures
 	}
-	g, err := nets.SegFormer(cfg, weights)
+	params := weights.Params()
+	s, err := opt.build(path, params, func(opts ...graph.Option) (*graph.Graph, error) {
+		return nets.SegFormer(cfg, weights, opts...)
+	})
 	if err != nil {
-		return nil, badInput(path, err)
+		return nil, err
 	}
-	model, err := g.Marshal()
-	if err != nil {
-		return nil, fmt.Errorf("import %q: %w", path, err)
-	}
+	defer func() { err = errors.Join(err, s.close()) }()
 	if len(opt.Classes) == 0 {
 		opt.Classes = names
 	}
 	n := network{
-		source: path, with: files, model: weighted{model: model}, classes: cfg.Classes,
+		source: path, with: files, model: s.weighted, classes: cfg.Classes,
 		spec: models.EncoderSpec{
 			Architecture: "segformer", Features: cfg.Features, Channels: cfg.Channels(), Stride: cfg.Stride(),
 			LogitsStride: models.MapStride(cfg.Stride()),
 		},
-		summary: fmt.Sprintf("%s%d parameters, widths %v, depths %v", spaced(cfg.Variant()), weights.Params(), cfg.Widths, cfg.Depths),
+		summary: fmt.Sprintf("%s%d parameters, widths %v, depths %v", spaced(cfg.Variant()), params, cfg.Widths, cfg.Depths),
 	}
 	if cfg.Classes > 0 {
 		n.spec.LogitsStride = cfg.MapStride()
 	}
 	return opt.write(n)
-}
-
-// hubFile returns the file with the weights: path itself, or the one in the folder path.
-func hubFile(path string) (string, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return "", fmt.Errorf("import: %w", err)
-	}
-	if !info.IsDir() {
-		return path, nil
-	}
-	for _, name := range []string{hubWeights, hubOld} {
-		if _, err := os.Stat(filepath.Join(path, name)); err == nil {
-			return filepath.Join(path, name), nil
-		}
-	}
-	return "", badInput(path, fmt.Errorf("the folder holds neither %s nor %s", hubWeights, hubOld))
-}
-
-// readHub reads a JSON file of bounded size.
-func readHub(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("import: %w", err)
-	}
-	defer f.Close()
-	raw, err := io.ReadAll(io.LimitReader(f, mostHubBytes+1))
-	if err != nil {
-		return nil, fmt.Errorf("import: %w", err)
-	}
-	if len(raw) > mostHubBytes {
-		return nil, badInput(path, fmt.Errorf("more than %d bytes are no configuration", mostHubBytes))
-	}
-	return raw, nil
 }
 
 // hubStatistics returns the mean and the deviation that a preprocessor_config.json states, in pixels scaled to 0..1. It returns

@@ -141,7 +141,7 @@ func TestSegFormerRefuses(t *testing.T) {
 		edit       func(dir string) error
 	}{
 		{"no config", "config.json must lie beside the weights", true, remove("config.json")},
-		{"no weights", "neither model.safetensors nor pytorch_model.bin", true, remove("model.safetensors")},
+		{"no weights", "neither model.safetensors nor model.safetensors.index.json nor pytorch_model.bin", true, remove("model.safetensors")},
 		{"another network", `got model_type "vit", want "segformer"`, true, write("config.json", `{"model_type": "vit"}`)},
 		{"no JSON", "config.json: invalid character", true, write("config.json", "PK")},
 		{"a large file", "no configuration", true, write("config.json", strings.Repeat(" ", 4<<20+1))},

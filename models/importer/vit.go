@@ -3,10 +3,10 @@ package importer
 import (
 	"errors"
 	"fmt"
-	"runtime/debug"
 
 	"github.com/oodcast/oodcast/models"
 	"github.com/oodcast/oodcast/models/checkpoint"
+	"github.com/oodcast/oodcast/models/graph"
 	"github.com/oodcast/oodcast/models/nets"
 )
 
@@ -24,6 +24,7 @@ type ViTSource struct {
 
 // ViT imports the backbone of a plain vision transformer: an encoder without classes.
 func ViT(src ViTSource, opt Options) (r *Result, err error) {
+	defer frugal()()
 	weights, _, err := readWeights(src.Weights)
 	if err != nil {
 		return nil, err
@@ -51,22 +52,10 @@ func ViT(src ViTSource, opt Options) (r *Result, err error) {
 }
 
 // vit builds the encoder of a vision transformer. The caller calls done when the bundle is written.
-//
-// The weights are in memory twice at most: each form of them, tensors, constants and the model, is freed before the form
-// after the next one is made.
 func (o Options) vit(path string, cfg nets.ViTConfig, weights checkpoint.Tensors) (n network, done func() error, err error) {
-	debug.FreeOSMemory() // what reading has left
-	g, err := nets.ViT(cfg, weights)
-	if err != nil {
-		return network{}, nil, badInput(path, err)
-	}
-	debug.FreeOSMemory()
-	model, err := g.Marshal()
-	if err != nil {
-		return network{}, nil, fmt.Errorf("import %q: %w", path, err)
-	}
-	debug.FreeOSMemory()
-	s, err := o.spill(path, model)
+	s, err := o.build(path, weights.Params(), func(opts ...graph.Option) (*graph.Graph, error) {
+		return nets.ViT(cfg, weights, opts...)
+	})
 	if err != nil {
 		return network{}, nil, err
 	}

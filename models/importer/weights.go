@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 
 	"github.com/oodcast/oodcast/models/graph"
 )
@@ -79,14 +80,44 @@ func (o Options) readONNX(path string) (s *source, err error) {
 	return s, nil
 }
 
-// spill moves the weights of a model that was made of the file at path into a folder next to the bundle's, which the caller
-// closes, if they are many.
-func (o Options) spill(path string, model []byte) (*source, error) {
-	s := &source{weighted: weighted{model: model}, size: int64(len(model))}
-	if s.size < leastHeavy {
-		return s, nil
+// build returns the model of a graph of about so many weights, which came from the file at path. Many go into a folder next to
+// the bundle's as the graph is built, which the caller closes: they are never in memory beside those that they are made of.
+func (o Options) build(path string, weights int, build func(...graph.Option) (*graph.Graph, error)) (s *source, err error) {
+	s = &source{}
+	var beside []graph.Option
+	finish := func() error { return nil }
+	if 4*weights >= leastHeavy {
+		w, done, err := o.folder(s)
+		if err != nil {
+			return nil, err
+		}
+		beside, finish = []graph.Option{graph.Beside(w, weightsFile)}, done
 	}
-	return s, o.gather(s, path, model, os.DirFS(filepath.Dir(path)))
+	g, err := build(beside...)
+	if writing := finish(); writing != nil {
+		return nil, errors.Join(fmt.Errorf("import: write the weights: %w", writing), s.close())
+	}
+	if err != nil {
+		return nil, errors.Join(badInput(path, err), s.close())
+	}
+	if s.model, err = g.Marshal(); err != nil {
+		return nil, errors.Join(fmt.Errorf("import %q: %w", path, err), s.close())
+	}
+	s.size = int64(len(s.model))
+	if s.folder != "" {
+		s.size += sizes(os.DirFS(s.folder), []string{weightsFile})
+	}
+	return s, nil
+}
+
+// frugal has the garbage collector run so often that what an import has finished with takes a tenth of the memory of what it
+// still needs. restore ends that, and gives the memory back.
+func frugal() (restore func()) {
+	before := debug.SetGCPercent(10)
+	return func() {
+		debug.SetGCPercent(before)
+		debug.FreeOSMemory()
+	}
 }
 
 // sizes returns the size of files. One that is missing counts nothing here.
@@ -100,24 +131,17 @@ func sizes(dir fs.FS, names []string) (sum int64) {
 }
 
 // gather copies the weights of a model to a folder next to the bundle's, where there must be room for the bundle too.
-func (o Options) gather(s *source, path string, raw []byte, dir fs.FS) (err error) {
-	parent := filepath.Dir(filepath.Clean(o.Out))
-	if err := os.MkdirAll(parent, 0o755); err != nil {
-		return fmt.Errorf("import: %w", err)
-	}
-	if s.folder, err = os.MkdirTemp(parent, "."+filepath.Base(filepath.Clean(o.Out))+"-weights-*"); err != nil {
-		return fmt.Errorf("import: %w", err)
-	}
-	f, err := os.Create(filepath.Join(s.folder, weightsFile))
+func (o Options) gather(s *source, path string, raw []byte, dir fs.FS) error {
+	w, finish, err := o.folder(s)
 	if err != nil {
-		return errors.Join(fmt.Errorf("import: %w", err), s.close())
+		return err
 	}
-	w := bufio.NewWriterSize(f, 1<<20)
 	var size int64
-	if s.model, size, err = graph.Gather(raw, dir, w, weightsFile); err == nil {
-		err = w.Flush()
+	s.model, size, err = graph.Gather(raw, dir, w, weightsFile)
+	if writing := finish(); err == nil {
+		err = writing
 	}
-	if err = errors.Join(err, f.Close()); err != nil {
+	if err != nil {
 		if errors.Is(err, graph.ErrExternal) || errors.Is(err, graph.ErrModel) {
 			err = badInput(path, err)
 		} else {
@@ -127,4 +151,21 @@ func (o Options) gather(s *source, path string, raw []byte, dir fs.FS) (err erro
 	}
 	s.size = size + int64(len(s.model))
 	return nil
+}
+
+// folder makes a folder next to the bundle's and opens the file for the weights in it.
+func (o Options) folder(s *source) (w *bufio.Writer, finish func() error, err error) {
+	parent := filepath.Dir(filepath.Clean(o.Out))
+	if err := os.MkdirAll(parent, 0o755); err != nil {
+		return nil, nil, fmt.Errorf("import: %w", err)
+	}
+	if s.folder, err = os.MkdirTemp(parent, "."+filepath.Base(filepath.Clean(o.Out))+"-weights-*"); err != nil {
+		return nil, nil, fmt.Errorf("import: %w", err)
+	}
+	f, err := os.Create(filepath.Join(s.folder, weightsFile))
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("import: %w", err), s.close())
+	}
+	w = bufio.NewWriterSize(f, 1<<20)
+	return w, func() error { return errors.Join(w.Flush(), f.Close()) }, nil
 }

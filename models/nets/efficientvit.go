@@ -20,11 +20,11 @@ var (
 // Outputs: features float32[N,h,w,C], where h and w are the working size divided by the stride of the features; logits
 // float32[N,K,lh,lw] at stride 8; lse float32[N,lh,lw], the log-sum-exp of the logits over the classes. The graph resizes
 // (bilinearly) and normalises the pictures. BatchNorm is folded into the convolutions.
-func EfficientViT(cfg EfficientViTConfig, weights checkpoint.Tensors) (*graph.Graph, error) {
+func EfficientViT(cfg EfficientViTConfig, weights checkpoint.Tensors, opts ...graph.Option) (*graph.Graph, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	e := &efficientViT{layers: newLayers(weights, cfg.NormEps), cfg: cfg}
+	e := &efficientViT{layers: newLayers(weights, cfg.NormEps, opts...), cfg: cfg}
 	e.build()
 	if err := e.fault(); err != nil {
 		return nil, fmt.Errorf("nets: efficientvit: %w", err)

@@ -24,12 +24,12 @@ type layers struct {
 const pictureTap = "picture"
 
 // newLayers starts an empty graph; an eps of 0 stands for 1e-5.
-func newLayers(weights checkpoint.Tensors, eps float64) layers {
+func newLayers(weights checkpoint.Tensors, eps float64, opts ...graph.Option) layers {
 	if eps == 0 {
 		eps = 1e-5
 	}
 	return layers{
-		weights: weights, eps: eps, g: graph.New(graph.Float32), taps: map[string]*graph.Tensor{}, used: map[string]bool{},
+		weights: weights, eps: eps, g: graph.New(graph.Float32, opts...), taps: map[string]*graph.Tensor{}, used: map[string]bool{},
 	}
 }
 

@@ -13,14 +13,14 @@ import (
 //
 // The inputs are those of [EfficientViT], and with classes the outputs too, with the logits at cfg.LogitsStride; without, the
 // only output is features float32[N,h,w,C]. The graph resizes (bilinearly) and normalises the pictures.
-func SegFormer(cfg SegFormerConfig, weights checkpoint.Tensors) (*graph.Graph, error) {
+func SegFormer(cfg SegFormerConfig, weights checkpoint.Tensors, opts ...graph.Option) (*graph.Graph, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
 	if cfg.Std == [3]float64{} {
 		cfg.Mean, cfg.Std = imageMean, imageStd
 	}
-	s := &segFormer{layers: newLayers(weights, 0), cfg: cfg, prefix: segFormerPrefix(weights)}
+	s := &segFormer{layers: newLayers(weights, 0, opts...), cfg: cfg, prefix: segFormerPrefix(weights)}
 	s.build()
 	if err := s.fault(); err != nil {
 		return nil, fmt.Errorf("nets: segformer: %w", err)

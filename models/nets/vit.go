@@ -15,11 +15,11 @@ import (
 // features float32[N,h,w,C]; a head adds logits and lse. The graph resizes the pictures bilinearly; their normalisation is a
 // part of the patches' weights. The learned positions are resampled to the working size when the graph runs. Blocks behind
 // the last one that is needed are left out, and of the last block only the layers that are needed remain.
-func ViT(cfg ViTConfig, weights checkpoint.Tensors) (*graph.Graph, error) {
+func ViT(cfg ViTConfig, weights checkpoint.Tensors, opts ...graph.Option) (*graph.Graph, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	v := &vit{layers: newLayers(weights, cfg.NormEps), cfg: cfg}
+	v := &vit{layers: newLayers(weights, cfg.NormEps, opts...), cfg: cfg}
 	v.build()
 	if err := v.fault(); err != nil {
 		return nil, fmt.Errorf("nets: vit: %w", err)
