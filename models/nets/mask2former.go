@@ -14,14 +14,14 @@ import (
 // the features. Outputs: features float32[h,w,C]; class_logits float32[Q,K+1] and mask_logits float32[Q,H/4,W/4] of the queries,
 // the last class of which is "no object"; the logits float32[K,H/4,W/4] that they imply, Σ softmax(class)·sigmoid(mask), and
 // their lse. The graph resizes (bilinearly) and normalises the picture.
-func Mask2Former(cfg Mask2FormerConfig, weights checkpoint.Tensors) (*graph.Graph, error) {
+func Mask2Former(cfg Mask2FormerConfig, weights checkpoint.Tensors, opts ...graph.Option) (*graph.Graph, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
 	if cfg.Std == [3]float64{} {
 		cfg.Mean, cfg.Std = imageMean, imageStd
 	}
-	m := &mask2Former{layers: newLayers(weights, 0), cfg: cfg}
+	m := &mask2Former{layers: newLayers(weights, 0, opts...), cfg: cfg}
 	m.build()
 	if err := m.fault(); err != nil {
 		return nil, fmt.Errorf("nets: mask2former: %w", err)
