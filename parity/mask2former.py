@@ -5,7 +5,7 @@ from oracle import Case, called, fill, picture, version
 
 STAGES = [f"stage{i + 1}" for i in range(4)]
 SMALL = dict(
-    backbone=dict(embed_dim=12, depths=[2, 2, 2, 2], num_heads=[1, 2, 3, 4], window_size=4),
+    backbone=dict(embed_dim=24, depths=[2, 2, 2, 2], num_heads=[1, 2, 3, 6], window_size=4),
     feature_size=64, mask_feature_size=32, hidden_dim=48, encoder_layers=2, decoder_layers=5, num_attention_heads=4,
     encoder_feedforward_dim=96, dim_feedforward=80, num_queries=7,
 )
