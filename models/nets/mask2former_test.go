@@ -123,6 +123,25 @@ func TestMask2FormerTaps(t *testing.T) {
 	}
 }
 
+// Older files also hold tables that follow from the window, the loss, and a norm behind the backbone that nothing reads.
+func TestMask2FormerIgnores(t *testing.T) {
+	config, weights := smallMask2Former(t, nil, nil)
+	const encoder = "model.pixel_level_module.encoder."
+	for _, name := range []string{
+		encoder + "encoder.layers.0.blocks.0.attention.self.relative_position_index", encoder + "layernorm.weight",
+		encoder + "swin.layernorm.bias", "criterion.empty_weight",
+	} {
+		weights[name] = &checkpoint.Tensor{Name: name, Shape: []int{1}, Data: []float32{0}}
+	}
+	cfg, _, err := nets.InferMask2Former(config, weights)
+	if err == nil {
+		_, err = nets.Mask2Former(cfg, weights)
+	}
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 func TestInferMask2FormerRefuses(t *testing.T) {
 	without := func(name string) func(checkpoint.Tensors) {
 		return func(ts checkpoint.Tensors) { delete(ts, name) }
@@ -184,8 +203,14 @@ func TestInferMask2FormerRefuses(t *testing.T) {
 func FuzzMask2FormerConfig(f *testing.F) {
 	_, weights := smallMask2Former(f, nil, nil)
 	for _, replace := range []map[string]any{
-		nil, {"decoder_layers": 1 << 40}, {"num_attention_heads": 0}, {"hidden_dim": -16}, {"feature_strides": nil},
-		{"id2label": map[string]string{"0": "\x00"}}, {"backbone_config": nil}, {"mask_feature_size": 4096},
+		nil,
+		{"decoder_layers": 1 << 40},
+		{"num_attention_heads": 0},
+		{"hidden_dim": -16},
+		{"feature_strides": nil},
+		{"id2label": map[string]string{"0": "\x00"}},
+		{"backbone_config": nil},
+		{"mask_feature_size": 4096},
 	} {
 		config, _ := smallMask2Former(f, replace, nil)
 		f.Add(config, "stage2@8,pixel1@8")
