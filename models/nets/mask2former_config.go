@@ -211,47 +211,6 @@ func (c Mask2FormerConfig) Validate() error {
 	return errors.Join(append(errs, c.Backbone.validate(), c.checkTaps())...)
 }
 
-func (c SwinConfig) validate() error {
-	var errs []error
-	bad := func(field string, got any, want string) {
-		errs = append(errs, fmt.Errorf("mask2former.backbone_config.%s: got %v, want %s", field, got, want))
-	}
-	if c.Type != "swin" {
-		bad("model_type", strconv.Quote(c.Type), "swin")
-	}
-	if c.Width < 1 || c.Width > 1024 {
-		bad("embed_dim", c.Width, "1 to 1024")
-	}
-	for name, list := range map[string][]int{"depths": c.Depths, "num_heads": c.Heads} {
-		if len(list) != swinStages || slices.Min(list) < 1 || slices.Max(list) > 256 {
-			bad(name, list, "four numbers from 1 to 256")
-		}
-	}
-	if len(c.Heads) == swinStages && slices.Min(c.Heads) > 0 {
-		for i, heads := range c.Heads {
-			if width := c.width(i + 1); width%heads != 0 {
-				bad("num_heads", c.Heads, fmt.Sprintf("%d heads to divide %d channels", heads, width))
-			}
-		}
-	}
-	if c.Window < 2 || c.Window > 32 {
-		bad("window_size", c.Window, "2 to 32")
-	}
-	if !(c.Ratio >= 0.25 && c.Ratio <= 16) {
-		bad("mlp_ratio", c.Ratio, "0.25 to 16")
-	}
-	if c.Activation != "gelu" {
-		bad("hidden_act", strconv.Quote(c.Activation), "gelu")
-	}
-	if !(c.NormEps > 0 && c.NormEps < 1) {
-		bad("layer_norm_eps", c.NormEps, "more than 0 and less than 1")
-	}
-	if c.Patch != swinStride(1) || c.Inputs != 3 || c.Absolute {
-		bad("patch_size, num_channels, use_absolute_embeddings", fmt.Sprint(c.Patch, ", ", c.Inputs, ", ", c.Absolute), "4, 3, false")
-	}
-	return errors.Join(errs...)
-}
-
 func (c Mask2FormerConfig) checkTaps() error {
 	taps, err := parseTaps(c.features())
 	if err != nil {

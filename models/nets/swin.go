@@ -6,39 +6,6 @@ import (
 	"github.com/oodcast/oodcast/models/graph"
 )
 
-// SwinConfig describes a Swin transformer (Liu et al., "Swin Transformer: Hierarchical Vision Transformer using Shifted
-// Windows", ICCV 2021): four stages that end at strides 4, 8, 16 and 32, each twice as wide as the one before. The JSON keys
-// are those of a backbone in config.json on the Hugging Face hub.
-type SwinConfig struct {
-	Type string `json:"model_type"`
-	// Width is the number of channels of the first stage.
-	Width int `json:"embed_dim"`
-	// Depths and Heads are the numbers of blocks and of attention heads of the stages.
-	Depths []int `json:"depths"`
-	Heads  []int `json:"num_heads"`
-	// Window is the side of the squares inside which tokens attend to one another, in tokens.
-	Window int `json:"window_size"`
-	// Patch is the side of a patch in pixels, 4.
-	Patch int `json:"patch_size"`
-	// Ratio is the width of a block's perceptron, in widths of its stage.
-	Ratio      float64 `json:"mlp_ratio"`
-	Activation string  `json:"hidden_act"`
-	NormEps    float64 `json:"layer_norm_eps"`
-	// Absolute networks add learned positions to the patches. None of the published networks does.
-	Absolute bool `json:"use_absolute_embeddings"`
-	// Inputs is the number of channels of a picture, 3.
-	Inputs int `json:"num_channels"`
-}
-
-// swinStages is the number of stages.
-const swinStages = 4
-
-// width returns the number of channels of a stage, from 1.
-func (c SwinConfig) width(stage int) int { return c.Width << (stage - 1) }
-
-// swinStride returns the stride of a stage, from 1.
-func swinStride(stage int) int { return 2 << stage }
-
 // swin builds the backbone for one picture.
 type swin struct {
 	*layers
