@@ -165,7 +165,7 @@ def masks(e):
     sure = [q for q in known if top[q] > 0.95 and CLASSES[arg[q]] in ("sky", "building")]
     if len(sure) > 1:
         m2a = np.where(np.max([top[q] * m[q] for q in sure], axis=0) >= 0.5, 0, m2a)
-    return {"eam": -np.einsum("q,qhw->hw", p[:, :-1].max(1), m), "rba": -np.tanh(sem).sum(0), "maskomaly": rejected, "m2a": m2a}
+    return {"eam": 1 - np.einsum("q,qhw->hw", p[:, :-1].max(1), m), "rba": -np.tanh(sem).sum(0), "maskomaly": rejected, "m2a": m2a}
 
 
 reference = [encoding(10, 12, [0.45, 0.5, 0.05]), encoding(10, 12, [0.5, 0.45, 0.05])]
