@@ -18,7 +18,7 @@ import (
 // FitCmd trains the denoiser of a bundle on normal footage and calibrates it.
 type FitCmd struct {
 	Bundle        string        `placeholder:"B" help:"Bundle with the encoder: a name or a folder. Default: anything; with --calibrate-only, roadscene."`
-	Source        []string      `required:"" sep:"none" placeholder:"URI" help:"Normal footage: a file, a folder of images, a stream. May be repeated."`
+	Source        []string      `sep:"none" placeholder:"URI" help:"Normal footage: a file, a folder of images, a stream. May be repeated."`
 	Out           string        `required:"" placeholder:"DIR" help:"Folder of the new bundle."`
 	Size          string        `placeholder:"WxH" help:"Working size of the new bundle; smaller frames are enlarged to about as many pixels, in their own shape. Default: the size of --bundle, without enlarging."`
 	Name          string        `placeholder:"NAME" help:"Name of the new bundle. Default: the name of --bundle."`
@@ -46,6 +46,7 @@ type FitCmd struct {
 	Paper         bool          `help:"Use the paper's normalisation, noise and timesteps."`
 	CalibrateOnly bool          `help:"Keep the denoiser of --bundle and only measure normal footage."`
 	JSON          string        `name:"json" placeholder:"FILE" help:"Write the result as JSON; - for stdout."`
+	headFlags     `embed:""`
 	providerFlags `embed:""`
 }
 
@@ -62,11 +63,15 @@ func fitVars() map[string]string {
 
 // Run fits and writes the bundle.
 func (c *FitCmd) Run(e *env) error {
-	opt, err := c.options(e)
-	if err != nil {
+	if err := checkOutputs(c.JSON); err != nil {
 		return err
 	}
-	if err := checkOutputs(c.JSON); err != nil {
+	head, err := c.head(e)
+	if err != nil || len(c.Source) == 0 {
+		return errors.Join(err, writeHead(e, c.JSON, head))
+	}
+	opt, err := c.options(e)
+	if err != nil {
 		return err
 	}
 	bar := newFitBar(e)
@@ -93,7 +98,7 @@ func (c *FitCmd) Run(e *env) error {
 			fmt.Fprintf(e.Stdout, "on %d of your frames with pasted objects: AP %.1f, FPR95 %.1f (|T|=%d)\n", k.Images, 100*k.AP, 100*k.FPR95, k.Timesteps)
 		}
 	}
-	errs := []error{writeJSON(e, c.JSON, res)}
+	errs := []error{writeJSON(e, c.JSON, fitResult{res, head})}
 	for i, s := range opt.Sources {
 		if err := ingest.LeftOut(s); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w; %s was made without them", ingest.RedactURI(c.Source[i]), err, res.Out))
@@ -139,13 +144,8 @@ func (c *FitCmd) options(e *env) (fit.Options, error) {
 			return fit.Options{}, usageError{fmt.Errorf("--name: %w", err)}
 		}
 	}
-	if c.Size != "" {
-		if opt.Size.Width, opt.Size.Height, err = parseSize(c.Size); err != nil {
-			return fit.Options{}, err
-		}
-		if n := b.Manifest.Encoder.SizeMultiple(); opt.Size.Width%n != 0 || opt.Size.Height%n != 0 {
-			return fit.Options{}, usagef("--size: got %s, want multiples of %d", c.Size, n)
-		}
+	if opt.Size, err = c.size(b); err != nil {
+		return fit.Options{}, err
 	}
 	pool := ingest.NewPool(8)
 	for _, uri := range c.Source {
@@ -160,6 +160,20 @@ func (c *FitCmd) options(e *env) (fit.Options, error) {
 		opt.Sources, opt.SourceNames = append(opt.Sources, s), append(opt.SourceNames, fit.SourceName(uri))
 	}
 	return opt, nil
+}
+
+// size returns the working size that the flags state, or none.
+func (c *FitCmd) size(b *models.Bundle) (size models.Size, err error) {
+	if c.Size == "" {
+		return size, nil
+	}
+	if size.Width, size.Height, err = parseSize(c.Size); err != nil {
+		return size, err
+	}
+	if n := b.Manifest.Encoder.SizeMultiple(); size.Width%n != 0 || size.Height%n != 0 {
+		return size, usagef("--size: got %s, want multiples of %d", c.Size, n)
+	}
+	return size, nil
 }
 
 // bundle opens the bundle with the encoder. Where the general one is not installed, the embedded one serves in its place.

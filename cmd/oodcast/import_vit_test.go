@@ -129,6 +129,12 @@ func TestImportDOoD(t *testing.T) {
 				t.Errorf("score before the calibration: exit %d, %q", code, stderr)
 			}
 			must(t, "fit", "--calibrate-only", "--bundle", bundle, "--source", clip, "--out", calibrated)
+			out = must(t, "models", "import", "dood", "--segm", segmFile, "--diff", diffFile, "--heads", "4", "--out", bundle, "--size", "160x96",
+				"--name", "pair", "--calibrate", clip)
+			if !strings.Contains(out, "5 classes\n") || !strings.Contains(out, ", threshold ") {
+				t.Errorf("import --calibrate wrote %q", out)
+			}
+			sameCalibration(t, bundle, calibrated)
 			b, err := models.Open(calibrated)
 			if err != nil {
 				t.Fatal(err)
@@ -151,6 +157,33 @@ func TestImportDOoD(t *testing.T) {
 				t.Errorf("scores: %v, %v", files, err)
 			}
 		})
+	}
+}
+
+// sameCalibration checks that two bundles have the same calibration.
+func sameCalibration(t *testing.T, a, b string) {
+	t.Helper()
+	var raw [2]string
+	for i, dir := range []string{a, b} {
+		content, err := os.ReadFile(filepath.Join(dir, models.CalibrationFile))
+		if err != nil {
+			t.Error(err)
+		}
+		raw[i] = string(content)
+	}
+	if raw[0] != raw[1] {
+		t.Errorf("calibrations differ:\n%s\n%s", raw[0], raw[1])
+	}
+}
+
+// Footage that cannot be read, or never ends, is told before the import.
+func TestImportDOoDCalibrateRefuses(t *testing.T) {
+	for source, want := range map[string]string{"missing.mp4": "missing.mp4", "rtsp://127.0.0.1:9/": "never ends: add --duration"} {
+		code, _, stderr := oodcast(t, "models", "import", "dood", "--segm", "a.pth", "--diff", "b.pth", "--out", filepath.Join(t.TempDir(), "out"),
+			"--calibrate", source)
+		if code != exitUsage || !strings.Contains(stderr, want) {
+			t.Errorf("%s: exit %d, %q; want %q", source, code, stderr, want)
+		}
 	}
 }
 

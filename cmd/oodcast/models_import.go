@@ -16,8 +16,8 @@ type ModelsImportCmd struct {
 	EfficientNetLite ImportEfficientNetLiteCmd `cmd:"" name:"efficientnet-lite" help:"EfficientNet-Lite ImageNet weights (.pth or .safetensors): features without classes."`
 	SegFormer        ImportSegFormerCmd        `cmd:"" name:"segformer" help:"SegFormer from the Hugging Face hub: model.safetensors and config.json."`
 	Mask2Former      ImportMask2FormerCmd      `cmd:"" name:"mask2former" help:"Mask2Former on a Swin transformer from the Hugging Face hub, with class and mask logits."`
-	ViT              ImportViTCmd              `cmd:"" name:"vit" help:"Plain vision transformers (DINOv2, DeiT, timm; .pth or .safetensors): features without classes."`
-	DOoD             ImportDOoDCmd             `cmd:"" name:"dood" help:"A pair that DOoD published: segmentation network and denoiser; oodcast fit --calibrate-only completes it."`
+	ViT              ImportViTCmd              `cmd:"" name:"vit" help:"Plain vision transformers (DINOv2, DINOv3, DeiT, timm; .pth, .safetensors or a folder of the Hugging Face hub): features without classes."`
+	DOoD             ImportDOoDCmd             `cmd:"" name:"dood" help:"A pair that DOoD published: segmentation network and denoiser; --calibrate completes it."`
 	ONNX             ImportONNXCmd             `cmd:"" name:"onnx" help:"Any network in ONNX; name the tensor with the features."`
 }
 
@@ -31,6 +31,8 @@ type importFlags struct {
 	Name    string   `help:"Name of the bundle. Default: the folder's name." placeholder:"NAME"`
 	Classes []string `help:"Names of the classes, in the order of the logits." placeholder:"NAME,..."`
 	Library string   `env:"OODCAST_ORT_LIB" help:"ONNX Runtime's library." placeholder:"FILE"`
+
+	completes bool // the import goes on to the calibration
 }
 
 // options returns the options that the flags describe.
@@ -56,12 +58,15 @@ func (f *importFlags) report(e *env, r *importer.Result, err error) error {
 	if enc.FeaturesOnly() {
 		classes = "no classes"
 	}
-	next := "oodcast fit"
-	if !r.EncoderOnly() {
-		next = "oodcast fit --calibrate-only"
+	next := "; next: oodcast fit --bundle " + f.Out
+	switch {
+	case f.completes:
+		next = ""
+	case !r.EncoderOnly():
+		next = "; next: oodcast fit --calibrate-only --bundle " + f.Out
 	}
-	fmt.Fprintf(e.Stdout, "wrote %s: %s, %s, %d features at stride %d, %s; next: %s --bundle %s\n",
-		f.Out, enc.Architecture, r.Summary, enc.Channels, enc.Stride, classes, next, f.Out)
+	fmt.Fprintf(e.Stdout, "wrote %s: %s, %s, %d features at stride %d, %s%s\n",
+		f.Out, enc.Architecture, r.Summary, enc.Channels, enc.Stride, classes, next)
 	return nil
 }
 
@@ -124,10 +129,10 @@ func (c *ImportSegFormerCmd) Run(e *env) error {
 
 // ImportViTCmd imports the backbone of a plain vision transformer.
 type ImportViTCmd struct {
-	Checkpoint string    `arg:"" help:"Weights, as torch.save wrote them or safetensors, under the names of DINOv2, DeiT, timm, Hugging Face or mmsegmentation." placeholder:"CKPT"`
+	Checkpoint string    `arg:"" help:"Weights, as torch.save wrote them or safetensors, under the names of DINOv2, DINOv3, DeiT, timm, Hugging Face or mmsegmentation; or a folder with model.safetensors (or its index) and config.json." placeholder:"CKPT"`
 	Features   string    `help:"Tensors that become the features, NAME@STRIDE,...: blockN.keys, blockN.queries, blockN.values, blockN.tokens with N from 0, or norm. Default: the keys of the last block." placeholder:"LIST"`
-	Heads      int       `help:"Attention heads. Default: one per 64 channels, as in all published networks." placeholder:"N"`
-	Mean       []float64 `help:"Mean of red, green and blue in pixels scaled to 0..1. Default: ImageNet's." placeholder:"R,G,B"`
+	Heads      int       `help:"Attention heads. Default: those of config.json, or one per 64 channels, as in nearly all published networks." placeholder:"N"`
+	Mean       []float64 `help:"Mean of red, green and blue in pixels scaled to 0..1. Default: that of preprocessor_config.json in the folder, or ImageNet's." placeholder:"R,G,B"`
 	Std        []float64 `help:"Standard deviation of red, green and blue. Default: ImageNet's." placeholder:"R,G,B"`
 	importFlags
 }
@@ -155,16 +160,24 @@ type ImportDOoDCmd struct {
 	Diff  string `required:"" help:"Its denoiser, such as segmenter_vit-b_cityscapes_diff.pth." placeholder:"FILE"`
 	Heads int    `help:"Attention heads. Default: one per 64 channels, as in the published networks." placeholder:"N"`
 	importFlags
+	calibrateFlags
 }
 
-// Run writes the bundle.
+// Run writes the bundle, and calibrates it if there is footage.
 func (c *ImportDOoDCmd) Run(e *env) error {
 	opt, err := c.options()
 	if err != nil {
 		return err
 	}
+	if err := c.check(e); err != nil {
+		return err
+	}
+	c.completes = len(c.Calibrate) > 0
 	r, err := importer.DOoD(importer.DOoDSource{Segmenter: c.Segm, Denoiser: c.Diff, Heads: c.Heads}, opt)
-	return c.report(e, r, err)
+	if err = c.report(e, r, err); err != nil || !c.completes {
+		return err
+	}
+	return c.calibrate(e, c.Out)
 }
 
 // ImportONNXCmd imports any network that was exported to ONNX.

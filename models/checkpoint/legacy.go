@@ -17,19 +17,25 @@ const legacyMagic = "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
 // machine's properties, the object, and the list of the storages' keys; then, in the order of the keys, every storage as
 // its number of elements (8 bytes) and its elements.
 type legacy struct {
-	rest     []byte
+	file     io.ReaderAt
+	size     int64
+	start    []byte // of the file, with all pickles, which hold names and shapes only
+	at       int64  // where the next pickle or storage is
 	storages map[string]storage
-	elements map[string][]byte
+	elements map[string]extent
 	budget   int // elements that may still be read
 }
 
-// readLegacy reads a whole file. Its size bounds the memory.
+// extent is a part of a file.
+type extent struct{ offset, size int64 }
+
+// readLegacy reads a file storage by storage. Its size bounds the memory.
 func readLegacy(r io.ReaderAt, size int64) (Tensors, map[string]any, error) {
-	raw := make([]byte, size)
-	if _, err := r.ReadAt(raw, 0); err != nil && !errors.Is(err, io.EOF) {
+	start := make([]byte, min(size, maxPickle))
+	if _, err := r.ReadAt(start, 0); err != nil && !errors.Is(err, io.EOF) {
 		return nil, nil, err
 	}
-	l := &legacy{rest: raw, storages: map[string]storage{}, elements: map[string][]byte{}, budget: int(size) * 2}
+	l := &legacy{file: r, size: size, start: start, storages: map[string]storage{}, elements: map[string]extent{}, budget: int(size) * 2}
 	v, err := l.object()
 	if err != nil {
 		return nil, nil, err
@@ -63,23 +69,13 @@ func (l *legacy) object() (any, error) {
 
 // next reads one pickle.
 func (l *legacy) next() (any, error) {
-	if len(l.rest) > maxPickle { // a pickle holds names and shapes only; the storages come after it
-		n, err := scan(l.rest[:maxPickle])
-		if err != nil {
-			return nil, err
-		}
-		return l.take(n)
-	}
-	n, err := scan(l.rest)
+	rest := l.start[min(l.at, int64(len(l.start))):]
+	n, err := scan(rest)
 	if err != nil {
 		return nil, err
 	}
-	return l.take(n)
-}
-
-func (l *legacy) take(n int) (any, error) {
-	v, err := runPickle(l.rest[:n], l.persistent)
-	l.rest = l.rest[n:]
+	v, err := runPickle(rest[:n], l.persistent)
+	l.at += int64(n)
 	return v, err
 }
 
@@ -114,26 +110,32 @@ func (l *legacy) split() error {
 		if !ok {
 			return fmt.Errorf("the file lists a storage %q that nothing uses", key)
 		}
-		if len(l.rest) < 8 {
+		var count [8]byte
+		if l.size-l.at < int64(len(count)) {
 			return errTruncated
 		}
-		n := binary.LittleEndian.Uint64(l.rest)
-		l.rest = l.rest[8:]
-		if n > uint64(len(l.rest)/s.elem.size) {
+		if _, err := l.file.ReadAt(count[:], l.at); err != nil {
+			return err
+		}
+		l.at += int64(len(count))
+		n := binary.LittleEndian.Uint64(count[:])
+		if n > uint64(l.size-l.at)/uint64(s.elem.size) {
 			return fmt.Errorf("storage %q of %d elements %w", key, n, errTruncated)
 		}
-		size := int(n) * s.elem.size
-		l.elements[key], l.rest = l.rest[:size], l.rest[size:]
+		part := extent{l.at, int64(n) * int64(s.elem.size)}
+		l.elements[key], l.at = part, l.at+part.size
 	}
 	return nil
 }
 
 func (l *legacy) record(key string) ([]byte, error) {
-	raw, ok := l.elements[key]
+	part, ok := l.elements[key]
 	if !ok {
 		return nil, fmt.Errorf("the file has no storage %q", key)
 	}
-	return raw, nil
+	raw := make([]byte, part.size)
+	_, err := io.ReadFull(io.NewSectionReader(l.file, part.offset, part.size), raw)
+	return raw, err
 }
 
 // isLegacy reports whether a file begins like one of torch.save before PyTorch 1.6.

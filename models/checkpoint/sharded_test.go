@@ -62,10 +62,14 @@ func TestReadShardedRefuses(t *testing.T) {
 		{"absolute", `{"weight_map":{"one":"/etc/a.safetensors"}}`, "beside the index"},
 		{"pickle", `{"weight_map":{"one":"a.bin"}}`, "beside the index"},
 		{"missing file", `{"weight_map":{"one":"c.safetensors"}}`, "no such file"},
-		{"missing tensor", `{"weight_map":{"one":"a.safetensors","two":"a.safetensors","four":"b.safetensors","three":"b.safetensors"}}`,
-			`"b.safetensors" does not hold the tensor "four"`},
-		{"another place", `{"weight_map":{"one":"a.safetensors","two":"b.safetensors","three":"b.safetensors"}}`,
-			`"a.safetensors" holds the tensor "two", which the index does not expect there`},
+		{
+			"missing tensor", `{"weight_map":{"one":"a.safetensors","two":"a.safetensors","four":"b.safetensors","three":"b.safetensors"}}`,
+			`"b.safetensors" does not hold the tensor "four"`,
+		},
+		{
+			"another place", `{"weight_map":{"one":"a.safetensors","two":"b.safetensors","three":"b.safetensors"}}`,
+			`"a.safetensors" holds the tensor "two", which the index does not expect there`,
+		},
 	} {
 		path := filepath.Join(dir, "model"+IndexSuffix)
 		writeFile(t, path, []byte(tt.index))

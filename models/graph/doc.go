@@ -11,7 +11,8 @@
 // Dimensions are in ONNX order, row-major; -1 is a dimension that only the caller of the model knows. There are no
 // tensors of rank 0: a scalar is a tensor of shape [1].
 //
-// The same calls in the same order give the same bytes: names are numbered in order of creation.
+// The same calls in the same order give the same bytes: names are numbered in order of creation. With [Beside], large constants
+// leave the memory as soon as they are added.
 //
 // The differentiable operators record their gradients. [Graph.Backward] appends the gradient operators to the same
 // graph and [Graph.AdamW] the update, so that a training step is a model like any other.

@@ -77,3 +77,17 @@ func (m *Model) Rename(from, to string) error {
 	m.graph, m.changed = out, true
 	return nil
 }
+
+// Free gives the tensor or node of a name, if there is one, another name, so that something else can have it. It returns the
+// new name, or "".
+func (m *Model) Free(name string) (string, error) {
+	names := m.names()
+	if !names[name] {
+		return "", nil
+	}
+	to := name + "_raw"
+	for names[to] {
+		to += "_"
+	}
+	return to, m.Rename(name, to)
+}

@@ -179,3 +179,21 @@ func TestSegFormerRefuses(t *testing.T) {
 		t.Errorf("no folder: %v", err)
 	}
 }
+
+// Whatever a preprocessor_config.json says, pixels can be divided by the deviation, or it is refused.
+func FuzzHubStatistics(f *testing.F) {
+	f.Add([]byte(`{"image_mean":[0.5,0.5,0.5],"image_std":[0.25,0.25,0.25],"do_rescale":true,"rescale_factor":0.00392}`))
+	f.Add([]byte(`{"do_normalize":false}`))
+	f.Add([]byte(`{"image_mean":[1e308,0,0],"image_std":[1e-308,1,1],"rescale_factor":1e-300}`))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		mean, std, err := importer.HubStatistics(raw)
+		if err != nil || std == [3]float64{} {
+			return
+		}
+		for i := range 3 {
+			if !(std[i] > 0) || math.IsInf(std[i], 0) || math.IsNaN(mean[i]) || math.IsInf(mean[i], 0) {
+				t.Errorf("mean %v, deviation %v", mean, std)
+			}
+		}
+	})
+}

@@ -2,6 +2,7 @@ package importer_test
 
 import (
 	"fmt"
+	"hash/crc32"
 	"math"
 	"os"
 	"path/filepath"
@@ -29,9 +30,9 @@ func (s shapes) norm(name string, width int) {
 // write writes weights that are all different, so that no two tensors are stored once, and returns the size of the file.
 func (s shapes) write(t *testing.T, path string) int64 {
 	t.Helper()
-	ts, state := checkpoint.Tensors{}, uint32(1)
+	ts := checkpoint.Tensors{}
 	for name, shape := range s {
-		n, fan := 1, 1
+		n, fan, state := 1, 1, crc32.ChecksumIEEE([]byte(name))
 		for i, d := range shape {
 			n *= d
 			if i > 0 {

@@ -137,18 +137,23 @@ func (tr *training) build() {
 
 	seed := g.Mul(diff, g.Scalar(2/float64(n*c)))
 	grads := g.Backward(map[*graph.Tensor]*graph.Tensor{hat: seed}, tr.list)
+	g.Output(loss, "loss")
+	update(g, grads, flat, mom, vel, hyper, graph.AdamWOptions{Beta1: tr.opt.Beta1, Beta2: tr.opt.Beta2})
+}
+
+// update appends a step of AdamW, with the norm of the gradient limited, and the outputs params_out, m_out, v_out and grad_norm.
+// grads are the gradients of the parameters in flat, in their order.
+func update(g *graph.Graph, grads []*graph.Tensor, flat, m, v *graph.Tensor, hyper []*graph.Tensor, o graph.AdamWOptions) {
 	for i, d := range grads {
 		grads[i] = g.Reshape(d, -1)
 	}
 	grad := g.Concat(0, grads...)
 	norm := g.Reshape(g.Reduce("ReduceL2", g.Reshape(grad, 1, -1), true, 1), 1)
 	limit := g.Min(g.Scalar(1), g.Div(hyper[3], g.Add(norm, g.Scalar(1e-6))))
-	p2, m2, v2 := g.AdamW(flat, g.Mul(grad, limit), mom, vel, hyper[0], hyper[1], hyper[2],
-		graph.AdamWOptions{Beta1: tr.opt.Beta1, Beta2: tr.opt.Beta2})
+	p2, m2, v2 := g.AdamW(flat, g.Mul(grad, limit), m, v, hyper[0], hyper[1], hyper[2], o)
 	g.Output(p2, "params_out")
 	g.Output(m2, "m_out")
 	g.Output(v2, "v_out")
-	g.Output(loss, "loss")
 	g.Output(norm, "grad_norm")
 }
 

@@ -25,22 +25,9 @@ func Project(model []byte, p Projection) ([]byte, error) {
 	if err != nil {
 		return fail(err)
 	}
-	rank := 0
-	var outputs []string
-	for _, v := range front.Outputs() {
-		outputs = append(outputs, v.Name)
-		if v.Name == "features" {
-			rank = max(3, len(v.Shape)) // the encoders of Foreign do not state the shape: they take one picture
-		}
-	}
-	if rank == 0 {
-		return fail(fmt.Errorf("the encoder has no output features, only %q", outputs))
-	}
-	raw := "features_raw"
-	for front.Rename("features", raw) != nil {
-		if raw += "_"; len(raw) > 64 {
-			return fail(fmt.Errorf("too many projections"))
-		}
+	raw, rank, err := takeFeatures(front)
+	if err != nil {
+		return fail(err)
 	}
 	g := graph.New(graph.Float32)
 	c, n := int64(len(p.Shift)), int64(p.Rows())
@@ -68,4 +55,21 @@ func Project(model []byte, p Projection) ([]byte, error) {
 		return fail(err)
 	}
 	return m.Marshal(), nil
+}
+
+// takeFeatures gives the output features of an encoder another name, so that operators behind it can make a new one of it, and
+// returns that name with the number of its dimensions.
+func takeFeatures(front *graph.Model) (raw string, rank int, err error) {
+	var outputs []string
+	for _, v := range front.Outputs() {
+		outputs = append(outputs, v.Name)
+		if v.Name == "features" {
+			rank = max(3, len(v.Shape)) // the encoders of Foreign do not state the shape: they take one picture
+		}
+	}
+	if rank == 0 {
+		return "", 0, fmt.Errorf("the encoder has no output features, only %q", outputs)
+	}
+	raw, err = front.Free("features")
+	return raw, rank, err
 }

@@ -115,15 +115,22 @@ func (e *layers) onGrid(x, grid *graph.Tensor) *graph.Tensor {
 
 // attention returns softmax(q·kᵀ/√d + biases)·v for all heads, whose channels lie next to one another.
 func (e *layers) attention(q, k, v *graph.Tensor, heads, width int, biases ...*graph.Tensor) *graph.Tensor {
-	g, d := e.g, width/heads
-	split := func(x *graph.Tensor, perm ...int) *graph.Tensor {
-		return g.Transpose(g.Reshape(x, 0, -1, int64(heads), int64(d)), perm...)
-	}
-	q = split(g.Mul(q, g.Scalar(1/math.Sqrt(float64(d)))), 0, 2, 1, 3)
-	scores := g.MatMul(q, split(k, 0, 2, 3, 1))
+	return e.attend(e.split(q, heads, width), e.split(k, heads, width), e.split(v, heads, width), heads, width, biases...)
+}
+
+// split divides the channels of tokens among heads: [N,n,heads,d].
+func (e *layers) split(x *graph.Tensor, heads, width int) *graph.Tensor {
+	return e.g.Reshape(x, 0, -1, int64(heads), int64(width/heads))
+}
+
+// attend is attention for queries, keys and values that are split.
+func (e *layers) attend(q, k, v *graph.Tensor, heads, width int, biases ...*graph.Tensor) *graph.Tensor {
+	g := e.g
+	q = g.Mul(q, g.Scalar(1/math.Sqrt(float64(width/heads))))
+	scores := g.MatMul(g.Transpose(q, 0, 2, 1, 3), g.Transpose(k, 0, 2, 3, 1))
 	for _, b := range biases {
 		scores = g.Add(scores, b)
 	}
-	scores = g.Unary("Softmax", scores, graph.Int("axis", -1))
-	return g.Reshape(g.Transpose(g.MatMul(scores, split(v, 0, 2, 1, 3)), 0, 2, 1, 3), 0, -1, int64(width))
+	y := g.MatMul(g.Unary("Softmax", scores, graph.Int("axis", -1)), g.Transpose(v, 0, 2, 1, 3))
+	return g.Reshape(g.Transpose(y, 0, 2, 1, 3), 0, -1, int64(width))
 }

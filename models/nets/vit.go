@@ -13,7 +13,7 @@ import (
 //
 // The inputs are those of [EfficientViT]; both sides of the working size must be multiples of [ViTConfig.Multiple]. The output is
 // features float32[N,h,w,C]; a head adds logits and lse. The graph resizes the pictures bilinearly; their normalisation is a
-// part of the patches' weights. The learned positions are resampled to the working size when the graph runs. Blocks behind
+// part of the patches' weights. Learned positions are resampled to the working size when the graph runs. Blocks behind
 // the last one that is needed are left out, and of the last block only the layers that are needed remain.
 func ViT(cfg ViTConfig, weights checkpoint.Tensors, opts ...graph.Option) (*graph.Graph, error) {
 	if err := cfg.Validate(); err != nil {
@@ -32,6 +32,7 @@ type vit struct {
 	cfg ViTConfig
 
 	grid   *graph.Tensor // height and width of the tokens, int64[2]
+	turns  turns         // of rotary positions
 	wanted map[string]bool
 	last   int // the last block whose output is needed; -1: none
 }
@@ -104,8 +105,11 @@ func (v *vit) embed() *graph.Tensor {
 	g, c := v.g, int64(v.cfg.Width)
 	x := g.Reshape(v.patchConv(v.picture(), v.cfg.names.patch, v.cfg.Width, v.cfg.Patch, v.cfg.Mean, v.cfg.Std), 0, c, -1)
 	v.grid = g.Div(v.sizeInput(), g.Int64s(int64(v.cfg.Patch)))
+	x = g.Transpose(x, 0, 2, 1)
 	first, positions := v.positions()
-	x = g.Add(g.Transpose(x, 0, 2, 1), positions)
+	if positions != nil {
+		x = g.Add(x, positions)
+	}
 	if first == nil {
 		return x
 	}

@@ -3,6 +3,7 @@ package nets
 import (
 	"fmt"
 
+	"github.com/oodcast/oodcast/models/checkpoint"
 	"github.com/oodcast/oodcast/models/graph"
 )
 
@@ -66,15 +67,40 @@ func (v *vit) part(b transformer, x *graph.Tensor, n int) *graph.Tensor {
 
 // mix adds attention and the perceptron.
 func (v *vit) mix(b transformer, x, q, k, values *graph.Tensor) *graph.Tensor {
-	y := v.attention(q, k, values, b.heads, b.width)
+	split := func(x *graph.Tensor) *graph.Tensor { return v.split(x, b.heads, b.width) }
+	y := v.attend(v.turn(split(q)), v.turn(split(k)), split(values), b.heads, b.width)
 	x = v.g.Add(x, v.dense(y, b.prefix+b.proj, b.width, b.width, b.prefixed(b.scale1)))
 	y = v.layerNorm(x, b.prefix+b.norm2, b.width, b.normEps)
-	hidden := 4 * b.width
-	if t := v.weights[b.prefix+b.fc1+".weight"]; t != nil && len(t.Shape) == 2 {
-		hidden = t.Shape[0]
+	hidden, packed := b.hidden(v.weights)
+	switch gate := b.prefix + b.gate; {
+	case packed:
+		both := v.g.Split(v.dense(y, b.prefix+b.fc1, b.width, 2*hidden, ""), 2, int64(hidden), int64(hidden))
+		y = v.g.Mul(v.activation(both[0]), both[1])
+	case b.gate != "" && v.weights[gate+".weight"] != nil:
+		open := v.activation(v.dense(y, gate, b.width, hidden, ""))
+		y = v.g.Mul(open, v.dense(y, b.prefix+b.fc1, b.width, hidden, ""))
+	default:
+		y = v.activation(v.dense(y, b.prefix+b.fc1, b.width, hidden, ""))
 	}
-	y = v.gelu(v.dense(y, b.prefix+b.fc1, b.width, hidden, ""))
 	return v.g.Add(x, v.dense(y, b.prefix+b.fc2, hidden, b.width, b.prefixed(b.scale2)))
+}
+
+// hidden returns the number of channels between the layers of the perceptron, and whether the first layer makes as many again
+// for the gate, which come first (SwiGLU, Shazeer, "GLU Variants Improve Transformer", 2020).
+func (b transformer) hidden(weights checkpoint.Tensors) (n int, packed bool) {
+	first, second := weights[b.prefix+b.fc1+".weight"], weights[b.prefix+b.fc2+".weight"]
+	if first == nil || second == nil || len(first.Shape) != 2 || len(second.Shape) != 2 {
+		return 4 * b.width, false
+	}
+	return second.Shape[1], second.Shape[1] > 0 && first.Shape[0] == 2*second.Shape[1]
+}
+
+// activation adds the function of the perceptrons.
+func (v *vit) activation(x *graph.Tensor) *graph.Tensor {
+	if v.cfg.Activation == actSiLU {
+		return v.g.SiLU(x)
+	}
+	return v.gelu(x)
 }
 
 // prefixed returns the name of a block's weights, or "".

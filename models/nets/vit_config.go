@@ -12,8 +12,9 @@ import (
 
 // ViTConfig describes a plain vision transformer (Dosovitskiy et al., "An Image is Worth 16x16 Words", ICLR 2021): the square
 // patches of a picture become tokens, to which learned positions are added; pre-norm blocks of attention and a perceptron
-// with GELU follow. DeiT adds a second class token, DINOv2 a scale behind every layer (LayerScale), and registers: tokens
-// without a place. [InferViT] fills it in.
+// with GELU follow. DeiT adds a second class token, DINOv2 a scale behind every layer (LayerScale), registers: tokens without a
+// place, and in its largest size a gate in the perceptrons. DINOv3 turns queries and keys by the place of their patch in the
+// place of learned positions. [InferViT] fills it in.
 type ViTConfig struct {
 	// Patch is the side length of a patch in pixels, and so the stride of the tokens.
 	Patch int
@@ -23,8 +24,13 @@ type ViTConfig struct {
 	Prefix int
 	// Registers is how many of them are registers.
 	Registers int
-	// Grid is the side length of the square of learned positions, in patches. Other grids are resampled from it.
+	// Grid is the side length of the square of learned positions, in patches. Other grids are resampled from it. 0 with Theta.
 	Grid int
+	// Theta is the base of rotary positions (Su et al., "RoFormer", 2021), which turn queries and keys by angles of the place of a
+	// patch, in DINOv3's form; 0 where positions are learned.
+	Theta float64
+	// Activation is the function of the perceptrons: gelu, or silu as in the gate of DINOv2 g (SwiGLU).
+	Activation string
 	// Resample is how: bicubic, bilinear, or antialiased (bicubic, averaged where it shrinks). These are PyTorch's
 	// interpolations. DINOv2 with registers and timm have the last one; DINOv2 without registers, whose files hold a mask
 	// token, and Hugging Face's DeiT have the first.
@@ -64,6 +70,12 @@ const (
 	resampleAntialiased = "antialiased"
 )
 
+// The values of ViTConfig.Activation.
+const (
+	actGELU = "gelu" // the exact form
+	actSiLU = "silu"
+)
+
 // vitHead is the number of channels of an attention head in all published networks.
 const vitHead = 64
 
@@ -83,6 +95,10 @@ func InferViT(weights checkpoint.Tensors) (ViTConfig, error) {
 	c.Heads = max(1, c.Width/vitHead)
 	for weights[c.blockName(c.Depth)+names.norm1+".weight"] != nil {
 		c.Depth++
+	}
+	c.Theta, c.Activation = names.theta, actGELU
+	if c.gated(weights) {
+		c.Activation = actSiLU
 	}
 	if err := c.inferTokens(weights); err != nil {
 		return ViTConfig{}, fmt.Errorf("nets: vit: %w", err)
@@ -111,6 +127,9 @@ func (c *ViTConfig) inferTokens(weights checkpoint.Tensors) error {
 			c.Registers = t.Shape[1]
 		}
 	}
+	if c.Theta > 0 {
+		return nil
+	}
 	t, err := weights.Get(c.names.positions, 1, -1, c.Width)
 	if err != nil {
 		return err
@@ -126,12 +145,29 @@ func (c *ViTConfig) inferTokens(weights checkpoint.Tensors) error {
 		c.names.positions, t.Shape[1], c.Prefix-c.Registers)
 }
 
+// leastGrid is the smallest Grid: there is none with rotary positions.
+func (c ViTConfig) leastGrid() int {
+	if c.Theta > 0 {
+		return 0
+	}
+	return 1
+}
+
+// gated reports whether the perceptron of the first block has a gate, of its own or as half of its first layer.
+func (c ViTConfig) gated(weights checkpoint.Tensors) bool {
+	b := transformer{blockNames: c.names.blockNames, prefix: c.blockName(0)}
+	_, packed := b.hidden(weights)
+	return packed || c.names.gate != "" && weights[b.prefix+c.names.gate+".weight"] != nil
+}
+
 // placed lists how many of the first tokens may have a position, the likeliest first.
 func (c *ViTConfig) placed() []int { return []int{c.Prefix - c.Registers, 0, c.Prefix} }
 
 // Variant returns the name of the published width, such as "base", or "".
 func (c ViTConfig) Variant() string {
-	return map[[2]int]string{{192, 12}: "tiny", {384, 12}: "small", {768, 12}: "base", {1024, 24}: "large"}[[2]int{c.Width, c.Depth}]
+	return map[[2]int]string{
+		{192, 12}: "tiny", {384, 12}: "small", {768, 12}: "base", {1024, 24}: "large", {1280, 32}: "huge", {1536, 40}: "giant",
+	}[[2]int{c.Width, c.Depth}]
 }
 
 // Stride returns the stride of the features.
@@ -202,7 +238,7 @@ func (c ViTConfig) Validate() error {
 		{"patch", c.Patch, 2, 64},
 		{"width", c.Width, 1, 16384},
 		{"depth", c.Depth, 1, 256},
-		{"grid", c.Grid, 1, 1024},
+		{"grid", c.Grid, c.leastGrid(), 1024},
 		{"heads", c.Heads, 1, 256},
 	} {
 		if f.got < f.least || f.got > f.most {
@@ -211,6 +247,15 @@ func (c ViTConfig) Validate() error {
 	}
 	if c.Heads > 0 && c.Width%c.Heads != 0 {
 		bad("heads", c.Heads, fmt.Sprintf("a divisor of the width %d", c.Width))
+	}
+	if c.Theta != 0 && (!(c.Theta > 1 && c.Theta < 1e9) || c.Heads > 0 && c.Width/c.Heads%4 != 0) {
+		bad("theta", c.Theta, fmt.Sprintf("1 to 1e9, and attention heads of a multiple of 4 channels, not %d", c.Width/max(1, c.Heads)))
+	}
+	if c.Activation != actGELU && c.Activation != actSiLU {
+		bad("activation", strconv.Quote(c.Activation), "gelu or silu")
+	}
+	if !(c.NormEps > 0 && c.NormEps < 1) {
+		bad("norm_eps", c.NormEps, "more than 0 and less than 1")
 	}
 	if c.Head == ViTSegmenter && (c.HeadHeads < 1 || c.Width%c.HeadHeads != 0) {
 		bad("head_heads", c.HeadHeads, fmt.Sprintf("a divisor of the width %d", c.Width))

@@ -11,17 +11,21 @@ const longestSide = 16384
 const margin = 2
 
 // positions returns the tokens without a patch [1,Prefix,C], nil if there are none, and the positions of the patches
-// [1,h·w,C], resampled to the grid of the working size.
+// [1,h·w,C], resampled to the grid of the working size; nil if positions are rotary.
 //
 // Resampling one axis is a product with a matrix of weights, which a few operators compute from the number of cells; both
 // axes take less than a thousandth of a network's time.
 func (v *vit) positions() (first, patches *graph.Tensor) {
 	c, side := v.cfg.Width, v.cfg.Grid
-	t := v.get(v.cfg.names.positions, false, 1, -1, c)
-	if t == nil {
-		return nil, v.g.Fail(nil)
+	var placed int
+	var table []float32
+	if v.cfg.Theta == 0 {
+		t := v.get(v.cfg.names.positions, false, 1, -1, c)
+		if t == nil {
+			return nil, v.g.Fail(nil)
+		}
+		placed, table = t.Shape[1]-side*side, t.Data
 	}
-	placed := t.Shape[1] - side*side
 	var tokens []float32
 	for _, name := range []string{v.cfg.names.class, v.cfg.names.distillation, v.cfg.names.registers} {
 		if name != "" {
@@ -31,12 +35,16 @@ func (v *vit) positions() (first, patches *graph.Tensor) {
 		}
 	}
 	for i := range min(placed*c, len(tokens)) {
-		tokens[i] += t.Data[i]
+		tokens[i] += table[i]
 	}
 	if len(tokens) > 0 {
 		first = v.g.Const(tokens, 1, int64(v.cfg.Prefix), int64(c))
 	}
-	return first, v.resampled(t.Data[placed*c:])
+	if v.cfg.Theta > 0 {
+		v.turns = v.rotary()
+		return first, nil
+	}
+	return first, v.resampled(table[placed*c:])
 }
 
 // resampled returns the positions of all patches, given those of the learned grid.
@@ -68,19 +76,9 @@ func (v *vit) margin() int {
 // align_corners=False.
 func (v *vit) weightsOf(axis int) *graph.Tensor {
 	g := v.g
-	number := func(n, from int) []float64 {
-		list := make([]float64, n)
-		for i := range list {
-			list[i] = float64(from + i)
-		}
-		return list
-	}
-	cells := g.Slice(v.grid, 0, int64(axis), int64(axis)+1)
-	step := g.Div(g.Scalar(float64(v.cfg.Grid)), g.Cast(cells, graph.Float32))
-	index := g.Const64(number(longestSide/v.cfg.Patch+1, 0))
-	index = g.Node("Slice", []*graph.Tensor{index, g.Int64s(0), cells, g.Int64s(0)}, []int64{-1}, graph.Float32)
-	centre := g.Unsqueeze(g.Sub(g.Mul(g.Add(index, g.Scalar(0.5)), step), g.Scalar(0.5)), 1)
-	learned := g.Const64(number(v.cfg.Grid+2*v.margin(), -v.margin()), 1, int64(v.cfg.Grid+2*v.margin()))
+	centre, step := v.centres(axis, float64(v.cfg.Grid))
+	centre = g.Unsqueeze(g.Sub(centre, g.Scalar(0.5)), 1)
+	learned := g.Const64(numbers(v.cfg.Grid+2*v.margin(), -v.margin()), 1, int64(v.cfg.Grid+2*v.margin()))
 	d := g.Unary("Abs", g.Sub(centre, learned))
 	switch v.cfg.Resample {
 	case resampleBilinear:
@@ -90,6 +88,26 @@ func (v *vit) weightsOf(axis int) *graph.Tensor {
 		return g.Div(w, g.ReduceSum(w, true, 1))
 	}
 	return v.cubic(d, -0.75)
+}
+
+// centres returns the centres of the cells along an axis of the grid, on a scale on which all of them have the given length, and
+// the length of one.
+func (v *vit) centres(axis int, length float64) (centres, step *graph.Tensor) {
+	g := v.g
+	cells := g.Slice(v.grid, 0, int64(axis), int64(axis)+1)
+	step = g.Div(g.Scalar(length), g.Cast(cells, graph.Float32))
+	index := g.Const64(numbers(longestSide/v.cfg.Patch+1, 0))
+	index = g.Node("Slice", []*graph.Tensor{index, g.Int64s(0), cells, g.Int64s(0)}, []int64{-1}, graph.Float32)
+	return g.Mul(g.Add(index, g.Scalar(0.5)), step), step
+}
+
+// numbers returns n numbers, one after the other.
+func numbers(n, from int) []float64 {
+	list := make([]float64, n)
+	for i := range list {
+		list[i] = float64(from + i)
+	}
+	return list
 }
 
 // cubic returns Keys' cubic kernel at distances d.

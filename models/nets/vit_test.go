@@ -20,7 +20,13 @@ import (
 // denoisers or those of the encoders.
 func vitGolden(t testing.TB, denoisers bool) (golden checkpoint.Tensors, weights map[string]checkpoint.Tensors) {
 	t.Helper()
-	golden, meta, err := checkpoint.ReadSafetensors("testdata/vit_golden.safetensors")
+	return goldenOf(t, "vit", denoisers)
+}
+
+// goldenOf returns the outputs of the networks in a file of testdata, and their weights.
+func goldenOf(t testing.TB, file string, denoisers bool) (golden checkpoint.Tensors, weights map[string]checkpoint.Tensors) {
+	t.Helper()
+	golden, meta, err := checkpoint.ReadSafetensors("testdata/" + file + "_golden.safetensors")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,8 +109,18 @@ func vitEncoder(t testing.TB, cfg nets.ViTConfig, weights checkpoint.Tensors) *o
 // TestViTGolden compares features, logits and uncertainty with independent PyTorch runs in double precision: DINOv2 with and
 // without registers, DeiT with two class tokens and ViTs of timm, by those packages; and the two networks of DOoD. One
 // working size has more patches than the learned positions on both sides, one fewer.
-func TestViTGolden(t *testing.T) {
-	golden, all := vitGolden(t, false)
+func TestViTGolden(t *testing.T) { compareViT(t, "vit", 13) }
+
+// TestViTGatedGolden does so with the perceptrons of DINOv2 g, by transformers and by timm, and TestDINOv3Golden with DINOv3's rotary
+// positions. parity/vit.py and parity/dinov3.py have computed them.
+func TestViTGatedGolden(t *testing.T) { compareViT(t, "vit_gated", 3) }
+
+func TestDINOv3Golden(t *testing.T) { compareViT(t, "dinov3", 9) }
+
+// compareViT compares the networks of a file with so many tensors each.
+func compareViT(t *testing.T, file string, tensors int) {
+	t.Helper()
+	golden, all := goldenOf(t, file, false)
 	for _, net := range slices.Sorted(maps.Keys(all)) {
 		t.Run(net, func(t *testing.T) {
 			weights := all[net]
@@ -119,7 +135,7 @@ func TestViTGolden(t *testing.T) {
 					}
 				}
 			}
-			if len(want) != 2 || len(taps) != 1 && len(taps) != 13 {
+			if len(want) != 2 || len(taps) != 1 && len(taps) != tensors {
 				t.Fatalf("golden outputs %v", want)
 			}
 			cfg.Features = strings.Join(taps, ",")

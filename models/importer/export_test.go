@@ -1,0 +1,4 @@
+package importer
+
+// HubStatistics is for a fuzz target.
+var HubStatistics = hubStatistics
