@@ -29,7 +29,7 @@ func normalMethods() []Method {
 		},
 		{
 			Name: "gmmseg", Source: "Liang et al., GMMSeg, NeurIPS 2022: −highest log density over classes, each a mixture of 5 equally " +
-				"weighted Gaussians with diagonal covariance on standardised features; fitted to the finished features, with the segmenter's " +
+				"weighted Gaussians with diagonal covariance on standardised channels; fitted to the finished features, with the segmenter's " +
 				"arg-max as the class, in place of a network trained with the mixtures on labels",
 			logits: true, needs: ErrNeedsReference, build: newGMMSeg,
 		},
@@ -170,34 +170,32 @@ func newGMM(k *Kit, _ []int) (Scorer, error) {
 
 func newGMMSeg(k *Kit, _ []int) (Scorer, error) {
 	ref := k.Reference
-	rows := slices.Clone(ref.Tokens)
-	for i := range rows {
-		rows[i] += ref.Mean[i%ref.Channels]
+	scale := deviations(ref.Tokens, ref.Channels)
+	standardise := func(rows []float32) []float32 {
+		for i := range rows {
+			rows[i] /= scale[i%len(scale)]
+		}
+		return rows
 	}
-	standardise(rows, ref.Channels)
-	classes := fitClasses(rows, ref.Channels, ref.Classes, true)
+	classes := fitClasses(standardise(slices.Clone(ref.Tokens)), ref.Channels, ref.Classes, true)
 	return func(_ context.Context, x *Encoded) (*detector.Map, error) {
-		rows := slices.Clone(x.Features)
-		standardise(rows, x.Channels)
-		return classes.surprise(x, rows), nil
+		return classes.surprise(x, standardise(ref.centred(nil, x.Features))), nil
 	}, nil
 }
 
-// standardise gives each row of c values the mean 0 and the variance 1, as a LayerNorm does.
-func standardise(rows []float32, c int) {
-	for row := range slices.Chunk(rows, c) {
-		mean, square := 0.0, 0.0
-		for _, v := range row {
-			mean += float64(v) / float64(c)
-		}
-		for _, v := range row {
-			square += (float64(v) - mean) * (float64(v) - mean) / float64(c)
-		}
-		scale := 1 / math.Sqrt(square+1e-5)
-		for i, v := range row {
-			row[i] = float32((float64(v) - mean) * scale)
+// deviations returns the standard deviation of each channel of centred rows; 1 for one that is constant.
+func deviations(rows []float32, c int) []float32 {
+	squares := make([]float64, c)
+	for i, v := range rows {
+		squares[i%c] += float64(v) * float64(v)
+	}
+	scale := make([]float32, c)
+	for i, sum := range squares {
+		if scale[i] = float32(math.Sqrt(sum * float64(c) / float64(len(rows)))); scale[i] < 1e-12 {
+			scale[i] = 1
 		}
 	}
+	return scale
 }
 
 // surprise is the negative highest log density of each token of x, whose rows are given as the mixtures were fitted to them.

@@ -87,13 +87,12 @@ def gmm(tokens, classes, x):
 
 
 def gmmseg(tokens, classes, x):  # Sinkhorn EM in logarithms, unlike ours
-    def standard(v):
-        return (v - v.mean(1, keepdims=True)) / np.sqrt(v.var(1, keepdims=True) + 1e-5)
+    scaler = StandardScaler().fit(tokens)
 
     def terms(t, mu, var):  # log N(t | mu, var)
         return -0.5 * (((t[:, None] - mu) ** 2 / var).sum(2) + np.log(2 * np.pi * var).sum(1))
 
-    best, tokens, x = np.full(len(x), -np.inf), standard(tokens), standard(x)
+    best, tokens, x = np.full(len(x), -np.inf), scaler.transform(tokens), scaler.transform(x)
     for k in range(3):
         t = tokens[classes == k]
         size = min(5, len(t) // 32)
