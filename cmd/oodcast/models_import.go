@@ -14,6 +14,7 @@ type ModelsImportCmd struct {
 	EfficientViTSeg  ImportEfficientViTCmd     `cmd:"" name:"efficientvit-seg" help:"EfficientViT segmentation weights (.pt or .safetensors)."`
 	EfficientNetLite ImportEfficientNetLiteCmd `cmd:"" name:"efficientnet-lite" help:"EfficientNet-Lite ImageNet weights (.pth or .safetensors): features without classes."`
 	SegFormer        ImportSegFormerCmd        `cmd:"" name:"segformer" help:"SegFormer from the Hugging Face hub: model.safetensors and config.json."`
+	Mask2Former      ImportMask2FormerCmd      `cmd:"" name:"mask2former" help:"Mask2Former on a Swin transformer from the Hugging Face hub, with class and mask logits."`
 	ViT              ImportViTCmd              `cmd:"" name:"vit" help:"Plain vision transformers (DINOv2, DINOv3, DeiT, timm; .pth, .safetensors or a folder of the Hugging Face hub): features without classes."`
 	DOoD             ImportDOoDCmd             `cmd:"" name:"dood" help:"A pair that DOoD published: segmentation network and denoiser; --calibrate completes it."`
 	ONNX             ImportONNXCmd             `cmd:"" name:"onnx" help:"Any network in ONNX; without the name of the tensor with the features, candidates are listed and tried."`

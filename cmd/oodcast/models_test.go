@@ -157,6 +157,22 @@ func TestModelsImportSegFormer(t *testing.T) {
 	}
 }
 
+// A Mask2Former as transformers saves it becomes a bundle whose masks methods can score.
+func TestModelsImportMask2Former(t *testing.T) {
+	hub, err := filepath.Abs(filepath.Join("..", "..", "models", "importer", "testdata", "mask2former"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(t.TempDir(), "m2f")
+	out := must(t, "models", "import", "mask2former", hub, "--out", dir, "--size", "128x96", "--features", "pixel2@16,pixel3@16")
+	if !strings.Contains(out, "64 features at stride 16, 3 classes") {
+		t.Errorf("import wrote %q", out)
+	}
+	if out := must(t, "models", "verify", dir); !strings.Contains(out, "outputs right on cpu") {
+		t.Errorf("verify wrote %q", out)
+	}
+}
+
 func TestModelsRefuses(t *testing.T) {
 	network, features := tinyNetwork(t)
 	dir := filepath.Join(t.TempDir(), "x")
@@ -180,6 +196,7 @@ func TestModelsRefuses(t *testing.T) {
 		{"tensor", onnx("--features", "keys"), exitUsage, `makes a tensor "keys"`},
 		{"no network", []string{"models", "import", "segformer", filepath.Dir(network), "--out", dir}, exitUsage, "neither model.safetensors nor"},
 		{"no hub folder", []string{"models", "import", "segformer", dir, "--out", dir}, exitUsage, "no such file"},
+		{"no mask network", []string{"models", "import", "mask2former", network, "--out", dir}, exitUsage, "config.json must lie beside"},
 		{"list", []string{"models", "import", "efficientvit-seg", network, "--out", dir}, exitFailed, "not a torch file"},
 	}
 	for _, tt := range tests {

@@ -4,8 +4,8 @@
 // the golden outputs, and writes the bundle: encoder.onnx, golden.json, MODEL_CARD.md and bundle.yaml. `oodcast fit`, or
 // package detector/fit, then completes the bundle with a denoiser and a calibration.
 //
-// There is one function per kind of network: [EfficientViT], [EfficientNetLite], [SegFormer] and [ONNX].
-// [Candidates] finds the tensors of an ONNX file that may be features, for whoever wants to compare them. Another network is
+// There is one function per kind of network, such as [SegFormer], [Mask2Former] and [ONNX]. [Candidates] finds the tensors of an
+// ONNX file that may be features, for whoever wants to compare them. Another network is
 // one file in models/nets that builds its graph from named weights, and one file here that derives its configuration from
 // the weights, calls that function, and passes a network value to Options.write. The command `oodcast models import` then
 // needs one struct with the flags of the new function.

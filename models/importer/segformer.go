@@ -1,12 +1,8 @@
 package importer
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"path/filepath"
-	"slices"
 
 	"github.com/oodcast/oodcast/models"
 	"github.com/oodcast/oodcast/models/graph"
@@ -28,43 +24,22 @@ type SegFormerSource struct {
 // segmentation head, it is an encoder without classes.
 func SegFormer(src SegFormerSource, opt Options) (r *Result, err error) {
 	defer frugal()()
-	path, err := hubFile(src.Path)
+	h, err := openHub(src.Path)
 	if err != nil {
 		return nil, err
 	}
-	config, err := readHub(filepath.Join(filepath.Dir(path), hubConfig))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, badInput(path, fmt.Errorf("%s must lie beside the weights, which do not show the number of attention heads", hubConfig))
-	}
+	cfg, names, err := nets.InferSegFormer(h.config, h.weights)
 	if err != nil {
-		return nil, err
+		return nil, badInput(h.path, err)
 	}
-	weights, _, err := readWeights(path)
-	if err != nil {
-		return nil, err
-	}
-	cfg, names, err := nets.InferSegFormer(config, weights)
-	if err != nil {
-		return nil, badInput(path, err)
-	}
-	files := []string{filepath.Join(filepath.Dir(path), hubConfig)}
-	pictures := filepath.Join(filepath.Dir(path), hubPictures)
-	switch raw, err := readHub(pictures); {
-	case err == nil:
-		if cfg.Mean, cfg.Std, err = hubStatistics(raw); err != nil {
-			return nil, badInput(pictures, err)
-		}
-		files = append(files, pictures)
-	case !errors.Is(err, fs.ErrNotExist):
-		return nil, err
-	}
+	cfg.Mean, cfg.Std = h.mean, h.std
 	cfg.Features, cfg.LogitsStride = src.Features, src.LogitsStride
 	if cfg.Features == "" {
 		cfg.Features = nets.DefaultSegFormerFeatures
 	}
-	params := weights.Params()
-	s, err := opt.build(path, params, func(opts ...graph.Option) (*graph.Graph, error) {
-		return nets.SegFormer(cfg, weights, opts...)
+	params := h.weights.Params()
+	s, err := opt.build(h.path, params, func(opts ...graph.Option) (*graph.Graph, error) {
+		return nets.SegFormer(cfg, h.weights, opts...)
 	})
 	if err != nil {
 		return nil, err
@@ -74,7 +49,7 @@ func SegFormer(src SegFormerSource, opt Options) (r *Result, err error) {
 		opt.Classes = names
 	}
 	n := network{
-		source: path, with: files, model: s.weighted, classes: cfg.Classes,
+		source: h.path, with: h.files, model: s.weighted, classes: cfg.Classes,
 		spec: models.EncoderSpec{
 			Architecture: "segformer", Features: cfg.Features, Channels: cfg.Channels(), Stride: cfg.Stride(),
 			LogitsStride: models.MapStride(cfg.Stride()),
@@ -85,38 +60,4 @@ func SegFormer(src SegFormerSource, opt Options) (r *Result, err error) {
 		n.spec.LogitsStride = cfg.MapStride()
 	}
 	return opt.write(n)
-}
-
-// hubStatistics returns the mean and the deviation that a preprocessor_config.json states, in pixels scaled to 0..1. It returns
-// zeros, which stand for ImageNet's, if it states none.
-func hubStatistics(raw []byte) (mean, std [3]float64, err error) {
-	file := struct {
-		Mean      []float64 `json:"image_mean"`
-		Std       []float64 `json:"image_std"`
-		Normalise *bool     `json:"do_normalize"`
-		Rescale   *bool     `json:"do_rescale"`
-		Factor    float64   `json:"rescale_factor"`
-	}{Factor: 1. / 255}
-	if err := json.Unmarshal(raw, &file); err != nil {
-		return mean, std, err
-	}
-	if file.Rescale != nil && !*file.Rescale {
-		file.Factor = 1
-	}
-	switch {
-	case file.Normalise != nil && !*file.Normalise:
-		file.Mean, file.Std = []float64{0, 0, 0}, []float64{1, 1, 1}
-	case file.Mean == nil && file.Std == nil:
-		return mean, std, nil
-	}
-	const least, most = 1e-6, 1e6
-	if len(file.Mean) != 3 || len(file.Std) != 3 || slices.Min(file.Mean) < -most || slices.Max(file.Mean) > most ||
-		slices.Min(append(file.Std, file.Factor)) < least || slices.Max(append(file.Std, file.Factor)) > most {
-		return mean, std, fmt.Errorf("got image_mean %v, image_std %v and rescale_factor %v, want three numbers up to %g, and "+
-			"three and one from %g to %g", file.Mean, file.Std, file.Factor, most, least, most)
-	}
-	for i := range 3 { // (x·factor - mean)/std with x = 255·pixel
-		mean[i], std[i] = file.Mean[i]/(255*file.Factor), file.Std[i]/(255*file.Factor)
-	}
-	return mean, std, nil
 }

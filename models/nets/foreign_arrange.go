@@ -60,12 +60,10 @@ func (l ForeignLayout) scores(g *graph.Graph, y, size *graph.Tensor, probabiliti
 	return y
 }
 
-// outputMasks outputs the logits of the queries and returns the class scores that they imply, [1,K,h,w]: the sum over the
-// queries of softmax(class logits)·sigmoid(mask logits).
-func (l ForeignLayout) outputMasks(g *graph.Graph) *graph.Tensor {
-	q, k := int64(l.Queries), int64(l.Classes)
-	classes := g.Input(foreignClasses, graph.Float32, 1, q, -1)
-	masks := g.Input(foreignMasks, graph.Float32, 1, q, -1, -1)
+// outputMasks outputs the logits of the queries, [1,Q,K+1] and [1,Q,h,w], and returns the class scores that they imply,
+// [1,K,h,w]: the sum over the queries of softmax(class logits)·sigmoid(mask logits).
+func outputMasks(g *graph.Graph, classes, masks *graph.Tensor, queries, count int) *graph.Tensor {
+	q, k := int64(queries), int64(count)
 	g.Output(g.Squeeze(classes, 0), "class_logits")
 	g.Output(g.Squeeze(masks, 0), "mask_logits")
 	p := g.Slice(g.Unary("Softmax", classes, graph.Int("axis", -1)), 2, 0, k)

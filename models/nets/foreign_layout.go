@@ -199,7 +199,8 @@ func Foreign(model []byte, cfg ForeignConfig, shape ForeignShape) ([]byte, Forei
 	g.Output(f.arrange(g, f.input(g, foreignFeatures, shape.Features), size), "features")
 	var y *graph.Tensor
 	if l.Queries > 0 {
-		y = l.outputMasks(g)
+		y = outputMasks(g, g.Input(foreignClasses, graph.Float32, 1, int64(l.Queries), -1),
+			g.Input(foreignMasks, graph.Float32, 1, int64(l.Queries), -1, -1), l.Queries, l.Classes)
 		joints[t.ClassLogits], joints[t.MaskLogits] = foreignClasses, foreignMasks
 		outputs = append(outputs, "class_logits", "mask_logits")
 	}

@@ -157,9 +157,7 @@ func (s *segFormer) mix(name string, x, grid *graph.Tensor) *graph.Tensor {
 	wide := s.rows(name + "dense1.weight")
 	y := dense(name+"dense1", s.onGrid(x, grid), width, wide)
 	y = s.apply(s.kernel(name+"dwconv.dwconv", "", wide, wide, 3, wide), y, 1)
-	// x·½·(1+erf(x/√2)): ONNX Runtime fuses the five operators.
-	erf := g.Unary("Erf", g.Div(y, g.Scalar(math.Sqrt2)))
-	y = g.Mul(g.Mul(y, g.Add(erf, g.Scalar(1))), g.Scalar(0.5))
+	y = s.gelu(y)
 	return s.tokens(dense(name+"dense2", y, wide, width))
 }
 
@@ -171,34 +169,13 @@ func (s *segFormer) rows(name string) int {
 	return 1
 }
 
-// tokens turns a picture [N,C,h,w] into tokens [N,h·w,C].
-func (s *segFormer) tokens(x *graph.Tensor) *graph.Tensor {
-	return s.g.Transpose(s.g.Reshape(x, 0, int64(channels(x)), -1), 0, 2, 1)
-}
-
-// onGrid turns tokens [N,h·w,C] into a picture with the height and width of grid.
-func (s *segFormer) onGrid(x, grid *graph.Tensor) *graph.Tensor {
-	if s.g.Err() != nil {
-		return s.g.Fail(nil)
-	}
-	c := x.Shape[2]
-	return s.g.Node("Reshape", []*graph.Tensor{s.g.Transpose(x, 0, 2, 1), s.like(grid, int(c))},
-		[]int64{grid.Shape[0], c, grid.Shape[2], grid.Shape[3]}, graph.Float32)
-}
-
 // norm adds a LayerNorm over the channels of tokens. Its epsilon is PyTorch's default: the hub's library does not use
 // layer_norm_eps of config.json.
 func (s *segFormer) norm(name string, x *graph.Tensor) *graph.Tensor {
 	if s.g.Err() != nil {
 		return s.g.Fail(nil)
 	}
-	c := x.Shape[2]
-	gamma, beta := s.get(name+".weight", false, int(c)), s.get(name+".bias", false, int(c))
-	if gamma == nil || beta == nil {
-		return s.g.Fail(nil)
-	}
-	return s.g.Node("LayerNormalization", []*graph.Tensor{x, s.g.Const(gamma.Data, c), s.g.Const(beta.Data, c)}, x.Shape, x.DType,
-		graph.Int("axis", -1), graph.Float("epsilon", 1e-5))
+	return s.layerNorm(x, name, int(x.Shape[2]), torchNormEps)
 }
 
 // linear adds a linear layer on tokens, times scale.

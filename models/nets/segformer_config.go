@@ -90,6 +90,9 @@ func InferSegFormer(config []byte, weights checkpoint.Tensors) (SegFormerConfig,
 	}
 	cfg.Classes = classifier.Shape[0]
 	names, err := classNames(hub.Labels, cfg.Classes)
+	if err != nil {
+		err = fmt.Errorf("nets: segformer: %w", err)
+	}
 	return cfg, names, errors.Join(err, cfg.Validate())
 }
 
@@ -99,13 +102,13 @@ func classNames(labels map[string]string, classes int) ([]string, error) {
 		return nil, nil
 	}
 	if len(labels) != classes {
-		return nil, fmt.Errorf("nets: segformer: config.json names %d classes (id2label), the weights have %d", len(labels), classes)
+		return nil, fmt.Errorf("config.json names %d classes (id2label), the weights have %d", len(labels), classes)
 	}
 	names, numbered := make([]string, classes), true
 	for i := range names {
 		n := strconv.Itoa(i)
 		if names[i] = strings.TrimSpace(labels[n]); names[i] == "" {
-			return nil, fmt.Errorf("nets: segformer: config.json has no name for class %d of %d (id2label)", i, classes)
+			return nil, fmt.Errorf("config.json has no name for class %d of %d (id2label)", i, classes)
 		}
 		numbered = numbered && names[i] == "LABEL_"+n
 	}

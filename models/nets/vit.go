@@ -103,7 +103,7 @@ func (v *vit) ignore() {
 // embed returns the tokens [N,T,C] of the pictures, with their positions, behind the tokens without a patch.
 func (v *vit) embed() *graph.Tensor {
 	g, c := v.g, int64(v.cfg.Width)
-	x := g.Reshape(v.patchConv(v.picture()), 0, c, -1)
+	x := g.Reshape(v.patchConv(v.picture(), v.cfg.names.patch, v.cfg.Width, v.cfg.Patch, v.cfg.Mean, v.cfg.Std), 0, c, -1)
 	v.grid = g.Div(v.sizeInput(), g.Int64s(int64(v.cfg.Patch)))
 	x = g.Transpose(x, 0, 2, 1)
 	first, positions := v.positions()
@@ -126,35 +126,6 @@ func (v *vit) sizeInput() *graph.Tensor {
 		}
 	}
 	return v.g.Fail(nil)
-}
-
-// patchConv adds the layer that turns patches into tokens [N,C,h,w]. Nothing is padded, so that the pictures' normalisation can
-// become a part of the weights.
-func (v *vit) patchConv(x *graph.Tensor) *graph.Tensor {
-	c, p := v.cfg.Width, v.cfg.Patch
-	t := v.get(v.cfg.names.patch+".weight", false, c, 3, p, p)
-	if t == nil {
-		return v.g.Fail(nil)
-	}
-	bias := v.vector(v.cfg.names.patch+".bias", c)
-	w, b := make([]float64, len(t.Data)), make([]float64, c)
-	for i, x := range t.Data {
-		channel := i / (p * p) % 3
-		w[i] = float64(x) / (255 * v.cfg.Std[channel])
-		b[i/(3*p*p)] -= float64(float64(x) * v.cfg.Mean[channel] / v.cfg.Std[channel])
-	}
-	for i := range bias {
-		b[i] += float64(bias[i])
-	}
-	return v.g.Conv(x, v.g.Const64(w, int64(c), 3, int64(p), int64(p)), v.g.Const64(b), graph.ConvOptions{Stride: p})
-}
-
-// vector returns an optional list of n numbers; nil if there is none.
-func (v *vit) vector(name string, n int) []float32 {
-	if t := v.get(name, true, n); t != nil {
-		return t.Data
-	}
-	return nil
 }
 
 func (v *vit) tap(name string, tokens *graph.Tensor) {

@@ -51,7 +51,7 @@ func InferViTSegmenter(weights checkpoint.Tensors) (ViTConfig, error) {
 func (v *vit) segmenter(x *graph.Tensor) *graph.Tensor {
 	g, c, k := v.g, v.cfg.Width, v.cfg.Classes
 	x = g.Transpose(g.Reshape(x, 0, int64(c), -1), 0, 2, 1)
-	x = v.linear(x, headPrefix+"dec_proj.", c, c, "")
+	x = v.dense(x, headPrefix+"dec_proj", c, c, "")
 	classes := v.get(headPrefix+"cls_emb", false, 1, k, c)
 	if classes == nil {
 		return g.Fail(nil)
@@ -72,9 +72,6 @@ func (v *vit) segmenter(x *graph.Tensor) *graph.Tensor {
 	masks := v.layerNorm(g.MatMul(patches, g.Transpose(rows, 0, 2, 1)), headPrefix+"mask_norm", k, torchNormEps)
 	return g.Upsample(v.asPicture(masks, k), segmenterEnlarges)
 }
-
-// torchNormEps is PyTorch's default epsilon of LayerNorm.
-const torchNormEps = 1e-5
 
 // direction multiplies by a stored matrix and divides by the length.
 func (v *vit) direction(x *graph.Tensor, name string) *graph.Tensor {

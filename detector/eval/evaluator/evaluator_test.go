@@ -64,7 +64,7 @@ func TestDatasetWithAllMethods(t *testing.T) {
 		}
 	}
 	const want = "dood' dood'' dood-diffusion' dood-diffusion'' eps-mse' eps-mse'' recon-mse' recon-mse'' contrast lse msp maxlogit " +
-		"entropy cdnp knn gmm mahalanobis residual vim neco student-teacher"
+		"entropy cdnp knn gmm gmmseg mahalanobis residual vim neco student-teacher"
 	if got := strings.Join(names, " "); got != want {
 		t.Errorf("rows %s\nwant %s", got, want)
 	}

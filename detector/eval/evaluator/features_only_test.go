@@ -75,7 +75,7 @@ func TestFeaturesOnly(t *testing.T) {
 			t.Errorf("%s: AUROC %v, no better than chance", r.Method, r.AUROC)
 		}
 	}
-	for _, name := range []string{"lse", "msp", "maxlogit", "entropy", "cdnp", "gmm"} {
+	for _, name := range []string{"lse", "msp", "maxlogit", "entropy", "cdnp", "gmm", "gmmseg"} {
 		if _, err := e.Rows([]string{name}, []int{1}); !errors.Is(err, method.ErrNeedsClasses) || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v, want ErrNeedsClasses", name, err)
 		}

@@ -27,6 +27,9 @@ func maskMethods() []Method {
 			func(_ *Kit, p, m *masks) []float32 { return maskomaly(p, m) }),
 		method("m2a", "Rai et al., Unmasking Anomalies in Road-Scene Segmentation, ICCV 2023: 1 − highest class score Σ p·m, "+
 			"0 in confident background", func(k *Kit, p, m *masks) []float32 { return unmasked(p, m, k.Classes) }),
+		method("eam", "Grcić et al., On Advantages of Mask-level Recognition for Outlier-aware Segmentation, CVPRW 2023: 1 − Σ of m "+
+			"and the highest p of a known class over the queries; its better networks learn from pasted outliers too, the one here is the "+
+			"bundle's", func(_ *Kit, p, m *masks) []float32 { return ensemble(p, m) }),
 	}
 }
 
@@ -172,6 +175,19 @@ func unmasked(p, m *masks, classes []string) []float32 {
 			if prob*v >= backgroundMask {
 				out[i] = 0
 			}
+		}
+	}
+	return out
+}
+
+// ensemble adds up how sure the queries are of some class, weighted by their masks.
+func ensemble(p, m *masks) []float32 {
+	out := slices.Repeat([]float32{1}, m.size)
+	for q := range p.queries {
+		known := p.row(q)
+		_, top := argmax(known[:len(known)-1])
+		for i, v := range m.row(q) {
+			out[i] -= v * top
 		}
 	}
 	return out

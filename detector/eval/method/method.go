@@ -16,8 +16,8 @@ var (
 	ErrNeedsReference = errors.New("needs normal footage: add --reference URI")
 	ErrNeedsClasses   = errors.New("needs class logits, which this bundle's encoder does not have: it knows features only")
 	ErrNeedsHeads     = errors.New("needs an encoder with heads: see oodcast models import efficientnet-lite --heads")
-	ErrNeedsMasks     = errors.New("needs an encoder with class and mask logits: see oodcast models import onnx " +
-		"--class-logits --mask-logits")
+	ErrNeedsMasks     = errors.New("needs an encoder with class and mask logits: see oodcast models import mask2former, or " +
+		"import onnx --class-logits --mask-logits")
 )
 
 // Method is a way to score images.

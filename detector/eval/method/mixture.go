@@ -1,6 +1,9 @@
 package method
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // The mixtures of GMMSeg: five Gaussians per class, and a fixed number of steps of expectation maximisation.
 const (
@@ -8,6 +11,7 @@ const (
 	mixtureSteps   = 20
 	mixtureTokens  = 32   // fewest tokens per Gaussian: a class with fewer gets fewer Gaussians
 	mixtureRegular = 1e-3 // added to every variance; the variance of the data is 1
+	mixtureBalance = 3    // iterations of Sinkhorn's algorithm in a step, as in the GMMSeg code
 )
 
 // mixture is a mixture of Gaussians with diagonal covariance.
@@ -22,8 +26,9 @@ type mixture struct {
 // mixtures holds the class-conditional densities.
 type mixtures []*mixture
 
-// fitClasses fits a mixture to the rows of each class, vectors of c values. A class of fewer than 32 rows gets none.
-func fitClasses(rows []float32, c int, classes []int) mixtures {
+// fitClasses fits a mixture to the rows of each class, vectors of c values. A class of fewer than 32 rows gets none. The
+// Gaussians of balanced mixtures have equal weights.
+func fitClasses(rows []float32, c int, classes []int, balanced bool) mixtures {
 	by := map[int][]int{}
 	most := -1
 	for i, k := range classes {
@@ -33,7 +38,7 @@ func fitClasses(rows []float32, c int, classes []int) mixtures {
 	list := make(mixtures, most+1)
 	perCore(len(list), func(k int) {
 		if size := min(mixtureSize, len(by[k])/mixtureTokens); size > 0 {
-			list[k] = fitMixture(rows, c, by[k], size)
+			list[k] = fitMixture(rows, c, by[k], size, balanced)
 		}
 	})
 	if most >= 0 && len(list.kept()) == 0 { // no class has enough rows: fit one Gaussian to all
@@ -41,7 +46,7 @@ func fitClasses(rows []float32, c int, classes []int) mixtures {
 		for i := range all {
 			all[i] = i
 		}
-		return mixtures{fitMixture(rows, c, all, 1)}
+		return mixtures{fitMixture(rows, c, all, 1, balanced)}
 	}
 	return list.kept()
 }
@@ -68,7 +73,10 @@ func (ms mixtures) logDensity(x []float32) float64 {
 
 // fitMixture fits size Gaussians to the rows with the indices in at, by expectation maximisation (Dempster et al., 1977). It
 // starts from rows evenly spaced over at, the variance of all of them, and equal weights, so nothing is random.
-func fitMixture(rows []float32, c int, at []int, size int) *mixture {
+//
+// If it is balanced, the weights stay equal: each step gives all Gaussians the same share of the rows (Mena et al., "Sinkhorn EM",
+// 2020). No Gaussian of a class can then die out.
+func fitMixture(rows []float32, c int, at []int, size int, balanced bool) *mixture {
 	m := &mixture{c: c, weights: make([]float64, size), means: make([]float64, size*c), variances: make([]float64, size*c)}
 	row := func(i int) []float32 { return rows[at[i]*c:][:c] }
 	mean, variance := make([]float64, c), make([]float64, c)
@@ -99,10 +107,38 @@ func fitMixture(rows []float32, c int, at []int, size int) *mixture {
 				p[k] = math.Exp(p[k] - lse)
 			}
 		}
+		if balanced {
+			balance(shares, size)
+		}
 		m.maximise(row, shares, len(at))
+		if balanced {
+			copy(m.weights, slices.Repeat([]float64{1 / float64(size)}, size))
+		}
 	}
 	m.normalise()
 	return m
+}
+
+// balance scales the shares of size Gaussians in each row, and those of all rows in each Gaussian, in turn, until both are nearly
+// equal. The shares of a row add up to 1.
+func balance(shares []float64, size int) {
+	n := len(shares) / size
+	for range mixtureBalance {
+		totals := make([]float64, size)
+		for i, p := range shares {
+			totals[i%size] += p
+		}
+		for i := range n {
+			row, sum := shares[i*size:][:size], 0.0
+			for k := range row {
+				row[k] *= float64(n) / float64(size) / max(totals[k], 1e-300)
+				sum += row[k]
+			}
+			for k := range row {
+				row[k] /= max(sum, 1e-300)
+			}
+		}
+	}
 }
 
 // maximise sets the mixture to the weighted moments of n rows.

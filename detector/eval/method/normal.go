@@ -2,6 +2,8 @@ package method
 
 import (
 	"context"
+	"math"
+	"slices"
 	"time"
 
 	"github.com/oodcast/oodcast/detector"
@@ -24,6 +26,12 @@ func normalMethods() []Method {
 			Name: "gmm", Source: "after Liang et al., GMMSeg, NeurIPS 2022: −highest log density over classes, each a mixture of " +
 				"5 Gaussians with diagonal covariance; on whitened features, with the segmenter's arg-max as the class",
 			logits: true, needs: ErrNeedsReference, build: newGMM,
+		},
+		{
+			Name: "gmmseg", Source: "Liang et al., GMMSeg, NeurIPS 2022: −highest log density over classes, each a mixture of 5 equally " +
+				"weighted Gaussians with diagonal covariance on standardised channels; fitted to the finished features, with the segmenter's " +
+				"arg-max as the class, in place of a network trained with the mixtures on labels",
+			logits: true, needs: ErrNeedsReference, build: newGMMSeg,
 		},
 		{
 			Name: "mahalanobis", Source: "squared Mahalanobis distance from one Gaussian with full covariance, after Lee et al., " +
@@ -150,14 +158,49 @@ func newGMM(k *Kit, _ []int) (Scorer, error) {
 	if err != nil {
 		return nil, err
 	}
-	classes := fitClasses(white, k.Reference.Channels, k.Reference.Classes)
+	classes := fitClasses(white, k.Reference.Channels, k.Reference.Classes, false)
 	return func(_ context.Context, x *Encoded) (*detector.Map, error) {
 		white, err := w.features(x)
 		if err != nil {
 			return nil, err
 		}
-		d := make([]float32, x.Width*x.Height)
-		perCore(len(d), func(i int) { d[i] = float32(-classes.logDensity(white[i*x.Channels:][:x.Channels])) })
-		return tokenMap(x, d), nil
+		return classes.surprise(x, white), nil
 	}, nil
+}
+
+func newGMMSeg(k *Kit, _ []int) (Scorer, error) {
+	ref := k.Reference
+	scale := deviations(ref.Tokens, ref.Channels)
+	standardise := func(rows []float32) []float32 {
+		for i := range rows {
+			rows[i] /= scale[i%len(scale)]
+		}
+		return rows
+	}
+	classes := fitClasses(standardise(slices.Clone(ref.Tokens)), ref.Channels, ref.Classes, true)
+	return func(_ context.Context, x *Encoded) (*detector.Map, error) {
+		return classes.surprise(x, standardise(ref.centred(nil, x.Features))), nil
+	}, nil
+}
+
+// deviations returns the standard deviation of each channel of centred rows; 1 for one that is constant.
+func deviations(rows []float32, c int) []float32 {
+	squares := make([]float64, c)
+	for i, v := range rows {
+		squares[i%c] += float64(v) * float64(v)
+	}
+	scale := make([]float32, c)
+	for i, sum := range squares {
+		if scale[i] = float32(math.Sqrt(sum * float64(c) / float64(len(rows)))); scale[i] < 1e-12 {
+			scale[i] = 1
+		}
+	}
+	return scale
+}
+
+// surprise is the negative highest log density of each token of x, whose rows are given as the mixtures were fitted to them.
+func (ms mixtures) surprise(x *Encoded, rows []float32) *detector.Map {
+	d := make([]float32, x.Width*x.Height)
+	perCore(len(d), func(i int) { d[i] = float32(-ms.logDensity(rows[i*x.Channels:][:x.Channels])) })
+	return tokenMap(x, d)
 }

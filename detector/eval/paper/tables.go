@@ -38,7 +38,7 @@ const Bootstraps = 10
 
 // Datasets returns the data sets that have a column, and those that stand in for them.
 func Datasets() []string {
-	return []string{roadAnomaly, "roadanomaly21", lostFound, "roadobstacle21", static, adeOOD}
+	return []string{roadAnomaly, anomaly, lostFound, obstacle, static, adeOOD}
 }
 
 // Write writes the tables with our figures next to the paper's, once for each bundle among the rows. A later row replaces

@@ -8,6 +8,7 @@ import json
 import warnings
 
 import numpy as np
+from scipy.special import logsumexp
 from sklearn.covariance import EmpiricalCovariance
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
@@ -85,6 +86,32 @@ def gmm(tokens, classes, x):
     return -best
 
 
+def gmmseg(tokens, classes, x):  # Sinkhorn EM in logarithms, unlike ours
+    scaler = StandardScaler().fit(tokens)
+
+    def terms(t, mu, var):  # log N(t | mu, var)
+        return -0.5 * (((t[:, None] - mu) ** 2 / var).sum(2) + np.log(2 * np.pi * var).sum(1))
+
+    best, tokens, x = np.full(len(x), -np.inf), scaler.transform(tokens), scaler.transform(x)
+    for k in range(3):
+        t = tokens[classes == k]
+        size = min(5, len(t) // 32)
+        if size == 0:
+            continue
+        mu, var = t[[(2 * j + 1) * len(t) // (2 * size) for j in range(size)]], np.tile(t.var(0) + 1e-3, (size, 1))
+        for _ in range(20):
+            a = terms(t, mu, var)
+            a -= logsumexp(a, axis=1, keepdims=True)
+            for _ in range(3):
+                a -= logsumexp(a, axis=0, keepdims=True) - np.log(len(t) / size)
+                a -= logsumexp(a, axis=1, keepdims=True)
+            r = np.exp(a)
+            mu = r.T @ t / r.sum(0)[:, None]
+            var = r.T @ t**2 / r.sum(0)[:, None] - mu**2 + 1e-3
+        best = np.maximum(best, logsumexp(terms(x, mu, var), axis=1) - np.log(size))
+    return -best
+
+
 def residual(tokens, x):
     var, vec = np.linalg.eigh(np.cov(tokens.T, bias=True))
     weak = var <= 2 * var.mean()
@@ -137,7 +164,7 @@ def masks(e):
     sure = [q for q in known if top[q] > 0.95 and CLASSES[arg[q]] in ("sky", "building")]
     if len(sure) > 1:
         m2a = np.where(np.max([top[q] * m[q] for q in sure], axis=0) >= 0.5, 0, m2a)
-    return {"rba": -np.tanh(sem).sum(0), "maskomaly": rejected, "m2a": m2a}
+    return {"eam": 1 - np.einsum("q,qhw->hw", p[:, :-1].max(1), m), "rba": -np.tanh(sem).sum(0), "maskomaly": rejected, "m2a": m2a}
 
 
 reference = [encoding(10, 12, [0.45, 0.5, 0.05]), encoding(10, 12, [0.5, 0.45, 0.05])]
@@ -154,7 +181,8 @@ u = 1 - lse(logits)
 want = {
     "lse": -lse(logits), "contrast": box(lse(logits), 3) - lse(logits), "msp": 1 - p.max(0), "maxlogit": -logits.max(0), "entropy": -(p * np.log(p)).sum(0),
     "knn": d, "cdnp": (u - u_ref.min()) / (u_ref.max() - u_ref.min()) + resize(d.reshape(5, 6), 10, 12) / spread,
-    "mahalanobis": EmpiricalCovariance().fit(tokens).mahalanobis(x), "gmm": gmm(tokens, classes, x), **masks(image),
+    "mahalanobis": EmpiricalCovariance().fit(tokens).mahalanobis(x), "gmm": gmm(tokens, classes, x),
+    "gmmseg": gmmseg(tokens, classes, x), **masks(image),
     "residual": residual(tokens, x), "vim": vim(tokens, x, np.concatenate([e["logits"].reshape(3, -1) for e in reference], 1), logits),
     "neco": neco(tokens, x, logits),
     "student-teacher": student(tokens, np.concatenate([token_logits(e) for e in reference]), x, token_logits(image)),
