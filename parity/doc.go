@@ -21,5 +21,8 @@
 // cosine and mse [T,n] (scores e_t) and epsilon [T,n,C] (the predicted noise) are expected. With map, the tensor
 // PICTURE/noise [T,n,C] is given, and PICTURE/moments holds the mean and the deviation of the scores and of the uncertainty.
 //
+// An oracle that is called with a second folder, models/nets/testdata, also writes slices of small networks there, which
+// `make test` checks without Python.
+//
 // The bar is a difference of 1e-4 of the largest value of a tensor. A row of the table is the worst of its tensors.
 package parity

@@ -91,6 +91,9 @@ func table(cases []*oracleCase) {
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "network\toracle\tweights\tpictures\ttensors\tlargest difference\tof")
 	for _, c := range cases {
+		if len(c.sizes) == 0 {
+			continue // not chosen with -run
+		}
 		verdict := fmt.Sprintf("%.1e", c.worst.share)
 		if !(c.worst.share <= bar) {
 			verdict += " MISSED"

@@ -1,0 +1,20 @@
+package main
+
+import "github.com/oodcast/oodcast/models/importer"
+
+// ImportResNetCmd imports a ResNet of any depth and width.
+type ImportResNetCmd struct {
+	Checkpoint string `arg:"" help:"Weights, as torch.save wrote them or safetensors, under the names of torchvision or timm." placeholder:"CKPT"`
+	Features   string `default:"stage3@16" help:"Stages that become the features, NAME@STRIDE,...: stage1 to stage4. stage4@16 and stage3@8 dilate instead of halving the resolution." placeholder:"LIST"`
+	importFlags
+}
+
+// Run writes the bundle.
+func (c *ImportResNetCmd) Run(e *env) error {
+	opt, err := c.options()
+	if err != nil {
+		return err
+	}
+	r, err := importer.ResNet(c.Checkpoint, c.Features, opt)
+	return c.report(e, r, err)
+}
