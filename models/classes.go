@@ -7,3 +7,11 @@ func CityscapesClasses() []string {
 		"sky", "person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle",
 	}
 }
+
+// VOCClasses lists the 21 classes of PASCAL VOC in the order of their labels.
+func VOCClasses() []string {
+	return []string{
+		"background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "dining table", "dog",
+		"horse", "motorbike", "person", "potted plant", "sheep", "sofa", "train", "tv/monitor",
+	}
+}

@@ -27,23 +27,23 @@ def picture(w, h, size=None, mean=IMAGENET[0], std=IMAGENET[1]):
     return (pixels(w, h, size) / 255 - mean) / std
 
 
-def fill(model, scale=1.0):
+def fill(model):
     """Gives a model random weights that depend on their names alone, so that activations neither vanish nor explode."""
     state = model.state_dict()
     for name, t in state.items():
         if t.dtype.is_floating_point and t.dim() > 0:
-            state[name] = made_up(name, list(t.shape), scale).to(t.dtype)
+            state[name] = made_up(name, list(t.shape)).to(t.dtype)
     model.load_state_dict(state)
     return model.eval()
 
 
-def made_up(name, shape, scale=1.0):
+def made_up(name, shape):
     """Weights by a formula that Go tests repeat (madeUp in models/nets)."""
     n = math.prod(shape)
     if len(shape) == 3 and shape[0] == 1:  # tokens and positions
         centre, spread = 0, 0.5
     elif len(shape) > 1:
-        centre, spread = 0, scale * (3 / math.prod(shape[1:])) ** 0.5
+        centre, spread = 0, (3 / math.prod(shape[1:])) ** 0.5
     elif name.endswith("running_var"):
         centre, spread = 1, 0.4
     elif name.endswith(("gamma", "lambda1")):
@@ -104,7 +104,9 @@ class Golden:
     def write(self):
         if len(sys.argv) > 2:
             meta = {k: json.dumps(v, separators=(",", ":")) for k, v in self.shapes.items()}
-            save_file(self.tensors, os.path.join(sys.argv[2], self.name + "_golden.safetensors"), meta)
+            file = os.path.join(sys.argv[2], self.name + "_golden.safetensors")
+            save_file(self.tensors, file, meta)
+            os.chmod(file, 0o644)
 
 
 def called(w, h, size=None):

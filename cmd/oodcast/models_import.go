@@ -14,6 +14,7 @@ import (
 type ModelsImportCmd struct {
 	EfficientViTSeg  ImportEfficientViTCmd     `cmd:"" name:"efficientvit-seg" help:"EfficientViT segmentation weights (.pt or .safetensors)."`
 	EfficientNetLite ImportEfficientNetLiteCmd `cmd:"" name:"efficientnet-lite" help:"EfficientNet-Lite ImageNet weights (.pth or .safetensors): features without classes."`
+	ESPNetV2         ImportESPNetV2Cmd         `cmd:"" name:"espnetv2" help:"ESPNetv2 segmentation weights of its authors' EdgeNets (.pth or .safetensors)."`
 	ResNet           ImportResNetCmd           `cmd:"" name:"resnet" help:"ResNet, wide ResNet, ResNeXt (torchvision, timm; .pth or .safetensors): features without classes."`
 	SegFormer        ImportSegFormerCmd        `cmd:"" name:"segformer" help:"SegFormer from the Hugging Face hub: model.safetensors and config.json."`
 	ViT              ImportViTCmd              `cmd:"" name:"vit" help:"Plain vision transformers (DINOv2, DeiT, timm; .pth or .safetensors): features without classes."`
