@@ -115,11 +115,12 @@ func (c *oracleCase) scoreMap(t *testing.T, b *models.Bundle, pic string, out ma
 		// 1 - logsumexp is the uncertainty.
 		LSE: detector.Moments{Mean: 1 - float64(m[2]), Std: float64(m[3])},
 	}
-	for range steps { // the mean over the timesteps has the mean m[0] and the deviation m[1]
-		cal.Mean = append(cal.Mean, float64(m[0]))
+	n := float64(len(steps))
+	for range steps { // the sum over the timesteps has the mean m[0] and the deviation m[1]
+		cal.Mean = append(cal.Mean, float64(m[0])/n)
 		row := make([]float64, len(steps))
 		for i := range row {
-			row[i] = float64(m[1]) * float64(m[1])
+			row[i] = float64(m[1]) * float64(m[1]) / (n * n)
 		}
 		cal.Covariance = append(cal.Covariance, row)
 	}

@@ -19,7 +19,8 @@
 //
 // Tensors named denoiser/NAME compare the denoiser of the bundle: features [n,C], noise [T,n,C] and timesteps [T] are given,
 // cosine and mse [T,n] (scores e_t) and epsilon [T,n,C] (the predicted noise) are expected. With map, the tensor
-// PICTURE/noise [T,n,C] is given, and PICTURE/moments holds the mean and the deviation of the scores and of the uncertainty.
+// PICTURE/noise [T,n,C] is given, and PICTURE/moments holds the mean and the deviation of the sums of scores and of the
+// uncertainty 1 - lse.
 //
 // An oracle that is called with a second folder, models/nets/testdata, also writes slices of small networks there, which
 // `make test` checks without Python.

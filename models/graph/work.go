@@ -1,0 +1,86 @@
+package graph
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Work counts what a model multiplies. [Model.Work] makes it.
+type Work struct {
+	ops     []Operator
+	weights map[string][]int64 // shapes of initialisers
+	shapes  map[string]string  // outputs that hold the shapes of tensors
+}
+
+// Work replaces the outputs of the model by the shapes of the tensors that its convolutions and matrix products read and make, one
+// int64 tensor each. A run of the model for any input then tells [Work.Multiplications] how much it multiplies.
+func (m *Model) Work() *Work {
+	w := &Work{weights: map[string][]int64{}, shapes: map[string]string{}}
+	for _, init := range m.Initialisers() {
+		w.weights[init.Name] = init.Shape
+	}
+	var names []string
+	for _, op := range m.Operators() {
+		if !op.multiplies() {
+			continue
+		}
+		w.ops = append(w.ops, op)
+		for _, t := range []string{op.Inputs[0], op.Inputs[1], op.Outputs[0]} {
+			if w.weights[t] == nil && w.shapes[t] == "" {
+				w.shapes[t] = fmt.Sprintf("oodcast.shape.%d", len(w.shapes))
+				names = append(names, t)
+			}
+		}
+	}
+	m.graph = slices.DeleteFunc(slices.Clone(m.graph), func(f field) bool { return f.isBytes(graphOutput) })
+	for _, t := range names {
+		node := appendString(nil, nodeInput, t)
+		node = appendString(node, nodeOutput, w.shapes[t])
+		node = appendString(node, nodeOp, "Shape")
+		m.graph = append(m.graph, bytesField(graphNode, node), bytesField(graphOutput, appendString(nil, 1, w.shapes[t])))
+	}
+	m.changed = true
+	return w
+}
+
+// multiplies reports whether an operator counts: all others are elementwise, or move data.
+func (op Operator) multiplies() bool {
+	return (op.Domain == "" || op.Domain == "ai.onnx") && len(op.Inputs) > 1 && len(op.Outputs) > 0 &&
+		slices.Contains([]string{"Conv", "ConvTranspose", "MatMul", "Gemm"}, op.Type)
+}
+
+// Multiplications returns the number of multiplications, each with an addition, of a run whose outputs were shapes.
+func (w *Work) Multiplications(shapes map[string][]int64) (int64, error) {
+	shape := func(tensor string) []int64 {
+		if s, ok := w.weights[tensor]; ok {
+			return s
+		}
+		return shapes[w.shapes[tensor]]
+	}
+	var sum int64
+	for _, op := range w.ops {
+		a, b, out := shape(op.Inputs[0]), shape(op.Inputs[1]), shape(op.Outputs[0])
+		if len(a) == 0 || len(b) == 0 || out == nil {
+			return 0, fmt.Errorf("graph: the shapes of %s %q are not known", op.Type, op.Name)
+		}
+		switch op.Type {
+		case "Conv": // every result is the product of a kernel [out, in/groups, …]
+			sum += elements(out) * elements(b[1:])
+		case "ConvTranspose": // and here of every input, with a kernel [in, out/groups, …]
+			sum += elements(a) * elements(b[1:])
+		case "MatMul":
+			sum += elements(out) * a[len(a)-1]
+		default: // Gemm, of which either matrix may be transposed
+			sum += elements(a) * elements(out) / max(1, out[0])
+		}
+	}
+	return sum, nil
+}
+
+func elements(shape []int64) int64 {
+	n := int64(1)
+	for _, d := range shape {
+		n *= d
+	}
+	return n
+}
