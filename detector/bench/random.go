@@ -49,8 +49,7 @@ func Random(ctx context.Context, name string, cfg Config, opts ort.Options) (*Re
 	}
 	debug.FreeOSMemory() // what building and counting have left
 	forgetPeak()
-	scoring := detector.DefaultConfig()
-	scoring.Width, scoring.Height = cfg.Width, cfg.Height
+	scoring := detector.DefaultConfig() // the working size is that of the manifest, which need not be a multiple of 32
 	engine, err := ort.OpenParts(name, p, scoring, opts)
 	if err != nil {
 		return nil, err
