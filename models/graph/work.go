@@ -19,7 +19,6 @@ func (m *Model) Work() *Work {
 	for _, init := range m.Initialisers() {
 		w.weights[init.Name] = init.Shape
 	}
-	var names []string
 	for _, op := range m.Operators() {
 		if !op.multiplies() {
 			continue
@@ -28,18 +27,32 @@ func (m *Model) Work() *Work {
 		for _, t := range []string{op.Inputs[0], op.Inputs[1], op.Outputs[0]} {
 			if w.weights[t] == nil && w.shapes[t] == "" {
 				w.shapes[t] = fmt.Sprintf("oodcast.shape.%d", len(w.shapes))
-				names = append(names, t)
 			}
 		}
 	}
-	m.graph = slices.DeleteFunc(slices.Clone(m.graph), func(f field) bool { return f.isBytes(graphOutput) })
-	for _, t := range names {
-		node := appendString(nil, nodeInput, t)
-		node = appendString(node, nodeOutput, w.shapes[t])
-		node = appendString(node, nodeOp, "Shape")
-		m.graph = append(m.graph, bytesField(graphNode, node), bytesField(graphOutput, appendString(nil, 1, w.shapes[t])))
+	var fields []field
+	tell := func(tensor string) {
+		if to := w.shapes[tensor]; to != "" {
+			node := appendString(appendString(appendString(nil, nodeInput, tensor), nodeOutput, to), nodeOp, "Shape")
+			fields = append(fields, bytesField(graphNode, node), bytesField(graphOutput, appendString(nil, 1, to)))
+		}
 	}
-	m.changed = true
+	for _, in := range m.Inputs() {
+		tell(in.Name)
+	}
+	for _, f := range m.graph {
+		if f.isBytes(graphOutput) {
+			continue
+		}
+		fields = append(fields, f)
+		if f.isBytes(graphNode) { // at once, so that the tensor need not be kept
+			op, _ := parseOperator(f.val)
+			for _, t := range op.Outputs {
+				tell(t)
+			}
+		}
+	}
+	m.graph, m.changed = fields, true
 	return w
 }
 
