@@ -10,21 +10,32 @@ type Work struct {
 	ops     []Operator
 	weights map[string][]int64 // shapes of initialisers
 	shapes  map[string]string  // outputs that hold the shapes of tensors
+	scores  map[string]bool    // results of Softmax
 }
 
 // Work replaces the outputs of the model by the shapes of the tensors that its convolutions and matrix products read and make, one
 // int64 tensor each. A run of the model for any input then tells [Work.Multiplications] how much it multiplies.
 func (m *Model) Work() *Work {
-	w := &Work{weights: map[string][]int64{}, shapes: map[string]string{}}
+	w := &Work{weights: map[string][]int64{}, shapes: map[string]string{}, scores: map[string]bool{}}
 	for _, init := range m.Initialisers() {
 		w.weights[init.Name] = init.Shape
 	}
 	for _, op := range m.Operators() {
+		if op.Type == "Softmax" && len(op.Outputs) == 1 {
+			w.scores[op.Outputs[0]] = true
+		}
 		if !op.multiplies() {
 			continue
 		}
 		w.ops = append(w.ops, op)
-		for _, t := range []string{op.Inputs[0], op.Inputs[1], op.Outputs[0]} {
+		// A tensor whose shape is asked for may be kept to the end. The scores of attention, which are the largest, are not.
+		asked := []string{op.Inputs[0], op.Inputs[1]}
+		if op.Type != "MatMul" {
+			asked = append(asked, op.Outputs[0])
+		} else if w.scores[op.Inputs[0]] {
+			asked[0] = op.Outputs[0]
+		}
+		for _, t := range asked {
 			if w.weights[t] == nil && w.shapes[t] == "" {
 				w.shapes[t] = fmt.Sprintf("oodcast.shape.%d", len(w.shapes))
 			}
@@ -73,18 +84,22 @@ func (w *Work) Multiplications(shapes map[string][]int64) (int64, error) {
 	var sum int64
 	for _, op := range w.ops {
 		a, b, out := shape(op.Inputs[0]), shape(op.Inputs[1]), shape(op.Outputs[0])
-		if len(a) == 0 || len(b) == 0 || out == nil {
+		scores := w.scores[op.Inputs[0]]
+		if len(b) < 2 || !scores && len(a) < 2 || (scores || op.Type != "MatMul") && len(out) < 2 {
 			return 0, fmt.Errorf("graph: the shapes of %s %q are not known", op.Type, op.Name)
 		}
-		switch op.Type {
-		case "Conv": // every result is the product of a kernel [out, in/groups, …]
+		switch {
+		case op.Type == "Conv": // every result is the product of a kernel [out, in/groups, …]
 			sum += elements(out) * elements(b[1:])
-		case "ConvTranspose": // and here of every input, with a kernel [in, out/groups, …]
+		case op.Type == "ConvTranspose": // and here of every input, with a kernel [in, out/groups, …]
 			sum += elements(a) * elements(b[1:])
-		case "MatMul":
-			sum += elements(out) * a[len(a)-1]
-		default: // Gemm, of which either matrix may be transposed
+		case op.Type == "Gemm": // of which either matrix may be transposed
 			sum += elements(a) * elements(out) / max(1, out[0])
+		case scores:
+			sum += elements(out) * b[len(b)-2]
+		default:
+			batch, _ := broadcast(a[:len(a)-2], b[:len(b)-2])
+			sum += elements(batch) * elements(a[len(a)-2:]) * b[len(b)-1]
 		}
 	}
 	return sum, nil

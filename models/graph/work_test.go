@@ -15,6 +15,7 @@ func TestWork(t *testing.T) {
 	tokens := g.Transpose(g.Reshape(y, 1, 6, -1), 0, 2, 1)                                                            // 20 tokens of 6
 	a := g.MatMul(tokens, g.Const(make([]float32, 6*7), 6, 7))                                                        // 20×7 of 6
 	b := g.MatMul(a, g.Transpose(a, 0, 2, 1))                                                                         // 20×20 of 7
+	b = g.MatMul(g.Unary("Softmax", b), g.Const(make([]float32, 20*20), 20, 20))                                      // 20×20 of 20
 	g.Output(g.Gemm(g.Reshape(b, 20, 20), g.Const(make([]float32, 20*3), 20, 3), nil, graph.GemmOptions{}), "y")      // 20×3 of 20
 	raw, err := g.Marshal()
 	if err != nil {
@@ -52,7 +53,7 @@ func TestWork(t *testing.T) {
 		shapes[name] = append([]int64{}, ort.Data[int64](o)...)
 		_ = o.Close()
 	}
-	const want = 6*4*5*2*9 + 20*7*6 + 20*20*7 + 20*3*20
+	const want = 6*4*5*2*9 + 20*7*6 + 20*20*7 + 20*20*20 + 20*3*20
 	if got, err := work.Multiplications(shapes); err != nil || got != want {
 		t.Errorf("Multiplications() = %d, %v, want %d", got, err, want)
 	}
