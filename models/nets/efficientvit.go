@@ -45,7 +45,7 @@ func (e *efficientViT) build() {
 
 // segment adds all layers but the last two.
 func (e *efficientViT) segment() {
-	x := e.stem(e.input())
+	x := e.stem(e.without(imageMean))
 	e.taps["stem"] = x
 	for s := range 4 {
 		x = e.stage(s, x)
@@ -59,16 +59,6 @@ func (e *efficientViT) uncertainty() {
 	logits := e.classify(e.taps["head"])
 	e.g.Output(logits, "logits")
 	e.g.Output(e.g.Reduce("ReduceLogSumExp", logits, false, 1), "lse")
-}
-
-// input returns the picture without the mean. The stem's weights contain the division by the deviation, but not the
-// subtraction, because zero padding must mean the mean colour.
-func (e *efficientViT) input() *graph.Tensor {
-	mean := make([]float64, 3)
-	for c := range mean {
-		mean[c] = 255 * imageMean[c]
-	}
-	return e.g.Sub(e.picture(), e.g.Const64(mean, 1, 3, 1, 1))
 }
 
 // resample resizes pictures of bytes [N,3,H,W] to size, as float32.
@@ -98,9 +88,7 @@ func (e *efficientViT) stem(x *graph.Tensor) *graph.Tensor {
 	width := e.cfg.Widths[0]
 	full := (width + stemMultiple - 1) / stemMultiple * stemMultiple
 	k := e.kernel(prefix+"0.conv", prefix+"0.norm", width, 3, 3, 1)
-	for i := range k.w { // [out, 3, 3, 3]: divide by the deviation of the input channel, on the scale 0..255
-		k.w[i] /= 255 * imageStd[i/9%3]
-	}
+	k.divide(imageStd)
 	x = e.act(e.apply(k.fill(full, 3), x, 2))
 	for i := range e.cfg.Depths[0] {
 		p := prefix + strconv.Itoa(i+1) + ".main"

@@ -42,6 +42,12 @@ func (e *layers) picture() *graph.Tensor {
 	return e.taps[pictureTap]
 }
 
+// without returns the picture minus a mean of pixels in 0..1. The first convolution contains the division by the deviation, see
+// divide, but not the subtraction, because zero padding must mean the mean colour.
+func (e *layers) without(mean [3]float64) *graph.Tensor {
+	return e.g.Sub(e.picture(), e.g.Const64([]float64{255 * mean[0], 255 * mean[1], 255 * mean[2]}, 1, 3, 1, 1))
+}
+
 // unused returns an error if the network does not use all weights. Counters of BatchNorm do not count.
 func (e *layers) unused() error {
 	for _, name := range e.weights.Names() {
@@ -126,14 +132,38 @@ func (e *layers) foldNorm(k *kernel, norm string) {
 	}
 }
 
+// divide makes a convolution of a picture without its mean, [out, 3, k, k], one of pixels in 0..255: it divides by the deviations of
+// red, green and blue, which are those of pixels in 0..1.
+func (k kernel) divide(std [3]float64) {
+	for i := range k.w {
+		k.w[i] /= 255 * std[i/(k.k*k.k)%3]
+	}
+}
+
 // apply adds the convolution to the graph, with "same" padding.
 func (e *layers) apply(k kernel, x *graph.Tensor, stride int) *graph.Tensor {
+	return e.dilated(k, x, stride, 1)
+}
+
+// dilated is apply for a kernel whose taps lie dilation pixels apart.
+func (e *layers) dilated(k kernel, x *graph.Tensor, stride, dilation int) *graph.Tensor {
 	var b *graph.Tensor
 	if k.b != nil {
 		b = e.g.Const64(k.b)
 	}
 	w := e.g.Const64(k.w, int64(k.out), int64(k.in/k.groups), int64(k.k), int64(k.k))
-	return e.g.Conv(x, w, b, graph.ConvOptions{Stride: stride, Pad: k.k / 2, Groups: k.groups})
+	return e.g.Conv(x, w, b, graph.ConvOptions{Stride: stride, Pad: dilation * (k.k / 2), Groups: k.groups, Dilation: dilation})
+}
+
+// halved returns the shape of pictures of half the height and width.
+func (e *layers) halved(x *graph.Tensor) []int64 {
+	shape := slices.Clone(x.Shape)
+	for i := 2; i < len(shape); i++ {
+		if shape[i] >= 0 {
+			shape[i] = (shape[i] + 1) / 2
+		}
+	}
+	return shape
 }
 
 // fill adds output and input channels whose weights are zero. A depthwise convolution stays one.

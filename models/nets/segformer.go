@@ -35,7 +35,7 @@ type segFormer struct {
 }
 
 func (s *segFormer) build() {
-	x, last := s.input(), s.lastStage()
+	x, last := s.without(s.cfg.Mean), s.lastStage()
 	for i := range last {
 		x = s.stage(i, x)
 		s.taps[fmt.Sprintf("stage%d", i+1)] = x
@@ -85,25 +85,13 @@ func (s *segFormer) ignore(last int) {
 	}
 }
 
-// input returns the picture without the mean. The weights of the first convolution contain the division by the deviation,
-// but not the subtraction, because zero padding must mean the mean colour.
-func (s *segFormer) input() *graph.Tensor {
-	mean := make([]float64, 3)
-	for c := range mean {
-		mean[c] = 255 * s.cfg.Mean[c]
-	}
-	return s.g.Sub(s.picture(), s.g.Const64(mean, 1, 3, 1, 1))
-}
-
 // stage adds a convolution that reduces the resolution, with overlapping patches, and the stage's blocks.
 func (s *segFormer) stage(i int, x *graph.Tensor) *graph.Tensor {
 	embed := fmt.Sprintf("%sencoder.patch_embeddings.%d", s.prefix, i)
 	size, width := s.cfg.Patches[i], s.cfg.Widths[i]
 	k := s.kernel(embed+".proj", "", width, channels(x), size, 1)
 	if i == 0 {
-		for j := range k.w { // [out, 3, size, size]
-			k.w[j] /= 255 * s.cfg.Std[j/(size*size)%3]
-		}
+		k.divide(s.cfg.Std)
 	}
 	grid := s.apply(k, x, s.cfg.Strides[i])
 	x = s.norm(embed+".layer_norm", s.tokens(grid))
