@@ -7,6 +7,7 @@ import (
 
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/detector/eval"
+	"github.com/oodcast/oodcast/detector/eval/clips"
 	"github.com/oodcast/oodcast/detector/eval/dataset"
 	"github.com/oodcast/oodcast/detector/eval/method"
 	"github.com/oodcast/oodcast/detector/eval/stream"
@@ -187,6 +188,15 @@ func (e *Evaluator) Stream(
 	ctx context.Context, src ingest.Source, truth *stream.Truth, rows []method.Row, o stream.Options,
 ) ([]stream.Result, error) {
 	results, err := stream.Evaluate(ctx, src, truth, e.Encode, rows, o)
+	for i := range results {
+		results[i].Bundle = e.bundle.Name
+	}
+	return results, err
+}
+
+// Clips evaluates rows on the labelled clips of fixed cameras, one Result per row, as [clips.Evaluate] does.
+func (e *Evaluator) Clips(ctx context.Context, set *dataset.Clips, rows []method.Row, o clips.Options) ([]clips.Result, error) {
+	results, err := clips.Evaluate(ctx, set, e.Encode, rows, o)
 	for i := range results {
 		results[i].Bundle = e.bundle.Name
 	}
