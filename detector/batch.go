@@ -74,12 +74,8 @@ func scoreSize(ctx context.Context, all []*picture, w, h int) {
 		if err == nil {
 			p.enc, p.started, p.encoded, p.engineTime = encodings[i], begin, encoded, encoded.Sub(begin)/time.Duration(len(all))
 			p.newMap()
+			p.see()
 			fault = p.prepare()
-			if c := p.det.carrier; c != nil {
-				from := time.Now()
-				c.See(p.frame)
-				p.engineTime += time.Since(from)
-			}
 		}
 		p.frame.Release()
 		if fault != nil {
@@ -91,6 +87,19 @@ func scoreSize(ctx context.Context, all []*picture, w, h int) {
 	for _, group := range groupSameWork(ready) {
 		scoreTogether(group)
 	}
+}
+
+// see looks at how things in the frame have moved since the ones before.
+func (p *picture) see() {
+	from := time.Now()
+	p.enc.Motion = Speeds{}
+	if m := p.det.motion; m != nil {
+		p.enc.Motion = m.See(p.frame)
+	}
+	if c := p.det.carrier; c != nil {
+		c.See(p.frame)
+	}
+	p.engineTime += time.Since(from)
 }
 
 // encode encodes frames of one working size for detectors of one encoder.

@@ -27,10 +27,12 @@ type collector struct {
 	spec          models.EncoderSpec
 	encoder       detector.Encoder
 	calibrateOnly bool          // hold back all frames for calibration
+	sized         bool          // the working size was chosen from the footage
 	limit         time.Duration // how long each source is read at most; 0 reads to the end
 	report        func(Progress)
 	save          func() error // writes the state so far
 	paste         *synth.Generator
+	motion        *detector.Motion
 
 	begun, saved, reported time.Time
 	from, at               time.Duration // times in all footage: start of the current source, current frame
@@ -94,6 +96,7 @@ func (c *collector) read(ctx context.Context, s ingest.Source) error {
 // frame is the sink of the sources.
 func (c *collector) frame(ctx context.Context, f *ingest.Frame) error {
 	defer f.Release()
+	moves := c.motion.See(f)
 	index := c.Index
 	c.Index++
 	c.at = c.from + f.PTS
@@ -107,7 +110,7 @@ func (c *collector) frame(ctx context.Context, f *ingest.Frame) error {
 	var err error
 	if c.calibrateOnly || index/blockFrames%blocksPerFit == blocksPerFit-1 {
 		if err = c.probe(ctx, f, index); err == nil {
-			err = c.hold(ctx, f)
+			err = c.hold(ctx, f, moves)
 		}
 	} else {
 		err = c.train(ctx, f, r)
@@ -131,7 +134,7 @@ func (c *collector) frame(ctx context.Context, f *ingest.Frame) error {
 // adviseSize tells the user when frames are so small that they have few tokens.
 func (c *collector) adviseSize(width, height int) {
 	size := c.spec.Size
-	if c.spec.Enlarge || 3*width*height > size.Width*size.Height {
+	if c.spec.Enlarge || c.sized || 3*width*height > size.Width*size.Height {
 		return
 	}
 	w, h := detector.FitSize(width, height, c.spec)
@@ -141,7 +144,7 @@ func (c *collector) adviseSize(width, height int) {
 
 // hold keeps a calibration frame. If there are too many, it keeps whole blocks, uniformly at random, because only
 // neighbouring frames show how long scores stay high.
-func (c *collector) hold(ctx context.Context, f *ingest.Frame) error {
+func (c *collector) hold(ctx context.Context, f *ingest.Frame, moves detector.Speeds) error {
 	at := c.HeldBack
 	c.HeldBack++
 	if at >= c.cfg.MaxCalibration {
@@ -155,6 +158,7 @@ func (c *collector) hold(ctx context.Context, f *ingest.Frame) error {
 	if err != nil {
 		return err
 	}
+	enc.Motion = moves
 	if at == len(c.Held) {
 		c.Held, c.Times = append(c.Held, enc), append(c.Times, c.at)
 	} else {

@@ -54,7 +54,7 @@ type Event struct {
 	Polygon    [][2]float64 `json:"polygon,omitempty"` // outline: x, y in 0..1, clockwise, at most 32 corners
 	Peak       float32      `json:"peak"`
 	PeakTime   time.Time    `json:"peak_time"`       // capture time of the frame with the peak
-	Voice      string       `json:"voice,omitempty"` // part of the score that spoke the loudest at the peak: diffusion, unclaimed or contrast
+	Voice      string       `json:"voice,omitempty"` // part of the score that spoke the loudest at the peak: diffusion, unclaimed, contrast or motion
 	Mean       float32      `json:"mean"`
 	Threshold  float32      `json:"threshold"`
 	Area       float64      `json:"area"` // share of the image, 0..1

@@ -94,8 +94,7 @@ type ClipResult struct {
 // SmoothSeconds is the deviation of the Gaussian of Frame.Smoothed.
 const SmoothSeconds = 0.5
 
-// Evaluate plays the clips of a set and judges every row on them. Each frame is encoded once. Rows forget one clip before the
-// next. Memory grows by the map of each frame and row: about 20 kB.
+// Evaluate plays the clips of a set and judges every row on them. Each frame is encoded once. Memory grows by the map of each frame and row: about 20 kB.
 func Evaluate(ctx context.Context, set *dataset.Clips, encode method.Encode, rows []method.Row, opt Options) ([]Result, error) {
 	all := make([]*row, len(rows))
 	for i, r := range rows {
@@ -200,9 +199,6 @@ type clip struct {
 func (r *row) begin(name string, cfg events.Config) {
 	r.clips = append(r.clips, &clip{name: name})
 	r.judge = stream.NewJudge(cfg)
-	if r.Forget != nil {
-		r.Forget()
-	}
 }
 
 // take judges the map of frame n.

@@ -87,9 +87,7 @@ func evaluate(t *testing.T, clips map[string][]object) Result {
 		t.Fatal(err)
 	}
 	encode := func(context.Context, *ingest.Frame) (*detector.Encoding, error) { return &detector.Encoding{}, nil }
-	forgot := 0
 	row := brightness()
-	row.Forget = func() { forgot++ }
 	cfg := events.DefaultConfig()
 	cfg.MinDuration = 200 * time.Millisecond
 	res, err := Evaluate(t.Context(), set, encode, []method.Row{row}, Options{Tracker: cfg, Open: func(path string, fps float64) (ingest.Source, error) {
@@ -99,9 +97,6 @@ func evaluate(t *testing.T, clips map[string][]object) Result {
 	}})
 	if err != nil {
 		t.Fatal(err)
-	}
-	if forgot != len(clips) {
-		t.Errorf("Forget was called %d times for %d clips", forgot, len(clips))
 	}
 	return res[0]
 }

@@ -28,8 +28,6 @@ type Row struct {
 	Method    string
 	Timesteps int // |T|; 0 for a method that does not depend on it
 	Score     Scorer
-	// Forget, unless nil, drops what the row remembers of earlier frames, before another clip.
-	Forget func()
 	// Trial marks one of many settings to choose from, of which only the pooled metrics are of interest.
 	Trial bool
 }

@@ -56,6 +56,7 @@ const voices = {
   diffusion: ["unfamiliar", "The features are unlike those of normal footage."],
   unclaimed: ["no known class", "No class that the network knows claims it."],
   contrast: ["stands out", "The network is less sure here than around it: small things show so."],
+  motion: ["moves oddly", "It is faster than what moves there normally."],
 };
 
 function fill(li, e) {
