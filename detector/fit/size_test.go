@@ -68,7 +68,7 @@ func TestChooseSize(t *testing.T) {
 // A folder of clips is its films or its folders of frames; a folder of pictures is none.
 func TestClips(t *testing.T) {
 	dir := t.TempDir()
-	make := func(name string) {
+	place := func(name string) {
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
@@ -78,7 +78,7 @@ func TestClips(t *testing.T) {
 		}
 	}
 	for _, f := range []string{"films/02.mp4", "films/01.AVI", "frames/Train001/1.tif", "frames/Train002/1.tif", "pictures/1.png", "pictures/2.png"} {
-		make(f)
+		place(f)
 	}
 	for name, want := range map[string][]string{
 		"films": {"01.AVI", "02.mp4"}, "frames": {"Train001", "Train002"}, "pictures": nil, "films/02.mp4": nil, "none": nil,
