@@ -38,7 +38,7 @@ type FitCmd struct {
 	Jitter        bool          `default:"true" negatable:"" help:"Vary exposure, colour, noise and position of training frames (default on)."`
 	Flip          bool          `help:"Also mirror training frames, for moving cameras."`
 	MaxFrames     int           `default:"${fit_max_frames}" placeholder:"N" help:"Frames to train on; longer footage is thinned out (default ${default})."`
-	Motion        bool          `default:"true" negatable:"" help:"Let what moves faster than normal at its place count, unless the camera moves (default on)."`
+	Motion        bool          `help:"Let what moves faster than normal at its place count, unless the camera moves."`
 	LSEWeight     float64       `name:"lse-weight" default:"-1" placeholder:"X" help:"Weight of the segmenter's uncertainty. Default: the weight in --bundle."`
 	Set           []string      `sep:"none" placeholder:"KEY=VALUE" help:"Change a key of bundle.yaml: diffusion.* or compound.*. May be repeated."`
 	Calibration   int           `name:"calibration-frames" default:"${fit_calibration}" placeholder:"N" help:"Largest number of frames to calibrate on (default ${default})."`

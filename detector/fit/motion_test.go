@@ -103,7 +103,7 @@ func (z zoom) Run(ctx context.Context, sink ingest.Sink) error {
 func TestFitOnAMovingCamera(t *testing.T) {
 	opt := quick(t, filepath.Join(t.TempDir(), "fitted"))
 	opt.Bundle.Manifest.Compound = models.SizedCompound()
-	opt.Steps, opt.Check, opt.Sources = 10, 0, []ingest.Source{zoom{cart{1, 100}}}
+	opt.Motion, opt.Steps, opt.Check, opt.Sources = true, 10, 0, []ingest.Source{zoom{cart{1, 100}}}
 	said := false
 	opt.Progress = func(p Progress) { said = said || strings.Contains(p.Note, "the camera moves") }
 	mustRun(t, opt)

@@ -58,7 +58,8 @@ type Config struct {
 	// MaxCalibration bounds the number of whole frames that are kept for calibration. The threshold is a quantile of their
 	// peaks. Default 120.
 	MaxCalibration int `yaml:"max_calibration"`
-	// Motion lets what moves faster than normal at its place count, unless the footage shows that the camera moves. Default true.
+	// Motion lets what moves faster than normal at its place count, unless the footage shows that the camera moves. Default
+	// false: see docs/fixed-camera.md.
 	Motion bool `yaml:"motion"`
 	// Paper selects the paper's normalisation, noise and timesteps. Default false.
 	Paper bool `yaml:"paper"`
@@ -95,7 +96,7 @@ func DefaultConfig() Config {
 		Steps: 1500, Batch: 1024, LR: 1e-3, WeightDecay: 0.01, Seed: 1, Focus: 0.8, Denoiser: MLP,
 		Blocks: [3]int{2, 0, 2}, Normalise: models.NormalisePerChannel, Groups: 1,
 		Scales: []float64{1}, Jitter: true, MaxFrames: 400, MaxTokens: 400_000, MaxCalibration: 120, LSEWeight: -1,
-		Check: 20, Motion: true,
+		Check: 20,
 		Checkpoint: 20 * time.Second,
 	}
 }
