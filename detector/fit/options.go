@@ -96,7 +96,7 @@ func DefaultConfig() Config {
 		Steps: 1500, Batch: 1024, LR: 1e-3, WeightDecay: 0.01, Seed: 1, Focus: 0.8, Denoiser: MLP,
 		Blocks: [3]int{2, 0, 2}, Normalise: models.NormalisePerChannel, Groups: 1,
 		Scales: []float64{1}, Jitter: true, MaxFrames: 400, MaxTokens: 400_000, MaxCalibration: 120, LSEWeight: -1,
-		Check: 20,
+		Check:      20,
 		Checkpoint: 20 * time.Second,
 	}
 }
