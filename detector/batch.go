@@ -80,12 +80,8 @@ func scoreSize(ctx context.Context, all []*picture, w, h int) {
 			p.enc, p.started, p.encoded, p.engineTime = encodings[i], begin, encoded, encoded.Sub(begin)/time.Duration(len(all))
 			p.newMap()
 			p.enc.Look = looks[i]
+			p.see()
 			fault = errors.Join(p.lookFault, p.prepare())
-			if c := p.det.carrier; c != nil {
-				from := time.Now()
-				c.See(p.frame)
-				p.engineTime += time.Since(from)
-			}
 		}
 		p.frame.Release()
 		if fault != nil {
@@ -107,6 +103,19 @@ func takeLooks(ctx context.Context, all []*picture, w, h int) []*Look {
 		looks[i], p.note, p.lookFault = p.det.secondLook(ctx, p.frame, w, h)
 	}
 	return looks
+}
+
+// see looks at how things in the frame have moved since the ones before.
+func (p *picture) see() {
+	from := time.Now()
+	p.enc.Motion = Speeds{}
+	if m := p.det.motion; m != nil {
+		p.enc.Motion = m.See(p.frame)
+	}
+	if c := p.det.carrier; c != nil {
+		c.See(p.frame)
+	}
+	p.engineTime += time.Since(from)
 }
 
 // encode encodes frames of one working size for detectors of one encoder.

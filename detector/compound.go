@@ -44,6 +44,11 @@ func (c *Compound) Voices() []Voice {
 	return c.sized.voices
 }
 
+// watchesMotion reports whether the map depends on how things move.
+func (c *Compound) watchesMotion() bool {
+	return c.sized != nil && c.part == PartCompound && c.sized.scale.Motion != nil && c.rules.MotionWeight > 0
+}
+
 // To stores the values of the map on the grid of the logits in dst and returns it; a short dst is replaced. Scores holds
 // e_t of every token, one row per timestep; it is nil when the map shows only the uncertainty. For an encoder
 // without classes, the compound map is the diffusion score on the calibrated scale.

@@ -187,6 +187,7 @@ type Detector struct {
 	carrier     *Carrier // nil: maps are not carried
 	lessons     atomic.Pointer[lessons]
 	newest      newest
+	motion      *Motion // nil: motion does not count
 
 	roi    regionOfInterest
 	scores tokenScores
@@ -219,6 +220,9 @@ func New(enc Encoder, scorer Scorer, m models.Manifest, cal Calibration, provide
 		roi: regionOfInterest{roi: cfg.ROI}, scores: tokenScores{cal: &cal},
 	}
 	d.accumulator = &accumulator{frames: cfg.Accumulate, compound: d.compound}
+	if d.compound.watchesMotion() {
+		d.motion = NewMotion()
+	}
 	if cfg.Carry > 0 {
 		d.carrier = NewCarrier(cfg.Carry)
 	}
@@ -343,6 +347,9 @@ func (d *Detector) Forget() {
 	d.accumulator.forget.Store(true)
 	if d.carrier != nil {
 		d.carrier.Forget()
+	}
+	if d.motion != nil {
+		d.motion.Forget()
 	}
 }
 

@@ -38,6 +38,8 @@ type Encoding struct {
 	Unclaimed                 []float32 // LogitsHeight × LogitsWidth: high where no class claims the features; empty without heads
 	Guide                     []float32 // LogitsHeight × LogitsWidth × 3: the frame's mean colours, 0 … 1; for guided upsampling
 
+	Motion Speeds // what moves, if the detector was asked to look; no encoder sets it
+
 	// Mask-classification networks only: each query has class logits, the last one for "no object", and a mask.
 	Queries, MaskWidth, MaskHeight int
 	ClassLogits                    []float32 // Queries × (known classes + 1)

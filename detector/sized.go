@@ -11,10 +11,11 @@ import (
 //
 //	B = (D + a·H) / (1 + a)
 //	V = B + σ(2(b(B) - large))·(G(B) - B)                   G: smoothed along the colours of the frame
-//	S = V + w·max(U', 0)·σ(2(B - ½))·σ(2(crowded - b(B)))
+//	S = V + w·max(U', 0)·σ(2(B - ½))·σ(2(crowded - b(B))) + m·M
 //
 // What is large gains by the smoothing, which would blur what is small. U' finds what is small, but costs what is large, so
-// it counts only where the surroundings are not strange themselves. The measurements are in docs/ablations.md.
+// it counts only where the surroundings are not strange themselves. M is how much faster something is than what moves at that
+// height of the picture of a fixed camera; see MotionScale. The measurements are in docs/ablations.md and docs/fixed-camera.md.
 type sized struct {
 	rules  models.Compound
 	radius int // of the surroundings, in cells
@@ -22,6 +23,7 @@ type sized struct {
 	guided *guided
 
 	base, smooth, around, box []float32 // reused between frames
+	odd, moves                []float32
 	rows, column              []float64
 	voices                    []Voice
 	loudest                   []float32 // what the voice adds to the base
@@ -65,18 +67,43 @@ func (s *sized) join(dst []float32, timesteps int, enc *Encoding, all bool) erro
 			dst[i] += sigmoid(sizedSlope*(b-float32(s.rules.Large))) * (s.smooth[i] - s.base[i])
 		}
 	}
-	if !all || len(enc.LSE) != n || s.rules.LSEWeight == 0 || s.scale.Contrast.Deviation == 0 {
-		return nil
+	if all {
+		s.addContrast(dst, enc)
+		s.addMotion(dst, enc)
+	}
+	return nil
+}
+
+// addContrast adds what the segmenter is less sure of than in the surroundings.
+func (s *sized) addContrast(dst []float32, enc *Encoding) {
+	if len(enc.LSE) != len(dst) || s.rules.LSEWeight == 0 || s.scale.Contrast.Deviation == 0 {
+		return
 	}
 	for i, u := range s.contrast(enc) {
 		part := float32(s.rules.LSEWeight) * max(0, s.scale.Contrast.apply(u)) *
 			sigmoid(sizedSlope*(s.base[i]-sizedStrange)) * sigmoid(sizedSlope*(float32(s.rules.Crowded)-s.around[i]))
 		if part > s.loudest[i] {
-			s.voices[i] = VoiceContrast
+			s.voices[i], s.loudest[i] = VoiceContrast, part
 		}
 		dst[i] += part
 	}
-	return nil
+}
+
+// addMotion adds what moves faster than it should.
+func (s *sized) addMotion(dst []float32, enc *Encoding) {
+	v := enc.Motion
+	if len(v.Values) == 0 || s.scale.Motion == nil || s.rules.MotionWeight == 0 {
+		return
+	}
+	s.odd = s.scale.Motion.apply(s.odd, v)
+	s.moves = resizeTo(s.moves, s.odd, v.Width, v.Height, enc.LogitsWidth, enc.LogitsHeight)
+	for i, m := range s.moves {
+		part := float32(s.rules.MotionWeight) * m
+		if part > s.loudest[i] {
+			s.voices[i] = VoiceMotion
+		}
+		dst[i] += part
+	}
 }
 
 // Contrast returns the uncertainty of the segmenter minus its mean over a square of so many cells around each cell.

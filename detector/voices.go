@@ -17,6 +17,7 @@ const (
 	VoiceDiffusion Voice = iota // the denoiser does not know the features
 	VoiceUnclaimed              // no class claims the features
 	VoiceContrast               // the segmenter is less sure than in the surroundings
+	VoiceMotion                 // it is faster than what moves here normally
 )
 
 // String returns the name of the voice in messages.
@@ -28,6 +29,8 @@ func (v Voice) String() string {
 		return "unclaimed"
 	case VoiceContrast:
 		return "contrast"
+	case VoiceMotion:
+		return "motion"
 	}
 	return fmt.Sprintf("Voice(%d)", uint8(v))
 }
@@ -41,6 +44,8 @@ type Voices struct {
 	// zero if the encoder lacks them.
 	Unclaimed Spread `json:"unclaimed"`
 	Contrast  Spread `json:"contrast"`
+	// Motion scales speeds; nil if the camera moves or the calibration is one of single pictures.
+	Motion *MotionScale `json:"motion,omitempty"`
 }
 
 // diffusion returns the scale of the diffusion score of n timesteps.
@@ -95,8 +100,18 @@ func (v *Voices) Validate() error {
 	if v.Contrast != (Spread{}) {
 		errs = append(errs, v.Contrast.validate("contrast"))
 	}
+	if v.Motion != nil {
+		if err := v.Motion.validate(); err != nil {
+			errs = append(errs, err)
+		}
+	}
 	return errors.Join(errs...)
 }
+
+var errMotion = errors.New("motion: want finite speeds of 0 or more for each stripe and a positive scale")
+
+// motionTimesteps is the |T| whose diffusion score motion is compared with.
+const motionTimesteps = 5
 
 // MeasureVoices returns the scales of the voices on normal pictures. scores[i] holds e_t of the tokens of encs[i] at the
 // timesteps of the calibration, of which mean and covariance are needed.
@@ -105,6 +120,7 @@ func MeasureVoices(m models.Manifest, cal Calibration, encs []Encoding, scores [
 	var x, one []float32
 	m.Compound.Rule = models.RuleSized
 	c := NewCompound(m, cal, PartDiffusion)
+	tail := 0.0
 	for n := range cal.Timesteps {
 		x = x[:0]
 		for i := range encs {
@@ -115,8 +131,16 @@ func MeasureVoices(m models.Manifest, cal Calibration, encs []Encoding, scores [
 			}
 			x = append(x, one...)
 		}
+		far := float32(0)
+		if n < motionTimesteps {
+			far = float32(quantiles(x, []float64{tailP})[0].Value)
+		}
 		v.Diffusion = append(v.Diffusion, newSpread(x))
+		if n < motionTimesteps {
+			tail = float64(v.Diffusion[n].apply(far))
+		}
 	}
+	v.Motion = measureMotion(encs, tail)
 	x = x[:0]
 	for i := range encs {
 		x = append(x, encs[i].Unclaimed...)

@@ -274,6 +274,7 @@ func TestValidate(t *testing.T) {
 		}, "models.encoder.logits_stride: got 4, want 8 without classes"},
 		{"uncalibrated", func(m *Manifest) { m.Uncalibrated = "why" }, `models.uncalibrated: got "why", want nothing without a denoiser`},
 		{"weight", func(m *Manifest) { m.Compound.LSEWeight = -1 }, "models.compound.lse_weight: got -1, want 0 to 1000"},
+		{"motion", func(m *Manifest) { m.Compound.MotionWeight = -1 }, "models.compound.motion_weight: got -1, want 0 to 1000"},
 		{"channels", func(m *Manifest) {
 			m.Denoiser = &DenoiserConfig{Channels: 64, Width: 64, Groups: 8, Blocks: [3]int{1, 0, 1}, Time: "scalar"}
 		}, "models.denoiser.channels: got 64, want the encoder's 32"},

@@ -173,6 +173,9 @@ type Compound struct {
 	Large float64 `yaml:"large,omitempty" json:"large,omitempty"`
 	// Crowded is the score of the surroundings from which contrast does not count, in the rule sized.
 	Crowded float64 `yaml:"crowded,omitempty" json:"crowded,omitempty"`
+	// MotionWeight is the weight of motion that is faster than normal at its place, in the rule sized and for cameras that stand
+	// still; 0: motion does not count.
+	MotionWeight float64 `yaml:"motion_weight,omitempty" json:"motion_weight,omitempty"`
 	// Upsample is how tokens become pixels: guided (bilinear, then along the colours of the frame), bilinear, or nearest
 	// (as in the paper).
 	Upsample string `yaml:"upsample" json:"upsample"`
@@ -409,6 +412,9 @@ func (c *Compound) validateSized(f *faults) {
 	const most = 1000
 	if w := c.UnclaimedWeight; !(w >= 0 && w <= most) {
 		f.bad("compound.unclaimed_weight", w, "0 to 1000")
+	}
+	if w := c.MotionWeight; !(w >= 0 && w <= most) {
+		f.bad("compound.motion_weight", w, "0 to 1000")
 	}
 	if n := c.Surroundings; n < 0 || n > 16384 || n == 0 && c.Rule == RuleSized {
 		f.bad("compound.surroundings", n, "1 to 16384 pixels for the rule sized")

@@ -18,7 +18,7 @@ import (
 
 // EvalCmd measures AP, AUROC and FPR95 on labelled images.
 type EvalCmd struct {
-	Dataset       string   `help:"roadanomaly, roadanomaly21, roadobstacle21, fs_lostfound, fs_static, ade_ood, wd_pascal, dlrsd, folder."`
+	Dataset       string   `help:"roadanomaly, roadanomaly21, roadobstacle21, fs_lostfound, fs_static, ade_ood, wd_pascal, dlrsd, folder; clips of fixed cameras: ped1, ped2, avenue, shanghaitech, street_scene, folder (test/X.mp4 with test_masks/X/)."`
 	Root          string   `type:"existingdir" help:"Folder of the data set."`
 	Bundle        string   `placeholder:"NAME|DIR" default:"roadscene" help:"Bundle to evaluate."`
 	Method        []string `default:"dood" placeholder:"M,..." help:"${eval_methods}, or all of these that the bundle and --reference allow; may be repeated."`
@@ -94,7 +94,15 @@ func (c *EvalCmd) run(e *env) error {
 	case c.Dataset == "" || c.Root == "":
 		return usagef("eval: want --dataset and --root, or --stream and --truth, or --sets")
 	}
+	if dataset.IsClips(c.Dataset) {
+		return c.evalClips(e)
+	}
 	d, err := c.openDataset(e)
+	if errors.Is(err, dataset.ErrNoImages) {
+		if _, clipsErr := dataset.OpenClips(c.Dataset, c.Root); clipsErr == nil { // a folder of clips
+			return c.evalClips(e)
+		}
+	}
 	if err != nil {
 		return err
 	}

@@ -18,9 +18,9 @@ import (
 // FitCmd trains the denoiser of a bundle on normal footage and calibrates it.
 type FitCmd struct {
 	Bundle        string        `placeholder:"B" help:"Bundle with the encoder: a name or a folder. Default: anything; with --calibrate-only, roadscene."`
-	Source        []string      `sep:"none" placeholder:"URI" help:"Normal footage: a file, a folder of images, a stream. May be repeated."`
+	Source        []string      `sep:"none" placeholder:"URI" help:"Normal footage: a file, a folder of images, a folder of clips, a stream. May be repeated."`
 	Out           string        `required:"" placeholder:"DIR" help:"Folder of the new bundle."`
-	Size          string        `placeholder:"WxH" help:"Working size of the new bundle; smaller frames are enlarged to about as many pixels, in their own shape. Default: the size of --bundle, without enlarging."`
+	Size          string        `placeholder:"WxH" help:"Working size of the new bundle; smaller frames are enlarged to about as many pixels, in their own shape. Default: one at which what moves in the footage of a fixed camera is 3.5 tokens high, and at least the frames' own size; at most that of --bundle where it moves little or the camera moves."`
 	Name          string        `placeholder:"NAME" help:"Name of the new bundle. Default: the name of --bundle."`
 	Duration      time.Duration `placeholder:"D" help:"Read each source for this long at most; needed for live ones."`
 	Steps         int           `default:"${fit_steps}" placeholder:"N" help:"Optimiser steps (default ${default})."`
@@ -38,6 +38,7 @@ type FitCmd struct {
 	Jitter        bool          `default:"true" negatable:"" help:"Vary exposure, colour, noise and position of training frames (default on)."`
 	Flip          bool          `help:"Also mirror training frames, for moving cameras."`
 	MaxFrames     int           `default:"${fit_max_frames}" placeholder:"N" help:"Frames to train on; longer footage is thinned out (default ${default})."`
+	Motion        bool          `help:"Let what moves faster than normal at its place count, unless the camera moves."`
 	LSEWeight     float64       `name:"lse-weight" default:"-1" placeholder:"X" help:"Weight of the segmenter's uncertainty. Default: the weight in --bundle."`
 	Set           []string      `sep:"none" placeholder:"KEY=VALUE" help:"Change a key of bundle.yaml: diffusion.* or compound.*. May be repeated."`
 	Calibration   int           `name:"calibration-frames" default:"${fit_calibration}" placeholder:"N" help:"Largest number of frames to calibrate on (default ${default})."`
@@ -114,7 +115,7 @@ func (c *FitCmd) options(e *env) (fit.Options, error) {
 		cfg.Check = 0
 	}
 	cfg.Scales, cfg.Jitter, cfg.Flip, cfg.MaxFrames = c.Scales, c.Jitter, c.Flip, c.MaxFrames
-	cfg.LSEWeight, cfg.Paper = c.LSEWeight, c.Paper
+	cfg.LSEWeight, cfg.Paper, cfg.Motion = c.LSEWeight, c.Paper, c.Motion
 	cfg.Groups, cfg.Normalise, cfg.Set, cfg.MaxCalibration = c.Groups, c.Normalise, c.Set, c.Calibration
 	if len(c.Blocks) != len(cfg.Blocks) {
 		return fit.Options{}, usagef("--blocks: got %d numbers, want 3, such as 2,0,2", len(c.Blocks))
@@ -146,6 +147,12 @@ func (c *FitCmd) options(e *env) (fit.Options, error) {
 	}
 	if opt.Size, err = c.size(b); err != nil {
 		return fit.Options{}, err
+	}
+	c.Source = clipsOf(c.Source)
+	if opt.Size == (models.Size{}) && !c.CalibrateOnly {
+		if opt.Size, err = c.chooseSize(e, b); err != nil {
+			return fit.Options{}, err
+		}
 	}
 	pool := ingest.NewPool(8)
 	for _, uri := range c.Source {

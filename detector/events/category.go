@@ -15,6 +15,7 @@ type Category string
 // The categories. Those of package scene come from the picture of a fixed camera, the others from the anomaly map.
 const (
 	Strange   Category = "strange" // a region does not look like anything normal
+	Motion    Category = "motion"  // a region is faster than what moves there normally
 	Crowd     Category = "crowd"   // a region that is strange takes up much of the picture
 	Left               = Category(scene.Left)
 	Taken              = Category(scene.Taken)
@@ -25,7 +26,7 @@ const (
 
 // Categories returns all categories.
 func Categories() []Category {
-	return []Category{Strange, Crowd, Left, Taken, Covered, Moved, Defocused}
+	return []Category{Strange, Motion, Crowd, Left, Taken, Covered, Moved, Defocused}
 }
 
 // crowdArea is the fraction of the picture from which on a strange region is a Crowd.

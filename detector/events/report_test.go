@@ -175,7 +175,7 @@ func TestZonesAreChecked(t *testing.T) {
 		t.Fatal("no error")
 	}
 	for _, want := range []string{
-		`events.categories: got "odd", want each at most once: strange, crowd, left, taken, covered, moved, defocused`,
+		`events.categories: got "odd", want each at most once: strange, motion, crowd, left, taken, covered, moved, defocused`,
 		"events.still_after: got 0s, want 1s to 1h", "events.zones[0].name", "events.zones[0].polygon: got 2 corners",
 		`events.zones[0].categories: got "left"`,
 	} {

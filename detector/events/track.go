@@ -135,6 +135,8 @@ func (tr *track) update(m *detector.Map, regions []region, fragments []int) {
 	case e.Category == Left || e.Category == Taken: // told by the picture
 	case e.Area >= crowdArea:
 		e.Category = Crowd
+	case e.Voice == detector.VoiceMotion.String():
+		e.Category = Motion
 	default:
 		e.Category = Strange
 	}

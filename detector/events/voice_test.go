@@ -28,7 +28,7 @@ func TestEventNamesTheVoiceAtItsPeak(t *testing.T) {
 			}
 			peak, voice, class := 12*80+13, detector.VoiceUnclaimed, uint16(1)
 			if i >= 20 {
-				peak, voice, class = 17*80+18, detector.VoiceContrast, 2
+				peak, voice, class = 17*80+18, detector.VoiceMotion, 2
 			}
 			m.Values[peak] = 6 + float32(i)/100
 			if with {
@@ -41,6 +41,9 @@ func TestEventNamesTheVoiceAtItsPeak(t *testing.T) {
 			want, seen := "", ""
 			if with {
 				want, seen = voice.String(), m.Classes[class]
+			}
+			if category := Category(want); with && voice == detector.VoiceMotion && len(tr.Open()) > 0 && last.Category != category {
+				t.Fatalf("map %d: category %q, want %q", i, last.Category, category)
 			}
 			if len(tr.Open()) > 0 && (last.Voice != want || last.SeenAs != seen) {
 				t.Fatalf("map %d: voice %q, seen as %q; want %q, %q", i, last.Voice, last.SeenAs, want, seen)

@@ -1,6 +1,10 @@
 package fit
 
 import (
+	"bytes"
+	"image"
+	"image/color"
+	"image/jpeg"
 	"math"
 	"math/rand/v2"
 
@@ -14,6 +18,11 @@ const (
 	jitterColour = 0.06 // ± fraction of each channel
 	jitterNoise  = 6.0  // largest deviation of sensor noise, of 255
 	jitterShift  = 4    // ± pixels
+	// Every third jittered picture is compressed as a JPEG: the camera's stream may be compressed otherwise than the footage, and
+	// what the features make of that is not strange.
+	jitterCodec  = 3
+	codecLowest  = 25 // quality
+	codecHighest = 90
 )
 
 // augment returns a copy of the frame that looks like another exposure of the same scene. jitter varies brightness, gamma,
@@ -57,7 +66,30 @@ func augment(f *ingest.Frame, r *rand.Rand, jitter, mirror bool) *ingest.Frame {
 			}
 		}
 	}
+	if jitter && r.IntN(jitterCodec) == 0 {
+		compress(out, codecLowest+r.IntN(codecHighest-codecLowest))
+	}
 	return out
+}
+
+// compress replaces the pixels by what a JPEG of the given quality leaves of them.
+func compress(f *ingest.Frame, quality int) {
+	img := image.NewRGBA(image.Rect(0, 0, f.Width, f.Height))
+	for i := range f.Width * f.Height {
+		img.Pix[4*i], img.Pix[4*i+1], img.Pix[4*i+2], img.Pix[4*i+3] = f.Pix[3*i], f.Pix[3*i+1], f.Pix[3*i+2], 255
+	}
+	var b bytes.Buffer
+	if jpeg.Encode(&b, img, &jpeg.Options{Quality: quality}) != nil { // a side beyond JPEG's 65535 pixels
+		return
+	}
+	got, err := jpeg.Decode(&b)
+	if err != nil {
+		return
+	}
+	for i := range f.Width * f.Height {
+		c := color.RGBAModel.Convert(got.At(i%f.Width, i/f.Width)).(color.RGBA)
+		f.Pix[3*i], f.Pix[3*i+1], f.Pix[3*i+2] = c.R, c.G, c.B
+	}
 }
 
 // noiseTable draws sensor noise once. Each row of pixels starts at a random index of the table, which is cheaper than

@@ -28,10 +28,12 @@ type collector struct {
 	encoder       detector.Encoder
 	calibrateOnly bool          // hold back all frames for calibration
 	looks         bool          // the bundle can take second looks
+	sized         bool          // the working size was chosen from the footage
 	limit         time.Duration // how long each source is read at most; 0 reads to the end
 	report        func(Progress)
 	save          func() error // writes the state so far
 	paste         *synth.Generator
+	motion        *detector.Motion
 
 	begun, saved, reported time.Time
 	from, at               time.Duration // times in all footage: start of the current source, current frame
@@ -103,6 +105,7 @@ func (c *collector) read(ctx context.Context, s ingest.Source) error {
 // frame is the sink of the sources.
 func (c *collector) frame(ctx context.Context, f *ingest.Frame) error {
 	defer f.Release()
+	moves := c.motion.See(f)
 	index := c.Index
 	c.Index++
 	c.at = c.from + f.PTS
@@ -116,7 +119,7 @@ func (c *collector) frame(ctx context.Context, f *ingest.Frame) error {
 	var err error
 	if c.calibrateOnly || index/blockFrames%blocksPerFit == blocksPerFit-1 {
 		if err = c.probe(ctx, f, index); err == nil {
-			err = c.hold(ctx, f)
+			err = c.hold(ctx, f, moves)
 		}
 		if err == nil {
 			err = c.look(ctx, f, &c.Looks, &c.Looked, mostLooks)
@@ -143,7 +146,7 @@ func (c *collector) frame(ctx context.Context, f *ingest.Frame) error {
 // adviseSize tells the user when frames are so small that they have few tokens.
 func (c *collector) adviseSize(width, height int) {
 	size := c.spec.Size
-	if c.spec.Enlarge || c.spec.Fixed || 3*width*height > size.Width*size.Height {
+	if c.spec.Enlarge || c.spec.Fixed || c.sized || 3*width*height > size.Width*size.Height {
 		return
 	}
 	w, h := detector.FitSize(width, height, c.spec)
@@ -153,7 +156,7 @@ func (c *collector) adviseSize(width, height int) {
 
 // hold keeps a calibration frame. If there are too many, it keeps whole blocks, uniformly at random, because only
 // neighbouring frames show how long scores stay high.
-func (c *collector) hold(ctx context.Context, f *ingest.Frame) error {
+func (c *collector) hold(ctx context.Context, f *ingest.Frame, moves detector.Speeds) error {
 	at := c.HeldBack
 	c.HeldBack++
 	if at >= c.cfg.MaxCalibration {
@@ -167,6 +170,7 @@ func (c *collector) hold(ctx context.Context, f *ingest.Frame) error {
 	if err != nil {
 		return err
 	}
+	enc.Motion = moves
 	if at == len(c.Held) {
 		c.Held, c.Times = append(c.Held, enc), append(c.Times, c.at)
 	} else {

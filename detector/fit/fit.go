@@ -170,6 +170,7 @@ func (r *run) collect(ctx context.Context) (*collected, error) {
 	}
 	path := filepath.Join(stateDir(r.opt.Out), featuresFile)
 	c := &collector{
+		motion: detector.NewMotion(), sized: r.opt.Size != (models.Size{}),
 		cfg: r.opt.Config, spec: r.manifest.Encoder, encoder: enc, calibrateOnly: r.opt.CalibrateOnly,
 		limit: r.opt.Duration, report: r.opt.Progress,
 	}
@@ -281,6 +282,9 @@ func (r *run) calibrate(ctx context.Context, got *collected) (detector.Calibrati
 		return detector.Calibration{}, err
 	}
 	cal, err := calibrate(ctx, scorer, r.manifest, got, r.opt.Progress)
+	if err == nil {
+		r.noteMotion(&cal)
+	}
 	if err == nil && r.opt.Check > 0 {
 		if r.result.Check, err = check(scorer, r.manifest, cal, got, r.opt.Seed); err != nil { // the fit itself is complete
 			r.opt.Progress(Progress{Phase: Calibrate, Note: fmt.Sprintf("no check with pasted objects: %v", err)})
@@ -288,6 +292,15 @@ func (r *run) calibrate(ctx context.Context, got *collected) (detector.Calibrati
 		}
 	}
 	return cal, errors.Join(err, scorer.Close())
+}
+
+// noteMotion says why motion does not count, if it was asked for.
+func (r *run) noteMotion(cal *detector.Calibration) {
+	m := &r.manifest.Compound
+	if m.MotionWeight > 0 && (cal.Voices == nil || cal.Voices.Motion == nil) {
+		m.MotionWeight = 0
+		r.opt.Progress(Progress{Phase: Calibrate, Note: "motion does not count: the camera moves, or there are too few frames in a row"})
+	}
 }
 
 // write writes the bundle, without a calibration if cal is nil, and removes the state. After an interruption the state

@@ -58,6 +58,9 @@ type Config struct {
 	// MaxCalibration bounds the number of whole frames that are kept for calibration. The threshold is a quantile of their
 	// peaks. Default 120.
 	MaxCalibration int `yaml:"max_calibration"`
+	// Motion lets what moves faster than normal at its place count, unless the footage shows that the camera moves. Default
+	// false: see docs/fixed-camera.md.
+	Motion bool `yaml:"motion"`
 	// Paper selects the paper's normalisation, noise and timesteps. Default false.
 	Paper bool `yaml:"paper"`
 	// Set changes keys in the sections diffusion and compound of the bundle, as KEY=VALUE. Default none.

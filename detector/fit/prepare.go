@@ -15,6 +15,12 @@ func (o *Options) prepare() (models.Manifest, error) {
 	if o.Size != (models.Size{}) {
 		m.Encoder.Size, m.Encoder.Enlarge = o.Size, true
 	}
+	if m.Compound.Rule == models.RuleSized && !o.Paper {
+		m.Compound.MotionWeight = 0
+		if o.Motion {
+			m.Compound.MotionWeight = 1
+		}
+	}
 	if err := m.Validate(); err != nil {
 		return m, fmt.Errorf("fit: %w", err)
 	}

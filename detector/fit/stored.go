@@ -8,7 +8,7 @@ import (
 )
 
 // storedFeatures is the header of features.bin. The lists after it are the sample, and then the features, the uncertainty,
-// the colours and what no class claims of each kept frame: of Held, of Probes, of Spare, of Looks and of Trained.
+// the colours, what no class claims and the speeds of each kept frame: of Held, of Probes, of Spare, of Looks and of Trained.
 type storedFeatures struct {
 	Key                                        string
 	Complete                                   bool
@@ -22,13 +22,16 @@ type storedFeatures struct {
 
 // frameSize holds the sizes of a kept frame's grids.
 type frameSize struct {
-	Width, Height, Channels, LogitsWidth, LogitsHeight, Classes int
+	Width, Height, Channels, LogitsWidth, LogitsHeight, Classes, MotionWidth, MotionHeight int
 }
+
+// kept is the number of lists of a kept frame.
+const kept = 5
 
 func sizes(list []detector.Encoding) []frameSize {
 	out := make([]frameSize, len(list))
 	for i, e := range list {
-		out[i] = frameSize{e.Width, e.Height, e.Channels, e.LogitsWidth, e.LogitsHeight, e.Classes}
+		out[i] = frameSize{e.Width, e.Height, e.Channels, e.LogitsWidth, e.LogitsHeight, e.Classes, e.Motion.Width, e.Motion.Height}
 	}
 	return out
 }
@@ -43,7 +46,7 @@ func writeFeatures(path, key string, c *collected, complete bool) error {
 	lists := [][]float32{c.Sample.data}
 	for _, group := range [][]detector.Encoding{c.Held, c.Probes, c.Spare, c.Looks, c.Trained} {
 		for _, e := range group {
-			lists = append(lists, e.Features, e.LSE, e.Guide, e.Unclaimed)
+			lists = append(lists, e.Features, e.LSE, e.Guide, e.Unclaimed, e.Motion.Values)
 		}
 	}
 	return writeState(path, h, lists...)
@@ -56,7 +59,7 @@ func readFeatures(path, key string) (c *collected, complete bool, err error) {
 		return nil, false, err
 	}
 	frames := len(h.Held) + len(h.Probes) + len(h.Spare) + len(h.Looks) + len(h.Trained)
-	if h.Key != key || len(lists) != 1+4*frames || len(h.Times) != len(h.Held) ||
+	if h.Key != key || len(lists) != 1+kept*frames || len(h.Times) != len(h.Held) ||
 		len(h.Pasted) != len(h.Probes) {
 		return nil, false, fmt.Errorf("%w: %s belongs to another fit", errState, path)
 	}
@@ -71,14 +74,15 @@ func readFeatures(path, key string) (c *collected, complete bool, err error) {
 			Width: s.Width, Height: s.Height, Channels: s.Channels, Features: lists[0],
 			LogitsWidth: s.LogitsWidth, LogitsHeight: s.LogitsHeight, Classes: s.Classes, LSE: lists[1],
 			Guide: lists[2], Unclaimed: lists[3],
+			Motion: detector.Speeds{Width: s.MotionWidth, Height: s.MotionHeight, Values: lists[4]},
 		}
 		cells := s.LogitsWidth * s.LogitsHeight
 		if len(e.Features) != s.Width*s.Height*s.Channels || len(e.Guide) != 3*cells ||
 			len(e.LSE) != cells && (s.Classes > 0 || len(e.LSE) > 0) ||
-			len(e.Unclaimed) != cells && len(e.Unclaimed) > 0 {
+			len(e.Unclaimed) != cells && len(e.Unclaimed) > 0 || len(e.Motion.Values) != s.MotionWidth*s.MotionHeight {
 			err = fmt.Errorf("%w: %s: frame of the wrong size", errState, path)
 		}
-		lists = lists[4:]
+		lists = lists[kept:]
 		return e, err
 	}
 	for _, group := range []struct {

@@ -101,39 +101,11 @@ func (a array) transpose(r io.Reader, size int) (io.Reader, error) {
 }
 
 func readHeader(r io.Reader) (a array, err error) {
-	prefix := make([]byte, 12) // magic, version, and the length of the header in two or four bytes
-	if _, err := io.ReadFull(r, prefix[:10]); err != nil || !bytes.HasPrefix(prefix, []byte(magic)) {
-		return a, ErrFormat
+	typ, columns, all, err := readDict(r)
+	if err != nil {
+		return a, err
 	}
-	n := int(binary.LittleEndian.Uint16(prefix[8:]))
-	if prefix[6] > 1 {
-		if _, err := io.ReadFull(r, prefix[10:]); err != nil {
-			return a, ErrFormat
-		}
-		n = int(binary.LittleEndian.Uint32(prefix[8:]))
-	}
-	if prefix[6] < 1 || prefix[6] > 3 || n > maxHeader {
-		return a, ErrFormat
-	}
-	dict := make([]byte, n)
-	if _, err := io.ReadFull(r, dict); err != nil {
-		return a, ErrFormat
-	}
-	m := header.FindSubmatch(dict)
-	if m == nil {
-		return a, fmt.Errorf("%w: header %.100q", ErrFormat, dict)
-	}
-	var sides []int
-	for side := range strings.SplitSeq(strings.ReplaceAll(string(m[3]), " ", ""), ",") {
-		if side == "" {
-			continue
-		}
-		v, err := strconv.Atoi(side)
-		if err != nil {
-			return a, fmt.Errorf("%w: %w", ErrFormat, err)
-		}
-		sides = append(sides, v)
-	}
+	sides := slices.Clone(all)
 	for i := 0; i < len(sides) && len(sides) > 2; {
 		if sides[i] == 1 {
 			sides = slices.Delete(sides, i, i+1)
@@ -142,7 +114,44 @@ func readHeader(r io.Reader) (a array, err error) {
 		}
 	}
 	if len(sides) != 2 {
-		return a, fmt.Errorf("shape (%s) is not that of one map", m[3])
+		return a, fmt.Errorf("shape %v is not that of one map", all)
 	}
-	return array{typ: string(m[1]), height: sides[0], width: sides[1], columns: string(m[2]) == "True"}, nil
+	return array{typ: typ, height: sides[0], width: sides[1], columns: columns}, nil
+}
+
+// readDict reads the type, the order and the shape of an array.
+func readDict(r io.Reader) (typ string, columns bool, sides []int, err error) {
+	prefix := make([]byte, 12) // magic, version, and the length of the header in two or four bytes
+	if _, err := io.ReadFull(r, prefix[:10]); err != nil || !bytes.HasPrefix(prefix, []byte(magic)) {
+		return "", false, nil, ErrFormat
+	}
+	n := int(binary.LittleEndian.Uint16(prefix[8:]))
+	if prefix[6] > 1 {
+		if _, err := io.ReadFull(r, prefix[10:]); err != nil {
+			return "", false, nil, ErrFormat
+		}
+		n = int(binary.LittleEndian.Uint32(prefix[8:]))
+	}
+	if prefix[6] < 1 || prefix[6] > 3 || n > maxHeader {
+		return "", false, nil, ErrFormat
+	}
+	dict := make([]byte, n)
+	if _, err := io.ReadFull(r, dict); err != nil {
+		return "", false, nil, ErrFormat
+	}
+	m := header.FindSubmatch(dict)
+	if m == nil {
+		return "", false, nil, fmt.Errorf("%w: header %.100q", ErrFormat, dict)
+	}
+	for side := range strings.SplitSeq(strings.ReplaceAll(string(m[3]), " ", ""), ",") {
+		if side == "" {
+			continue
+		}
+		v, err := strconv.Atoi(side)
+		if err != nil {
+			return "", false, nil, fmt.Errorf("%w: %w", ErrFormat, err)
+		}
+		sides = append(sides, v)
+	}
+	return string(m[1]), string(m[2]) == "True", sides, nil
 }

@@ -37,7 +37,7 @@ func underLoad(t testing.TB, phases int, length time.Duration) *budgetRun {
 	t.Helper()
 	frames := thinned(t, demoClip(t), 40)
 	b := newBudgetRun(t, frames)
-	rival := budgetDetector(t, detector.Config{Timesteps: 5, Part: detector.PartCompound, Width: 768, Height: 576})
+	rival := budgetDetector(t, detector.Config{Timesteps: 5, Part: detector.PartCompound, SecondLook: detector.LookOff, Width: 768, Height: 576})
 	for i := range phases {
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error, 1)

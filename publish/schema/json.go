@@ -46,7 +46,7 @@ type Event struct {
 	ID         string       `json:"id"`       // unique among the events of all runs
 	Revision   int          `json:"revision"` // from 1
 	Type       string       `json:"type"`     // start, update or end
-	Category   string       `json:"category"` // strange, crowd, left, taken, covered, moved or defocused
+	Category   string       `json:"category"` // strange, motion, crowd, left, taken, covered, moved or defocused
 	Site       string       `json:"site"`
 	Camera     string       `json:"camera"`
 	Zone       string       `json:"zone,omitempty"` // name of the zone that the event began in
@@ -56,7 +56,7 @@ type Event struct {
 	Polygon    [][2]float64 `json:"polygon,omitempty"` // outline: x, y in 0..1, clockwise, at most 32 corners
 	Peak       float32      `json:"peak"`
 	PeakTime   time.Time    `json:"peak_time"`         // capture time of the frame with the peak
-	Voice      string       `json:"voice,omitempty"`   // part of the score that spoke the loudest at the peak: diffusion, unclaimed or contrast
+	Voice      string       `json:"voice,omitempty"`   // part of the score that spoke the loudest at the peak: diffusion, unclaimed, contrast or motion
 	SeenAs     string       `json:"seen_as,omitempty"` // class that the network finds likeliest at the peak, known or not
 	Mean       float32      `json:"mean"`
 	Threshold  float32      `json:"threshold"`

@@ -7,6 +7,7 @@ import (
 
 	"github.com/oodcast/oodcast/detector"
 	"github.com/oodcast/oodcast/detector/eval"
+	"github.com/oodcast/oodcast/detector/eval/clips"
 	"github.com/oodcast/oodcast/detector/eval/dataset"
 	"github.com/oodcast/oodcast/detector/eval/method"
 	"github.com/oodcast/oodcast/detector/eval/stream"
@@ -33,12 +34,13 @@ type Evaluator struct {
 	kit     method.Kit
 	engine  *ort.Engine // nil without a denoiser
 	encoder *ort.Encoder
-	closers []func() error // in the order of opening
+	motion  *detector.Motion // of the stream or the clip that is played
+	closers []func() error   // in the order of opening
 }
 
 // Open loads ONNX Runtime and prepares the bundle. A bundle without a denoiser offers the methods of its encoder.
 func Open(b *models.Bundle, o Options) (_ *Evaluator, err error) {
-	e := &Evaluator{bundle: b, opts: o}
+	e := &Evaluator{bundle: b, opts: o, motion: detector.NewMotion()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, e.Close())
@@ -162,6 +164,16 @@ func (e *Evaluator) encodeOnce(ctx context.Context, f *ingest.Frame) (*detector.
 	return e.encoder.Encode(ctx, f, w, h)
 }
 
+// encodeNext encodes the next frame of a video and looks at what moves in it.
+func (e *Evaluator) encodeNext(ctx context.Context, f *ingest.Frame) (*detector.Encoding, error) {
+	moves := e.motion.See(f)
+	enc, err := e.Encode(ctx, f)
+	if err == nil {
+		enc.Motion = moves
+	}
+	return enc, err
+}
+
 // Dataset evaluates rows on the images of d, one Measured per row. read reads an image file. LatencyMS is the measured time
 // of encoding and scoring, and so differs from run to run.
 func (e *Evaluator) Dataset(
@@ -208,7 +220,16 @@ func (e *Evaluator) result(d *dataset.Dataset, r method.Row) eval.Result {
 func (e *Evaluator) Stream(
 	ctx context.Context, src ingest.Source, truth *stream.Truth, rows []method.Row, o stream.Options,
 ) ([]stream.Result, error) {
-	results, err := stream.Evaluate(ctx, src, truth, e.Encode, rows, o)
+	results, err := stream.Evaluate(ctx, src, truth, e.encodeNext, rows, o)
+	for i := range results {
+		results[i].Bundle = e.bundle.Name
+	}
+	return results, err
+}
+
+// Clips evaluates rows on the labelled clips of fixed cameras, one Result per row, as [clips.Evaluate] does.
+func (e *Evaluator) Clips(ctx context.Context, set *dataset.Clips, rows []method.Row, o clips.Options) ([]clips.Result, error) {
+	results, err := clips.Evaluate(ctx, set, e.encodeNext, rows, o)
 	for i := range results {
 		results[i].Bundle = e.bundle.Name
 	}

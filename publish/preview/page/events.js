@@ -62,10 +62,12 @@ const voices = {
   diffusion: ["unfamiliar", "The features are unlike those of normal footage."],
   unclaimed: ["no known class", "No class that the network knows claims it."],
   contrast: ["stands out", "The network is less sure here than around it: small things show so."],
+  motion: ["moves oddly", "It is faster than what moves there normally."],
 };
 
 // categories say in words what an event is about, if it is not a strange region.
 const categories = {
+  motion: ["too fast", "It is faster than what moves here normally."],
   crowd: ["much of the picture", "A strange region takes up a quarter of the picture or more."],
   left: ["left here", "Something new has been still for a while."],
   taken: ["taken away", "Something that was always here is gone."],
