@@ -40,7 +40,7 @@ func ADE20KClasses() []string {
 }
 
 // ClassNames returns the names of the classes of a network with n of them, if n tells whose they are: 19 for Cityscapes, 21
-// for Pascal VOC, 150 for ADE20K; otherwise "class 0", "class 1", …
+// for Pascal VOC, 150 for ADE20K. Otherwise they are "class 0", "class 1" and so on.
 func ClassNames(n int) []string {
 	for _, known := range [][]string{CityscapesClasses(), PascalVOCClasses(), ADE20KClasses()} {
 		if len(known) == n {

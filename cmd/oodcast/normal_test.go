@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"path/filepath"
@@ -10,8 +11,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"fmt"
 
 	"github.com/oodcast/oodcast/publish"
 	"github.com/oodcast/oodcast/publish/client"

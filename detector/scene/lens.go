@@ -17,7 +17,7 @@ const (
 
 	learn    = 3 * time.Second        // of a view that stays before anything is said about it
 	confirm  = 700 * time.Millisecond // that a mishap must last
-	recover  = time.Second            // that it must be over
+	heal     = time.Second            // that it must be over
 	adopt    = time.Minute            // after which the view of a camera that was moved becomes the usual one
 	travel   = 3 * time.Second        // of movement, of which each second of standing takes back a tenth: a camera that travels
 	longAgo  = 30 * time.Second       // time constant of the reference
@@ -101,7 +101,7 @@ func (l *lens) judge(suspect Category, now time.Time) {
 	}
 	wait := confirm
 	if suspect == "" {
-		wait = recover
+		wait = heal
 	}
 	if suspect != l.category && now.Sub(l.since) >= wait {
 		l.category, l.began = suspect, now
