@@ -1,6 +1,7 @@
 package nets
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -98,12 +99,7 @@ func (c EfficientNetLiteConfig) Stride() int { return tapsStride(c.features()) }
 // Channels returns the number of features of a token.
 func (c EfficientNetLiteConfig) Channels() int { return tapsChannels(c.features(), c.tapSize) }
 
-func (c EfficientNetLiteConfig) features() string {
-	if c.Features == "" {
-		return DefaultLiteFeatures
-	}
-	return c.Features
-}
+func (c EfficientNetLiteConfig) features() string { return cmp.Or(c.Features, DefaultLiteFeatures) }
 
 // dilates reports whether the feature list makes stage 6 work at stride 16.
 func (c EfficientNetLiteConfig) dilates() bool {

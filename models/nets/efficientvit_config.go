@@ -1,6 +1,7 @@
 package nets
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -124,12 +125,7 @@ func (c EfficientViTConfig) Stride() int { return tapsStride(c.features()) }
 // Channels returns the number of features of a token.
 func (c EfficientViTConfig) Channels() int { return tapsChannels(c.features(), c.tapSize) }
 
-func (c EfficientViTConfig) features() string {
-	if c.Features == "" {
-		return DefaultFeatures
-	}
-	return c.Features
-}
+func (c EfficientViTConfig) features() string { return cmp.Or(c.Features, DefaultFeatures) }
 
 // tapSize returns the channels and the stride of a tensor that may be a feature; 0 for an unknown name.
 func (c EfficientViTConfig) tapSize(name string) (channels, stride int) {

@@ -1,6 +1,7 @@
 package nets
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -76,12 +77,7 @@ func (c ESPNetV2Config) Stride() int { return tapsStride(c.features()) }
 // Channels returns the number of features of a token.
 func (c ESPNetV2Config) Channels() int { return tapsChannels(c.features(), c.tapSize) }
 
-func (c ESPNetV2Config) features() string {
-	if c.Features == "" {
-		return DefaultESPNetV2Features
-	}
-	return c.Features
-}
+func (c ESPNetV2Config) features() string { return cmp.Or(c.Features, DefaultESPNetV2Features) }
 
 // tapSize returns the channels and the stride of a tensor that may be a feature; 0 for an unknown name.
 func (c ESPNetV2Config) tapSize(name string) (channels, stride int) {

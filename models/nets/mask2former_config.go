@@ -1,6 +1,7 @@
 package nets
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -138,12 +139,7 @@ func (c Mask2FormerConfig) Stride() int { return tapsStride(c.features()) }
 // Channels returns the number of features of a token.
 func (c Mask2FormerConfig) Channels() int { return tapsChannels(c.features(), c.tapSize) }
 
-func (c Mask2FormerConfig) features() string {
-	if c.Features == "" {
-		return DefaultMask2FormerFeatures
-	}
-	return c.Features
-}
+func (c Mask2FormerConfig) features() string { return cmp.Or(c.Features, DefaultMask2FormerFeatures) }
 
 // tapSize returns the channels and the stride of a tensor that may be a feature; 0 for an unknown name.
 func (c Mask2FormerConfig) tapSize(name string) (channels, stride int) {

@@ -1,6 +1,7 @@
 package nets
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -103,12 +104,7 @@ func (c ResNetConfig) Stride() int { return tapsStride(c.features()) }
 // Channels returns the number of features of a token.
 func (c ResNetConfig) Channels() int { return tapsChannels(c.features(), c.tapSize) }
 
-func (c ResNetConfig) features() string {
-	if c.Features == "" {
-		return DefaultResNetFeatures
-	}
-	return c.Features
-}
+func (c ResNetConfig) features() string { return cmp.Or(c.Features, DefaultResNetFeatures) }
 
 // outputStride returns the stride that no stage exceeds: 32, or less where the feature list asks for dilation.
 func (c ResNetConfig) outputStride() int {

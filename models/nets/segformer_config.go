@@ -1,6 +1,7 @@
 package nets
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -150,12 +151,7 @@ func (c SegFormerConfig) Stride() int { return tapsStride(c.features()) }
 // Channels returns the number of features of a token.
 func (c SegFormerConfig) Channels() int { return tapsChannels(c.features(), c.tapSize) }
 
-func (c SegFormerConfig) features() string {
-	if c.Features == "" {
-		return DefaultSegFormerFeatures
-	}
-	return c.Features
-}
+func (c SegFormerConfig) features() string { return cmp.Or(c.Features, DefaultSegFormerFeatures) }
 
 // MapStride returns the stride of the logits.
 func (c SegFormerConfig) MapStride() int {
