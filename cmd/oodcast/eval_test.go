@@ -166,7 +166,7 @@ func TestEvalMaskNetwork(t *testing.T) {
 	picturesOf(t, root, 2, true)
 	args := []string{"eval", "--dataset", "folder", "--root", root, "--bundle", bundle, "--json", "-"}
 	rows := evalRows(t, must(t, append(slices.Clone(args), "--method", "all")...))
-	if got := names(rows); got != "contrast lse msp maxlogit entropy rba maskomaly m2a" {
+	if got := names(rows); got != "contrast lse msp maxlogit entropy rba maskomaly m2a eam" {
 		t.Errorf("rows %s", got)
 	}
 	for method, want := range map[string]string{
