@@ -136,12 +136,12 @@ func TestDiscovery(t *testing.T) {
 	for _, e := range info.Endpoints {
 		verbs[e.Metadata["verb"]] = e.Subject
 	}
-	for _, verb := range []string{"get", "set", "snapshot", "pause", "resume"} {
+	for _, verb := range []string{"get", "set", "snapshot", "pause", "resume", "normal", "lessons", "forget"} {
 		if verbs[verb] != "oodcast.v1.default.front.ctl."+verb {
 			t.Errorf("%s has the subject %q", verb, verbs[verb])
 		}
 	}
-	if len(info.Endpoints) != 5 || info.Metadata["site"] != "default" || info.Metadata["prefix"] != "oodcast" {
+	if len(info.Endpoints) != 8 || info.Metadata["site"] != "default" || info.Metadata["prefix"] != "oodcast" {
 		t.Errorf("info %+v", info)
 	}
 	for _, e := range askServices[micro.Stats](t, nc, "$SRV.STATS.oodcast", 2)["front"].Endpoints {
