@@ -118,7 +118,10 @@ func (r *report) update(m *detector.Map, box Box, cells []cell, grid cell) {
 	peak, mean, at := within(m, box)
 	e.Mean = mean
 	if e.PeakTime.IsZero() || peak > e.Peak {
-		e.Peak, e.PeakTime, e.SeenAs = peak, m.Captured, m.SeenAs(at)
+		e.Peak, e.PeakTime = peak, m.Captured
+		if !wholePicture(e.Category) {
+			e.SeenAs = m.SeenAs(at)
+		}
 	}
 }
 

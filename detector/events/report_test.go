@@ -74,6 +74,7 @@ func TestCoveredExplainsStrangeRegions(t *testing.T) {
 	var told []string
 	for i := range 100 {
 		m := blobMap(time.Duration(i)*100*time.Millisecond, rect{5, 5, 15, 15}, 9)
+		m.Seen, m.Classes = make([]uint16, len(m.Values)), []string{"road"}
 		var found []scene.Finding
 		if i < 50 {
 			found = []scene.Finding{{Category: scene.Covered, Width: 96, Height: 72}}
@@ -82,8 +83,8 @@ func TestCoveredExplainsStrangeRegions(t *testing.T) {
 			if e.Type != Update {
 				told = append(told, string(e.Type)+" "+string(e.Category))
 			}
-			if e.Category == Covered && e.Box != (Box{Width: 1, Height: 1}) {
-				t.Errorf("box %v", e.Box)
+			if e.Category == Covered && (e.Box != (Box{Width: 1, Height: 1}) || e.SeenAs != "") {
+				t.Errorf("box %v, seen as %q", e.Box, e.SeenAs)
 			}
 		}
 	}
