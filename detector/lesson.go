@@ -196,6 +196,7 @@ type newest struct {
 	mu                      sync.Mutex
 	Width, Height, Channels int
 	Features                []float32
+	mean, deviation         []float32 // of each channel; nil until they are wanted
 }
 
 // keep copies the features of a frame: the encoder reuses its own.
@@ -204,10 +205,14 @@ func (g *newest) keep(enc *Encoding) {
 	defer g.mu.Unlock()
 	g.Width, g.Height, g.Channels = enc.Width, enc.Height, enc.Channels
 	g.Features = append(g.Features[:0], enc.Features...)
+	g.mean, g.deviation = nil, nil
 }
 
 // moments returns the mean and the standard deviation of each channel; a channel that does not vary has deviation 1.
 func (g *newest) moments() (mean, deviation []float32) {
+	if g.mean != nil {
+		return g.mean, g.deviation
+	}
 	n := float64(g.Width * g.Height)
 	for c := range g.Channels {
 		sum, squares := 0.0, 0.0
@@ -219,9 +224,9 @@ func (g *newest) moments() (mean, deviation []float32) {
 		if d < 1e-9 {
 			d = 1
 		}
-		mean, deviation = append(mean, float32(sum/n)), append(deviation, float32(d))
+		g.mean, g.deviation = append(g.mean, float32(sum/n)), append(g.deviation, float32(d))
 	}
-	return mean, deviation
+	return g.mean, g.deviation
 }
 
 // tokensOf returns the tokens of a row that from … from+length covers, and one more on each side.

@@ -32,6 +32,7 @@ type seenEvent struct {
 	id    string
 	box   schema.Box
 	shown *detector.Lesson
+	fault error // why there are no features: the event is too large
 }
 
 const (
@@ -63,23 +64,24 @@ func (p *Pipeline) recall(c *camera, det *detector.Detector) {
 	c.lessons.force(det)
 }
 
-// note keeps the features of events that have their peak in the map just made.
-func (l *lessons) note(m *detector.Map, det *detector.Detector, happened []events.Event) {
-	for _, e := range happened {
-		if e.Type == events.End || !e.PeakTime.Equal(m.Captured) {
+// note keeps the features of open events that have their peak in the map just made, or that are new: a candidate may have had
+// its peak before it became an event.
+func (l *lessons) note(m *detector.Map, det *detector.Detector, open []events.Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, e := range open {
+		at := slices.IndexFunc(l.seen, func(s seenEvent) bool { return s.id == e.ID })
+		switch {
+		case at >= 0 && !e.PeakTime.Equal(m.Captured):
 			continue
-		}
-		shown, err := det.Cut(e.Box.X, e.Box.Y, e.Box.Width, e.Box.Height)
-		if err != nil {
-			continue // too large to be a lesson
-		}
-		l.mu.Lock()
-		l.seen = slices.DeleteFunc(l.seen, func(s seenEvent) bool { return s.id == e.ID })
-		if len(l.seen) == seenEvents {
+		case at >= 0:
+			l.seen = slices.Delete(l.seen, at, at+1)
+		case len(l.seen) == seenEvents:
 			l.seen = slices.Delete(l.seen, 0, 1)
 		}
-		l.seen = append(l.seen, seenEvent{e.ID, schema.Box(e.Box), shown})
-		l.mu.Unlock()
+		seen := seenEvent{id: e.ID, box: schema.Box(e.Box)}
+		seen.shown, seen.fault = det.Cut(e.Box.X, e.Box.Y, e.Box.Width, e.Box.Height)
+		l.seen = append(l.seen, seen)
 	}
 }
 
@@ -91,7 +93,7 @@ func (l *lessons) shownLocked(det *detector.Detector, t schema.Teaching) (*detec
 	}
 	for _, s := range l.seen {
 		if s.id == t.Event {
-			return s.shown, s.box, nil
+			return s.shown, s.box, s.fault
 		}
 	}
 	return nil, schema.Box{}, errNoFeatures
@@ -123,7 +125,7 @@ func (c *camera) Teach(who schema.Requester, t schema.Teaching) (schema.Taught, 
 	}
 	answer := schema.Taught{Events: len(l.seen), Explained: []string{}}
 	for _, s := range l.seen {
-		if s.id == t.Event || shown.Explains(s.shown) >= explained {
+		if s.id == t.Event || s.fault == nil && shown.Explains(s.shown) >= explained {
 			answer.Explained = append(answer.Explained, s.id)
 		}
 	}

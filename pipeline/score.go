@@ -86,7 +86,7 @@ func (p *Pipeline) scoreNext(ctx context.Context, c *camera) (*detector.Map, err
 	p.outlets.Map(m)
 	p.noteDrift(c, m.Drift)
 	happened := c.scoring.tracker.Observe(turn.frame, m)
-	c.lessons.note(m, c.settings.detector.Load(), happened)
+	c.lessons.note(m, c.settings.detector.Load(), c.scoring.tracker.Open())
 	p.announce(c, turn.frame, m, happened)
 	return m, turn.err
 }

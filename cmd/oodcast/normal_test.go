@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -137,4 +138,41 @@ func lessonsAt(t *testing.T, url string) []schema.Lesson {
 	_, body := call(t, "GET", url, "")
 	decode(t, body, &answer)
 	return answer.Lessons
+}
+
+// Every event on the page can be taught, from its start on, unless it is too large; the answer counts the event itself among
+// those that would not have been.
+func TestNormalEvent(t *testing.T) {
+	config := write(t, filepath.Join(t.TempDir(), "run.yaml"), fmt.Sprintf(`
+publish: {url: "off", state_dir: %q}
+preview: {listen: "127.0.0.1:0"}
+bundle: roadscene-s
+detector: {timesteps: 1, width: 384, height: 288, threshold: 5.5}
+events: {min_area: 0.002}
+cameras: [{name: yard, uri: %q, realtime: true, loop: true}]
+`, t.TempDir(), demoClip(t)))
+	page := pageOf(t, start(t, "run", "--config", config))
+	tried := map[string]bool{}
+	for deadline := time.Now().Add(60 * time.Second); len(tried) < 4; time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d events in a minute", len(tried))
+		}
+		var list struct{ Events []schema.Event }
+		_, body := call(t, "GET", page+"/api/v1/events", "")
+		decode(t, body, &list)
+		for _, e := range list.Events {
+			if tried[e.ID] {
+				continue
+			}
+			tried[e.ID] = true
+			code, body := call(t, "POST", page+"/api/v1/cameras/yard/normal", fmt.Sprintf(`{"event": %q, "dry_run": true}`, e.ID))
+			if code == http.StatusConflict && strings.Contains(body, "% of the picture") {
+				continue
+			}
+			var taught schema.Taught
+			if decode(t, body, &taught); code != http.StatusOK || !slices.Contains(taught.Explained, e.ID) || taught.Events < 1 {
+				t.Errorf("event %s: %d %s", e.ID, code, body)
+			}
+		}
+	}
 }

@@ -51,7 +51,7 @@ function row(id) {
   normal.type = "button";
   normal.textContent = "Normal?";
   normal.title = "teach the camera that this is normal here";
-  normal.hidden = app.info?.role === "viewer";
+  li.normal = normal;
   normal.onclick = () => tell("teach", events.get(id));
   rows.set(id, li);
   return li;
@@ -86,6 +86,7 @@ function fill(li, e) {
   li.where.title = "place, share of the picture, duration" + (why ? ", why: " + why : "");
   li.where.textContent = [place(e.box), `${(100 * e.area).toFixed(1)}%`, `${(e.duration_ms / 1000).toFixed(1)} s`, e.zone, what, seen]
     .filter(Boolean).join(", ");
+  li.normal.hidden = app.info?.role === "viewer" || ["covered", "moved", "defocused"].includes(e.category); // not about a place
   li.peak.textContent = "peak " + e.peak.toFixed(1);
   if (e.snapshot && li.shown !== e.snapshot) picture(li, e, 0);
 }
