@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/chromedp"
 	"github.com/oodcast/oodcast/publish"
 	"github.com/oodcast/oodcast/publish/client"
 	"github.com/oodcast/oodcast/publish/schema"
@@ -175,4 +176,41 @@ cameras: [{name: yard, uri: %q, realtime: true, loop: true}]
 			}
 		}
 	}
+}
+
+// A person teaches an event from the page: the effect is shown first, the lesson is listed, and it is taken back.
+func TestPageTeaches(t *testing.T) {
+	config := write(t, filepath.Join(t.TempDir(), "run.yaml"), fmt.Sprintf(`
+publish: {url: "off", state_dir: %q}
+preview: {listen: "127.0.0.1:0"}
+bundle: roadscene-s
+detector: {timesteps: 1, width: 384, height: 288, threshold: 5.5}
+events: {min_area: 0.002}
+cameras: [{name: yard, uri: %q, realtime: true, loop: true}]
+`, t.TempDir(), demoClip(t)))
+	page := pageOf(t, start(t, "run", "--config", config))
+	ctx := browser(t)
+	if err := chromedp.Do(ctx, chromedp.Navigate(page+"/"), chromedp.WaitVisible("#video")); err != nil {
+		t.Fatal(err)
+	}
+	is := func(js string) {
+		t.Helper()
+		waitFor(t, func() (bool, bool) { ok := evaluate[bool](ctx, t, js); return ok, ok })
+	}
+	// Large events cannot be taught: another one is tried until the question appears.
+	is(`(() => {
+		if (document.querySelector("#normal").open) return true;
+		const all = [...document.querySelectorAll("#events li button")];
+		if (all.length) all[Math.floor(Math.random() * all.length)].click();
+		return false;
+	})()`)
+	is(`/would not have been|no other events/.test(document.querySelector("#normal-effect").textContent)`)
+	evaluate[chromedp.Void](ctx, t, `document.querySelector("#normal button[value=learn]").click()`)
+	is(`!document.querySelector("#lessons-card").hidden && document.querySelectorAll("#lessons li").length === 1`)
+	if list := lessonsAt(t, page+"/api/v1/cameras/yard/normal"); len(list) != 1 || list[0].Event == "" {
+		t.Errorf("lessons %+v", list)
+	}
+	evaluate[chromedp.Void](ctx, t, `document.querySelector("#lessons li button").click()`)
+	is(`document.querySelector("#lessons-card").hidden`)
+	is(`/forgotten/.test(document.querySelector("#audit").textContent)`)
 }
