@@ -112,14 +112,7 @@ func (tr *trainer) step(s *sample, seed uint64, step, steps int) (float64, error
 		"params": from[0], "m": from[1], "v": from[2], "x": tr.x, "target": tr.target, "hyper": tr.hyper,
 		"params_out": to[0], "m_out": to[1], "v_out": to[2], "loss": tr.loss, "grad_norm": tr.norm,
 	}
-	pick := func(ports []graph.Value) []*ort.Tensor {
-		list := make([]*ort.Tensor, len(ports))
-		for i, p := range ports {
-			list[i] = named[p.Name]
-		}
-		return list
-	}
-	if err := tr.session.Run(pick(tr.session.Inputs()), pick(tr.session.Outputs())); err != nil {
+	if err := tr.session.RunNamed(named); err != nil {
 		return 0, err
 	}
 	loss := float64(ort.Data[float32](tr.loss)[0])

@@ -11,7 +11,6 @@ import (
 
 	"github.com/oodcast/oodcast/detector/ort"
 	"github.com/oodcast/oodcast/models"
-	"github.com/oodcast/oodcast/models/graph"
 	"github.com/oodcast/oodcast/models/nets"
 )
 
@@ -137,14 +136,7 @@ func (tr *trainer) step(s *sample, step int) (float64, error) {
 		"params": from[0], "m": from[1], "v": from[2], "x0": tr.x, "eps": tr.eps, "t": tr.t, "hyper": tr.hyper,
 		"params_out": to[0], "m_out": to[1], "v_out": to[2], "loss": tr.loss, "grad_norm": tr.norm,
 	}
-	pick := func(ports []graph.Value) []*ort.Tensor {
-		list := make([]*ort.Tensor, len(ports))
-		for i, p := range ports {
-			list[i] = named[p.Name]
-		}
-		return list
-	}
-	if err := tr.session.Run(pick(tr.session.Inputs()), pick(tr.session.Outputs())); err != nil {
+	if err := tr.session.RunNamed(named); err != nil {
 		return 0, err
 	}
 	loss := float64(ort.Data[float32](tr.loss)[0])

@@ -157,6 +157,18 @@ func (s *Session) Provider() Provider { return s.provider }
 // Note returns why the provider is not the requested one; empty if it is.
 func (s *Session) Note() string { return s.note }
 
+// RunNamed is Run with tensors by the names of the model's inputs and outputs.
+func (s *Session) RunNamed(tensors map[string]*Tensor) error {
+	pick := func(ports []graph.Value) []*Tensor {
+		list := make([]*Tensor, len(ports))
+		for i, p := range ports {
+			list[i] = tensors[p.Name]
+		}
+		return list
+	}
+	return s.Run(pick(s.Inputs()), pick(s.Outputs()))
+}
+
 // Run computes outputs from inputs, in the order of Inputs and Outputs. It allocates nil outputs and stores them in the
 // slice; the caller closes them. It is safe for concurrent use with distinct tensors.
 func (s *Session) Run(inputs, outputs []*Tensor) error {
